@@ -1,0 +1,45 @@
+# Everything from a fresh checkout: each target makes its own .venv where there is none.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench clean
+
+demo: $(STAMP)
+	$(BIN)/initcheck --demo
+
+# TensorFlow runs the whole suite; JAX, and torch where it is installed, run what depends on the backend.
+test: test-tensorflow test-jax test-torch
+
+test-tensorflow: $(STAMP)
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not sweep"
+
+test-jax: $(STAMP)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/faces
+
+test-torch: $(STAMP)
+	@if $(BIN)/python -c "import torch" 2>/dev/null; then \
+		KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/faces; \
+	else echo "torch is not installed in $(VENV): its tests are left out"; fi
+
+sweep: $(STAMP)
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m sweep tests/sweep
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python tests/benchmarks/probe_cost.py
+
+$(STAMP): setup.cfg pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[tensorflow,jax,demo,test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,51 @@
+"""Probe a Keras model with one batch before training, and tell which layers lose or blow up the signal, and why.
+
+Names are loaded when they are first used: importing this package imports neither Keras nor a framework.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_initcheck.api import Report, assert_healthy, check
+    from keras_initcheck.callback import InitCheck
+    from keras_initcheck.errors import DataError, DriftError, InitCheckError, InitCheckWarning, ProbeError
+    from keras_initcheck.report import Finding
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Report": "api",
+    "assert_healthy": "api",
+    "check": "api",
+    "InitCheck": "callback",
+    "DataError": "errors",
+    "DriftError": "errors",
+    "InitCheckError": "errors",
+    "InitCheckWarning": "errors",
+    "ProbeError": "errors",
+    "Finding": "report",
+}
+
+__all__ = [
+    "DataError",
+    "DriftError",
+    "Finding",
+    "InitCheck",
+    "InitCheckError",
+    "InitCheckWarning",
+    "ProbeError",
+    "Report",
+    "assert_healthy",
+    "check",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

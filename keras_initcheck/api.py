@@ -1,0 +1,116 @@
+"""The pre-fit diagnostic: `check`, `assert_healthy`, and the report they give. Glue only."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_initcheck import report as records
+from keras_initcheck.outputs import console, json_format
+from keras_initcheck.probe.batch import Batch, take_batch
+from keras_initcheck.probe.probe import Probe
+from keras_initcheck.probe.synthetic import synthetic_inputs
+from keras_initcheck.profile import Profile
+from keras_initcheck.rules import catalogue
+
+
+class Report(records.Report):
+    """What was measured (`profile`) and what the rules found in it (`findings`, worst first).
+
+    `print(report)` shows a table that is as wide as the terminal, the findings, and the verdict.
+    """
+
+    def __str__(self) -> str:
+        return console.render(self)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The report as strict JSON; NaN and the infinities are written as the strings "NaN", "Infinity" and "-Infinity"."""
+        return json_format.to_json(self, indent=indent)
+
+    def save_json(self, path: str | Path) -> None:
+        """Writes `to_json()` to a file.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        Path(path).write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_json(cls, text: str) -> "Report":
+        """The report that `to_json` wrote.
+
+        Raises:
+            ValueError: `text` is no such report, or one of a newer version.
+        """
+        return json_format.from_json(text, cls)
+
+
+def check(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> Report:
+    """Probes a model with one batch and judges what it measured.
+
+    Args:
+        model: A `keras.Model`, compiled or not: Sequential, Functional, subclassed, nested.
+        x: Inputs as `fit` takes them: arrays, a dict or list of arrays, `tf.data.Dataset`, `PyDataset`, generator, torch `DataLoader`.
+            Without it standard normal inputs of the model's own shapes are used, valid ids where an input feeds an Embedding.
+        y: Labels, where `x` holds arrays. With labels and a compiled loss the loss's gradients are measured too.
+        sample_weight: Weights of the samples, where `x` holds arrays.
+        batch_size: Samples to take from arrays, 32 unless told.
+        seed: Seed of synthetic inputs and of the random gradient that measures backward ratios.
+        select: Codes or slugs of the only rules to apply.
+        ignore: Codes or slugs of rules not to apply.
+
+    Returns:
+        The report.
+
+    Raises:
+        TypeError: `model` is no Keras model.
+        DataError: The data gives no usable batch, or labels that do not fit the loss.
+        ProbeError: The model does not run on the batch.
+        ValueError: An argument is out of its range.
+
+    Cost: one forward and two backward passes, and tracing or compiling them. Side effects: none on the model, which is bitwise what it
+    was (an unbuilt model is built); one item is taken from a generator.
+    """
+    probe = Probe(model, seed=seed)
+    batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
+    return judged(probe.measure(batch, data=data), select, ignore)
+
+
+def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> None:
+    """Asserts that `check` finds no warning and no error; for a project's own tests.
+
+    Args:
+        model: As in `check`.
+        x: As in `check`.
+        y: As in `check`.
+        **options: The other arguments of `check`.
+
+    Raises:
+        AssertionError: There are findings; the message is the printed report.
+    """
+    report = check(model, x, y, **options)
+    if not report.ok:
+        raise AssertionError(f"{report.verdict}\n{report}")
+
+
+def judged(profile: Profile, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Report:
+    """The report on a profile."""
+    return Report(profile, catalogue.judge(profile, select=select, ignore=ignore))
+
+
+def _batch(model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, seed: int) -> tuple[Batch, str]:
+    if x is not None:
+        return take_batch(x, y, sample_weight, batch_size), f"first batch of {type(x).__name__}"
+    if y is not None:
+        raise ValueError("`y` must come with `x`. Received: y without x. Pass both, or neither for synthetic inputs.")
+    inputs = synthetic_inputs(model, batch_size or 32, seed)
+    return take_batch(inputs, batch_size=batch_size), "standard normal inputs"

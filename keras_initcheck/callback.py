@@ -1,0 +1,254 @@
+"""`InitCheck`, the callback: probes inside `fit`, logs, and acts on what it finds. Glue only."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_initcheck.api import Report, judged
+from keras_initcheck.errors import DriftError, InitCheckWarning
+from keras_initcheck.first_batch import intercept_first_batch
+from keras_initcheck.outputs.events import EventLog
+from keras_initcheck.probe.batch import Batch, take_batch
+from keras_initcheck.probe.forward import LOSS, RANDOM
+from keras_initcheck.probe.probe import Probe
+
+ACTIONS = ("warn", "raise", "ignore")
+
+
+class InitCheck(keras.callbacks.Callback):
+    """Probes the model before the first update and then regularly, and logs what it finds to TensorBoard.
+
+    The batch is the first one of the running `fit`; no batch is lost or reordered, and the training is bitwise what it would have been.
+    At the end of each epoch `logs` carries `initcheck_log10_forward_gain`, `initcheck_log10_backward_gain` and `initcheck_findings`, so
+    that History and every callback listed after this one (CSVLogger, ReduceLROnPlateau) have them too.
+
+    Args:
+        log_dir: Directory for TensorBoard; the events go to `<log_dir>/initcheck`. `None` writes none.
+        data: Another batch to probe: `(x, y)`, `(x, y, sample_weight)` or whatever yields batches.
+        on_drift: What to do when a probe finds a warning or an error: `"warn"`, `"raise"` (a `DriftError` ends the fit), `"ignore"`, or
+            a callable that gets the `Report`.
+        update_freq: `"epoch"`, or a number of batches between probes. `"auto"` is `"epoch"`.
+        histogram_freq: Number of epochs between histograms of activations, weights and their gradients; 0 makes none.
+        per_layer: Whether every layer gets scalars of its own.
+        select: Codes or slugs of the only rules to apply.
+        ignore: Codes or slugs of rules not to apply.
+        seed: Seed of the random gradient that measures backward ratios at the first probe.
+
+    Attributes:
+        report: The latest `Report`, or `None`.
+        first_report: The report before the first update, or `None`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+        DriftError: From `fit`, with `on_drift="raise"`.
+
+    Cost: the first probe traces or compiles a forward and two backward passes; each later one is about a training step.
+    A probe that fails warns once and steps aside; the training goes on.
+
+    Example:
+        model.fit(x, y, callbacks=[InitCheck("logs")])
+    """
+
+    def __init__(
+        self,
+        log_dir: str | Path | None = "logs",
+        data: Any = None,
+        on_drift: str | Callable[[Report], object] = "warn",
+        update_freq: str | int = "auto",
+        histogram_freq: int = 0,
+        *,
+        per_layer: bool = False,
+        select: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        _check_arguments(on_drift, update_freq, histogram_freq)
+        self.log_dir = log_dir
+        self.data = data
+        self.on_drift = on_drift
+        self.update_freq = update_freq
+        self.histogram_freq = histogram_freq
+        self.per_layer = per_layer
+        self.select = select
+        self.ignore = ignore
+        self.seed = seed
+        self.report: Report | None = None
+        self.first_report: Report | None = None
+        self._probe: Probe | None = None
+        self._batch: Batch | None = None
+        self._log: EventLog | None = None
+        self._is_aside = False
+        self._warned: set[tuple[str, str | None]] = set()
+        self._restore: Callable[[], None] = _nothing
+        self._batches_seen = 0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Probes given data, or arranges that the first batch of the fit is probed before the first update."""
+        self._is_aside = False
+        self._guarded(self._begin)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Probes every `update_freq` batches."""
+        self._batches_seen += int(self.model.steps_per_execution)
+        if isinstance(self.update_freq, int) and self._batches_seen >= self.update_freq:
+            self._batches_seen = 0
+            self._guarded(self._probe_again)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Probes where `update_freq` says so, and adds the latest values to `logs`."""
+        with_histograms = bool(self.histogram_freq) and (epoch + 1) % self.histogram_freq == 0
+        if with_histograms or self.update_freq in ("epoch", "auto"):
+            self._guarded(lambda: self._probe_again(with_histograms))
+        if logs is not None and self.report is not None:
+            logs.update(_values(self.report))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Closes the log."""
+        self._restore()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _begin(self) -> None:
+        if self._probe is None or self._probe.model is not self.model:
+            self._probe = Probe(self.model, seed=self.seed)
+            self._warned.clear()
+        if self.data is not None:
+            self._batch = take_batch(*self.data) if isinstance(self.data, tuple) else take_batch(self.data)
+            self._first_probe(self._batch)
+        elif _is_distributed(self.model):
+            self._step_aside("under a distribution strategy it cannot take a batch off the running fit. Pass one: InitCheck(data=(x, y))")
+        else:
+            self._restore = intercept_first_batch(self.model, self._keep_and_probe, self._give_up)
+
+    def _keep_and_probe(self, batch: Batch) -> None:
+        def keep() -> None:
+            self._batch = Batch(*(None if p is None else keras.tree.map_structure(keras.ops.convert_to_tensor, p) for p in batch))
+            self._first_probe(self._batch)
+
+        self._guarded(keep)
+
+    def _first_probe(self, batch: Batch) -> None:
+        self.report = None
+        self._measure(batch, (LOSS, RANDOM), is_exact=True, with_histograms=bool(self.histogram_freq))
+        self.first_report = self.report
+
+    def _probe_again(self, with_histograms: bool = False) -> None:
+        if self._batch is None:
+            return
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        is_new = self.report is None or self.report.profile.step != _steps_taken(self.model)
+        if is_new or with_histograms:
+            self._measure(self._batch, (LOSS,), is_exact=False, with_histograms=with_histograms)
+
+    def _measure(self, batch: Batch, cotangents: tuple[str, ...], is_exact: bool, with_histograms: bool) -> None:
+        assert self._probe is not None, "on_train_begin makes it"
+        step = _steps_taken(self.model)
+        source = "first batch of fit" if self.data is None else "data of InitCheck"
+        profile = self._probe.measure(
+            batch, cotangents=cotangents, is_exact=is_exact, with_histograms=with_histograms, step=step, data=source
+        )
+        self.report = judged(profile, self.select, self.ignore)
+        self._write(self.report, step)
+        self._act(self.report)
+
+    def _write(self, report: Report, step: int) -> None:
+        if self.log_dir is None:
+            return
+        if self._log is None:
+            self._log = EventLog(self.log_dir, per_layer=self.per_layer)
+        self._log.write(report, step)
+
+    def _act(self, report: Report) -> None:
+        if report.ok or self.on_drift == "ignore":
+            return
+        if callable(self.on_drift):
+            try:
+                self.on_drift(report)
+            except Exception as error:
+                raise _UserError from error
+        elif self.on_drift == "raise":
+            raise DriftError(_message(report), report)
+        else:
+            self._warn_of_news(report)
+
+    def _warn_of_news(self, report: Report) -> None:
+        found = {(finding.code, finding.site) for finding in report.findings if finding.severity != "info"}
+        if found - self._warned:
+            self._warned |= found
+            warnings.warn(_message(report), InitCheckWarning, stacklevel=2)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Runs `action`; what fails in it ends the diagnostics, not the training."""
+        if self._is_aside:
+            return
+        try:
+            action()
+        except (DriftError, InitCheckWarning):  # the latter where the user made warnings errors
+            raise
+        except _UserError as error:
+            assert error.__cause__ is not None, "raised from the user's exception"
+            raise error.__cause__ from None
+        except Exception as error:  # a diagnostic must not end a training
+            self._step_aside(f"it failed: {type(error).__name__}: {error}")
+
+    def _give_up(self, error: Exception) -> None:
+        self._step_aside(
+            f"the first batch could not be taken off this fit ({type(error).__name__}: {error}). Pass one: InitCheck(data=(x, y))"
+        )
+
+    def _step_aside(self, reason: str) -> None:
+        self._is_aside = True
+        warnings.warn(f"InitCheck steps aside and the training goes on; {reason}", InitCheckWarning, stacklevel=2)
+
+
+class _UserError(Exception):
+    """Carries an exception of the user's own `on_drift` past the guard."""
+
+
+def _nothing() -> None:
+    """Nothing to put back."""
+
+
+def _check_arguments(on_drift: Any, update_freq: Any, histogram_freq: Any) -> None:
+    if on_drift == "repair":
+        raise ValueError(
+            f"`on_drift` must be one of {ACTIONS} or a callable. Received: on_drift='repair', which this release does not have. "
+            "Use 'warn' and change the initialisers that the findings name."
+        )
+    if not callable(on_drift) and on_drift not in ACTIONS:
+        raise ValueError(f"`on_drift` must be one of {ACTIONS} or a callable. Received: on_drift={on_drift!r}.")
+    is_count = isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0
+    if update_freq not in ("auto", "epoch") and not is_count:
+        raise ValueError(f'`update_freq` must be "auto", "epoch" or a positive integer. Received: update_freq={update_freq!r}.')
+    if not isinstance(histogram_freq, int) or histogram_freq < 0:
+        raise ValueError(f"`histogram_freq` must be an integer, 0 or more. Received: histogram_freq={histogram_freq!r}.")
+
+
+def _is_distributed(model: Any) -> bool:
+    if getattr(model, "distribute_strategy", None) is not None and model.distribute_strategy.num_replicas_in_sync > 1:
+        return True
+    return keras.distribution.distribution() is not None
+
+
+def _steps_taken(model: Any) -> int:
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations.value)) if model.optimizer is not None else 0
+
+
+def _values(report: Report) -> dict[str, float]:
+    """What `logs` carries: the keys are always the same, because CSVLogger fixes its columns at the first epoch."""
+    profile = report.profile
+    gains = {"forward": profile.log10_forward_gain, "backward": profile.log10_backward_gain}
+    found = {f"initcheck_log10_{name}_gain": float("nan") if gain is None else gain for name, gain in gains.items()}
+    return {**found, "initcheck_findings": float(report.count("warning") + report.count("error"))}
+
+
+def _message(report: Report) -> str:
+    lines = [f"before step {report.profile.step + 1}: {report.verdict}"]
+    lines += [f"  {finding.code} {finding.slug}: {finding.message} {finding.fix}" for finding in report.findings if finding.severity != "info"]
+    return "\n".join(lines)

@@ -1,0 +1,158 @@
+"""Opens what the command line names, a model and its data, or says in one line why it cannot. Nothing is probed here.
+
+A model file is data and is opened as such: code inside it is not run unless the user asks for it. A factory is the user's own code, and
+is run.
+"""
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from keras_initcheck.errors import DataError
+from keras_initcheck.user_code import Importer, LoadError, call, is_target, reason, signature_of
+
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+FIRST_KERAS_WITH_SAFE_H5 = (3, 11, 3)
+"""Before this release `safe_mode` was ignored for .h5 files: CVE-2025-9905, keras-team/keras#21602."""
+LARGE_FILE = 2**28
+"""Bytes above which a .npy file is mapped, so that only the batch is read."""
+_NUMBERED = re.compile(r"([xy])([1-9]\d*)")
+
+
+class Data(NamedTuple):
+    """What `check` takes behind the model."""
+
+    x: Any = None
+    y: Any = None
+    sample_weight: Any = None
+
+
+def open_model(source: str, importer: Importer, *, is_unsafe: bool = False) -> keras.Model:
+    """The model in a file, or from `package.module:factory` or `file.py:factory`.
+
+    Factories of `keras.applications` are called with `weights=None`: nothing is downloaded, and initialisation is what is examined.
+
+    Args:
+        source: What the command line says.
+        importer: Imports the code that is named.
+        is_unsafe: Whether code inside a model file may run.
+
+    Raises:
+        LoadError: There is no model there, or it cannot be opened.
+    """
+    if not is_target(source):
+        return _from_file(Path(source), is_unsafe)
+    found = importer.find("MODEL", source)
+    model = found if isinstance(found, keras.Model) else call("MODEL", found, source, **_arguments(found))
+    if not isinstance(model, keras.Model):
+        kind = type(model)
+        raise LoadError(f"MODEL must give a keras.Model. Received: {source!r}, which gives a {kind.__module__}.{kind.__qualname__}.")
+    return model
+
+
+def open_data(source: str, importer: Importer, model: keras.Model) -> Data:
+    """The data in a .npz or .npy file, or from `package.module:function` or `file.py:function`.
+
+    Args:
+        source: What the command line says.
+        importer: Imports the code that is named.
+        model: The model; the names of its inputs may be the keys of a .npz file.
+
+    Raises:
+        LoadError: There is no such code, or it fails.
+        DataError: There is no such file, or it holds something else.
+    """
+    if not is_target(source):
+        return _from_arrays(Path(source), model)
+    found = importer.find("DATA", source)
+    result = call("DATA", found, source) if callable(found) else found
+    return Data(*result) if isinstance(result, tuple) and 1 <= len(result) <= 3 else Data(result)
+
+
+def _arguments(factory: Any) -> dict[str, Any]:
+    is_application = str(getattr(factory, "__module__", "")).startswith(("keras.applications", "keras.src.applications"))
+    signature = signature_of(factory) if is_application else None
+    return {"weights": None} if signature is not None and "weights" in signature.parameters else {}
+
+
+def _from_file(path: Path, is_unsafe: bool) -> keras.Model:
+    _check_path(path, is_unsafe)
+    try:
+        return keras.models.load_model(path, safe_mode=not is_unsafe)
+    except Exception as error:  # zip, HDF5, JSON and Keras each have their own
+        if "safe_mode" in str(error) and not is_unsafe:
+            raise LoadError(
+                f"{path} holds Python code (a Lambda layer or the like), and code in a model file is not run unless you say so. "
+                "If you trust where the file comes from: --unsafe runs it."
+            ) from error
+        raise LoadError(
+            f"MODEL must be a file that Keras wrote. Received: {path}, which it cannot open. {reason(error)} "
+            "If it needs classes of your own: file.py:factory, a function that returns the model."
+        ) from error
+
+
+def _check_path(path: Path, is_unsafe: bool) -> None:
+    expected = "MODEL must be a .keras or .h5 file, package.module:factory or file.py:factory."
+    if path.suffix == ".py":
+        raise LoadError(f"{expected} Received: {str(path)!r} without a factory. Write {path}:NAME.")
+    if path.suffix not in MODEL_SUFFIXES:
+        raise LoadError(f"{expected} Received: {str(path)!r}.")
+    if not path.exists():
+        raise LoadError(f"MODEL must be a file that exists. Received: {str(path)!r}.")
+    if path.name.endswith(".weights.h5"):
+        raise LoadError(f"MODEL must be a whole model. Received: {str(path)!r}, which holds weights only. Save with model.save(...).")
+    if path.suffix != ".keras" and not is_unsafe and _release(keras.__version__) < FIRST_KERAS_WITH_SAFE_H5:
+        raise LoadError(
+            f"MODEL must be a .keras file with this Keras. Received: {str(path)!r}, and Keras {keras.__version__} runs whatever code is in "
+            "a .h5 file. Upgrade to keras>=3.11.3, save as .keras, or use --unsafe if you trust where the file comes from."
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def _from_arrays(path: Path, model: keras.Model) -> Data:
+    if path.suffix not in (".npz", ".npy"):
+        raise DataError(f"DATA must be a .npz or .npy file, package.module:function or file.py:function. Received: {str(path)!r}.")
+    if not path.exists():
+        raise DataError(f"DATA must be a file that exists. Received: {str(path)!r}.")
+    try:
+        mapping = "r" if path.suffix == ".npy" and path.stat().st_size > LARGE_FILE else None
+        content = np.load(path, mmap_mode=mapping, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return Data(content)
+        with content:
+            arrays = {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"DATA must hold arrays of numbers as numpy.save or numpy.savez write them. Received: {path}. {reason(error)}"
+        ) from error
+    return _assigned(arrays, path, model)
+
+
+def _assigned(arrays: dict[str, Any], path: Path, model: keras.Model) -> Data:
+    """The arrays of a .npz file by their keys."""
+    rest = dict(arrays)
+    sample_weight, y, x = rest.pop("sample_weight", None), _take("y", rest), _take("x", rest)
+    names = [str(tensor.name) for tensor in getattr(model, "inputs", None) or []]
+    if x is None and rest and set(rest) == set(names):
+        return Data(rest, y, sample_weight)
+    if x is None or rest:
+        raise DataError(
+            f"DATA must have the keys x (or x1, x2, ... or the model's input names {names}) and, for the loss, y; sample_weight may "
+            f"come with them. Received: {path} with the keys {list(arrays)}."
+        )
+    return Data(x, y, sample_weight)
+
+
+def _take(letter: str, arrays: dict[str, Any]) -> Any:
+    """Takes `x`, or else `x1`, `x2` and so on as a list, out of the arrays."""
+    if letter in arrays:
+        return arrays.pop(letter)
+    numbered = sorted((int(match[2]), name) for name in arrays if (match := _NUMBERED.fullmatch(name)) and match[1] == letter)
+    return [arrays.pop(name) for _, name in numbered] or None

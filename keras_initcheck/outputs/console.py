@@ -1,0 +1,226 @@
+"""A report as text for the terminal: the table, the findings worst first, what was not probed, and the verdict in the last line."""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from keras_initcheck.outputs.folding import Fold, fold
+from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
+from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten
+from keras_initcheck.outputs.table import lay_out
+from keras_initcheck.outputs.text import clean, wrap
+from keras_initcheck.profile import Profile, SiteStats
+from keras_initcheck.report import Finding, Report
+
+NARROWEST = 40
+DEFAULT_WIDTH = 80
+
+MOST_FINDINGS_OF_A_CODE = 12
+MOST_NOT_PROBED = 8
+
+INFORMATIVE_KINDS = frozenset(("weight", "normalization", "merge", "recurrent", "embedding", "block"))
+"""Kinds of sites that change the signal's scale. Others are shown only where a finding names them."""
+
+KINDS_IN_WORDS = {"pass": "dropout/pooling/reshaping", "activation": "activations", "normalization": "normalisations", "merge": "merges"}
+
+STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
+
+LEGEND = {
+    "std z": "spread of the numbers before the activation.",
+    "mean": "of the output.",
+    "zeros": "share of exact zeros in the output.",
+    "largest": "magnitude in the output.",
+    "batch": "how much of the output's variance is between samples; 0: all look alike.",
+    "forward": "q(h)/q(x), the output's mean square over the input's: measured / predicted from the weights. 1 keeps the signal.",
+    "backward": "the same for the gradient on its way back.",
+    "gain": "product of forward since the last normalisation, merge or fork.",
+}
+
+ASCII = str.maketrans({"✗": "x", "·": ".", "…": "~", "×": "x", "\N{REPLACEMENT CHARACTER}": "?"})
+"""Stand-ins of the same width, for terminals that cannot show these."""
+
+
+def render(report: Report, width: int | None = None) -> str:
+    """The report as plain text.
+
+    Args:
+        report: What to show.
+        width: Cells in a line, at least 40. By default the terminal's, or 80 where there is none.
+
+    Raises:
+        ValueError: `width` is less than 40.
+    """
+    return "\n".join(line.plain for line in _lines(report, _check_width(width)))
+
+
+def print_report(report: Report, file: TextIO | None = None, width: int | None = None) -> None:
+    """Prints the report, in colour where `file` is a terminal (and `NO_COLOR` is not set), in ASCII where it cannot show more.
+
+    Args:
+        report: What to show.
+        file: Where to; standard output by default.
+        width: Cells in a line, at least 40. By default the terminal's, or 80 where there is none.
+
+    Raises:
+        ValueError: `width` is less than 40.
+    """
+    width = _check_width(width)
+    file = file or sys.stdout
+    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    for line in _lines(report, width):
+        line.plain = _encodable(line.plain, getattr(file, "encoding", None) or "utf-8")
+        console.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _check_width(width: int | None) -> int:
+    if width is None:
+        return max(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, NARROWEST)
+    if width < NARROWEST:
+        raise ValueError(f"`width` must be at least {NARROWEST}, or `None` for the terminal's. Received: width={width}.")
+    return width
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """`text`, with what `encoding` lacks replaced."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(ASCII).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _lines(report: Report, width: int) -> Iterator[Text]:
+    """Every line of the report. The text is literal: no markup is read in it."""
+    yield from _paragraph(_title(report.profile), width, style="bold")
+    yield Text()
+    if report.profile.sites:
+        yield from _table(report, width)
+        yield Text()
+    if report.findings:
+        yield from _findings(report.findings, width)
+        yield Text()
+    if report.profile.not_probed:
+        yield from _not_probed(report.profile.not_probed, width)
+        yield Text()
+    yield from _paragraph(_how_measured(report.profile), width, style="dim")
+    yield from _paragraph(report.verdict, width, style=f"bold {STYLES[report.worst or 'info']}" if not report.ok else "bold green")
+
+
+def _paragraph(text: str, width: int, indent: str = "", first: str | None = None, style: str = "") -> Iterator[Text]:
+    for line in wrap(text, width, indent, first):
+        yield Text(line, style=style)
+
+
+def _title(profile: Profile) -> str:
+    num_layers = len({site.layer for site in profile.weight_sites})
+    num_parameters = sum(_size(weight.shape) for weight in profile.weights)
+    layers = f"{num_layers} weight layer{'' if num_layers == 1 else 's'}"
+    return f"{profile.model}: {layers}, {format_count(num_parameters)} parameters, step {profile.step}"
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _table(report: Report, width: int) -> Iterator[Text]:
+    """The rows, then what was left out, then what the columns mean."""
+    severities = site_severities(report)
+    sites = [site for site in report.profile.sites if site.kind in INFORMATIVE_KINDS or site.index in severities] or report.profile.sites
+    items = fold(sites, frozenset(index for index, severity in severities.items() if severity in LOUD))
+    shown = [item for item in items if isinstance(item, SiteStats)]
+    table = lay_out(shown, [MARKS.get(severities.get(site.index, ""), " ") for site in shown], width)
+    yield Text(table.head, style="bold")
+    lines = iter(table.lines)
+    for item in items:
+        if isinstance(item, Fold):
+            yield from _paragraph(_describe_fold(item), width, indent="      ", first="    … ", style="dim")
+        else:
+            yield Text(next(lines), style=STYLES.get(severities.get(item.index, ""), ""))
+    folded = {site.index for item in items if isinstance(item, Fold) for site in item.sites}
+    visible = folded | {site.index for site in shown}
+    yield from _left_out([site for site in report.profile.sites if site.index not in visible], width)
+    yield from _whole_network(report.profile, width)
+    yield Text()
+    yield from _legend(table.titles, width)
+
+
+def _describe_fold(item: Fold) -> str:
+    if not item.num_blocks:
+        what = f"{len(item.sites)} more layer{'s' * (len(item.sites) > 1)}"
+    elif item.num_blocks == len(item.sites):
+        what = f"{item.num_blocks} more like these"
+    else:
+        what = f"{item.num_blocks} more block{'s' * (item.num_blocks > 1)} like these"
+    ratios = [site.forward_ratio for site in item.sites if site.forward_ratio is not None]
+    if not ratios:
+        return what
+    return f"{what} (forward {format_number(min(ratios))} .. {format_number(max(ratios))})"
+
+
+def _left_out(sites: list[SiteStats], width: int) -> Iterator[Text]:
+    counts = Counter(KINDS_IN_WORDS.get(site.kind, "others") for site in sites)
+    if counts:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+        yield from _paragraph(f"Not shown: {kinds}.", width, indent="    ", style="dim")
+
+
+def _whole_network(profile: Profile, width: int) -> Iterator[Text]:
+    """The two numbers that sum the network up."""
+    forward, backward = (format_power_of_ten(gain) for gain in (profile.log10_forward_gain, profile.log10_backward_gain))
+    gains = [f"signal × {forward}"] * bool(forward) + [f"gradient × {backward}"] * bool(backward)
+    if gains:
+        text = f"First to last hidden layer, mean squares: {', '.join(gains)}; 1 is ideal."
+        yield from _paragraph(text, width, indent="    ", style="bold")
+
+
+def _legend(titles: tuple[str, ...], width: int) -> Iterator[Text]:
+    for title in titles:
+        if title in LEGEND:
+            yield from _paragraph(LEGEND[title], width, indent=" " * 11, first=f"{title:<10} ", style="dim")
+
+
+def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Text]:
+    """Each finding; why and fix only where they differ from those of the finding before."""
+    counts = Counter(finding.code for finding in findings)
+    shown: Counter[str] = Counter()
+    said: set[tuple[str, str]] = set()
+    for finding in findings:
+        shown[finding.code] += 1
+        if shown[finding.code] <= MOST_FINDINGS_OF_A_CODE:
+            yield from _finding(finding, said, width)
+        elif shown[finding.code] == MOST_FINDINGS_OF_A_CODE + 1:
+            more = counts[finding.code] - MOST_FINDINGS_OF_A_CODE
+            yield Text(f"{MARKS[finding.severity]} {clean(finding.code)} and {more} more like it", style=STYLES[finding.severity])
+
+
+def _finding(finding: Finding, said: set[tuple[str, str]], width: int) -> Iterator[Text]:
+    place = finding.site or finding.layer or "whole network"
+    style = STYLES[finding.severity]
+    yield from _paragraph(f"{finding.code} {finding.slug}: {place}", width, "    ", f"{MARKS[finding.severity]} ", style=f"bold {style}")
+    yield from _paragraph(finding.message, width, indent="    ")
+    for label, text in (("why", finding.why), ("fix", finding.fix)):
+        if text and (label, text) not in said:
+            said.add((label, text))
+            yield from _paragraph(text, width, indent=" " * 9, first=f"    {label}: ", style="dim" if label == "why" else "")
+
+
+def _not_probed(not_probed: tuple[tuple[str, str], ...], width: int) -> Iterator[Text]:
+    yield Text("Not probed", style="bold")
+    for path, reason in not_probed[:MOST_NOT_PROBED]:
+        yield from _paragraph(f"{path}: {reason}", width, indent="      ", first="    ")
+    if len(not_probed) > MOST_NOT_PROBED:
+        yield Text(f"    and {len(not_probed) - MOST_NOT_PROBED} more")
+
+
+def _how_measured(profile: Profile) -> str:
+    loss = "" if profile.loss is None else f"loss {format_number(profile.loss)}"
+    parts = (profile.data, profile.backend, profile.dtype, loss, f"{format_number(profile.seconds)} s")
+    return f"Measured on {profile.batch_size} samples: {', '.join(part for part in parts if part)}."

@@ -1,0 +1,85 @@
+"""Numbers as short text: three significant digits, compact exponents, `nan` and `inf` spelled. No layout."""
+
+import math
+
+LARGEST_FIXED_EXPONENT = 2
+SMALLEST_FIXED_EXPONENT = -2
+"""Numbers from 0.01 to 999 are written without an exponent; outside of that the exponent is shorter or easier to compare."""
+
+LARGEST_FLOAT_EXPONENT = 300
+"""Powers of ten up to here are float64 numbers; gains of very deep networks lie beyond."""
+
+
+def format_number(value: float | None, width: int = 7, digits: int = 3) -> str:
+    """The number with as many significant digits as fit, `""` for `None`.
+
+    Args:
+        value: The number.
+        width: Number of characters to keep to. One significant digit is always written, and may be longer.
+        digits: Number of significant digits to aim for.
+
+    >>> format_number(0.4126), format_number(1.9e13), format_number(-1.234e-13, width=8), format_number(float("nan"))
+    ('0.413', '1.9e13', '-1.2e-13', 'nan')
+    """
+    if value is None:
+        return ""
+    for significant in range(digits, 0, -1):
+        text = _with_digits(value, significant)
+        if len(text) <= width:
+            break
+    return text
+
+
+def format_power_of_ten(log10_value: float | None, width: int = 7) -> str:
+    """The number `10 ** log10_value`, also where that is no float64 number.
+
+    >>> format_power_of_ten(0.0), format_power_of_ten(400.25), format_power_of_ten(float("-inf"))
+    ('1.00', '1.8e400', '0')
+    """
+    if log10_value is None or math.isnan(log10_value) or math.isinf(log10_value):
+        return {None: "", math.inf: "inf", -math.inf: "0"}.get(log10_value, "nan")
+    if abs(log10_value) <= LARGEST_FLOAT_EXPONENT:
+        return format_number(10.0**log10_value, width)
+    exponent = math.floor(log10_value)
+    return f"{10 ** (log10_value - exponent):.1f}e{exponent}"
+
+
+def format_count(count: int) -> str:
+    """A count with a unit of thousands, millions or billions.
+
+    >>> format_count(640), format_count(61_100_840)
+    ('640', '61.1M')
+    """
+    for unit, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= unit:
+            return f"{count / unit:.3g}{letter}" if count / unit < 999.5 else f"{count / unit:.0f}{letter}"
+    return str(count)
+
+
+def format_share(share: float | None) -> str:
+    """A share of 0..1 as a percentage."""
+    if share is None or math.isnan(share):
+        return "" if share is None else "nan"
+    return f"{100 * share:.0f}%"
+
+
+def format_shape(shape: tuple[int, ...] | None) -> str:
+    """The shape of one sample, that is without the batch axis.
+
+    >>> format_shape((32, 55, 55, 96)), format_shape((32,)), format_shape(None)
+    ('55×55×96', 'scalar', '')
+    """
+    if not shape:
+        return ""
+    return "×".join(str(size) for size in shape[1:]) or "scalar"
+
+
+def _with_digits(value: float, digits: int) -> str:
+    """`value` with that many significant digits."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:.0f}" if value else "0"
+    mantissa, _, exponent_text = f"{value:.{digits - 1}e}".partition("e")
+    exponent = int(exponent_text)
+    if SMALLEST_FIXED_EXPONENT <= exponent <= LARGEST_FIXED_EXPONENT:
+        return f"{value:.{max(digits - 1 - exponent, 0)}f}"
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{exponent}"

@@ -1,0 +1,93 @@
+"""Text that fits a terminal: cleaned, shortened, padded and wrapped by the cells it takes on screen, not by its number of characters.
+
+Layer names are chosen by the user and may hold anything: terminal control sequences, markup, wide characters.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from rich.cells import cell_len, get_character_cell_size
+
+ELLIPSIS = "…"
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+"""Unicode categories that move the cursor, reverse the direction, cannot be encoded, or are drawn differently by every terminal."""
+
+SHARE_OF_START = 0.4
+"""How much of a shortened name is its start: the end, the layer's own name, tells more than the parent's."""
+
+
+def clean(text: str) -> str:
+    """`text` on one line, with everything a terminal would act on replaced by `�`.
+
+    >>> clean("conv[red]\\x1b[31m")
+    'conv[red]�[31m'
+    """
+    return "".join(REPLACEMENT if _is_unprintable(character) else character for character in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` in at most `width` cells: the middle gives way, so that parent and leaf can both be recognised.
+
+    >>> shorten("encoder/block_12/query_dense", 16)
+    'encode…ery_dense'
+    """
+    if cell_len(text) <= width:
+        return text
+    start = round((width - 1) * SHARE_OF_START)
+    head = _take(text, start)
+    tail = _take(reversed(text), width - 1 - start)[::-1]
+    return head + ELLIPSIS + tail
+
+
+def pad(text: str, width: int, align: str = "left") -> str:
+    """`text` filled with blanks to `width` cells."""
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if align == "right" else text + blanks
+
+
+def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> list[str]:
+    """Lines of at most `width` cells. Words are kept whole where they fit on a line of their own.
+
+    Args:
+        text: Any text; white space of any kind separates words.
+        width: Cells in a line, indent included.
+        indent: Put before each line.
+        first: Put before the first line instead.
+    """
+    lines = [indent if first is None else first]
+    is_empty = True
+    for word in _pieces(text, width - cell_len(indent)):
+        if not is_empty and cell_len(lines[-1]) + 1 + cell_len(word) > width:
+            lines.append(indent)
+            is_empty = True
+        lines[-1] += word if is_empty else f" {word}"
+        is_empty = False
+    return lines
+
+
+def _pieces(text: str, width: int) -> Iterator[str]:
+    """The words of `text`, cleaned, those that are too long in pieces."""
+    for word in text.split():
+        rest = clean(word)
+        while rest:
+            piece = _take(rest, width) or rest[0]
+            yield piece
+            rest = rest[len(piece) :]
+
+
+def _take(characters: Iterable[str], width: int) -> str:
+    """As many of the leading characters as fit into `width` cells."""
+    taken, used = [], 0
+    for character in characters:
+        used += get_character_cell_size(character)
+        if used > width:
+            break
+        taken.append(character)
+    return "".join(taken)
+
+
+def _is_unprintable(character: str) -> bool:
+    is_variation_selector = "\ufe00" <= character <= "\ufe0f"
+    return is_variation_selector or unicodedata.category(character) in UNPRINTABLE

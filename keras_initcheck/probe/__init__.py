@@ -1,0 +1,1 @@
+"""One batch through a model: everything that is measured, and nothing that is judged."""

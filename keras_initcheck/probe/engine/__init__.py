@@ -1,0 +1,35 @@
+"""Framework code, one small module per backend with the same names. Nothing else in this package imports a framework.
+
+* `row_dtype()`: dtype in which rows reach the host, the widest that the device has.
+* `fast_signal_row(tensor)`, `fast_gradient_row(tensor)`: the short rows of `rows.py`, in few passes and few operations.
+* `stop_gradient(tensor)`.
+* `tap(tensor, slot, row)`: `tensor` unchanged; the "gradient" that `slot` receives is `row(gradient of tensor)`.
+* `trace_state()`: a token that differs inside a traced loop of the framework.
+* `compile_pass(forward, model, gradient_row)`: see there.
+* `replay(batches, iterator)`: an iterator that yields `batches`, in place of the one that they were taken from.
+* `isolated_randomness()`: a context that leaves the framework's global random state as it was.
+"""
+
+import importlib
+from types import ModuleType
+
+import keras
+
+from keras_initcheck.errors import ProbeError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def load() -> ModuleType:
+    """The module of the running Keras backend.
+
+    Raises:
+        ProbeError: The backend is none of `BACKENDS`.
+    """
+    name = keras.backend.backend()
+    if name not in BACKENDS:
+        raise ProbeError(
+            f"The Keras backend must be one of {BACKENDS}, which can compute gradients. Received: {name!r}. "
+            "Set the environment variable KERAS_BACKEND before keras is imported."
+        )
+    return importlib.import_module(f"{__name__}.{name}")

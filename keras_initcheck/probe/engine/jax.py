@@ -1,0 +1,125 @@
+"""The probe's framework code on JAX. Variables' values are arguments of the compiled function: captured ones would go stale."""
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keras_initcheck.probe.rows import sample_stride
+
+
+def row_dtype() -> str:
+    """Dtype of rows: JAX has float64 only where the user enabled it."""
+    return "float64" if jax.config.jax_enable_x64 else "float32"
+
+
+def stop_gradient(tensor: Any) -> Any:
+    """`tensor`, cut off from differentiation."""
+    return jax.lax.stop_gradient(tensor)
+
+
+def trace_state() -> object:
+    """A token of the trace that is being built."""
+    return jax.core.get_opaque_trace_state(convention="flax")
+
+
+@contextlib.contextmanager
+def isolated_randomness() -> Iterator[None]:
+    """JAX has no global random state."""
+    yield
+
+
+def fast_signal_row(tensor: Any) -> Any:
+    """See `rows.FAST_SIGNAL`."""
+    tensor = _accumulating(tensor)
+    # A product with ones, because a reduction over the leading axis of a 4-D tensor is slow on XLA's CPU backend.
+    count = tensor.shape[0] if tensor.ndim else 1
+    flat = tensor.reshape(count, -1)
+    unit_means = jnp.full((1, count), 1 / count, flat.dtype) @ flat
+    sample = tensor.reshape(-1)[:: sample_stride(tensor.shape)]
+    share_zero = jnp.mean((sample == 0).astype(tensor.dtype))
+    return jnp.stack([jnp.mean(unit_means), jnp.mean(tensor * tensor), jnp.mean(unit_means * unit_means), share_zero])
+
+
+def fast_gradient_row(tensor: Any) -> Any:
+    """See `rows.FAST_GRADIENT`."""
+    tensor = _accumulating(tensor)
+    return jnp.stack([jnp.mean(tensor), jnp.mean(tensor * tensor)])
+
+
+def _accumulating(tensor: Any) -> Any:
+    return tensor if tensor.dtype == jnp.float64 else tensor.astype(jnp.float32)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def tap(tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
+    """See the package's docstring."""
+    return tensor
+
+
+def _tap_forward(tensor: Any, slot: Any, row: Callable[[Any], Any]) -> tuple[Any, None]:
+    return tensor, None
+
+
+def _tap_backward(row: Callable[[Any], Any], _: None, upstream: Any) -> tuple[Any, Any]:
+    return upstream, row(upstream)
+
+
+tap.defvjp(_tap_forward, _tap_backward)
+
+
+def replay(batches: list[Any], iterator: Any) -> Any:
+    """An iterator over `batches`, which may be filled after this call, in place of `iterator`."""
+    return iter(batches)
+
+
+def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
+    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
+
+    The arguments and the result are those of the TensorFlow module. The number of slots is found by an abstract run.
+    """
+    trainable = list(model.trainable_variables)
+    others = list(model.non_trainable_variables)
+    slot_types: list[tuple[int, str]] = []
+    flags: list[bool] = []
+
+    def run(values: Any, slots: Any, state: Any, batch: Any) -> Any:
+        remaining = iter(slots)
+        mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
+        result = forward(lambda width, dtype: next(remaining), batch, mapping)
+        flags[:] = result.with_weight_gradients
+        return tuple(result.objectives), result.rows
+
+    def count_slots(values: Any, state: Any, batch: Any) -> Any:
+        def make_slot(width: int, dtype: str) -> Any:
+            slot_types.append((width, dtype))
+            return jnp.zeros(width, dtype)
+
+        slot_types.clear()
+        mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
+        return forward(make_slot, batch, mapping).rows
+
+    @jax.jit
+    def step(values: Any, state: Any, batch: Any) -> Any:
+        slots = [jnp.zeros(width, dtype) for width, dtype in slot_types]
+        objectives, pull, rows = jax.vjp(lambda values, slots: run(values, slots, state, batch), values, slots, has_aux=True)
+        rows = list(rows)
+        for index, with_weights in enumerate(flags):
+            cotangents = tuple(jnp.asarray(float(index == k), o.dtype) for k, o in enumerate(objectives))
+            weight_gradients, slot_gradients = pull(cotangents)
+            rows += slot_gradients
+            rows += [gradient_row(gradient) for gradient in weight_gradients] if with_weights else []
+        return jnp.concatenate([row.astype(row_dtype()) for row in rows])
+
+    def call(batch: Any) -> np.ndarray:
+        values, state = [v.value for v in trainable], [v.value for v in others]
+        if not slot_types:
+            jax.eval_shape(count_slots, values, state, batch)
+        return np.asarray(step(values, state, batch))
+
+    return call

@@ -1,0 +1,114 @@
+"""The probe's framework code on TensorFlow. The pass is a graph without XLA: tracing is what a one-shot probe can afford."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_initcheck.probe.rows import sample_stride
+
+
+def row_dtype() -> str:
+    """Dtype of rows."""
+    return "float64"
+
+
+def stop_gradient(tensor: Any) -> Any:
+    """`tensor`, cut off from differentiation."""
+    return tf.stop_gradient(tensor)
+
+
+def trace_state() -> object:
+    """The graph that is being traced."""
+    return tf.compat.v1.get_default_graph() if tf.inside_function() else None
+
+
+@contextlib.contextmanager
+def isolated_randomness() -> Iterator[None]:
+    """Keras draws from stateless generators on TensorFlow, so that nothing has to be kept."""
+    yield
+
+
+def fast_signal_row(tensor: Any) -> Any:
+    """See `rows.FAST_SIGNAL`."""
+    tensor = _accumulating(tensor)
+    unit_means = tf.reduce_mean(tensor, axis=0)
+    sample = tf.reshape(tensor, [-1])[:: sample_stride(tensor.shape)]
+    share_zero = tf.reduce_mean(tf.cast(tf.equal(sample, 0), tensor.dtype))
+    return tf.stack([tf.reduce_mean(unit_means), _second_moment(tensor), _second_moment(unit_means), share_zero])
+
+
+def fast_gradient_row(tensor: Any) -> Any:
+    """See `rows.FAST_GRADIENT`."""
+    tensor = _accumulating(tensor)
+    return tf.stack([tf.reduce_mean(tensor), _second_moment(tensor)])
+
+
+def _accumulating(tensor: Any) -> Any:
+    return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)
+
+
+def _second_moment(tensor: Any) -> Any:
+    return tf.nn.l2_loss(tensor) * (2.0 / max(math.prod(tensor.shape), 1))
+
+
+def tap(tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
+    """See the package's docstring."""
+
+    @tf.custom_gradient
+    def identity(tensor: Any, slot: Any) -> Any:
+        return tf.identity(tensor), lambda upstream: (upstream, row(upstream))
+
+    return identity(tensor, slot)
+
+
+def replay(batches: list[Any], iterator: Any) -> Any:
+    """An iterator over `batches`, which may be filled after this call, in place of `iterator`.
+
+    It has the same type specification, so that no compiled function is traced again.
+    """
+    dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=iterator.element_spec)
+    return iter(dataset)
+
+
+def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
+    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
+
+    Args:
+        forward: `forward(make_slot, batch, state_mapping)` gives an object with `objectives`, `rows` and `with_weight_gradients`.
+        model: The model; its variables are read when the function runs, not when it is traced.
+        gradient_row: Row of a weight's gradient.
+
+    Returns:
+        A function that returns all rows, one after the other, as one vector: those of the pass, then for each objective those of the
+        slots' gradients and, where asked for, of the gradients of the trainable variables (zeros where there is none).
+    """
+
+    @tf.function(autograph=False)
+    def step(batch: Any) -> Any:
+        slots = []
+
+        def make_slot(width: int, dtype: str) -> Any:
+            slot = tf.zeros([width], dtype)
+            tape.watch(slot)
+            slots.append(slot)
+            return slot
+
+        variables = [variable.value for variable in model.trainable_variables]
+        with tf.GradientTape(persistent=True) as tape:
+            result = forward(make_slot, batch, ())
+        rows = list(result.rows)
+        for objective, with_weights in zip(result.objectives, result.with_weight_gradients, strict=True):
+            found = tape.gradient(objective, [slots, variables if with_weights else []])
+            rows += [slot if gradient is None else gradient for slot, gradient in zip(slots, found[0], strict=True)]
+            rows += [gradient_row(tf.convert_to_tensor(_present(*pair))) for pair in zip(found[1], variables, strict=False)]
+        return tf.concat([tf.cast(row, row_dtype()) for row in rows], axis=0)
+
+    return lambda batch: np.asarray(step(batch))
+
+
+def _present(gradient: Any, variable: Any) -> Any:
+    return tf.zeros_like(variable) if gradient is None else gradient

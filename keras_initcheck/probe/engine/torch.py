@@ -1,0 +1,110 @@
+"""The probe's framework code on PyTorch, which runs eagerly. No parameter's `.grad` is touched."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from keras_initcheck.probe.rows import sample_stride
+
+
+def row_dtype() -> str:
+    """Dtype of rows: Apple's GPUs have no float64."""
+    return "float32" if torch.backends.mps.is_available() else "float64"
+
+
+def stop_gradient(tensor: Any) -> Any:
+    """`tensor`, cut off from differentiation."""
+    return tensor.detach()
+
+
+def trace_state() -> object:
+    """PyTorch runs eagerly: there is no traced loop."""
+    return None
+
+
+@contextlib.contextmanager
+def isolated_randomness() -> Iterator[None]:
+    """Keras' dropout draws from PyTorch's global generators: they are set for the pass and put back."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@torch.no_grad()
+def fast_signal_row(tensor: Any) -> Any:
+    """See `rows.FAST_SIGNAL`."""
+    tensor = _accumulating(tensor)
+    unit_means = tensor.mean(dim=0)
+    share_zero = (tensor.reshape(-1)[:: sample_stride(tensor.shape)] == 0).to(tensor.dtype).mean()
+    return torch.stack([unit_means.mean(), _second_moment(tensor), _second_moment(unit_means), share_zero])
+
+
+@torch.no_grad()
+def fast_gradient_row(tensor: Any) -> Any:
+    """See `rows.FAST_GRADIENT`."""
+    tensor = _accumulating(tensor)
+    return torch.stack([tensor.mean(), _second_moment(tensor)])
+
+
+def _accumulating(tensor: Any) -> Any:
+    return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
+
+
+def _second_moment(tensor: Any) -> Any:
+    flat = tensor.reshape(-1)
+    return torch.dot(flat, flat) / flat.numel()
+
+
+class _Tap(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
+        ctx.row = row
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Any) -> Any:
+        with torch.no_grad():
+            return upstream[0], ctx.row(upstream[0]), None
+
+
+def tap(tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
+    """See the package's docstring."""
+    return _Tap.apply(tensor, slot, row)
+
+
+def replay(batches: list[Any], iterator: Any) -> Any:
+    """An iterator over `batches`, which may be filled after this call, in place of `iterator`."""
+    return iter(batches)
+
+
+def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
+    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
+
+    The arguments and the result are those of the TensorFlow module. Nothing is compiled: each call runs eagerly.
+    """
+
+    def call(batch: Any) -> np.ndarray:
+        slots: list[Any] = []
+        device = next((variable.value.device for variable in model.variables), "cpu")
+
+        def make_slot(width: int, dtype: str) -> Any:
+            slots.append(torch.zeros(width, dtype=getattr(torch, dtype), device=device, requires_grad=True))
+            return slots[-1]
+
+        variables = [variable.value for variable in model.trainable_variables]
+        with torch.enable_grad():
+            result = forward(make_slot, batch, ())
+        rows = list(result.rows)
+        for index, (objective, with_weights) in enumerate(zip(result.objectives, result.with_weight_gradients, strict=True)):
+            wanted = [*slots, *(variables if with_weights else [])]
+            is_last = index == len(result.objectives) - 1
+            found = torch.autograd.grad(objective, wanted, retain_graph=not is_last, allow_unused=True)
+            found = [torch.zeros_like(source) if gradient is None else gradient for gradient, source in zip(found, wanted, strict=True)]
+            rows += [*found[: len(slots)], *(gradient_row(gradient) for gradient in found[len(slots) :])]
+        return torch.cat([row.detach().to(getattr(torch, row_dtype())) for row in rows]).cpu().numpy()
+
+    return call

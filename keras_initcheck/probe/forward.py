@@ -1,0 +1,202 @@
+"""The forward pass under observation, as a function that an engine can differentiate. Written once for all backends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_initcheck.errors import DataError, InitCheckError
+from keras_initcheck.probe import internals, rows
+from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.recorder import Channel, Recorder, SiteRecord, is_observable
+
+LOSS, RANDOM = "loss", "random"
+_COTANGENT_SIZE = 2**16 + 1  # a prime: tiling it never lines up with an axis
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a pass computes; each combination is compiled once per batch shape.
+
+    Attributes:
+        cotangents: Some of `"loss"` and `"random"`: where the backward passes start.
+        is_exact: Whether every statistic is over every element and safe from overflow. Otherwise fast rows are made.
+        with_histograms: Whether rows carry a histogram.
+        seed: Seed of the random cotangent.
+    """
+
+    cotangents: tuple[str, ...] = (LOSS, RANDOM)
+    is_exact: bool = True
+    with_histograms: bool = False
+    seed: int = 0
+
+    @property
+    def signal_width(self) -> int:
+        """Number of columns of a signal's row."""
+        return (rows.NUM_COLUMNS if self.is_exact else len(rows.FAST_SIGNAL)) + self._histogram_width
+
+    @property
+    def gradient_width(self) -> int:
+        """Number of columns of the row of a gradient or a weight."""
+        return (rows.NUM_COLUMNS if self.is_exact else len(rows.FAST_GRADIENT)) + self._histogram_width
+
+    @property
+    def _histogram_width(self) -> int:
+        return 2 + rows.NUM_BINS if self.with_histograms else 0
+
+
+@dataclass
+class Layout:
+    """What the rows of a pass stand for, learnt while it is traced."""
+
+    sites: list[SiteRecord] = field(default_factory=list)
+    channels: list[Channel] = field(default_factory=list)
+    weights: list[Any] = field(default_factory=list)
+    inputs: list[tuple[str, Channel]] = field(default_factory=list)
+    objectives: list[str] = field(default_factory=list)
+    unobserved: dict[str, str] = field(default_factory=dict)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Pass:
+    """What an engine differentiates and brings to the host."""
+
+    objectives: list[Any]
+    with_weight_gradients: list[bool]
+    rows: list[Any]
+
+
+class Forward:
+    """The pass of one model under one set of options.
+
+    Args:
+        model: A built Keras model.
+        engine: The backend's engine module.
+        options: What to compute.
+
+    Attributes:
+        layout: What the rows stand for; filled whenever the pass is traced.
+    """
+
+    def __init__(self, model: Any, engine: ModuleType, options: Options) -> None:
+        self.model = model
+        self.engine = engine
+        self.options = options
+        self.layout = Layout()
+
+    def __call__(self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any) -> Pass:
+        """Runs the model once on `batch`. The engine provides the slots and, on JAX, the variables' values."""
+        layout = self.layout = Layout()
+        taps: list[Any] = []
+
+        def observe(tensor: Any) -> tuple[Any, Channel]:
+            channel = Channel(len(taps), tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
+            taps.append(self.signal_row(tensor))
+            layout.channels.append(channel)
+            return self.engine.tap(tensor, make_slot(self.options.gradient_width, self._slot_dtype), self.gradient_row), channel
+
+        with keras.StatelessScope(state_mapping or None, collect_losses=True):
+            weights = self._weight_rows(layout)
+            recorder = Recorder(self.model, observe, self.engine.trace_state)
+            recorder.enter(batch.x)
+            inputs = self._input_rows(layout, batch.x)
+            with recorder.installed():
+                outputs = recorder.leave(self._call_model(batch.x))
+            objectives, scalars = self._objectives(layout, batch, outputs, recorder)
+        layout.sites, layout.unobserved = recorder.sites, recorder.unobserved
+        return Pass(objectives, [name == LOSS for name in layout.objectives], [scalars, *inputs, *weights, *taps])
+
+    def signal_row(self, tensor: Any) -> Any:
+        """The row of a signal."""
+        return self._row(tensor, rows.exact_row if self.options.is_exact else self.engine.fast_signal_row)
+
+    def gradient_row(self, tensor: Any) -> Any:
+        """The row of a gradient or a weight."""
+        return self._row(tensor, rows.exact_row if self.options.is_exact else self.engine.fast_gradient_row)
+
+    def _row(self, tensor: Any, statistics: Callable[[Any], Any]) -> Any:
+        tensor = self.engine.stop_gradient(tensor)
+        row = statistics(tensor)
+        if self.options.with_histograms:
+            row = ops.concatenate([row, ops.cast(rows.histogram_row(tensor), row.dtype)])
+        return ops.cast(row, self._slot_dtype)
+
+    @property
+    def _slot_dtype(self) -> str:
+        return self.engine.row_dtype() if self.options.is_exact else "float32"
+
+    def _call_model(self, x: Any) -> Any:
+        return self.model(x, training=True) if internals.takes_training(self.model) else self.model(x)
+
+    def _weight_rows(self, layout: Layout) -> list[Any]:
+        layout.weights = [v for v in self.model.weights if keras.backend.is_float_dtype(v.dtype) and 0 not in v.shape]
+        return [self.gradient_row(variable.value) for variable in layout.weights]
+
+    def _input_rows(self, layout: Layout, x: Any) -> list[Any]:
+        found = []
+        for path, tensor in internals.flatten_with_names(x):
+            if is_observable(tensor):
+                layout.inputs.append((path, Channel(len(found), tuple(tensor.shape), str(tensor.dtype))))
+                found.append(self.signal_row(tensor))
+        return found
+
+    def _objectives(self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder) -> tuple[list[Any], Any]:
+        found = []
+        scale = loss = ops.ones((), "float32")
+        if LOSS in self.options.cotangents and internals.is_compiled(self.model):
+            value = self._loss(layout, batch, outputs)
+            if value is not None:
+                loss = ops.cast(value, "float32")
+                scaled = self._scaled(value)
+                scale = ops.cast(self._scaled(ops.ones((), value.dtype)), "float32")
+                layout.objectives.append(LOSS)
+                found.append(scaled)
+        if RANDOM in self.options.cotangents:
+            value = self._random_objective(outputs, recorder)
+            if value is not None:
+                layout.objectives.append(RANDOM)
+                found.append(value)
+        return found, self.engine.stop_gradient(ops.stack([loss, scale]))
+
+    def _scaled(self, value: Any) -> Any:
+        """As in training: under mixed float16 an unscaled gradient would vanish in the number format, not in the network."""
+        optimizer = getattr(self.model, "optimizer", None)
+        return optimizer.scale_loss(value) if optimizer is not None else value
+
+    def _loss(self, layout: Layout, batch: Batch, outputs: Any) -> Any | None:
+        try:
+            return internals.compute_loss(self.model, batch.x, batch.y, outputs, batch.sample_weight)
+        except InitCheckError:
+            raise
+        except Exception as error:
+            if batch.y is None:
+                layout.notes.append(("loss", f"the model's loss needs labels, and none were given ({type(error).__name__})"))
+                return None
+            raise DataError(_label_message(self.model, batch.y, outputs, error)) from error
+
+    def _random_objective(self, outputs: Any, recorder: Recorder) -> Any | None:
+        generator = np.random.default_rng(self.options.seed)
+        terms = []
+        for output in keras.tree.flatten(outputs):
+            if is_observable(output):
+                start = recorder.before_activation(output)
+                size = min(int(np.prod(start.shape)), _COTANGENT_SIZE)
+                direction = rows.tiled(generator.standard_normal(size), tuple(start.shape), start.dtype)
+                terms.append(ops.sum(ops.cast(start * direction, "float32")))
+        return sum(terms[1:], terms[0]) if terms else None
+
+
+def _label_message(model: Any, y: Any, outputs: Any, error: Exception) -> str:
+    def describe(structure: Any) -> str:
+        return ", ".join(f"{tuple(t.shape)} {keras.backend.standardize_dtype(t.dtype)}" for t in keras.tree.flatten(structure))
+
+    reason = str(error).strip().splitlines()
+    return (
+        f"The labels must fit the model's loss ({model.loss!r}) and its outputs, {describe(outputs)}. "
+        f"Received: labels {describe(y)}. Keras says: {reason[0] if reason else type(error).__name__}"
+    )

@@ -1,0 +1,134 @@
+"""The few places where only Keras' private names serve. A test tells when Keras changes one of them."""
+
+import inspect
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+
+def flatten_layers(model: Any) -> list[Any]:
+    """`model` and every layer in it at any depth, in order of creation. Keras has no public way to reach the layers of a layer."""
+    return list(model._flatten_layers(include_self=True, recursive=True))
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """The layers that `layer` holds directly."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def functional_graphs(model: Any) -> list[Any]:
+    """Every Functional graph in `model`: nested models, and the graph that a built Sequential runs."""
+    graphs: dict[int, Any] = {}
+    for layer in flatten_layers(model):
+        graph = getattr(layer, "_functional", None) or layer
+        if hasattr(graph, "operations") and hasattr(graph, "_nodes_by_depth"):
+            graphs[id(graph)] = graph
+    return list(graphs.values())
+
+
+def runs_graph(layer: Any) -> bool:
+    """Whether the outputs of `layer` are outputs of layers inside it, so that it adds no arithmetic of its own."""
+    return isinstance(layer, keras.Sequential) or (hasattr(layer, "operations") and hasattr(layer, "_nodes_by_depth"))
+
+
+def operations_without_layers(model: Any) -> list[Any]:
+    """The nodes of Functional graphs that are no layers, such as `x + y` and `keras.ops.relu(x)`."""
+    return [op for graph in functional_graphs(model) for op in graph.operations if not isinstance(op, keras.layers.Layer)]
+
+
+def _nodes(graph: Any) -> list[Any]:
+    return [node for nodes in graph._nodes_by_depth.values() for node in nodes]
+
+
+def sole_consumers(model: Any) -> set[int]:
+    """Ids of the operations that alone consume the output which they receive first.
+
+    For these, the gradient with respect to their input is the gradient with respect to that output, and is measured once.
+    Known for operations that stand in one Functional graph, once, behind another operation of it.
+    """
+    graphs = functional_graphs(model)
+    appearances = Counter(id(node.operation) for graph in graphs for node in _nodes(graph))
+    return {id(node.operation) for graph in graphs for node in _lonely_nodes(graph) if appearances[id(node.operation)] == 1}
+
+
+def _lonely_nodes(graph: Any) -> Iterable[Any]:
+    uses = Counter(id(tensor) for node in _nodes(graph) for tensor in node.input_tensors)
+    uses.update(id(tensor) for tensor in keras.tree.flatten(graph.outputs))
+    producers = {id(tensor): node.operation for node in _nodes(graph) for tensor in node.outputs}
+    for node in _nodes(graph):
+        if node.is_input or not node.input_tensors:
+            continue
+        first = id(node.input_tensors[0])
+        producer = producers.get(first)
+        if uses[first] == 1 and producer is not None and _is_leaf(producer):
+            yield node
+
+
+def _is_leaf(operation: Any) -> bool:
+    is_input = isinstance(operation, keras.layers.InputLayer)
+    return not is_input and not (isinstance(operation, keras.layers.Layer) and sublayers(operation))
+
+
+def build(model: Any, x: Any) -> None:
+    """Creates the variables of an unbuilt model from a batch `x`, symbolically, as `fit` does before its first step.
+
+    Side effects: the variables are created; nothing is computed and no seed advances beyond what creating them takes.
+    """
+    from keras.src import backend  # the public `compute_output_spec` does not mark the model as built
+
+    def symbolic(tensor: Any) -> Any:
+        return keras.KerasTensor(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
+
+    backend.compute_output_spec(model, keras.tree.map_structure(symbolic, x), training=False)
+
+
+def is_built(model: Any) -> bool:
+    """Whether every layer of `model` has its variables."""
+    return all(layer.built for layer in flatten_layers(model))
+
+
+def is_compiled(model: Any) -> bool:
+    """Whether `compile` was called."""
+    return bool(getattr(model, "compiled", False))
+
+
+def takes_training(model: Any) -> bool:
+    """Whether the model's `call` has a `training` argument."""
+    parameters = inspect.signature(model.call).parameters
+    return "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    """The training loss, regularisation included. Releases of Keras before 3.3 know no `training` argument."""
+    arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+    if "training" in inspect.signature(model.compute_loss).parameters:
+        arguments["training"] = True
+    return model.compute_loss(**arguments)
+
+
+def flatten_with_names(structure: Any) -> list[tuple[str, Any]]:
+    """The leaves of a nest of lists, tuples and dicts, each with a readable path such as `image` or `1`."""
+    if isinstance(structure, dict):
+        parts: list[tuple[str, Any]] = [(str(key), value) for key, value in structure.items()]
+    elif isinstance(structure, (list, tuple)):
+        parts = [(str(position), value) for position, value in enumerate(structure)]
+    else:
+        return [("input", structure)]
+    found = []
+    for name, value in parts:
+        nested = flatten_with_names(value)
+        found += [(name if inner == "input" else f"{name}/{inner}", leaf) for inner, leaf in nested]
+    return found
+
+
+def own_variables(layer: Any) -> list[Any]:
+    """The variables that `layer` itself created, without those of the layers inside it."""
+    inner = {id(variable) for sublayer in sublayers(layer) for variable in sublayer.variables}
+    return [variable for variable in layer.variables if id(variable) not in inner]
+
+
+def consumers(graph: Any, tensor: Any) -> list[Any]:
+    """The operations of a Functional graph that take a symbolic tensor."""
+    return [node.operation for node in _nodes(graph) if any(other is tensor for other in node.input_tensors)]

@@ -1,0 +1,108 @@
+"""What kind of site a layer is, its activation, and the true fans of its kernels."""
+
+import re
+from typing import Any
+
+import keras
+
+from keras_initcheck.theory import fans
+from keras_initcheck.theory.fans import Fans
+
+
+def _classes(*names: str) -> tuple[type, ...]:
+    """The layer classes of those names that this release of Keras has."""
+    return tuple(getattr(keras.layers, name) for name in names if hasattr(keras.layers, name))
+
+
+DEPTHWISE = _classes("DepthwiseConv1D", "DepthwiseConv2D")
+SEPARABLE = _classes("SeparableConv1D", "SeparableConv2D")
+TRANSPOSED = _classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+CONVOLUTION = _classes("Conv1D", "Conv2D", "Conv3D")
+WEIGHT = (keras.layers.Dense, keras.layers.EinsumDense, *CONVOLUTION, *TRANSPOSED, *DEPTHWISE, *SEPARABLE)
+RECURRENT = _classes("RNN")
+OPAQUE = (*RECURRENT, *_classes("TimeDistributed", "Pipeline"))
+"""Layers that run their inner layers in a traced loop: one site, and nothing inside it is observed."""
+NORMALIZATION = _classes(
+    "BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization", "Normalization"
+)
+ACTIVATION = _classes("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax")
+MERGE = _classes("Add", "Average", "Multiply", "Concatenate", "Subtract", "Maximum", "Minimum", "Dot", "Attention", "AdditiveAttention")
+EMBEDDING = _classes("Embedding")
+_PASS_NAME = re.compile(
+    r"Dropout|Noise|Flatten|Reshape|Permute|Padding|Cropping|Pooling|UpSampling|Identity|Masking|RepeatVector|ActivityRegularization"
+    r"|Rescaling|Resizing|Cast|Transpose|Squeeze|ExpandDims"
+)
+_MERGE_OPERATIONS = frozenset(("add", "subtract", "multiply", "divide", "concatenate", "maximum", "minimum", "matmul", "einsum", "stack"))
+_ACTIVATION_OPERATIONS = frozenset(name for name in dir(keras.activations) if not name.startswith("_"))
+
+
+def kind_of(operation: Any) -> str:
+    """The kind of a layer or graph operation, one of those that `SiteStats.kind` lists."""
+    table = (
+        ("weight", WEIGHT),
+        ("recurrent", RECURRENT),
+        ("normalization", NORMALIZATION),
+        ("activation", ACTIVATION),
+        ("merge", MERGE),
+        ("embedding", EMBEDDING),
+    )
+    for kind, classes in table:
+        if isinstance(operation, classes):
+            return kind
+    if _PASS_NAME.search(type(operation).__name__):
+        return "pass"
+    return "other" if isinstance(operation, keras.layers.Layer) else _kind_of_graph_operation(operation)
+
+
+def _kind_of_graph_operation(operation: Any) -> str:
+    name = snake_case(type(operation).__name__)
+    if name in _ACTIVATION_OPERATIONS:
+        return "activation"
+    return "merge" if name in _MERGE_OPERATIONS else "other"
+
+
+def snake_case(name: str) -> str:
+    """`LeakyRelu` as `leaky_relu`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def fused_activation(layer: Any) -> Any | None:
+    """The callable that a weight layer applies to its pre-activation, or `None` if that is the identity."""
+    function = getattr(layer, "activation", None)
+    if function is None or function is keras.activations.linear or not callable(function):
+        return None
+    return function
+
+
+def kernel_fans(layer: Any) -> dict[str, Fans]:
+    """True fans of each kernel of a known weight or recurrent layer, by the attribute's name, in the order of application.
+
+    Keras' own `compute_fans` knows neither strides nor groups nor gates; see `keras_initcheck.theory.fans`.
+    """
+    if isinstance(layer, keras.layers.Dense):
+        return {"kernel": fans.dense(tuple(layer.kernel.shape))}
+    if isinstance(layer, keras.layers.EinsumDense):
+        return {"kernel": fans.einsum_dense(layer.equation, tuple(layer.kernel.shape))}
+    if isinstance(layer, SEPARABLE):
+        depthwise = fans.depthwise_conv(tuple(layer.depthwise_kernel.shape), tuple(layer.strides))
+        ones = (1,) * len(layer.strides)
+        return {"depthwise_kernel": depthwise, "pointwise_kernel": fans.conv(tuple(layer.pointwise_kernel.shape), ones, 1)}
+    if isinstance(layer, DEPTHWISE):
+        return {"kernel": fans.depthwise_conv(tuple(layer.kernel.shape), tuple(layer.strides))}
+    if isinstance(layer, TRANSPOSED):
+        return {"kernel": fans.conv_transpose(tuple(layer.kernel.shape), tuple(layer.strides))}
+    if isinstance(layer, CONVOLUTION):
+        return {"kernel": fans.conv(tuple(layer.kernel.shape), tuple(layer.strides), layer.groups)}
+    return {}
+
+
+_GATES = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1}
+
+
+def cell_fans(cell: Any) -> dict[str, Fans]:
+    """True fans per gate of the kernels of SimpleRNN's, GRU's and LSTM's cells; empty for everything else."""
+    gates = _GATES.get(type(cell).__name__)
+    if gates is None or not hasattr(cell, "recurrent_kernel"):
+        return {}
+    kernel, recurrent = fans.recurrent(tuple(cell.kernel.shape), tuple(cell.recurrent_kernel.shape), gates)
+    return {"kernel": kernel, "recurrent_kernel": recurrent}

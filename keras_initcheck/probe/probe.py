@@ -1,0 +1,132 @@
+"""The probe: built once for a model, run many times."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_initcheck.errors import InitCheckError, ProbeError
+from keras_initcheck.probe import assemble, engine, internals
+from keras_initcheck.probe.batch import Batch, num_samples
+from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Options
+from keras_initcheck.probe.preserve import preserved
+from keras_initcheck.probe.row_table import RowTable
+from keras_initcheck.profile import Profile
+from keras_initcheck.theory.factor_table import FactorTable
+
+
+class Probe:
+    """Measures a model on a batch and leaves it bitwise as it was.
+
+    A pass is compiled once for each batch shape and set of options, and reused. An unbuilt model is built by the first measurement,
+    with the same initial values that `fit` would have given it.
+
+    Args:
+        model: A `keras.Model`, compiled or not.
+        seed: Seed of the random cotangent.
+
+    Raises:
+        TypeError: `model` is no `keras.Model`.
+    """
+
+    def __init__(self, model: Any, seed: int = 0) -> None:
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"`model` must be a keras.Model. Received: model={model!r} of type {type(model).__name__}.")
+        self.model = model
+        self.seed = seed
+        self._engine = engine.load()
+        self._factors = FactorTable()
+        self._compiled: dict[tuple[Any, ...], tuple[Forward, Callable[[Batch], np.ndarray]]] = {}
+
+    def measure(
+        self,
+        batch: Batch,
+        *,
+        cotangents: tuple[str, ...] = (LOSS, RANDOM),
+        is_exact: bool = True,
+        with_histograms: bool = False,
+        step: int = 0,
+        data: str = "",
+    ) -> Profile:
+        """One forward pass in training mode and one backward pass for each cotangent.
+
+        Args:
+            batch: The batch. Labels are used by the `"loss"` cotangent, if the model is compiled.
+            cotangents: Where backward passes start: at the `"loss"`, at a `"random"` N(0,1) gradient of the outputs, or both.
+            is_exact: Every statistic over every element, safe at any scale. `False` is for repeated probes: shares come from a bounded
+                sample and gradients have mean and variance only; a probe whose numbers leave float32's range is repeated exactly.
+            with_histograms: Whether to make histograms, from a bounded sample.
+            step: Training step, for the record.
+            data: Where the batch came from, for the record.
+
+        Returns:
+            The profile.
+
+        Raises:
+            ProbeError: The model does not run on the batch.
+            DataError: The labels do not fit the loss.
+        """
+        start = time.perf_counter()
+        options = Options(tuple(cotangents), is_exact, with_histograms, self.seed)
+        try:
+            forward, table = self._run(options, batch)
+            if not is_exact and not table.is_reliable:
+                forward, table = self._run(replace(options, is_exact=True), batch)
+            measured = assemble.profile(self.model, forward.layout, table, None if is_exact else self._factors)
+        except InitCheckError:
+            raise
+        except Exception as error:
+            raise ProbeError(_failure(self.model, batch, error)) from error
+        return replace(measured, **self._circumstances(batch), step=step, data=data, seconds=time.perf_counter() - start)
+
+    def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
+        if not internals.is_built(self.model):
+            internals.build(self.model, batch.x)
+        with preserved(self.model), self._engine.isolated_randomness():
+            forward, run = self._compiled_pass(options, batch)
+            vector = run(batch)
+        if not forward.layout.sites:
+            raise ProbeError(f"The model must call at least one layer. Received: {self.model.name!r}, which calls none.")
+        return forward, RowTable(vector, forward.layout, options, len(self.model.trainable_variables))
+
+    def _compiled_pass(self, options: Options, batch: Batch) -> tuple[Forward, Callable[[Batch], np.ndarray]]:
+        shapes = tuple(
+            None if part is None else tuple((tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)) for part in batch
+        )
+        trainable = tuple(id(variable) for variable in self.model.trainable_variables)
+        key = (options, shapes, trainable, id(getattr(self.model, "optimizer", None)))
+        if key not in self._compiled:
+            forward = Forward(self.model, self._engine, options)
+            self._compiled[key] = forward, self._engine.compile_pass(forward, self.model, forward.gradient_row)
+        return self._compiled[key]
+
+    def _circumstances(self, batch: Batch) -> dict[str, Any]:
+        optimizer = getattr(self.model, "optimizer", None)
+        return {
+            "batch_size": num_samples(batch),
+            "optimizer": type(optimizer).__name__ if optimizer is not None else None,
+            "backend": keras.backend.backend(),
+            "dtype": str(getattr(self.model.dtype_policy, "name", "float32")),
+            "seed": self.seed,
+            "versions": _versions(),
+        }
+
+
+def _versions() -> tuple[tuple[str, str], ...]:
+    backend = keras.backend.backend()
+    return (("keras", keras.__version__), (backend, metadata.version(backend)))
+
+
+def _failure(model: Any, batch: Batch, error: Exception) -> str:
+    def describe(structure: Any) -> str:
+        return ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in keras.tree.flatten(structure))
+
+    inputs = getattr(model, "inputs", None)
+    expected = f"inputs like {describe(inputs)}" if inputs else "inputs on which it runs"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[0] if lines else "no message"
+    return f"The model {model.name!r} must be given {expected}. Received: {describe(batch.x)}. {type(error).__name__}: {reason}"

@@ -1,0 +1,251 @@
+"""Watches a model's forward pass: which layers are called, in what order, on whose outputs, and the statistics at each place.
+
+Nothing is left on the model: `Recorder.installed` puts every attribute back, also after an exception.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from keras_initcheck.probe import internals, kinds
+
+MODEL_INPUT = -1
+"""Owner of the tensors that enter the model."""
+
+
+@dataclass
+class Channel:
+    """A tensor that is observed: its place among the rows, and its size."""
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass
+class SiteRecord:
+    """What is known of a site while the pass is traced."""
+
+    index: int
+    name: str
+    layer_path: str
+    layer: Any
+    kind: str
+    is_first_call: bool
+    inputs: tuple[int, ...] = ()
+    inputs_known: bool = True
+    input_shape: tuple[int, ...] | None = None
+    output_shape: tuple[int, ...] | None = None
+    x: Channel | None = None
+    z: Channel | None = None
+    h: Channel | None = None
+    activation: Any | None = None
+
+
+@dataclass
+class _Owner:
+    """The site that made a tensor. The tensor is kept alive, because a freed one's identity could be given to another."""
+
+    tensor: Any
+    site: int
+    channel: Channel | None
+    pre_activation: Any | None = None
+
+
+@dataclass
+class Recorder:
+    """The record of one forward pass.
+
+    Args:
+        model: The model that is going to be called.
+        observe: `observe(tensor)` gives the tensor to pass on in its place and the channel of its statistics.
+        trace_state: Token of the framework's current trace. Layers called in another one (a traced loop) are not observed.
+    """
+
+    model: Any
+    observe: Callable[[Any], tuple[Any, Channel]]
+    trace_state: Callable[[], object]
+    sites: list[SiteRecord] = field(default_factory=list)
+    unobserved: dict[str, str] = field(default_factory=dict)
+    _owners: dict[int, _Owner] = field(default_factory=dict)
+    _scopes: list[str] = field(default_factory=list)
+    _calls: Counter[str] = field(default_factory=Counter)
+    _paths: dict[int, str] = field(default_factory=dict)
+    _opaque: str | None = None
+
+    def __post_init__(self) -> None:
+        self._home = self.trace_state()
+        self._sole_consumers = internals.sole_consumers(self.model)
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Wraps `call` on every layer instance and graph operation for the time of the context."""
+        operations = [*internals.flatten_layers(self.model)[1:], *internals.operations_without_layers(self.model)]
+        wrapped = []
+        try:
+            for operation in operations:
+                if "call" not in operation.__dict__:
+                    operation.__dict__["call"] = self._wrapper(operation, operation.call)
+                    wrapped.append(operation)
+            yield
+        finally:
+            for operation in wrapped:
+                del operation.__dict__["call"]
+
+    def enter(self, inputs: Any) -> None:
+        """Says that the tensors in `inputs` are the model's own inputs."""
+        for tensor in keras.tree.flatten(inputs):
+            self._owners[id(tensor)] = _Owner(tensor, MODEL_INPUT, None)
+
+    def leave(self, outputs: Any) -> Any:
+        """The model's outputs, observed where the model itself did arithmetic after its last layer."""
+        return self._observe_block(self.model, "(output)", outputs)
+
+    def before_activation(self, tensor: Any) -> Any:
+        """The pre-activation behind an output with an activation of its own, else the tensor itself.
+
+        A random cotangent starts there, because a saturated softmax would pass nothing of it on.
+        """
+        owner = self._owners.get(id(tensor))
+        return tensor if owner is None or owner.pre_activation is None else owner.pre_activation
+
+    def _wrapper(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._call(operation, original, args, kwargs)
+
+        return call
+
+    def _call(self, operation: Any, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._opaque is not None:
+            self.unobserved.setdefault("/".join([*self._scopes, operation.name]), f"inside {self._opaque}")
+            return original(*args, **kwargs)
+        if self.trace_state() != self._home:
+            self.unobserved.setdefault("/".join([*self._scopes, operation.name]), "called inside a traced loop")
+            return original(*args, **kwargs)
+        if self._is_container(operation):
+            return self._call_container(operation, original, args, kwargs)
+        return self._call_leaf(operation, original, args, kwargs)
+
+    @staticmethod
+    def _is_container(operation: Any) -> bool:
+        is_layer = isinstance(operation, keras.layers.Layer)
+        return is_layer and not isinstance(operation, (*kinds.WEIGHT, *kinds.OPAQUE)) and bool(internals.sublayers(operation))
+
+    def _call_container(self, layer: Any, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._scopes.append(layer.name)
+        try:
+            outputs = original(*args, **kwargs)
+        finally:
+            self._scopes.pop()
+        return outputs if internals.runs_graph(layer) else self._observe_block(layer, layer.name, outputs)
+
+    def _observe_block(self, layer: Any, name: str, outputs: Any) -> Any:
+        first = next((tensor for tensor in keras.tree.flatten(outputs) if is_observable(tensor)), None)
+        if first is None or id(first) in self._owners:
+            return outputs
+        site = self._open(layer, name, "block", (), {})
+        site.inputs_known = False
+        return self._close(site, outputs)
+
+    def _call_leaf(self, operation: Any, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        site = self._open(operation, operation.name, kinds.kind_of(operation), args, kwargs)
+        args = self._tap_input(site, args)
+        self._opaque = site.name
+        try:
+            with self._activation_observed(site, operation):
+                outputs = original(*args, **kwargs)
+        finally:
+            self._opaque = None
+        return self._close(site, outputs, args[0] if args else None)
+
+    def _open(self, operation: Any, name: str, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SiteRecord:
+        path = "/".join([*self._scopes, name])
+        self._calls[path] += 1
+        tensors = [tensor for tensor in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(tensor)]
+        owners = [self._owners.get(id(tensor)) for tensor in tensors]
+        site = SiteRecord(
+            index=len(self.sites),
+            name=path if self._calls[path] == 1 else f"{path}#{self._calls[path]}",
+            layer_path=self._paths.setdefault(id(operation), path),
+            layer=operation,
+            kind=kind,
+            is_first_call=all(record.layer is not operation for record in self.sites),
+            inputs=tuple(dict.fromkeys(owner.site for owner in owners if owner is not None and owner.site != MODEL_INPUT)),
+            inputs_known=all(o is not None for o, t in zip(owners, tensors, strict=True) if is_observable(t)),
+            input_shape=tuple(tensors[0].shape) if tensors else None,
+        )
+        self.sites.append(site)
+        return site
+
+    def _tap_input(self, site: SiteRecord, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not args or not is_observable(args[0]) or (site.kind != "weight" and site.inputs_known):
+            return args
+        owner = self._owners.get(id(args[0]))
+        if owner is not None and owner.channel is not None and id(site.layer) in self._sole_consumers:
+            site.x = owner.channel
+            return args
+        tapped, site.x = self.observe(args[0])
+        return (tapped, *args[1:])
+
+    @contextlib.contextmanager
+    def _activation_observed(self, site: SiteRecord, layer: Any) -> Iterator[None]:
+        function = kinds.fused_activation(layer) if site.kind == "weight" else None
+        if function is None:
+            yield
+            return
+        site.activation = function
+        had = layer.__dict__.get("activation")
+
+        def activation(z: Any, *args: Any, **kwargs: Any) -> Any:
+            if site.z is None and is_observable(z):
+                z, site.z = self.observe(z)
+                self._pre_activation = z
+            return function(z, *args, **kwargs)
+
+        layer.__dict__["activation"] = activation
+        try:
+            yield
+        finally:
+            if had is None:
+                del layer.__dict__["activation"]
+            else:
+                layer.__dict__["activation"] = had
+
+    def _close(self, site: SiteRecord, outputs: Any, x: Any = None) -> Any:
+        flat = keras.tree.flatten(outputs)
+        first = next((position for position, tensor in enumerate(flat) if is_observable(tensor)), None)
+        if first is not None and id(flat[first]) not in self._owners:
+            flat[first], site.h = self.observe(flat[first])
+        elif first is None:
+            self.unobserved.setdefault(site.name, "its output is not a dense floating-point tensor")
+        pre_activation = self._pre_activation if site.z is not None else x if site.kind == "activation" else None
+        for position, tensor in enumerate(flat):
+            if keras.ops.is_tensor(tensor) and id(tensor) not in self._owners:
+                is_first = position == first
+                channel = site.h if is_first else None
+                self._owners[id(tensor)] = _Owner(tensor, site.index, channel, pre_activation if is_first else None)
+        if first is not None:
+            site.output_shape = tuple(flat[first].shape)
+        return keras.tree.pack_sequence_as(outputs, flat)
+
+
+def is_observable(tensor: Any) -> bool:
+    """Whether `tensor` is a dense floating-point tensor of known shape with at least one element."""
+    if not keras.ops.is_tensor(tensor) or _is_sparse(tensor):
+        return False
+    try:
+        shape = tuple(tensor.shape)
+    except ValueError:  # a TensorFlow tensor of unknown rank
+        return False
+    if any(size is None or size == 0 for size in shape):
+        return False
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
+
+
+def _is_sparse(tensor: Any) -> bool:
+    indices = getattr(tensor, "indices", None)  # a method of every torch tensor, the indices of a sparse one elsewhere
+    return bool(getattr(tensor, "is_sparse", False)) or (indices is not None and not callable(indices))

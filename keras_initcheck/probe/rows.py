@@ -1,0 +1,175 @@
+"""A row: the statistics of one tensor as one small vector on the device, and its way back to `Moments` on the host.
+
+Columns of an exact row, in this order:
+
+* `scale`: a power of two near the largest magnitude; the moments are those of `tensor / scale`, so that squares neither overflow nor
+  vanish where the tensor itself does not.
+* `mean`, `variance` over the finite elements; `largest` magnitude.
+* `share_zero`, `share_nonfinite`: 0..1.
+* `batch_variance`: mean over units of the variance along axis 0.
+* `fingerprint`: mean of `tensor / scale` times a fixed pseudo-random sign pattern.
+* `connected`: 1. Where no gradient reaches a tensor its row is all zero.
+
+Fast rows, which the engines make, are shorter, because each small operation counts: `FAST_SIGNAL` and `FAST_GRADIENT`. On the host
+`from_fast` gives them the columns of an exact row, `nan` where a statistic was not taken.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_initcheck.profile import Histogram, Moments
+
+COLUMNS = ("scale", "mean", "variance", "largest", "share_zero", "share_nonfinite", "batch_variance", "fingerprint", "connected")
+NUM_COLUMNS = len(COLUMNS)
+FAST_SIGNAL = ("mean", "second_moment", "mean_square_of_unit_means", "share_zero")
+"""Columns of a fast row of a signal: all unscaled, `share_zero` of a bounded sample."""
+FAST_GRADIENT = ("mean", "second_moment")
+"""Columns of a fast row of a gradient or a weight."""
+SAMPLE_SIZE = 2**14
+"""Elements behind `share_zero` of a fast row and behind a histogram: the share's standard error is below 0.4 per cent."""
+NUM_BINS = 30
+"""Bins of a histogram, as in Keras' and TensorBoard's own."""
+FAST_RANGE = (1e-30, 1e30)
+"""Second moments that an unscaled float32 sum of squares gives reliably; a row outside is measured again, exactly."""
+_SMALLEST_EXPONENT = -126  # of a normal float32; below it a backend may flush to zero
+
+
+def exact_row(tensor: Any) -> Any:
+    """The statistics of every element of `tensor`, float32 or better, `(NUM_COLUMNS,)`.
+
+    Cost: about ten passes over the tensor. The probe of `check` uses it, and a repeated probe whose fast rows left their range.
+    """
+    tensor = ops.cast(tensor, accumulator_dtype(tensor))
+    tensor = ops.reshape(tensor, (-1, 1)) if len(tensor.shape) < 2 else tensor
+    is_finite = ops.isfinite(tensor)
+    share_finite = _mean(ops.cast(is_finite, tensor.dtype))
+    tensor = ops.where(is_finite, tensor, ops.zeros_like(tensor))
+    largest = ops.max(ops.abs(tensor))
+    scale = _power_of_two(largest)
+    tensor = tensor / scale
+    finite = ops.maximum(share_finite, 1e-30)
+    mean = _mean(tensor) / finite
+    centred = ops.where(is_finite, tensor - mean, ops.zeros_like(tensor))
+    batch_centred = tensor - ops.mean(tensor, axis=0, keepdims=True)
+    columns = (
+        scale,
+        mean,
+        _mean(ops.square(centred)) / finite,
+        largest / scale,
+        _mean(ops.cast(ops.logical_and(is_finite, ops.equal(tensor, 0)), tensor.dtype)),
+        1 - share_finite,
+        _mean(ops.square(batch_centred)),
+        _mean(tensor * _sign_pattern(tensor)),
+        ops.ones_like(mean),
+    )
+    return ops.stack(columns)
+
+
+def accumulator_dtype(tensor: Any) -> str:
+    """float64 for float64 tensors, float32 for every other."""
+    return "float64" if keras.backend.standardize_dtype(tensor.dtype) == "float64" else "float32"
+
+
+def _mean(tensor: Any) -> Any:
+    """The mean in two steps, which keeps the rounding of a long float32 sum small."""
+    return ops.mean(ops.mean(tensor, axis=0))
+
+
+def _power_of_two(largest: Any) -> Any:
+    exponent = ops.floor(ops.log2(ops.where(largest > 0, largest, ops.ones_like(largest))))
+    return ops.power(ops.cast(2.0, largest.dtype), ops.maximum(exponent, _SMALLEST_EXPONENT))
+
+
+def _sign_pattern(tensor: Any) -> Any:
+    size = math.prod(tensor.shape)
+    signs = np.where(np.random.default_rng(0).integers(0, 2, min(size, 2**16 + 1)), 1.0, -1.0)
+    return tiled(signs, tuple(tensor.shape), tensor.dtype)
+
+
+def tiled(values: np.ndarray, shape: tuple[int, ...], dtype: Any) -> Any:
+    """`values` repeated as often as `shape` needs, as a tensor of that shape: a large constant from a small one."""
+    size = math.prod(shape)
+    repeats = -(-size // len(values)) if size else 0
+    return ops.reshape(ops.tile(ops.convert_to_tensor(values, dtype=dtype), (repeats,))[:size], shape)
+
+
+def sample_stride(shape: Sequence[int]) -> int:
+    """A stride that leaves about `SAMPLE_SIZE` elements of the flattened tensor and is coprime to every axis.
+
+    Without the latter a sample could see a single channel.
+    """
+    size = math.prod(shape)
+    stride = max(1, size // SAMPLE_SIZE)
+    while math.gcd(stride, size) > 1:
+        stride += 1
+    return stride
+
+
+def histogram_row(tensor: Any) -> Any:
+    """`(2 + NUM_BINS,)`: smallest and largest finite value of a bounded sample, then the counts scaled to the whole tensor."""
+    size = math.prod(tensor.shape)
+    sample = ops.reshape(ops.cast(tensor, accumulator_dtype(tensor)), (-1,))[:: sample_stride(tensor.shape)]
+    is_finite = ops.isfinite(sample)
+    sample = ops.where(is_finite, sample, ops.zeros_like(sample))
+    low, high = ops.min(sample), ops.max(sample)
+    edges = low / 2 + (high / 2 - low / 2) * ops.cast(np.arange(1, NUM_BINS) / NUM_BINS, sample.dtype) + low / 2
+    below = ops.mean(ops.cast(sample[:, None] < edges[None, :], sample.dtype), axis=0)
+    cumulative = ops.concatenate([ops.zeros_like(below[:1]), below, ops.ones_like(below[:1])])
+    return ops.concatenate([ops.stack([low, high]), (cumulative[1:] - cumulative[:-1]) * size])
+
+
+def from_fast(row: np.ndarray) -> np.ndarray:
+    """A fast row with the columns of an exact one; a histogram behind it stays."""
+    is_gradient = len(row) in (len(FAST_GRADIENT), len(FAST_GRADIENT) + 2 + NUM_BINS)
+    width = len(FAST_GRADIENT if is_gradient else FAST_SIGNAL)
+    mean, second = float(row[0]), float(row[1])
+    batch_variance, share_zero = (math.nan, math.nan) if is_gradient else (second - float(row[2]), float(row[3]))
+    is_connected = float(not is_gradient or mean != 0 or second != 0)
+    expanded = (1.0, mean, second - mean * mean, math.nan, share_zero, 0.0, batch_variance, math.nan, is_connected)
+    return np.concatenate([expanded, row[width:]])
+
+
+def is_reliable(row: np.ndarray) -> bool:
+    """Whether a fast row is in the range where unscaled float32 squares are right.
+
+    All zero is right too: a tensor whose squares vanished still has a mean.
+    """
+    mean, second = float(row[0]), float(row[1])
+    return (mean == 0.0 == second) or FAST_RANGE[0] < second < FAST_RANGE[1]
+
+
+def is_connected(row: np.ndarray) -> bool:
+    """Whether a gradient reached the tensor of this row."""
+    return bool(row[NUM_COLUMNS - 1] != 0)
+
+
+def to_moments(row: np.ndarray, num_elements: int, divisor: float = 1.0) -> Moments | None:
+    """The moments of `tensor / divisor` from the row of `tensor`; `None` for an unconnected row.
+
+    Computed in float64, where the square of any float32 is representable.
+    """
+    if not is_connected(row):
+        return None
+    scale = float(row[0]) / divisor
+    mean, variance = float(row[1]) * scale, max(float(row[2]), 0.0) * scale**2
+    return Moments(
+        mean=mean,
+        variance=variance,
+        second_moment=variance + mean**2,
+        largest=float(row[3]) * scale,
+        share_zero=float(row[4]),
+        share_nonfinite=float(row[5]),
+        batch_share=float(row[6]) * scale**2 / variance if variance > 0 else math.nan,
+        num_elements=num_elements,
+    )
+
+
+def to_histogram(row: np.ndarray, divisor: float = 1.0) -> Histogram:
+    """The histogram of `tensor / divisor` from the columns that follow a row's statistics."""
+    low, high, *counts = (float(value) for value in row[NUM_COLUMNS:])
+    return Histogram(low / divisor, high / divisor, tuple(counts))

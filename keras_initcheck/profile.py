@@ -1,0 +1,229 @@
+"""What a probe measured, as frozen records of plain Python numbers.
+
+Nothing here measures, judges or renders. Numbers are Python floats (float64): a second moment of 1e60 is representable although the
+activations were float32. `nan` means "not defined here", `None` means "was not measured".
+"""
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Statistics of one tensor over batch, positions and units. The moments are over its finite elements.
+
+    Attributes:
+        mean: Mean.
+        variance: Variance around that mean.
+        second_moment: `q = E[a²]`, the quantity that telescopes through a network.
+        largest: Largest magnitude.
+        share_zero: Share of elements that are exactly zero, 0..1.
+        share_nonfinite: Share of elements that are NaN or infinite, 0..1.
+        batch_share: Mean variance over the batch of each unit, divided by `variance`: 1 where samples are unrelated, 0 where the
+            network maps all of them to one point. `nan` for a batch of one or where `variance` is zero.
+        num_elements: Number of elements, non-finite ones included.
+    """
+
+    mean: float
+    variance: float
+    second_moment: float
+    largest: float
+    share_zero: float
+    share_nonfinite: float
+    batch_share: float
+    num_elements: int
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every element was finite."""
+        return self.share_nonfinite == 0.0
+
+    @property
+    def log10_second_moment(self) -> float:
+        """`log10(q)`; `-inf` for an all-zero tensor."""
+        return math.log10(self.second_moment) if self.second_moment > 0 else -math.inf
+
+
+@dataclass(frozen=True)
+class Places:
+    """The same statistic at the three places of a site: its input `x`, its pre-activation `z`, its output `h`.
+
+    `h` is taken after the activation that follows the layer, whether fused or a layer of its own. Sites that are no weight layers
+    have `h` only.
+    """
+
+    x: Moments | None = None
+    z: Moments | None = None
+    h: Moments | None = None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of a tensor's finite values in equal bins from `minimum` to `maximum`."""
+
+    minimum: float
+    maximum: float
+    counts: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class WeightStats:
+    """One variable of the model.
+
+    Attributes:
+        name: Its path, such as `block1_conv1/kernel`.
+        layer: Path of the layer that owns it.
+        site: Index of the first site of that layer, or `None` where the layer was not called.
+        role: `"kernel"`, `"bias"`, `"scale"` (of a normalisation), `"embedding"`, `"state"` (not trainable by construction) or `"other"`.
+        shape: Its shape.
+        fan_in: True number of inputs that feed one output element, per gate in recurrent layers. `None` where not defined.
+        fan_out: True mean number of output elements that one input element feeds. `None` where not defined.
+        moments: Statistics of its values (`batch_share` is `nan`).
+        norm: Euclidean norm of its finite values.
+        fingerprint: Projection on a fixed pseudo-random direction: equal for bitwise equal values of one shape.
+        is_trainable: Whether it is trained.
+        gradient: Statistics of the loss's gradient, or `None` (no labels, not trainable, not connected).
+        gradient_norm: Euclidean norm of that gradient, or `None`.
+    """
+
+    name: str
+    layer: str
+    site: int | None
+    role: str
+    shape: tuple[int, ...]
+    fan_in: float | None
+    fan_out: float | None
+    moments: Moments
+    norm: float
+    fingerprint: float
+    is_trainable: bool
+    gradient: Moments | None = None
+    gradient_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class SiteStats:
+    """One call of one layer, in execution order.
+
+    Attributes:
+        index: Position in `Profile.sites`.
+        name: Path through nested models, with `#2` and so on for further calls of the same layer.
+        layer: Path of the layer (equal to `name` at its first call).
+        layer_type: Class name.
+        kind: `"weight"`, `"activation"`, `"normalization"`, `"merge"`, `"pass"` (dropout, pooling, reshaping), `"recurrent"`,
+            `"embedding"`, `"block"` (a layer made of layers, whose own arithmetic comes last) or `"other"`.
+        inputs: Indices of the sites whose outputs it received.
+        inputs_known: Whether every input tensor was recognised as some site's output (or the model's input). Where it is
+            `False`, tensor arithmetic outside of layers came in between and execution order serves instead.
+        input_shape: Shape of the first input, batch first.
+        output_shape: Shape of the first output, batch first.
+        num_parameters: Number of weights of the layer; 0 at its further calls.
+        is_trainable: Whether the layer is trained.
+        activation: Name of the activation that follows, fused or as a layer; `None` if there is none, `"unknown"` if it cannot be told.
+        activations: Statistics of the signal at the three places.
+        loss_gradients: Those of the loss's gradient with respect to the signal, if there were labels.
+        random_gradients: Those of the gradient of a random N(0,1) cotangent at the outputs.
+        forward_ratio: Measured `q(h) / q(x)` of a weight layer.
+        backward_ratio: Measured `q(dL/dx) / q(dL/dh)`, from the random cotangent if it was used.
+        predicted_forward_ratio: The same from the weights alone.
+        predicted_backward_ratio: The same from the weights alone.
+        stretch: Number of the stretch that a weight layer belongs to: weight layers in a row without normalisation, merge or fork.
+        log10_forward_gain: log10 of the measured gain from the start of the stretch to this layer's `h`.
+        log10_backward_gain: log10 of the measured gain from the end of the stretch back to this layer's `x`.
+        is_head: Whether no other weight layer comes after it.
+    """
+
+    index: int
+    name: str
+    layer: str
+    layer_type: str
+    kind: str
+    inputs: tuple[int, ...] = ()
+    inputs_known: bool = True
+    input_shape: tuple[int, ...] | None = None
+    output_shape: tuple[int, ...] | None = None
+    num_parameters: int = 0
+    is_trainable: bool = True
+    activation: str | None = None
+    activations: Places = field(default_factory=Places)
+    loss_gradients: Places | None = None
+    random_gradients: Places | None = None
+    forward_ratio: float | None = None
+    backward_ratio: float | None = None
+    predicted_forward_ratio: float | None = None
+    predicted_backward_ratio: float | None = None
+    stretch: int | None = None
+    log10_forward_gain: float | None = None
+    log10_backward_gain: float | None = None
+    is_head: bool = False
+
+    @property
+    def gradients(self) -> Places:
+        """Gradient statistics for the backward ratio: the random cotangent's if it was used, else the loss's."""
+        return self.random_gradients or self.loss_gradients or Places()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything that one probe measured.
+
+    Attributes:
+        model: Name of the model.
+        sites: Every site, in execution order.
+        weights: Every floating-point variable of the model.
+        not_probed: `(path, reason)` of what was left out.
+        batch_size: Number of samples in the batch.
+        loss: Value of the loss on the batch, or `None` without labels.
+        inputs: `(name, moments)` of each floating-point model input.
+        log10_forward_gain: log10 of `q(h of the last hidden weight layer) / q(x of the first weight layer)`, measured.
+        log10_backward_gain: log10 of `q(dL/dx of the first) / q(dL/dh of the last hidden)`, measured.
+        optimizer: Class name of the compiled optimizer, or `None`.
+        backend: Keras backend.
+        dtype: Name of the model's dtype policy.
+        data: Where the batch came from, in words.
+        step: Number of training steps that had been taken.
+        seconds: Wall time of the probe.
+        seed: Seed of the random cotangent and of synthetic data.
+        versions: `(package, version)` pairs.
+        histograms: `(tag, histogram)` pairs where they were asked for.
+    """
+
+    model: str
+    sites: tuple[SiteStats, ...]
+    weights: tuple[WeightStats, ...] = ()
+    not_probed: tuple[tuple[str, str], ...] = ()
+    batch_size: int = 0
+    loss: float | None = None
+    inputs: tuple[tuple[str, Moments], ...] = ()
+    log10_forward_gain: float | None = None
+    log10_backward_gain: float | None = None
+    optimizer: str | None = None
+    backend: str = ""
+    dtype: str = "float32"
+    data: str = ""
+    step: int = 0
+    seconds: float = 0.0
+    seed: int = 0
+    versions: tuple[tuple[str, str], ...] = ()
+    histograms: tuple[tuple[str, Histogram], ...] = ()
+
+    def site(self, name: str) -> SiteStats:
+        """The site of that name.
+
+        Raises:
+            KeyError: No site has that name; the message lists those that come close.
+        """
+        for site in self.sites:
+            if site.name == name:
+                return site
+        close = [site.name for site in self.sites if name.rsplit("/", 1)[-1] in site.name]
+        raise KeyError(f"No site is called {name!r}. Close: {close[:5] or [site.name for site in self.sites][:5]}.")
+
+    def kernels(self, layer: str) -> tuple[WeightStats, ...]:
+        """The kernels of the layer at that path, in the order in which the layer applies them."""
+        return tuple(weight for weight in self.weights if weight.layer == layer and weight.role == "kernel")
+
+    @property
+    def weight_sites(self) -> tuple[SiteStats, ...]:
+        """The sites of weight layers with a kernel, heads included."""
+        return tuple(site for site in self.sites if site.kind == "weight")

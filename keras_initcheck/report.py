@@ -1,0 +1,81 @@
+"""Findings, and the record that joins them with the profile they were found in. Rendering is not done here."""
+
+from dataclasses import dataclass
+
+from keras_initcheck.profile import Profile
+
+SEVERITIES = ("info", "warning", "error")
+"""From harmless to harmful."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule's verdict on a site or on the whole network.
+
+    Attributes:
+        code: Stable code such as `IC102`; never reused.
+        slug: Name of the problem, such as `forward-gain`.
+        severity: `"info"`, `"warning"` or `"error"`. It follows the consequence for training, not the size of the deviation.
+        message: One sentence: what was measured, where.
+        why: Why it matters.
+        fix: The smallest thing that cures it.
+        site: Name of the site, or `None` where it is about the network.
+        layer: Path of the layer to blame, or `None`.
+        measured: The measured number, or `None`.
+        expected: The expected range, in words.
+        culprits: Paths of the layers that caused it, worst first.
+    """
+
+    code: str
+    slug: str
+    severity: str
+    message: str
+    why: str
+    fix: str
+    site: str | None = None
+    layer: str | None = None
+    measured: float | None = None
+    expected: str = ""
+    culprits: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"`severity` must be one of {SEVERITIES}. Received: severity={self.severity!r}.")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A profile and what the rules found in it.
+
+    Attributes:
+        profile: What was measured.
+        findings: The findings, worst first.
+    """
+
+    profile: Profile
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is neither a warning nor an error."""
+        return all(finding.severity == "info" for finding in self.findings)
+
+    @property
+    def worst(self) -> str | None:
+        """The worst severity among the findings, `None` if there are none."""
+        present = [SEVERITIES.index(finding.severity) for finding in self.findings]
+        return SEVERITIES[max(present)] if present else None
+
+    def count(self, severity: str) -> int:
+        """Number of findings of that severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: healthy, or what is wrong with it."""
+        if self.ok:
+            return f"{self.profile.model}: healthy. No layer loses or blows up the signal."
+        worst = self.findings[0]
+        others = self.count("error") + self.count("warning") - 1
+        more = f" ({others} more)" if others else ""
+        return f"{self.profile.model}: {worst.severity}: {worst.message}{more}"

@@ -1,0 +1,116 @@
+"""A layer's ratio in its factors, `½ n Var[w]` (He et al. 2015, section 2.2), and their product along a stretch."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from keras_initcheck.profile import Profile, SiteStats, WeightStats
+from keras_initcheck.theory.noise import static_tolerance
+
+FORWARD, BACKWARD = "forward", "backward"
+_CENTRED = 0.01
+"""Share of `E[w²]` that the squared mean may have for `E[w²]` to be called the variance."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What the weights of one layer do to the second moment, in one direction.
+
+    Attributes:
+        site: The layer's call.
+        direction: `"forward"` or `"backward"`.
+        fan: Forward the true fan-in; backward `n̂ = k² d` as in He et al., without the stride. A stride spreads the gradient over
+            more positions, each of which adds to the weight gradient, so that nothing is lost.
+        variance: Mean of `w²`. Kernels that are applied one after the other multiply, in `fan` too.
+        ratio: `fan * variance` times what the activation that follows does.
+        is_centred: Whether the weights' mean is negligible.
+    """
+
+    site: SiteStats
+    direction: str
+    fan: float
+    variance: float
+    ratio: float
+    is_centred: bool = True
+
+    @property
+    def activation(self) -> float:
+        """The activation's share: 1/2 for ReLU, 1 where none follows."""
+        return self.ratio / (self.fan * self.variance)
+
+    @property
+    def log_ratio(self) -> float:
+        """`ln(ratio)`: 0 where the layer keeps the scale."""
+        return math.log(self.ratio)
+
+    def __str__(self) -> str:
+        activation = "½ · " if math.isclose(self.activation, 0.5, rel_tol=2e-3) else f"{self.activation:.3g} · "
+        activation = "" if math.isclose(self.activation, 1.0, rel_tol=2e-3) else activation
+        return f"{activation}{self.fan:.4g} · {self.variance:.3g} = {self.ratio:.3g}"
+
+    @property
+    def formula(self) -> str:
+        """What the numbers of `str` stand for."""
+        derivative, fan = ("E[f²]/E[z²]", "n") if self.direction == FORWARD else ("E[f'²]", "n̂")
+        activation = "" if math.isclose(self.activation, 1.0, rel_tol=2e-3) else f"{derivative} · "
+        return f"{activation}{fan} · {'Var[w]' if self.is_centred else 'E[w²]'}"
+
+
+def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
+    """The factor of one site; `None` where it is not known, or zero or not finite, so that it is no factor of a scale."""
+    kernels = profile.kernels(site.layer)
+    ratio = site.predicted_forward_ratio if direction == FORWARD else site.predicted_backward_ratio
+    if ratio is None or not kernels or any(kernel.fan_in is None or kernel.fan_out is None for kernel in kernels):
+        return None
+    stride = 1.0 if direction == FORWARD else _stride(site, kernels)
+    fans = [kernel.fan_in if direction == FORWARD else kernel.fan_out for kernel in kernels]
+    fan = math.prod(each for each in fans if each is not None) * stride
+    variance = math.prod(kernel.moments.second_moment for kernel in kernels)
+    if not 0.0 < ratio * stride < math.inf or not 0.0 < fan * variance < math.inf:
+        return None
+    return Factor(site, direction, fan, variance, ratio * stride, all(_is_centred(kernel) for kernel in kernels))
+
+
+def tolerance(profile: Profile, site: SiteStats) -> float:
+    """Largest `|ln(ratio)|` that chance and taste explain: `max(ln 1.5, 4.5 sqrt(2 / number of weights))` of the smallest kernel."""
+    return max(static_tolerance(kernel.moments.num_elements, 1) for kernel in profile.kernels(site.layer))
+
+
+def stretches(profile: Profile, direction: str) -> Iterator[list[Factor]]:
+    """The factors of each stretch. One that is not known, such as that of a gating softmax or of an intended zero, parts it in two."""
+    hidden = sorted((site for site in profile.weight_sites if site.stretch is not None), key=lambda site: (site.stretch, site.index))
+    for _, sites in groupby(hidden, key=lambda site: site.stretch):
+        run: list[Factor] = []
+        for found in (factor(profile, site, direction) for site in sites):
+            if found is not None:
+                run.append(found)
+            elif run:
+                yield run
+                run = []
+        if run:
+            yield run
+
+
+def _is_centred(kernel: WeightStats) -> bool:
+    return kernel.moments.mean**2 <= _CENTRED * kernel.moments.second_moment
+
+
+def _stride(site: SiteStats, kernels: Sequence[WeightStats]) -> float:
+    """Input positions per output position of a convolution, `s²`; 1 for other layers.
+
+    Every connection counts once from either end: `positions_in channels_in fan_out = positions_out channels_out fan_in`. The shapes'
+    own quotient would count the border of an unpadded convolution as well.
+    """
+    if "Conv" not in site.layer_type or not site.input_shape or not site.output_shape:
+        return 1.0
+    axis = -1 if site.output_shape[-1] in _possible_channels(kernels[-1].shape) else 1
+    fan_in = math.prod(kernel.fan_in or 0.0 for kernel in kernels)
+    fan_out = math.prod(kernel.fan_out or 0.0 for kernel in kernels)
+    connections = site.input_shape[axis] * fan_out
+    return site.output_shape[axis] * fan_in / connections if connections else 1.0
+
+
+def _possible_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Output channels of a plain, a transposed and a depthwise convolution with that kernel."""
+    return shape[-1], shape[-2], shape[-1] * shape[-2]

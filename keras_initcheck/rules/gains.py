@@ -1,0 +1,165 @@
+"""Forward and backward gain: the product of the layers' ratios along each stretch, from the weights alone."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from keras_initcheck.profile import Profile
+from keras_initcheck.report import Finding
+from keras_initcheck.rules import budgets, initializers
+from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, stretches
+from keras_initcheck.rules.graph import Graph
+from keras_initcheck.rules.rule import Rule, listed
+
+EXPLAINED_SHARE = 0.9
+"""Culprits are the layers that together make nine tenths of what is spent in the gain's direction: all of many equal layers, or the
+one that is out of line."""
+
+
+class GainRule(Rule):
+    """What the two directions have in common.
+
+    A stretch counts in full, with these exceptions. The first layer on the data has no part in the backward gain, since no layer needs
+    the gradient below it, and none in a forward gain that shrinks: its factor multiplies the input's own scale (He et al. 2015, section
+    2.2, let the product start at l = 2 for that reason), and its own gradient, which lacks that factor, lets it catch up at once.
+
+    A gain beyond the budget is information only where
+
+    * a normalisation takes the scale out again: `BN((aW)u) = BN(Wu)` and `d BN((aW)u) / d(aW) = d BN(Wu) / dW / a` (Ioffe & Szegedy 2015,
+      section 3.3). What reaches the next layer, and the gradient that reaches the one before, do not know the stretch's scale;
+    * the stretch shrinks beside a skip connection that carries signal and gradient, as zero-initialised residual branches do.
+    """
+
+    direction: ClassVar[str]
+    quantity: ClassVar[str]
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding for each stretch beyond the budget."""
+        graph = Graph(profile)
+        return [finding for run in stretches(profile, self.direction) for finding in self._judge(profile, graph, run)]
+
+    def _judge(self, profile: Profile, graph: Graph, run: Sequence[Factor]) -> Iterable[Finding]:
+        counted = counting(run, graph)
+        ln_gain = math.fsum(factor.log_ratio for factor in counted)
+        severity = budgets.severity(ln_gain, profile.optimizer)
+        if severity is None:
+            return
+        excuse = _excuse(graph, counted[-1], ln_gain)
+        culprits = spenders(counted, ln_gain)
+        yield self.finding(
+            "info" if excuse else severity,
+            f"{self._message(counted, ln_gain, culprits)}{excuse}",
+            site=culprits[0].site,
+            why=f"{self.why} {budgets.cost(ln_gain, profile.optimizer)}",
+            fix=self._fix(profile, graph, counted, culprits[0]),
+            measured=_power(ln_gain),
+            expected=budgets.described(profile.optimizer),
+            culprits=tuple(dict.fromkeys(culprit.site.layer for culprit in culprits)),
+        )
+
+    def _message(self, counted: Sequence[Factor], ln_gain: float, culprits: Sequence[Factor]) -> str:
+        first, last = counted[0].site.name, counted[-1].site.name
+        where = f"In `{first}`" if len(counted) == 1 else f"Over {len(counted)} layers, `{first}` to `{last}`,"
+        share = ", ".join(f"`{culprit.site.name}` ({culprit})" for culprit in culprits[:3])
+        rest = f" and {len(culprits) - 3} more" if len(culprits) > 3 else ""
+        return (
+            f"{where} the weights multiply the {self.quantity} by e^{ln_gain:.1f} = {_power(ln_gain):.2g}. "
+            f"Most of it in {share}{rest}: {culprits[0].formula}."
+        )
+
+    def _fix(self, profile: Profile, graph: Graph, counted: Sequence[Factor], worst: Factor) -> str:
+        return initializers.advice(worst, profile.kernels(worst.site.layer))
+
+
+def counting(run: Sequence[Factor], graph: Graph) -> list[Factor]:
+    """The factors that count: all but that of the first layer on the data, unless it amplifies on the way forward."""
+    first = run[0]
+    is_free = graph.is_fed_by_data(first.site) and (first.direction == BACKWARD or first.ratio < 1.0)
+    return list(run[1:] if is_free else run)
+
+
+def spenders(run: Sequence[Factor], ln_gain: float) -> list[Factor]:
+    """The layers that spent the gain, worst first: as few as explain nine tenths of what goes in its direction."""
+    same = sorted((factor for factor in run if factor.log_ratio * ln_gain > 0), key=lambda factor: -abs(factor.log_ratio))
+    needed = EXPLAINED_SHARE * math.fsum(abs(factor.log_ratio) for factor in same)
+    found: list[Factor] = []
+    while same and math.fsum(abs(factor.log_ratio) for factor in found) < needed:
+        found.append(same.pop(0))
+    return found
+
+
+def _excuse(graph: Graph, last: Factor, ln_gain: float) -> str:
+    if graph.is_normalised(last.site):
+        return " A normalisation follows and takes the scale out again."
+    if ln_gain < 0 and graph.is_beside_skip(last.site):
+        return " It is a branch beside a skip connection, which carries the signal."
+    return ""
+
+
+def _power(ln_gain: float) -> float:
+    return math.exp(ln_gain) if ln_gain < math.log(1e308) else math.inf
+
+
+class ForwardGain(GainRule):
+    """The signal on its way through the layers."""
+
+    code = "IC102"
+    slug = "forward-gain"
+    title = "the weights blow up or drown the signal over several layers"
+    direction = FORWARD
+    quantity = "signal's second moment"
+    what = (
+        "The second moment of the signal is multiplied by n Var[w] E[f²]/E[z²] in every layer: ½ n Var[w] with ReLU. The rule multiplies "
+        "these numbers, taken from the weights themselves, along each stretch of layers without normalisation or merge, and speaks where "
+        "the product leaves the budget of the compiled optimizer: beyond e^6 or e^-6 a warning and beyond e^12 an error with SGD (or where "
+        "nothing is compiled), 12 and 20 with adaptive optimizers such as Adam. The culprits are the layers that spent it."
+    )
+    why = "Factors away from 1 multiply with depth (He et al. 2015, section 2.2): the last layers see a signal of another size, and so does the loss."
+    example = (
+        "Thirteen 3x3 convolutions with ReLU and Keras' default glorot_uniform: ½ n Var[w] is 1/2, and 1/3 where the number of filters\n"
+        "doubles. From the second to the thirteenth layer of VGG16 that is 2^-9 3^-3 = 7e-5 = e^-9.5: a warning with SGD."
+    )
+    limits = (
+        "Heads are left out: no activation follows them. The first layer on the data counts only if it amplifies, since its factor "
+        "multiplies the input's own scale. A stretch that a normalisation follows, and one that shrinks beside a skip connection, are "
+        "reported as information. Layers without weights (pooling, dropout) and the sum over residual blocks are not part of the "
+        "product. The prediction assumes weights that are independent of the input. The budgets rest on one data set."
+    )
+    fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'
+
+
+class BackwardGain(GainRule):
+    """The gradient on its way back."""
+
+    code = "IC103"
+    slug = "backward-gain"
+    title = "the weights blow up or drown the gradient over several layers"
+    direction = BACKWARD
+    quantity = "gradient's second moment on its way back"
+    what = (
+        "The second moment of the gradient is multiplied by n̂ Var[w] E[f'²] in every layer on its way back: ½ n̂ Var[w] with ReLU, where n̂ "
+        "counts the outputs that one input feeds. The rule multiplies these numbers along each stretch without normalisation or merge and "
+        "judges the product by the budgets of forward-gain. A stride is not counted: it spreads the gradient over more positions."
+    )
+    why = "The first layers get a gradient of another size than the last ones (He et al. 2015, section 2.2; Glorot & Bengio 2010, section 4.2)."
+    example = (
+        "Six hidden layers with sigmoid: its slope is at most 1/4, so that each layer with Glorot weights keeps 1/16 of the gradient's\n"
+        "second moment at best. Five factors make e^-14: an error with SGD."
+    )
+    limits = (
+        "As for forward-gain. The first layer on the data has no part in it: no layer needs the gradient below it. "
+        "The budgets were measured on networks whose forward and backward gain were alike."
+    )
+    fix = ForwardGain.fix
+
+    def _fix(self, profile: Profile, graph: Graph, counted: Sequence[Factor], worst: Factor) -> str:
+        """Where the forward gain of the stretch is out of its budget too, one initialiser cures both and is named there."""
+        layers = {factor.site.index for factor in counted}
+        for run in stretches(profile, FORWARD):
+            forward = counting(run, graph)
+            ln_gain = math.fsum(factor.log_ratio for factor in forward)
+            is_same = any(factor.site.index in layers for factor in forward)
+            if is_same and budgets.severity(ln_gain, profile.optimizer) is not None:
+                names = dict.fromkeys(culprit.site.layer for culprit in spenders(forward, ln_gain))
+                return f"The initialiser that cures {ForwardGain.code} ({ForwardGain.slug}) in {listed(names)} cures this too."
+        return super()._fix(profile, graph, counted, worst)

@@ -1,0 +1,153 @@
+"""Kernels whose values are no random draw: all equal, all zero, or those of another layer."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from keras_initcheck.profile import Profile, SiteStats, WeightStats
+from keras_initcheck.report import Finding
+from keras_initcheck.rules.graph import Graph
+from keras_initcheck.rules.rule import Rule, listed
+
+CONSTANT_SHARE = 1e-6
+"""Variance over second moment below which values count as equal: ten times what rounding leaves of a constant in float32."""
+
+
+def is_zero(weight: WeightStats) -> bool:
+    """Whether every value is exactly zero."""
+    return weight.moments.is_finite and weight.moments.largest == 0.0
+
+
+def is_constant(weight: WeightStats) -> bool:
+    """Whether all values are equal, and not zero."""
+    moments = weight.moments
+    is_equal = moments.variance <= CONSTANT_SHARE * moments.second_moment
+    return moments.is_finite and moments.num_elements > 1 and moments.second_moment > 0.0 and is_equal
+
+
+def is_hidden(profile: Profile, layer: str) -> bool:
+    """Whether the layer is no head in any of its calls."""
+    return not any(site.is_head for site in profile.sites if site.layer == layer)
+
+
+def _called(profile: Profile) -> Iterator[tuple[WeightStats, SiteStats]]:
+    """The kernels of weight layers that were called, each with its first site."""
+    for weight in profile.weights:
+        if weight.role == "kernel" and weight.site is not None and profile.sites[weight.site].kind == "weight":
+            yield weight, profile.sites[weight.site]
+
+
+class ConstantKernel(Rule):
+    """All weights of a kernel are the same number."""
+
+    code = "IC105"
+    slug = "constant-kernel"
+    title = "all weights of a kernel are equal"
+    what = "A kernel whose values are all the same number, other than zero."
+    why = (
+        "All units of the layer compute the same thing: whatever comes in leaves as one number. Only differences between later layers' "
+        "weights can tell the units apart; where those are constant too, the units stay identical for ever."
+    )
+    example = 'Dense(64, activation="relu", kernel_initializer="ones"), as a first layer.'
+    limits = (
+        "An error in hidden layers with several units that are trained; information in heads, in depthwise kernels (an average of each "
+        "channel may be meant), in frozen layers and where there is one unit. Recurrent kernels are not judged."
+    )
+    fix = 'Use a random initialiser, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding for each such kernel."""
+        for weight, site in _called(profile):
+            if is_constant(weight):
+                is_fault = is_hidden(profile, weight.layer) and weight.is_trainable and _num_mixing_units(weight, site) > 1
+                yield self.finding(
+                    "error" if is_fault else "info",
+                    f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}.",
+                    site=site,
+                    measured=weight.moments.variance,
+                    expected="a variance above zero",
+                    culprits=(weight.layer,),
+                )
+
+
+def _num_mixing_units(weight: WeightStats, site: SiteStats) -> float:
+    """Units that see the same inputs; 1 for kernels that keep channels apart, and where the fans are not known."""
+    if not weight.fan_in or "depthwise" in weight.name.rsplit("/", 1)[-1] or "Depthwise" in site.layer_type:
+        return 1.0
+    return weight.moments.num_elements / weight.fan_in
+
+
+class ZeroKernel(Rule):
+    """All weights of a kernel are zero."""
+
+    code = "IC106"
+    slug = "zero-kernel"
+    title = "all weights of a kernel are zero"
+    what = "A kernel whose values are all zero."
+    why = "Nothing of the input passes, and no gradient reaches the layers before. With ReLU the layer itself gets none either, and stays dead."
+    example = 'Dense(64, activation="relu", kernel_initializer="zeros") between two other layers.'
+    limits = (
+        "Information where zeros are meant: in heads, and where the output is merged with something else, directly or after a "
+        "normalisation, scale, dropout or activation (the last layer of a residual branch). That is assumed as well where a "
+        "subclassed model does arithmetic outside of layers on the output. Recurrent kernels and embeddings are not judged."
+    )
+    fix = 'Use a random initialiser, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding for each such kernel."""
+        graph = Graph(profile)
+        for weight, site in _called(profile):
+            if not is_zero(weight):
+                continue
+            meant = "a head" if not is_hidden(profile, weight.layer) else "a branch that is merged" if graph.is_branch(site) else ""
+            yield self.finding(
+                "info" if meant else "error",
+                f"`{weight.name}` is all zero" + (f": an intended zero, in {meant}." if meant else " in a hidden layer."),
+                site=site,
+                fix="Nothing, if the zeros are meant." if meant else self.fix,
+                measured=0.0,
+                expected="a variance above zero",
+                culprits=(weight.layer,),
+            )
+
+
+class DuplicateKernels(Rule):
+    """Two layers drew the same random numbers."""
+
+    code = "IC107"
+    slug = "duplicate-kernels"
+    title = "different layers have bitwise identical kernels"
+    what = "Kernels of different layers with the same shape, norm and fingerprint: the same random numbers were drawn twice."
+    why = "Independent weights are what every initialisation rule assumes; identical ones correlate the layers, and parallel ones learn the same."
+    example = "init = HeNormal(seed=1); [Dense(64, kernel_initializer=init) for _ in range(4)]: a seeded initialiser repeats itself."
+    limits = (
+        "Kernels that are constant, zero or hold exact zeros (identity, fixed filters) and kernels that are not trained (the slow copy of a "
+        "momentum encoder) are left out. Repeated probes of a running training do not take fingerprints, and cannot tell."
+    )
+    fix = "Give each layer an initialiser of its own: a string such as \"he_normal\", or an instance with another seed. Set keras.utils.set_random_seed for reproducibility."
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding for each group of identical kernels."""
+        groups: dict[tuple[object, ...], list[tuple[WeightStats, SiteStats]]] = defaultdict(list)
+        for weight, site in _called(profile):
+            if _is_random(weight):
+                groups[weight.shape, weight.fingerprint, weight.norm].append((weight, site))
+        for group in groups.values():
+            layers = tuple(dict.fromkeys(weight.layer for weight, _ in group))
+            if len(layers) > 1:
+                yield self._report(layers, *group[1])
+
+    def _report(self, layers: tuple[str, ...], weight: WeightStats, site: SiteStats) -> Finding:
+        return self.finding(
+            "warning",
+            f"{len(layers)} layers have the same kernel {weight.shape}, value for value: {listed(layers)}. "
+            "Usually they share one instance of an initialiser, or a seed.",
+            site=site,
+            expected="independent random values",
+            culprits=layers,
+        )
+
+
+def _is_random(weight: WeightStats) -> bool:
+    moments = weight.moments
+    is_drawn = moments.is_finite and moments.share_zero == 0.0 and moments.num_elements > 1 and not is_constant(weight)
+    return is_drawn and weight.is_trainable and weight.fingerprint != 0.0

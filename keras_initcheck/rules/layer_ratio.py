@@ -1,0 +1,58 @@
+"""One layer's own factor: whose weights are to blame if a gain alarms."""
+
+from collections.abc import Iterable
+
+from keras_initcheck.profile import Profile, SiteStats
+from keras_initcheck.report import Finding
+from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, factor, tolerance
+from keras_initcheck.rules.graph import Graph
+from keras_initcheck.rules.initializers import advice
+from keras_initcheck.rules.rule import Rule
+
+
+class LayerRatio(Rule):
+    """A hidden layer that does not keep the scale."""
+
+    code = "IC104"
+    slug = "layer-ratio"
+    title = "a layer's weights do not keep the scale of signal or gradient"
+    what = (
+        "The factors ½ n Var[w] (forward) and ½ n̂ Var[w] (backward) of a single layer, with the activation's own number in place of ½, "
+        "differ from 1 by more than 1.5 times, and by more than 4.5 standard deviations of what chance makes of so many weights. They "
+        "come from the weights alone and hardly scatter."
+    )
+    why = "One such layer is harmless; many of them multiply to what forward-gain and backward-gain judge."
+    example = "Dense(128, activation='relu') on 128 inputs with Keras' default glorot_uniform: ½ · 128 · 1/128 = 0.5."
+    limits = (
+        "Always information: Keras' default Glorot weights with ReLU halve the second moment in every layer, and five such layers train as "
+        "well as He's. Heads, layers that a normalisation follows, and further calls of a shared layer are left out. The first layer on "
+        "the data is judged forward only."
+    )
+    fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """At most one finding for each layer; the forward factor's where both are off."""
+        graph = Graph(profile)
+        for site in profile.weight_sites:
+            if site.is_head or site.name != site.layer or graph.is_normalised(site):
+                continue
+            directions = (FORWARD,) if graph.is_fed_by_data(site) else (FORWARD, BACKWARD)
+            found = [each for each in (factor(profile, site, direction) for direction in directions) if each is not None]
+            off = [each for each in found if abs(each.log_ratio) > tolerance(profile, site)]
+            if off:
+                yield self._report(profile, site, off)
+
+    def _report(self, profile: Profile, site: SiteStats, off: list[Factor]) -> Finding:
+        parts = " and ".join(f"the {_QUANTITIES[each.direction]} by {each.formula} = {each}" for each in off)
+        return self.finding(
+            "info",
+            f"`{site.name}` multiplies {parts}.",
+            site=site,
+            fix=advice(off[0], profile.kernels(site.layer)),
+            measured=off[0].ratio,
+            expected="0.67 to 1.5",
+            culprits=(site.layer,),
+        )
+
+
+_QUANTITIES = {FORWARD: "signal's second moment", BACKWARD: "gradient's"}

@@ -1,0 +1,53 @@
+"""What every rule is: a code, a slug, a page of documentation, and a check."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from keras_initcheck.profile import Profile, SiteStats
+from keras_initcheck.report import Finding
+
+
+class Rule(ABC):
+    """One thing that can be wrong with a network.
+
+    Attributes:
+        code: Stable code such as `IC102`.
+        slug: Name of the problem such as `forward-gain`.
+        title: The same in one line.
+        what: What the rule measures, and when it speaks.
+        why: Why that matters for training.
+        example: A model that shows it.
+        limits: What the rule does not see, and where it keeps silent on purpose.
+        fix: The smallest thing that cures it.
+    """
+
+    code: ClassVar[str]
+    slug: ClassVar[str]
+    title: ClassVar[str]
+    what: ClassVar[str]
+    why: ClassVar[str]
+    example: ClassVar[str]
+    limits: ClassVar[str]
+    fix: ClassVar[str]
+
+    @abstractmethod
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """The findings of this rule, in any order."""
+
+    def finding(self, severity: str, message: str, site: SiteStats | None = None, **facts: Any) -> Finding:
+        """A finding with this rule's code, slug, reason and fix; `facts` are further fields of `Finding`, and override those."""
+        place = {"site": site.name, "layer": site.layer} if site is not None else {}
+        own = {"code": self.code, "slug": self.slug, "why": self.why, "fix": self.fix}
+        return Finding(severity=severity, message=message, **{**own, **place, **facts})
+
+
+def listed(names: Iterable[str], limit: int = 3) -> str:
+    """Names in back ticks, the first few of them.
+
+    >>> listed(["a", "b", "c", "d", "e"])
+    '`a`, `b`, `c` and 2 more'
+    """
+    quoted = [f"`{name}`" for name in names]
+    shown = ", ".join(quoted[:limit])
+    return shown if len(quoted) <= limit else f"{shown} and {len(quoted) - limit} more"

@@ -1,0 +1,167 @@
+"""True fans of kernels: how many inputs feed one output element, and how many outputs one input feeds.
+
+They come from the layer's geometry. Keras' `compute_fans` sees only the kernel's shape, and differs for
+strides, groups, depthwise and transposed kernels and gates. Edges are left out: counts are those of an
+interior element, averaged over the phases of a stride.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Shape = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Fans:
+    """Connections of a kernel.
+
+    Attributes:
+        fan_in: Mean number of inputs that feed one output element: `n` in He et al. 2015, section 2.2.
+        fan_out: Mean number of output elements that one input element feeds: `n̂` there.
+    """
+
+    fan_in: float
+    fan_out: float
+
+
+def dense(kernel_shape: Shape) -> Fans:
+    """Fans of `(inputs, units)`; further axes of the input are samples.
+
+    >>> dense((784, 128))
+    Fans(fan_in=784, fan_out=128)
+    """
+    _require_rank("dense", kernel_shape, 2)
+    return Fans(kernel_shape[0], kernel_shape[1])
+
+
+def conv(kernel_shape: Shape, strides: Shape, groups: int = 1) -> Fans:
+    """Fans of `(*window, channels / groups, filters)`: `k² c/g` and `k² d / (g s²)`, dilated or not.
+
+    >>> conv((3, 3, 64, 128), strides=(2, 2))
+    Fans(fan_in=576, fan_out=288.0)
+    """
+    _require_rank("conv", kernel_shape, len(strides) + 2)
+    *window, channels, filters = kernel_shape
+    return Fans(math.prod(window) * channels, math.prod(window) * filters / (groups * math.prod(strides)))
+
+
+def depthwise_conv(kernel_shape: Shape, strides: Shape) -> Fans:
+    """Fans of `(*window, channels, multiplier)`: `k²` and `k² m / s²`, whatever the number of channels.
+
+    >>> depthwise_conv((3, 3, 64, 1), strides=(1, 1))
+    Fans(fan_in=9, fan_out=9.0)
+    """
+    _require_rank("depthwise_conv", kernel_shape, len(strides) + 2)
+    *window, _, multiplier = kernel_shape
+    return Fans(math.prod(window), math.prod(window) * multiplier / math.prod(strides))
+
+
+def separable_conv(depthwise_shape: Shape, pointwise_shape: Shape, strides: Shape) -> tuple[Fans, Fans]:
+    """Fans of the depthwise kernel, which strides, and of the pointwise `(1, ..., channels * m, filters)`.
+
+    >>> separable_conv((3, 3, 64, 2), (1, 1, 128, 32), strides=(1, 1))
+    (Fans(fan_in=9, fan_out=18.0), Fans(fan_in=128, fan_out=32.0))
+    """
+    return depthwise_conv(depthwise_shape, strides), conv(pointwise_shape, (1,) * len(strides))
+
+
+def conv_transpose(kernel_shape: Shape, strides: Shape) -> Fans:
+    """Fans of `(*window, filters, channels)`: `k² c / s²` and `k² d`.
+
+    Where a stride does not divide its window, output elements differ in their number of inputs.
+
+    >>> conv_transpose((4, 4, 64, 128), strides=(2, 2))
+    Fans(fan_in=512.0, fan_out=1024)
+    """
+    _require_rank("conv_transpose", kernel_shape, len(strides) + 2)
+    *window, filters, channels = kernel_shape
+    return Fans(math.prod(window) * channels / math.prod(strides), math.prod(window) * filters)
+
+
+def einsum_dense(equation: str, kernel_shape: Shape) -> Fans:
+    """Fans of an `EinsumDense` kernel: the product of its axes not in the output, and not in the input.
+
+    An axis that input, kernel and output share is like a batch of kernels and counts in neither.
+
+    >>> einsum_dense("abc,cde->abde", (512, 8, 64))  # queries of an attention with 8 heads
+    Fans(fan_in=512, fan_out=512)
+    >>> einsum_dense("...x,xy->...y", (32, 10))
+    Fans(fan_in=32, fan_out=10)
+
+    Raises:
+        ValueError: The equation is not `input,kernel->output`, does not fit the kernel, or sums an input axis
+            that the kernel lacks.
+    """
+    inputs, kernel, outputs = _split_equation(equation)
+    if len(kernel) != len(kernel_shape):
+        raise ValueError(
+            f"`kernel_shape` must have one size for each of {kernel!r}. Received: equation={equation!r}, "
+            f"kernel_shape={tuple(kernel_shape)}. Pass the shape of the layer's kernel."
+        )
+    summed = sorted(set(inputs) - set(kernel) - set(outputs))
+    if summed:
+        raise ValueError(
+            f"`equation` must not sum an input axis that the kernel lacks. Received: equation={equation!r}, "
+            f"which sums {summed}. Sum it in a layer of its own: the kernel does not tell the axis' size."
+        )
+    sizes = list(zip(kernel, kernel_shape, strict=True))
+    return Fans(
+        math.prod(size for axis, size in sizes if axis not in outputs),
+        math.prod(size for axis, size in sizes if axis not in inputs),
+    )
+
+
+def recurrent(kernel_shape: Shape, recurrent_shape: Shape, num_gates: int) -> tuple[Fans, Fans]:
+    """Fans of one gate: in the kernel `(inputs, num_gates * units)` and the recurrent kernel `(units, ...)`.
+
+    `num_gates` is 1 for SimpleRNN, 3 for GRU, 4 for LSTM. Axes before these are a window, as in ConvLSTM.
+
+    >>> recurrent((28, 512), (128, 512), num_gates=4)
+    (Fans(fan_in=28, fan_out=128.0), Fans(fan_in=128, fan_out=128.0))
+    """
+    if kernel_shape[-1] != recurrent_shape[-1] or recurrent_shape[-1] != num_gates * recurrent_shape[-2]:
+        raise ValueError(
+            "`kernel_shape` and `recurrent_shape` must end in `num_gates` times the units. Received: "
+            f"kernel_shape={tuple(kernel_shape)}, recurrent_shape={tuple(recurrent_shape)}, "
+            f"num_gates={num_gates}. Pass 1 for SimpleRNN, 3 for GRU, 4 for LSTM."
+        )
+    return _gate(kernel_shape, num_gates), _gate(recurrent_shape, num_gates)
+
+
+def keras_fans(kernel_shape: Shape) -> Fans:
+    """The fans that `keras.initializers` assumes for a kernel of that shape, to set beside the true ones.
+
+    >>> keras_fans((3, 3, 64, 1))  # a depthwise kernel, in truth 9 and 9
+    Fans(fan_in=576, fan_out=9)
+    """
+    if len(kernel_shape) < 2:
+        return Fans(math.prod(kernel_shape), math.prod(kernel_shape))
+    *window, inputs, outputs = kernel_shape
+    return Fans(math.prod(window) * inputs, math.prod(window) * outputs)
+
+
+def _gate(kernel_shape: Shape, num_gates: int) -> Fans:
+    *window, inputs, outputs = kernel_shape
+    return Fans(math.prod(window) * inputs, math.prod(window) * outputs / num_gates)
+
+
+def _split_equation(equation: str) -> tuple[str, str, str]:
+    """Axes of input, kernel and output. The ellipsis stands for axes that the kernel does not have."""
+    operands, arrow, outputs = equation.replace(" ", "").replace("...", "").partition("->")
+    inputs, comma, kernel = operands.partition(",")
+    if not (arrow and comma and (inputs + kernel + outputs).isalpha()):
+        raise ValueError(
+            f"`equation` must have the form 'input,kernel->output'. Received: equation={equation!r}. "
+            "Pass the layer's `equation`."
+        )
+    return inputs, kernel, outputs
+
+
+def _require_rank(layer: str, kernel_shape: Shape, rank: int) -> None:
+    if len(kernel_shape) != rank:
+        raise ValueError(
+            f"`kernel_shape` must have {rank} axes for `{layer}` with these strides. Received: "
+            f"kernel_shape={tuple(kernel_shape)}. Pass the kernel's shape as Keras stores it, and one stride "
+            "for each axis of its window."
+        )

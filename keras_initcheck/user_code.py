@@ -1,0 +1,157 @@
+"""Imports and calls the user's own code that the command line names as `package.module:name` or `file.py:name`. No Keras here."""
+
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from keras_initcheck.errors import InitCheckError
+
+_TARGET = re.compile(r"(?P<module>.+):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)")
+MOST_NAMES = 8
+"""Names that an error message lists."""
+
+
+class LoadError(InitCheckError):
+    """The command line names something that cannot be opened."""
+
+
+class UserCodeError(LoadError):
+    """The user's module or function failed. `__cause__` is what it raised."""
+
+
+class Importer:
+    """Gives the objects that one run of the command names. A file that is named twice is run once.
+
+    Side effects: the current directory, or that of the file, goes to the front of `sys.path`, as `python file.py` would do.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[Path, ModuleType] = {}
+
+    def find(self, role: str, source: str) -> Any:
+        """The object behind `module:attribute` or `file.py:attribute`; dots lead to attributes of attributes.
+
+        Args:
+            role: What it is for, `MODEL` or `DATA`, for the error.
+            source: What `is_target` says yes to.
+
+        Raises:
+            LoadError: There is no such file, module or attribute.
+            UserCodeError: Importing it failed.
+        """
+        match = _TARGET.fullmatch(source)
+        assert match is not None, "the caller asked is_target"
+        place, attribute = match["module"], match["attribute"]
+        module = self._file(role, Path(place).resolve()) if place.endswith(".py") else _module(role, place)
+        found: Any = module
+        for name in attribute.split("."):
+            if not hasattr(found, name):
+                raise LoadError(f"{role} must name something in {place}. Received: {attribute!r}. It has: {_public(module)}.")
+            found = getattr(found, name)
+        return found
+
+    def _file(self, role: str, path: Path) -> ModuleType:
+        if path not in self._files:
+            if not path.is_file():
+                raise LoadError(f"{role} must name a file that exists. Received: {str(path)!r}.")
+            self._files[path] = _run_file(role, path)
+        return self._files[path]
+
+
+def is_target(source: str) -> bool:
+    """Whether `source` names an object in code, and not a file.
+
+    >>> is_target("train.py:make_model"), is_target("model.keras"), is_target("C:/models/model.keras")
+    (True, False, False)
+    """
+    return _TARGET.fullmatch(source) is not None and not Path(source).exists()
+
+
+def call(role: str, function: Any, source: str, **arguments: Any) -> Any:
+    """What `function` returns.
+
+    Raises:
+        LoadError: It is not callable, or not with these arguments alone.
+        UserCodeError: It failed.
+    """
+    if not callable(function):
+        raise LoadError(f"{role} must name a callable. Received: {source!r}, which is of type {type(function).__name__}.")
+    signature = signature_of(function)
+    if signature is not None and not _can_bind(signature, arguments):
+        raise LoadError(f"{role} must be callable without arguments. Received: {source!r}, which takes {signature}.")
+    try:
+        return function(**arguments)
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(f"{role}: {source} failed. {reason(error)}") from error
+
+
+def signature_of(function: Any) -> inspect.Signature | None:
+    """The signature of a callable; `None` for those, written in C, that have none."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+def reason(error: BaseException, longest: int = 200) -> str:
+    """The kind and the beginning of an error, on one line that ends in a full stop.
+
+    >>> reason(ValueError("first line\\nsecond line"))
+    'ValueError: first line second line.'
+    """
+    text = " ".join(str(error).split())
+    text = text if len(text) <= longest else f"{text[:longest]} ..."
+    return f"{type(error).__name__}: {text or 'no message'}".rstrip(".") + "."
+
+
+def _run_file(role: str, path: Path) -> ModuleType:
+    name = f"initcheck_{path.stem}"  # never the name of an installed module
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    _make_importable(path.parent)
+    sys.modules[name] = module  # dataclasses and pickle look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(f"{role}: {path.name} could not be run. {reason(error)}") from error
+    return module
+
+
+def _module(role: str, name: str) -> ModuleType:
+    _make_importable(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        if missing and f"{name}.".startswith(f"{missing}."):
+            raise LoadError(
+                f"{role} must name a module that can be imported from here. Received: {name!r}, and there is no module {missing!r}. "
+                "For a file write file.py:NAME."
+            ) from error
+        raise UserCodeError(f"{role}: the module {name!r} could not be imported. {reason(error)}") from error
+
+
+def _make_importable(directory: Path) -> None:
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))
+
+
+def _can_bind(signature: inspect.Signature, arguments: dict[str, Any]) -> bool:
+    try:
+        signature.bind(**arguments)
+    except TypeError:
+        return False
+    return True
+
+
+def _public(module: ModuleType) -> str:
+    """What the module itself defines, and what it imports only where it defines nothing."""
+    public = [name for name in dir(module) if not name.startswith("_")]
+    own = [name for name in public if getattr(getattr(module, name), "__module__", None) == module.__name__] or public
+    return ", ".join(own[:MOST_NAMES]) + (", ..." if len(own) > MOST_NAMES else "") if own else "nothing"

@@ -1,0 +1,93 @@
+import math
+
+import numpy as np
+import pytest
+
+from keras_initcheck.theory.noise import (
+    layer_log_variance,
+    log_gain_band,
+    log_variance,
+    static_relative_std,
+    static_tolerance,
+)
+
+
+def simulate_log_gains(width, depth, num_networks, seed):
+    """`ln(q_L / q_1)` of He-ReLU networks on one sample, `(networks,)`."""
+    generator = np.random.default_rng(seed)
+    signal = generator.normal(size=(num_networks, 1, width))
+    first = np.mean(signal**2, axis=(1, 2))
+    for _ in range(depth):
+        weights = generator.normal(0.0, math.sqrt(2.0 / width), (num_networks, width, width))
+        signal = np.maximum(signal, 0.0) @ weights
+    return np.log(np.mean(signal**2, axis=(1, 2)) / first)
+
+
+@pytest.mark.parametrize(
+    ("width", "simulated"),
+    [(16, 0.410), (64, 0.081), (256, 0.018), (1024, 0.0047)],
+)
+def test_layer_variance_is_that_of_simulated_deep_layers(width, simulated):
+    # 11%, because the bracket is empirical and the simulation had a few hundred networks at most.
+    assert layer_log_variance(width) == pytest.approx(simulated, rel=0.11)
+
+
+def test_wide_square_relu_layers_have_five_over_n():
+    assert layer_log_variance(1e6) == pytest.approx(5e-6, rel=1e-5)
+
+
+def test_layer_variance_of_a_linear_layer_is_that_of_a_chi_square():
+    # mean(y^2) of n independent normals has relative variance 2/n.
+    assert layer_log_variance(1e6, activation_noise=0.0) == pytest.approx(2e-6, rel=1e-5)
+
+
+def test_layer_variance_takes_activation_noise_from_the_layer_before():
+    assert layer_log_variance(1e6, input_width=1e5) == pytest.approx(2e-6 + 3e-5, rel=1e-4)
+
+
+def test_layer_variance_falls_with_independent_samples():
+    assert layer_log_variance(1e6, effective_samples=10.0) == pytest.approx(5e-7, rel=1e-5)
+
+
+def test_variance_of_simulated_networks_adds_up_over_layers():
+    # The variance of 400 values has a standard error of 7%; three of them, since the tail is not normal.
+    gains = simulate_log_gains(width=32, depth=10, num_networks=400, seed=0)
+    assert np.var(gains) == pytest.approx(log_variance([32] * 10), rel=0.21)
+
+
+def test_band_holds_simulated_networks():
+    low, high = log_gain_band([32] * 10)
+    gains = simulate_log_gains(width=32, depth=10, num_networks=400, seed=1)
+    assert np.mean((gains > low) & (gains < high)) >= 0.97
+
+
+def test_band_of_no_layers_is_a_point():
+    assert log_gain_band([]) == (0.0, 0.0)
+
+
+def test_band_widens_with_z():
+    low, high = log_gain_band([100] * 4, z=1.0)
+    variance = 4 * 0.05 * 1.05
+    assert (low + high, high - low) == pytest.approx((-variance, 2 * math.sqrt(variance)))
+
+
+@pytest.mark.parametrize(
+    ("draw", "kurtosis"),
+    [
+        pytest.param(lambda generator: generator.normal(size=(4000, 12, 8)), 0.0, id="normal"),
+        pytest.param(lambda generator: generator.uniform(-1.0, 1.0, (4000, 12, 8)), -1.2, id="uniform"),
+    ],
+)
+def test_static_std_is_that_of_drawn_kernels(draw, kurtosis):
+    # A standard deviation from 4000 draws has a relative standard error of 1.1%.
+    second_moments = np.mean(draw(np.random.default_rng(2)) ** 2, axis=(1, 2))
+    measured = np.std(second_moments) / np.mean(second_moments)
+    assert static_relative_std(12, 8, kurtosis) == pytest.approx(measured, rel=0.04)
+
+
+def test_static_tolerance_of_a_large_kernel_is_a_factor_of_one_and_a_half():
+    assert math.exp(static_tolerance(512, 512)) == pytest.approx(1.5)
+
+
+def test_static_tolerance_of_a_small_kernel_is_its_sampling_noise():
+    assert static_tolerance(2, 4) == pytest.approx(4.5 * 0.5)
