@@ -6,6 +6,7 @@ wherever the record's type asks for a number. The records' own type annotations 
 
 import json
 import math
+import sys
 import types
 import typing
 from dataclasses import fields, is_dataclass
@@ -68,13 +69,13 @@ def encode(value: object) -> Any:
 def _parse(text: str) -> object:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         hint = "Pass the text itself, as `report.to_json()` gave it, and not a file's name."
-        raise ValueError(f"`text` must be JSON. Received: {text[:60]!r} ({error}). {hint}") from error
+        raise ValueError(f"`text` must be strict JSON. Received: {text[:60]!r} ({error}). {hint}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f'`text` must be strict JSON. Received: the bare constant {name}. Write it as the string "{name}".')
+    raise ValueError(f'{name} is no JSON number; as the string "{name}" it is read')
 
 
 def _read(expected: Any, value: object, path: str) -> Any:
@@ -117,8 +118,8 @@ def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[A
 def _read_float(value: object, path: str) -> float:
     if isinstance(value, str) and value in NON_FINITE:
         return NON_FINITE[value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        _complain(path, 'a number, "NaN", "Infinity" or "-Infinity"', value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > sys.float_info.max:
+        _complain(path, 'a float64 number, "NaN", "Infinity" or "-Infinity"', value)
     return float(value)
 
 

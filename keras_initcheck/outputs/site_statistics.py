@@ -18,7 +18,9 @@ Statistic = Callable[[SiteStats, Sequence[WeightStats]], float | None]
 
 
 def _log10(moments: Moments | None) -> float | None:
-    return moments.log10_second_moment if moments else None
+    if moments is None or math.isnan(moments.second_moment):
+        return None
+    return moments.log10_second_moment
 
 
 def _standard_deviation(moments: Moments | None) -> float | None:
@@ -52,7 +54,7 @@ def _log10_gradient_to_weight(site: SiteStats, kernels: Sequence[WeightStats]) -
     gradient, norm = math.hypot(*(each[0] for each in trained)), math.hypot(*(each[1] for each in trained))
     if not trained or norm == 0.0 or math.isnan(gradient):
         return None
-    return math.log10(gradient / norm) if gradient > 0 else -math.inf
+    return math.log10(gradient) - math.log10(norm) if gradient > 0 else -math.inf
 
 
 STATISTICS: Mapping[str, Statistic] = MappingProxyType(

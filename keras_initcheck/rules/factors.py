@@ -9,7 +9,8 @@ from keras_initcheck.profile import Profile, SiteStats, WeightStats
 from keras_initcheck.theory.noise import static_tolerance
 
 FORWARD, BACKWARD = "forward", "backward"
-_CENTRED = 0.01
+_SAME = 2e-3  # quadrature is better, three digits are shown
+_CENTRED = 0.1
 """Share of `E[w²]` that the squared mean may have for `E[w²]` to be called the variance."""
 
 
@@ -20,8 +21,8 @@ class Factor:
     Attributes:
         site: The layer's call.
         direction: `"forward"` or `"backward"`.
-        fan: Forward the true fan-in; backward `n̂ = k² d` as in He et al., without the stride. A stride spreads the gradient over
-            more positions, each of which adds to the weight gradient, so that nothing is lost.
+        fan: Forward the true fan-in; backward `n̂ = k² d` as in He et al., without the stride of a convolution. A stride spreads the
+            gradient over more positions, each of which adds to the weight gradient, so that nothing is lost.
         variance: Mean of `w²`. Kernels that are applied one after the other multiply, in `fan` too.
         ratio: `fan * variance` times what the activation that follows does.
         is_centred: Whether the weights' mean is negligible.
@@ -44,17 +45,21 @@ class Factor:
         """`ln(ratio)`: 0 where the layer keeps the scale."""
         return math.log(self.ratio)
 
-    def __str__(self) -> str:
-        activation = "½ · " if math.isclose(self.activation, 0.5, rel_tol=2e-3) else f"{self.activation:.3g} · "
-        activation = "" if math.isclose(self.activation, 1.0, rel_tol=2e-3) else activation
-        return f"{activation}{self.fan:.4g} · {self.variance:.3g} = {self.ratio:.3g}"
-
     @property
     def formula(self) -> str:
-        """What the numbers of `str` stand for."""
-        derivative, fan = ("E[f²]/E[z²]", "n") if self.direction == FORWARD else ("E[f'²]", "n̂")
-        activation = "" if math.isclose(self.activation, 1.0, rel_tol=2e-3) else f"{derivative} · "
-        return f"{activation}{fan} · {'Var[w]' if self.is_centred else 'E[w²]'}"
+        """What is multiplied, such as `½ n Var[w]`."""
+        measure, fan = ("E[f²]/E[z²]", "n") if self.direction == FORWARD else ("E[f'²]", "n̂")
+        return " ".join([*self._activation_as(measure), fan, "Var[w]" if self.is_centred else "E[w²]"])
+
+    def __str__(self) -> str:
+        """The same in numbers, such as `½ · 576 · 0.00116 = 0.333`."""
+        numbers = [*self._activation_as(f"{self.activation:.3g}"), f"{self.fan:.4g}", f"{self.variance:.3g}"]
+        return f"{' · '.join(numbers)} = {self.ratio:.3g}"
+
+    def _activation_as(self, text: str) -> list[str]:
+        if math.isclose(self.activation, 1.0, rel_tol=_SAME):
+            return []
+        return ["½" if math.isclose(self.activation, 0.5, rel_tol=_SAME) else text]
 
 
 def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
@@ -63,7 +68,7 @@ def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
     ratio = site.predicted_forward_ratio if direction == FORWARD else site.predicted_backward_ratio
     if ratio is None or not kernels or any(kernel.fan_in is None or kernel.fan_out is None for kernel in kernels):
         return None
-    stride = 1.0 if direction == FORWARD else _stride(site, kernels)
+    stride = 1.0 if direction == FORWARD else max(1.0, _stride(site, kernels))
     fans = [kernel.fan_in if direction == FORWARD else kernel.fan_out for kernel in kernels]
     fan = math.prod(each for each in fans if each is not None) * stride
     variance = math.prod(kernel.moments.second_moment for kernel in kernels)
@@ -97,7 +102,7 @@ def _is_centred(kernel: WeightStats) -> bool:
 
 
 def _stride(site: SiteStats, kernels: Sequence[WeightStats]) -> float:
-    """Input positions per output position of a convolution, `s²`; 1 for other layers.
+    """Input positions per output position of a convolution: `s²`, `1/s²` of a transposed one, 1 for other layers.
 
     Every connection counts once from either end: `positions_in channels_in fan_out = positions_out channels_out fan_in`. The shapes'
     own quotient would count the border of an unpadded convolution as well.

@@ -60,11 +60,11 @@ class GainRule(Rule):
     def _message(self, counted: Sequence[Factor], ln_gain: float, culprits: Sequence[Factor]) -> str:
         first, last = counted[0].site.name, counted[-1].site.name
         where = f"In `{first}`" if len(counted) == 1 else f"Over {len(counted)} layers, `{first}` to `{last}`,"
-        share = ", ".join(f"`{culprit.site.name}` ({culprit})" for culprit in culprits[:3])
+        share = ", ".join(f"`{culprit.site.name}` {culprit}" for culprit in culprits[:3])
         rest = f" and {len(culprits) - 3} more" if len(culprits) > 3 else ""
         return (
             f"{where} the weights multiply the {self.quantity} by e^{ln_gain:.1f} = {_power(ln_gain):.2g}. "
-            f"Most of it in {share}{rest}: {culprits[0].formula}."
+            f"Most of it, as {culprits[0].formula}: {share}{rest}."
         )
 
     def _fix(self, profile: Profile, graph: Graph, counted: Sequence[Factor], worst: Factor) -> str:
@@ -80,7 +80,8 @@ def counting(run: Sequence[Factor], graph: Graph) -> list[Factor]:
 
 def spenders(run: Sequence[Factor], ln_gain: float) -> list[Factor]:
     """The layers that spent the gain, worst first: as few as explain nine tenths of what goes in its direction."""
-    same = sorted((factor for factor in run if factor.log_ratio * ln_gain > 0), key=lambda factor: -abs(factor.log_ratio))
+    same = [factor for factor in run if factor.log_ratio * ln_gain > 0]
+    same.sort(key=lambda factor: -round(abs(factor.log_ratio), 1))  # equal ones stay in order, whatever chance made of them
     needed = EXPLAINED_SHARE * math.fsum(abs(factor.log_ratio) for factor in same)
     found: list[Factor] = []
     while same and math.fsum(abs(factor.log_ratio) for factor in found) < needed:
@@ -114,7 +115,10 @@ class ForwardGain(GainRule):
         "the product leaves the budget of the compiled optimizer: beyond e^6 or e^-6 a warning and beyond e^12 an error with SGD (or where "
         "nothing is compiled), 12 and 20 with adaptive optimizers such as Adam. The culprits are the layers that spent it."
     )
-    why = "Factors away from 1 multiply with depth (He et al. 2015, section 2.2): the last layers see a signal of another size, and so does the loss."
+    why = (
+        "Factors away from 1 multiply with depth (He et al. 2015, section 2.2): the last layers see a signal of another size, and so "
+        "does the loss."
+    )
     example = (
         "Thirteen 3x3 convolutions with ReLU and Keras' default glorot_uniform: ½ n Var[w] is 1/2, and 1/3 where the number of filters\n"
         "doubles. From the second to the thirteenth layer of VGG16 that is 2^-9 3^-3 = 7e-5 = e^-9.5: a warning with SGD."
@@ -141,7 +145,10 @@ class BackwardGain(GainRule):
         "counts the outputs that one input feeds. The rule multiplies these numbers along each stretch without normalisation or merge and "
         "judges the product by the budgets of forward-gain. A stride is not counted: it spreads the gradient over more positions."
     )
-    why = "The first layers get a gradient of another size than the last ones (He et al. 2015, section 2.2; Glorot & Bengio 2010, section 4.2)."
+    why = (
+        "The first layers get a gradient of another size than the last ones (He et al. 2015, section 2.2; Glorot & Bengio 2010, "
+        "section 4.2)."
+    )
     example = (
         "Six hidden layers with sigmoid: its slope is at most 1/4, so that each layer with Glorot weights keeps 1/16 of the gradient's\n"
         "second moment at best. Five factors make e^-14: an error with SGD."

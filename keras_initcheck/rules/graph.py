@@ -22,6 +22,7 @@ class Graph:
     """
 
     def __init__(self, profile: Profile) -> None:
+        """Cost: one pass over the sites."""
         self.sites = profile.sites
         self._consumers: dict[int, list[SiteStats]] = {}
         for site in profile.sites:

@@ -9,15 +9,16 @@ from keras_initcheck.theory import activations
 from keras_initcheck.theory.fans import keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
 
+HE, GLOROT, LECUN = '"he_normal"', '"glorot_normal"', '"lecun_normal"'
 _BY_ACTIVATION = {
-    "relu": ('"he_normal"', 2.0),
-    "relu6": ('"he_normal"', 2.0),
-    "leaky_relu": ('"he_normal"', 2.0),
-    "selu": ('"lecun_normal"', 1.0),
-    "tanh": ('"glorot_normal"', 1.0),
-    "hard_tanh": ('"glorot_normal"', 1.0),
-    "softsign": ('"glorot_normal"', 1.0),
-    "linear": ('"glorot_normal"', 1.0),
+    "relu": (HE, 2.0),
+    "relu6": (HE, 2.0),
+    "leaky_relu": (HE, 2.0),
+    "selu": (LECUN, 1.0),
+    "tanh": (GLOROT, 1.0),
+    "hard_tanh": (GLOROT, 1.0),
+    "softsign": (GLOROT, 1.0),
+    "linear": (GLOROT, 1.0),
 }
 """The usual initialiser and its `n Var[w]` (for Glorot that of a square layer). He et al. 2015, section 2.2; Klambauer et al. 2017,
 section 2; Glorot & Bengio 2010, section 4.2.1. For tanh and softsign 1 errs to the linear side, where the gradient is kept."""
@@ -32,19 +33,23 @@ def advice(factor: Factor, kernels: Sequence[WeightStats]) -> str:
         kernels: Its kernels.
     """
     name = factor.site.activation or "linear"
-    if name in _SQUASHING and factor.direction == BACKWARD:
+    if name == "unknown":
+        return 'Use the initialiser that fits the activation, which is no layer here: "he_normal" with ReLU, "glorot_normal" with tanh.'
+    if name in _SQUASHING:
         return (
-            f"Use another activation than {name}, whose slope is at most 1/4: no initialiser keeps its gradient. "
+            f"Use another activation than {name}, whose slope is at most 1/4: no initialiser keeps the gradient. "
             'relu with kernel_initializer="he_normal", or tanh with "glorot_normal", does.'
         )
     initializer, scale = _recommended(factor, name)
     fan_in = math.prod(kernel.fan_in or 0.0 for kernel in kernels)
     if abs(math.log(fan_in * factor.variance / scale)) < STATIC_FLOOR:
-        return f'Fan-in already gives n Var[w] = {scale:.3g} here; split the difference with VarianceScaling({scale:.3g}, "fan_avg").'
-    if len(kernels) > 1 or keras_fans(kernels[0].shape).fan_in != kernels[0].fan_in:
-        shares = scale ** (1.0 / len(kernels))
-        stds = " and ".join(f"stddev={math.sqrt(shares / (kernel.fan_in or 1.0)):.3g}" for kernel in kernels)
+        return _beyond_fan_in(factor, name, scale)
+    if "Conv" in factor.site.layer_type and any(keras_fans(kernel.shape).fan_in != kernel.fan_in for kernel in kernels):
+        share = scale ** (1.0 / len(kernels))
+        stds = " and ".join(f"stddev={math.sqrt(share / (kernel.fan_in or 1.0)):.3g}" for kernel in kernels)
         return f"Use RandomNormal({stds}): Keras' own initialisers do not count this kernel's true fan-in."
+    if initializer == GLOROT and _is_glorot(kernels[0]):
+        initializer = LECUN
     return f"Use kernel_initializer={initializer} for layers followed by {name}."
 
 
@@ -57,3 +62,18 @@ def _recommended(factor: Factor, name: str) -> tuple[str, float]:
     else:
         scale = 1.0 / factor.activation
     return f'VarianceScaling({scale:.3g}, "fan_in") (1 / E[f²], gain {math.sqrt(scale):.3g})', scale
+
+
+def _is_glorot(kernel: WeightStats) -> bool:
+    """Whether the kernel is a Glorot draw already, whose mean of two fans is what does not fit."""
+    fans = keras_fans(kernel.shape)
+    return abs(math.log(kernel.moments.second_moment * (fans.fan_in + fans.fan_out) / 2.0)) < STATIC_FLOOR
+
+
+def _beyond_fan_in(factor: Factor, name: str, scale: float) -> str:
+    """Where the kernel is already what is recommended, something else is to blame."""
+    right = f"n Var[w] is already {scale:.3g}, as {name} asks"
+    if factor.direction == BACKWARD:
+        change = "narrows" if factor.ratio < 1.0 else "widens"
+        return f'The layer {change}: {right}. Split the difference with VarianceScaling({scale:.3g}, "fan_avg").'
+    return f"Look at the layers before: {right}, and it is the size of the signal that arrives which does not fit."

@@ -10,6 +10,8 @@ from keras_initcheck.rules.rule import Rule, listed
 
 CONSTANT_SHARE = 1e-6
 """Variance over second moment below which values count as equal: ten times what rounding leaves of a constant in float32."""
+LARGEST_ZERO_SHARE = 0.01
+"""Random draws in float32 hold next to no exact zero, identities and fixed filters many."""
 
 
 def is_zero(weight: WeightStats) -> bool:
@@ -83,7 +85,10 @@ class ZeroKernel(Rule):
     slug = "zero-kernel"
     title = "all weights of a kernel are zero"
     what = "A kernel whose values are all zero."
-    why = "Nothing of the input passes, and no gradient reaches the layers before. With ReLU the layer itself gets none either, and stays dead."
+    why = (
+        "Nothing of the input passes, and no gradient reaches the layers before. With ReLU the layer itself gets none either, and "
+        "stays dead."
+    )
     example = 'Dense(64, activation="relu", kernel_initializer="zeros") between two other layers.'
     limits = (
         "Information where zeros are meant: in heads, and where the output is merged with something else, directly or after a "
@@ -117,13 +122,19 @@ class DuplicateKernels(Rule):
     slug = "duplicate-kernels"
     title = "different layers have bitwise identical kernels"
     what = "Kernels of different layers with the same shape, norm and fingerprint: the same random numbers were drawn twice."
-    why = "Independent weights are what every initialisation rule assumes; identical ones correlate the layers, and parallel ones learn the same."
+    why = (
+        "Independent weights are what every initialisation rule assumes; identical ones correlate the layers, and parallel ones learn "
+        "the same."
+    )
     example = "init = HeNormal(seed=1); [Dense(64, kernel_initializer=init) for _ in range(4)]: a seeded initialiser repeats itself."
     limits = (
-        "Kernels that are constant, zero or hold exact zeros (identity, fixed filters) and kernels that are not trained (the slow copy of a "
-        "momentum encoder) are left out. Repeated probes of a running training do not take fingerprints, and cannot tell."
+        "Kernels that are constant, zero or hold many exact zeros (identity, fixed filters) and kernels that are not trained (the slow "
+        "copy of a momentum encoder) are left out. Repeated probes of a running training do not take fingerprints, and cannot tell."
     )
-    fix = "Give each layer an initialiser of its own: a string such as \"he_normal\", or an instance with another seed. Set keras.utils.set_random_seed for reproducibility."
+    fix = (
+        'Give each layer an initialiser of its own: a string such as "he_normal", or an instance with another seed. '
+        "For reproducibility call keras.utils.set_random_seed."
+    )
 
     def check(self, profile: Profile) -> Iterable[Finding]:
         """One finding for each group of identical kernels."""
@@ -149,5 +160,5 @@ class DuplicateKernels(Rule):
 
 def _is_random(weight: WeightStats) -> bool:
     moments = weight.moments
-    is_drawn = moments.is_finite and moments.share_zero == 0.0 and moments.num_elements > 1 and not is_constant(weight)
+    is_drawn = moments.is_finite and moments.share_zero < LARGEST_ZERO_SHARE and moments.num_elements > 1 and not is_constant(weight)
     return is_drawn and weight.is_trainable and weight.fingerprint != 0.0

@@ -25,8 +25,8 @@ class LayerRatio(Rule):
     example = "Dense(128, activation='relu') on 128 inputs with Keras' default glorot_uniform: ½ · 128 · 1/128 = 0.5."
     limits = (
         "Always information: Keras' default Glorot weights with ReLU halve the second moment in every layer, and five such layers train as "
-        "well as He's. Heads, layers that a normalisation follows, and further calls of a shared layer are left out. The first layer on "
-        "the data is judged forward only."
+        "well as He's. Heads, layers that a normalisation or an unknown activation follows, and further calls of a shared layer are left "
+        "out. The first layer on the data is judged forward only."
     )
     fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'
 
@@ -34,7 +34,7 @@ class LayerRatio(Rule):
         """At most one finding for each layer; the forward factor's where both are off."""
         graph = Graph(profile)
         for site in profile.weight_sites:
-            if site.is_head or site.name != site.layer or graph.is_normalised(site):
+            if site.is_head or site.name != site.layer or site.activation == "unknown" or graph.is_normalised(site):
                 continue
             directions = (FORWARD,) if graph.is_fed_by_data(site) else (FORWARD, BACKWARD)
             found = [each for each in (factor(profile, site, direction) for direction in directions) if each is not None]
@@ -43,7 +43,7 @@ class LayerRatio(Rule):
                 yield self._report(profile, site, off)
 
     def _report(self, profile: Profile, site: SiteStats, off: list[Factor]) -> Finding:
-        parts = " and ".join(f"the {_QUANTITIES[each.direction]} by {each.formula} = {each}" for each in off)
+        parts = " and ".join(f"the {_QUANTITIES[each.direction]} second moment by {each.formula} = {each}" for each in off)
         return self.finding(
             "info",
             f"`{site.name}` multiplies {parts}.",
@@ -55,4 +55,4 @@ class LayerRatio(Rule):
         )
 
 
-_QUANTITIES = {FORWARD: "signal's second moment", BACKWARD: "gradient's"}
+_QUANTITIES = {FORWARD: "signal's", BACKWARD: "gradient's"}

@@ -42,6 +42,15 @@ class Rule(ABC):
         return Finding(severity=severity, message=message, **{**own, **place, **facts})
 
 
+def percent(share: float) -> str:
+    """A share, 0..1, in per cent with three digits.
+
+    >>> percent(1.0), percent(0.00012345)
+    ('100%', '0.0123%')
+    """
+    return f"{100 * share:.3g}%"
+
+
 def listed(names: Iterable[str], limit: int = 3) -> str:
     """Names in back ticks, the first few of them.
 

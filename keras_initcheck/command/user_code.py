@@ -3,21 +3,15 @@
 import importlib
 import importlib.util
 import inspect
-import re
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.command.sources import LoadError
 
-_TARGET = re.compile(r"(?P<module>.+):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 MOST_NAMES = 8
 """Names that an error message lists."""
-
-
-class LoadError(InitCheckError):
-    """The command line names something that cannot be opened."""
 
 
 class UserCodeError(LoadError):
@@ -33,20 +27,18 @@ class Importer:
     def __init__(self) -> None:
         self._files: dict[Path, ModuleType] = {}
 
-    def find(self, role: str, source: str) -> Any:
-        """The object behind `module:attribute` or `file.py:attribute`; dots lead to attributes of attributes.
+    def find(self, role: str, place: str, attribute: str) -> Any:
+        """The object of that name.
 
         Args:
             role: What it is for, `MODEL` or `DATA`, for the error.
-            source: What `is_target` says yes to.
+            place: A module, or a file that ends in .py.
+            attribute: Its name there; dots lead to attributes of attributes.
 
         Raises:
-            LoadError: There is no such file, module or attribute.
+            LoadError: There is no such module or attribute.
             UserCodeError: Importing it failed.
         """
-        match = _TARGET.fullmatch(source)
-        assert match is not None, "the caller asked is_target"
-        place, attribute = match["module"], match["attribute"]
         module = self._file(role, Path(place).resolve()) if place.endswith(".py") else _module(role, place)
         found: Any = module
         for name in attribute.split("."):
@@ -57,19 +49,8 @@ class Importer:
 
     def _file(self, role: str, path: Path) -> ModuleType:
         if path not in self._files:
-            if not path.is_file():
-                raise LoadError(f"{role} must name a file that exists. Received: {str(path)!r}.")
             self._files[path] = _run_file(role, path)
         return self._files[path]
-
-
-def is_target(source: str) -> bool:
-    """Whether `source` names an object in code, and not a file.
-
-    >>> is_target("train.py:make_model"), is_target("model.keras"), is_target("C:/models/model.keras")
-    (True, False, False)
-    """
-    return _TARGET.fullmatch(source) is not None and not Path(source).exists()
 
 
 def call(role: str, function: Any, source: str, **arguments: Any) -> Any:

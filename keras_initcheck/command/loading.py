@@ -13,9 +13,9 @@ import keras
 import numpy as np
 
 from keras_initcheck.errors import DataError
-from keras_initcheck.user_code import Importer, LoadError, call, is_target, reason, signature_of
+from keras_initcheck.command.sources import LoadError, target
+from keras_initcheck.command.user_code import Importer, call, reason, signature_of
 
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 FIRST_KERAS_WITH_SAFE_H5 = (3, 11, 3)
 """Before this release `safe_mode` was ignored for .h5 files: CVE-2025-9905, keras-team/keras#21602."""
 LARGE_FILE = 2**28
@@ -44,13 +44,14 @@ def open_model(source: str, importer: Importer, *, is_unsafe: bool = False) -> k
     Raises:
         LoadError: There is no model there, or it cannot be opened.
     """
-    if not is_target(source):
+    named = target(source)
+    if named is None:
         return _from_file(Path(source), is_unsafe)
-    found = importer.find("MODEL", source)
+    found = importer.find("MODEL", *named)
     model = found if isinstance(found, keras.Model) else call("MODEL", found, source, **_arguments(found))
     if not isinstance(model, keras.Model):
-        kind = type(model)
-        raise LoadError(f"MODEL must give a keras.Model. Received: {source!r}, which gives a {kind.__module__}.{kind.__qualname__}.")
+        kind = f"{type(model).__module__}.{type(model).__qualname__}".removeprefix("builtins.")
+        raise LoadError(f"MODEL must give a keras.Model. Received: {source!r}, which gives a {kind}.")
     return model
 
 
@@ -64,11 +65,12 @@ def open_data(source: str, importer: Importer, model: keras.Model) -> Data:
 
     Raises:
         LoadError: There is no such code, or it fails.
-        DataError: There is no such file, or it holds something else.
+        DataError: The file does not hold what it should.
     """
-    if not is_target(source):
+    named = target(source)
+    if named is None:
         return _from_arrays(Path(source), model)
-    found = importer.find("DATA", source)
+    found = importer.find("DATA", *named)
     result = call("DATA", found, source) if callable(found) else found
     return Data(*result) if isinstance(result, tuple) and 1 <= len(result) <= 3 else Data(result)
 
@@ -80,7 +82,8 @@ def _arguments(factory: Any) -> dict[str, Any]:
 
 
 def _from_file(path: Path, is_unsafe: bool) -> keras.Model:
-    _check_path(path, is_unsafe)
+    if not is_unsafe:
+        _check_safety(path)
     try:
         return keras.models.load_model(path, safe_mode=not is_unsafe)
     except Exception as error:  # zip, HDF5, JSON and Keras each have their own
@@ -95,17 +98,8 @@ def _from_file(path: Path, is_unsafe: bool) -> keras.Model:
         ) from error
 
 
-def _check_path(path: Path, is_unsafe: bool) -> None:
-    expected = "MODEL must be a .keras or .h5 file, package.module:factory or file.py:factory."
-    if path.suffix == ".py":
-        raise LoadError(f"{expected} Received: {str(path)!r} without a factory. Write {path}:NAME.")
-    if path.suffix not in MODEL_SUFFIXES:
-        raise LoadError(f"{expected} Received: {str(path)!r}.")
-    if not path.exists():
-        raise LoadError(f"MODEL must be a file that exists. Received: {str(path)!r}.")
-    if path.name.endswith(".weights.h5"):
-        raise LoadError(f"MODEL must be a whole model. Received: {str(path)!r}, which holds weights only. Save with model.save(...).")
-    if path.suffix != ".keras" and not is_unsafe and _release(keras.__version__) < FIRST_KERAS_WITH_SAFE_H5:
+def _check_safety(path: Path) -> None:
+    if path.suffix != ".keras" and _release(keras.__version__) < FIRST_KERAS_WITH_SAFE_H5:
         raise LoadError(
             f"MODEL must be a .keras file with this Keras. Received: {str(path)!r}, and Keras {keras.__version__} runs whatever code is in "
             "a .h5 file. Upgrade to keras>=3.11.3, save as .keras, or use --unsafe if you trust where the file comes from."
@@ -117,10 +111,6 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _from_arrays(path: Path, model: keras.Model) -> Data:
-    if path.suffix not in (".npz", ".npy"):
-        raise DataError(f"DATA must be a .npz or .npy file, package.module:function or file.py:function. Received: {str(path)!r}.")
-    if not path.exists():
-        raise DataError(f"DATA must be a file that exists. Received: {str(path)!r}.")
     try:
         mapping = "r" if path.suffix == ".npy" and path.stat().st_size > LARGE_FILE else None
         content = np.load(path, mmap_mode=mapping, allow_pickle=False)

@@ -1,0 +1,177 @@
+"""The command `initcheck`: what it does in which order, its exit codes, and one line for every error. Glue only.
+
+Imports of what is heavy stand inside functions: `--help` has to answer at once, and the backend is chosen before Keras is imported.
+"""
+
+import contextlib
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from keras_initcheck.command.arguments import parse
+from keras_initcheck.command.sources import check_source
+from keras_initcheck.errors import InitCheckError
+from keras_initcheck.report import SEVERITIES
+
+if TYPE_CHECKING:
+    from keras_initcheck.api import Report
+
+HEALTHY, FINDINGS, FAILED = 0, 1, 2
+INTERRUPTED = 130
+"""128 + SIGINT, as shells count."""
+CLOSED_PIPE = 141
+"""128 + SIGPIPE: whoever read the output has gone, as in `initcheck ... | head`."""
+DEMO_LOG_DIR = "initcheck_demo_logs"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Its arguments; those of the process unless given.
+
+    Returns:
+        0, or 1 for findings, 2 for an error, 130 for an interrupt, 141 for a closed pipe.
+
+    Side effects: `TF_CPP_MIN_LOG_LEVEL` is set where it is not, and `KERAS_BACKEND` where the configured backend is not installed;
+    the directory of the code that MODEL and DATA name goes on `sys.path`.
+    """
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except InitCheckError as error:
+        code = _fail(str(error))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's own last flush would complain
+        code = CLOSED_PIPE
+    except Exception as error:  # left alone it would give exit status 1, which says "findings"
+        traceback.print_exc()
+        code = _fail(f"The command ended with a {type(error).__name__}; the traceback above says where.")
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    arguments = parse(argv)
+    _check_codes("--explain", [arguments.explain] if arguments.explain is not None else [])
+    if arguments.explain is not None or arguments.list_rules:
+        _print_rules(arguments.explain)
+        return HEALTHY
+    _check_codes("--select", arguments.select)
+    _check_codes("--ignore", arguments.ignore)
+    for role, source in (("MODEL", arguments.model), ("DATA", arguments.data)):
+        if source is not None:
+            check_source(role, source)
+    from keras_initcheck.command.backend import start_keras
+
+    start_keras()
+    if arguments.demo:
+        from keras_initcheck.demo.run import run
+
+        run(quick=arguments.quick, log_dir=arguments.log_dir or DEMO_LOG_DIR, width=arguments.width)
+        return HEALTHY
+    report = _check(arguments)
+    _write(report, arguments)
+    return FINDINGS if _is_failure(report.worst, arguments.fail_on) else HEALTHY
+
+
+def _is_failure(worst: str | None, fail_on: str) -> bool:
+    return worst is not None and fail_on != "never" and SEVERITIES.index(worst) >= SEVERITIES.index(fail_on)
+
+
+def _fail(message: str) -> int:
+    print(f"initcheck: error: {' '.join(message.split())}", file=sys.stderr)
+    return FAILED
+
+
+def _check(arguments: Any) -> "Report":
+    from keras_initcheck.api import check
+    from keras_initcheck.command.loading import Data, open_data, open_model
+    from keras_initcheck.command.user_code import Importer, UserCodeError
+
+    importer = Importer()
+    try:
+        model = open_model(arguments.model, importer, is_unsafe=arguments.unsafe)
+        data = open_data(arguments.data, importer, model) if arguments.data is not None else Data()
+    except UserCodeError as error:
+        _show_traceback(error.__cause__)
+        raise
+    if sys.stderr.isatty():
+        print(f"probing {model.name} ...", file=sys.stderr)
+    options = {"batch_size": arguments.batch_size, "seed": arguments.seed, "select": arguments.select, "ignore": arguments.ignore}
+    try:
+        return check(model, data.x, data.y, sample_weight=data.sample_weight, **options)
+    except (TypeError, ValueError) as error:
+        raise InitCheckError(str(error)) from error
+
+
+def _show_traceback(error: BaseException | None) -> None:
+    """The traceback of what the user's code raised, from where that code begins."""
+    if error is None:
+        return
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(("keras_initcheck.", "importlib")):
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames)
+
+
+def _write(report: "Report", arguments: Any) -> None:
+    """The report to the terminal, and to the files that were asked for."""
+    from keras_initcheck.outputs.console import print_report
+
+    is_pure = arguments.json == "-"
+    if is_pure:
+        print(report.to_json(indent=1))
+    else:
+        print_report(report, width=arguments.width)
+    if arguments.json is not None and not is_pure:
+        with _naming("--json", arguments.json):
+            report.save_json(arguments.json)
+    if arguments.log_dir is not None:
+        _write_events(report, arguments.log_dir)
+        print(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", file=sys.stderr if is_pure else sys.stdout)
+
+
+def _write_events(report: "Report", log_dir: str) -> None:
+    from keras_initcheck.outputs.events import EventLog
+
+    with _naming("--log-dir", log_dir):
+        log = EventLog(log_dir)
+        log.write(report, report.profile.step)
+        log.close()
+
+
+@contextlib.contextmanager
+def _naming(option: str, path: str) -> Iterator[None]:
+    """Names the option in what the operating system says against its path."""
+    try:
+        yield
+    except OSError as error:
+        raise InitCheckError(f"{option} must name a place that can be written. Received: {path!r}. {error.strerror or error}.") from error
+
+
+def _check_codes(option: str, names: Sequence[str]) -> None:
+    if not names:
+        return
+    from keras_initcheck.rules.catalogue import RULES
+
+    known = {name for rule in RULES for name in (rule.code.lower(), rule.slug)}
+    for name in names:
+        if name.lower() not in known:
+            raise InitCheckError(f"{option} must name rules by code or slug. Received: {name!r}. `initcheck --list-rules` shows them all.")
+
+
+def _print_rules(code: str | None) -> None:
+    """The page of one rule, or a line for each."""
+    from keras_initcheck.rules.catalogue import RULES, explain
+
+    if code is not None:
+        print(explain(code), end="")
+        return
+    longest = max(len(rule.slug) for rule in RULES)
+    for rule in RULES:
+        print(f"{rule.code}  {rule.slug:<{longest}}  {rule.title}")

@@ -1,0 +1,130 @@
+"""The arguments of the command `initcheck` and its help. Nothing is imported here that takes time."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from keras_initcheck import __version__
+from keras_initcheck.errors import InitCheckError
+
+FAIL_ON = ("never", "warning", "error")
+NARROWEST = 40
+
+USAGE = """initcheck MODEL [DATA] [options]
+       initcheck --demo [--quick] [--log-dir DIR]
+       initcheck --explain CODE | --list-rules"""
+
+DESCRIPTION = """\
+Probes a Keras model with one batch before training, and tells which layers
+lose or blow up the signal and its gradient, and why. The model is not changed.
+"""
+
+EPILOG = """\
+MODEL
+  model.keras, model.h5      A file that Keras wrote. Python code in it (Lambda
+                             layers) is refused, unless --unsafe says otherwise.
+  package.module:factory     A callable without required arguments that returns
+  file.py:factory            a model, or a model; `module:class.method` works.
+                             It is your code, and is run.
+  keras.applications:NAME    Built with weights=None: nothing is downloaded, and
+                             the initialisation is what is examined.
+
+DATA
+  data.npz                   Keys x, or x1, x2, ..., or the names of the model's
+                             inputs; y for the loss; sample_weight.
+  data.npy                   The inputs.
+  package.module:function    Returns x, (x, y), (x, y, sample_weight), or what
+  file.py:function           yields batches: a dataset, loader or generator.
+  none                       Standard normal inputs of the model's own shapes.
+
+exit status
+  0    no finding at or above --fail-on
+  1    at least one. By default only an error counts: something that ruins a
+       training. So `initcheck train.py:model && python train.py` starts what
+       can train. --fail-on warning also stops for what makes it slow.
+  2    the command could not do its work, and says why in one line
+  130  interrupted
+
+examples
+  initcheck keras.applications:ResNet50 --batch-size 4
+  initcheck train.py:make_model data.npz --log-dir logs
+  initcheck model.keras --json - --fail-on never
+  initcheck --demo
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are exceptions, so that they are reported like every other."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what is wrong with the arguments."""
+        raise InitCheckError(f"{message} (initcheck --help shows what it takes)")
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, checked.
+
+    Raises:
+        InitCheckError: They make no sense.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    chosen = [arguments.model is not None, arguments.demo, arguments.explain is not None, arguments.list_rules]
+    if sum(chosen) != 1:
+        received = "none" if not any(chosen) else "several"
+        parser.error(f"Expected one of MODEL, --demo, --explain CODE and --list-rules. Received: {received}.")
+    if arguments.quick and not arguments.demo:
+        parser.error("--quick must come with --demo. Received: --quick alone.")
+    return arguments
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="initcheck",
+        usage=USAGE,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=29, width=80),
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="what to check, see below")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="what to check it with, see below")
+    _add_options(parser)
+    other = parser.add_argument_group("instead of a check")
+    other.add_argument("--demo", action="store_true", help="AlexNet on two photographs: why its ReLUs explode or die, and what helps")
+    other.add_argument("--quick", action="store_true", help="with --demo: a narrow AlexNet, in a few seconds")
+    other.add_argument("--explain", metavar="CODE", help="what a rule means")
+    other.add_argument("--list-rules", action="store_true", help="all rules, a line each")
+    other.add_argument("--version", action="version", version=f"initcheck {__version__}")
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log-dir", metavar="DIR", help="write events for TensorBoard to DIR/initcheck")
+    parser.add_argument("--json", metavar="PATH", help="write the report as JSON; - for standard output, then with nothing else on it")
+    parser.add_argument("--fail-on", choices=FAIL_ON, default="error", help="the least severity that gives exit status 1 (default: error)")
+    parser.add_argument("--select", metavar="CODES", type=_codes, default=(), help="apply only these rules, such as IC101,IC201")
+    parser.add_argument("--ignore", metavar="CODES", type=_codes, default=(), help="do not apply these rules")
+    parser.add_argument("--seed", metavar="N", type=_at_least(0), default=0, help="seed of synthetic inputs and gradient (default: 0)")
+    parser.add_argument("--batch-size", metavar="N", type=_at_least(1), help="samples of synthetic inputs or arrays (default: 32)")
+    parser.add_argument("--unsafe", action="store_true", help="run Python code that is stored in the model file")
+    parser.add_argument("--width", metavar="N", type=_at_least(NARROWEST), help="cells in a line (default: the terminal's)")
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(code.strip() for code in text.split(",") if code.strip())
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """Reads an integer that is not less than `least`."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be an integer, {least} or more. Received: {text!r}.")
+        return number
+
+    return read

@@ -1,0 +1,86 @@
+"""Starts Keras on a backend that is installed, quietly. Only the command does this: the library leaves the environment alone."""
+
+import contextlib
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_initcheck.errors import InitCheckError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+"""Those that compute gradients, in the order in which one is chosen."""
+
+
+def start_keras() -> None:
+    """Imports Keras.
+
+    Where the configured backend is not installed, and `KERAS_BACKEND` does not ask for it, another one is chosen for this process.
+
+    Raises:
+        InitCheckError: No backend is installed, or not the one that `KERAS_BACKEND` asks for, or it does not start.
+    """
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _choose_backend()
+    try:
+        with _quiet_stderr():
+            importlib.import_module("keras")
+    except Exception as error:  # a broken installation may raise anything
+        raise InitCheckError(
+            f"The backend {_configured()} must start. Received: {type(error).__name__}: {error}. "
+            f"`python -c 'import {_configured()}'` shows more; KERAS_BACKEND chooses another one of {', '.join(BACKENDS)}."
+        ) from error
+
+
+def _choose_backend() -> None:
+    configured = _configured()
+    if _is_installed(configured):
+        return
+    installed = [name for name in BACKENDS if _is_installed(name)]
+    if not installed:
+        raise InitCheckError(
+            f"Keras needs a backend, one of {', '.join(BACKENDS)}. Received: none is installed. Try: pip install tensorflow"
+        )
+    if "KERAS_BACKEND" in os.environ:
+        raise InitCheckError(f"KERAS_BACKEND must name an installed backend ({', '.join(installed)}). Received: {configured!r}.")
+    os.environ["KERAS_BACKEND"] = installed[0]
+    print(f"initcheck: {configured} is not installed; using {installed[0]} (KERAS_BACKEND={installed[0]})", file=sys.stderr)
+
+
+def _configured() -> str:
+    """The backend that Keras would take: from the environment, from its file, or TensorFlow."""
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"]
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((home / "keras.json").read_text(encoding="utf-8"))["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return BACKENDS[0]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None  # a mere directory of that name has no origin
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Sends the process' standard error nowhere: TensorFlow's first log lines obey no setting."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,20 @@
+"""scikit-learn's data sets, which its wheel brings along, or one line on how to get them."""
+
+import importlib
+from types import ModuleType
+
+from keras_initcheck.errors import InitCheckError
+
+
+def datasets() -> ModuleType:
+    """The module `sklearn.datasets`.
+
+    Raises:
+        InitCheckError: scikit-learn is not installed.
+    """
+    try:
+        return importlib.import_module("sklearn.datasets")
+    except ImportError as error:
+        raise InitCheckError(
+            f"The demo needs scikit-learn for its photographs and digits. Received: {error}. Try: pip install 'keras_initcheck[demo]'"
+        ) from error

@@ -1,0 +1,143 @@
+"""Probes as TensorBoard runs: for the package's own tab, and curves, text and histograms for the standard tabs.
+
+A run is a series of probes at rising steps. TensorBoard silently replaces older points when a step comes again, so a step that does not
+rise begins a new run: `<log_dir>/initcheck`, then `<log_dir>/initcheck_2` and so on. Before and after a repair become two runs, whose
+curves the dashboards lay over each other. A directory that exists is never written to.
+"""
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from keras_initcheck.outputs.event_writer import EventWriter, histogram, plugin_data, scalar, text
+from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.markdown import render_verdict
+from keras_initcheck.outputs.site_statistics import STATISTICS, describe, hash_sites, measure, worst_log10_ratio
+from keras_initcheck.outputs.text import clean
+from keras_initcheck.profile import Profile
+from keras_initcheck.report import Report
+
+PLUGIN = "initcheck"
+RUN = "initcheck"
+BY_DEPTH = "by_depth"
+FINDINGS_CONTENT = json.dumps({"version": 1, "content": "findings"})
+
+BY_DEPTH_STATISTICS = {
+    "log10_activation_second_moment": ("log10_second_moment_h",),
+    "log10_gradient_second_moment": ("log10_random_gradient_second_moment_h", "log10_loss_gradient_second_moment_h"),
+    "forward_ratio": ("forward_ratio",),
+    "predicted_forward_ratio": ("predicted_forward_ratio",),
+    "backward_ratio": ("backward_ratio",),
+    "predicted_backward_ratio": ("predicted_backward_ratio",),
+}
+"""Curves over depth, each with the statistics it is taken from: the first one that was measured."""
+
+PER_LAYER_STATISTICS = (
+    "log10_second_moment_h",
+    "standard_deviation_h",
+    "share_zero_h",
+    "batch_share_h",
+    "forward_ratio",
+    "backward_ratio",
+    "weight_rms",
+    "log10_gradient_to_weight",
+)
+
+DESCRIPTIONS = {
+    "log10_forward_gain": "log10 of the signal's mean square after the last hidden layer over that before the first. 0 is ideal.",
+    "log10_backward_gain": "log10 of the gradient's mean square at the first layer over that at the last hidden one. 0 is ideal.",
+    "worst_ratio": "The largest |log10| of a hidden layer's forward or backward ratio. 0 is ideal, 1 a factor of ten in one layer.",
+    "findings": "Number of warnings and errors.",
+}
+
+Matrix: TypeAlias = npt.NDArray[np.float64]
+
+
+class EventLog:
+    """Writes reports for TensorBoard, each visible as soon as `write` returns. TensorFlow is not needed and never imported.
+
+    A probe of 100 sites takes about 20 KB, its first one, with the descriptions and the curves over depth, about 150 KB.
+
+    Args:
+        log_dir: TensorBoard's log directory, on a local file system. Nothing is created before the first `write`.
+        per_layer: Also write a curve for each layer and statistic, which costs about 10 KB per probe and 100 layers.
+        max_findings: Number of findings of each probe to store, worst first.
+
+    Raises:
+        ValueError: `log_dir` is an address such as `gs://bucket`, or `max_findings` is negative.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str], *, per_layer: bool = False, max_findings: int = 100) -> None:
+        if "://" in os.fspath(log_dir):
+            raise ValueError(f"`log_dir` must be a local directory. Received: log_dir={log_dir!r}. Write locally and copy, or mount it.")
+        if max_findings < 0:
+            raise ValueError(f"`max_findings` must be 0 or more. Received: max_findings={max_findings}.")
+        self.log_dir = Path(log_dir)
+        self.per_layer = per_layer
+        self.max_findings = max_findings
+        self.directory: Path | None = None
+        """The current run's directory; `None` before the first `write` and after `close`."""
+        self._writer: EventWriter | None = None
+        self._last_step = 0
+
+    def write(self, report: Report, step: int) -> None:
+        """Adds a probe to the run, or begins a new run if `step` is not above the last one.
+
+        Raises:
+            OSError: A file or directory could not be written (no permission, disk full). The next call begins a new run.
+        """
+        if self._writer is not None and step <= self._last_step:
+            self.close()
+        try:
+            self._write(report, step)
+        except OSError as error:
+            directory = self.directory or self.log_dir
+            self.close()
+            hint = f"Cannot write TensorBoard events: {error.strerror}. Free space or permissions, or choose another `log_dir`"
+            raise OSError(error.errno, hint, os.fspath(directory)) from error
+
+    def close(self) -> None:
+        """Ends the run. May be called again; a later `write` begins a new run."""
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = self.directory = None
+
+    def __enter__(self) -> "EventLog":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _write(self, report: Report, step: int) -> None:
+        matrix = measure(report.profile)
+        is_first = self._writer is None
+        if self._writer is None:
+            self.directory = _new_directory(self.log_dir)
+            self._writer = EventWriter(self.directory)
+            _write_by_depth(self.directory / BY_DEPTH, matrix)
+        values = [*self._plugin_values(report, matrix, is_first), *_summary(report.profile, matrix)]
+        values.append(scalar("initcheck/findings_count", report.count("warning") + report.count("error"), DESCRIPTIONS["findings"]))
+        values.append(text("initcheck/verdict", render_verdict(report, self.max_findings)))
+        if self.per_layer:
+            values.extend(_per_layer(report.profile, matrix))
+        values.extend(histogram(clean(f"initcheck {tag}"), counts) for tag, counts in report.profile.histograms if counts.counts)
+        self._writer.write(values, step)
+        self._last_step = step
+
+    def _plugin_values(self, report: Report, matrix: Matrix, is_first: bool) -> Iterator[Summary.Value]:
+        """For the package's own tab. The first probe has tags of its own: TensorBoard samples steps, and loses the first one soonest."""
+        sites, content = hash_sites(report.profile), describe(report.profile)
+        findings = _findings_json(report, self.max_findings)
+        for kind in ("init", "probe") if is_first else ("probe",):
+            yield plugin_data(f"initcheck/{kind}/{sites}", matrix, PLUGIN, content)
+        for tag in ("initcheck/init_findings", "initcheck/findings") if is_first else ("initcheck/findings",):
+            yield plugin_data(tag, findings, PLUGIN, FINDINGS_CONTENT)

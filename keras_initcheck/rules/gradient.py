@@ -1,0 +1,116 @@
+"""The gradient on the batch: not a number, or gone."""
+
+from collections.abc import Iterable
+
+from keras_initcheck.profile import Moments, Places, Profile, SiteStats
+from keras_initcheck.report import Finding
+from keras_initcheck.rules import kernels
+from keras_initcheck.rules.rule import Rule
+
+
+def _moments(places: Places | None) -> list[Moments]:
+    return [place for place in (places.h, places.z, places.x) if place is not None] if places is not None else []
+
+
+def _is_nonfinite(places: Places | None) -> bool:
+    return any(not moments.is_finite for moments in _moments(places))
+
+
+class NonfiniteGradients(Rule):
+    """NaN or infinity in the backward pass."""
+
+    code = "IC301"
+    slug = "nonfinite-gradients"
+    title = "the gradient becomes NaN or infinite"
+    what = (
+        "The gradient of the loss, or of a random direction at the outputs, holds NaN or infinity. The first site on the way back is "
+        "named, and the others are counted."
+    )
+    why = "One step with it makes the weights NaN."
+    example = "ops.sqrt or ops.norm of something that is zero: finite forward, infinite slope. Or log of a probability that underflows."
+    limits = (
+        "Information where only the loss's gradient overflows under a LossScaleOptimizer: it skips such steps and lowers its scale. "
+        "Layers that were not probed may hold the true first place."
+    )
+    fix = "Add a small constant under roots, norms and logarithms; give losses logits (from_logits=True); look at backward-gain."
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding at most."""
+        random = [site for site in profile.sites if _is_nonfinite(site.random_gradients)]
+        broken = [site for site in profile.sites if site in random or _is_nonfinite(site.loss_gradients)]
+        if not broken:
+            yield from self._from_weights(profile)
+            return
+        first = broken[-1]
+        is_scaled = not random and profile.optimizer == "LossScaleOptimizer"
+        source = "a random direction" if first in random else "the loss"
+        rest = f", and at {len(broken) - 1} further sites" if len(broken) > 1 else ""
+        yield self.finding(
+            "info" if is_scaled else "error",
+            f"The gradient of {source} is NaN or infinite at `{first.name}` ({first.layer_type}), the first on its way back{rest}.",
+            site=first,
+            measured=max(moments.share_nonfinite for moments in (*_moments(first.random_gradients), *_moments(first.loss_gradients))),
+            expected="0",
+            culprits=(first.layer,),
+        )
+
+    def _from_weights(self, profile: Profile) -> Iterable[Finding]:
+        """Of weights alone, such as those of a layer that is not probed."""
+        broken = [weight for weight in profile.weights if weight.gradient is not None and not weight.gradient.is_finite]
+        if broken:
+            is_scaled = profile.optimizer == "LossScaleOptimizer"
+            yield self.finding(
+                "info" if is_scaled else "error",
+                f"The gradient of the loss for `{broken[-1].name}` is NaN or infinite, and {len(broken) - 1} further ones.",
+                layer=broken[-1].layer,
+                site=profile.sites[broken[-1].site] if broken[-1].site is not None else None,
+                expected="0",
+                culprits=(broken[-1].layer,),
+            )
+
+
+class NoGradient(Rule):
+    """No hidden layer receives a gradient."""
+
+    code = "IC302"
+    slug = "no-gradient"
+    title = "no gradient reaches any hidden layer"
+    what = (
+        "A random direction at the outputs is pulled back through the network, and is exactly zero at every hidden layer's pre-activation."
+    )
+    why = "Nothing but the head can be trained."
+    example = "A dead ReLU layer before the head; float16 gradients that underflow; a rounding or argmax on the way."
+    limits = (
+        "Judged with the random direction only: the loss's gradient may vanish for good reasons. Where a gradient is not defined "
+        "(stop_gradient, integer outputs) nothing is said. Information where every head's kernel is zero: the first step moves it. "
+        "Nothing is said about a single sample, of which batch normalisation or a few ReLU units leave no gradient."
+    )
+    fix = "Look at the findings on dead layers and zero kernels, and for operations without a slope on the way to the output."
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding at most."""
+        hidden = [site for site in profile.sites if site.kind in ("weight", "recurrent", "embedding") and not site.is_head]
+        received = [moments for moments in map(_arriving, hidden) if moments is not None]
+        if profile.batch_size == 1 or not received or any(moments.largest != 0.0 or not moments.is_finite for moments in received):
+            return
+        is_meant = _has_only_zero_heads(profile)
+        yield self.finding(
+            "info" if is_meant else "error",
+            f"The gradient of a random direction is exactly zero at all {len(hidden)} hidden layers"
+            + (": the heads' kernels are zero, and move with the first step." if is_meant else "."),
+            site=hidden[-1],
+            measured=0.0,
+            expected="a second moment above zero",
+            fix="Nothing, if the zeros are meant." if is_meant else self.fix,
+        )
+
+
+def _arriving(site: SiteStats) -> Moments | None:
+    """The gradient of the random direction at a layer's pre-activation, which is what its kernel is trained by."""
+    places = site.random_gradients
+    return None if places is None else places.z or places.h
+
+
+def _has_only_zero_heads(profile: Profile) -> bool:
+    heads = [site.layer for site in profile.sites if site.is_head]
+    return bool(heads) and all(any(map(kernels.is_zero, profile.kernels(layer))) for layer in heads)

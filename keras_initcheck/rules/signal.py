@@ -1,0 +1,122 @@
+"""The signal on the batch: not a number, or gone."""
+
+from collections.abc import Iterable
+
+from keras_initcheck.profile import Moments, Profile, SiteStats
+from keras_initcheck.report import Finding
+from keras_initcheck.rules import kernels
+from keras_initcheck.rules.graph import Graph
+from keras_initcheck.rules.rule import Rule, percent
+
+_MASKING_KINDS = ("merge", "activation", "other", "pass")
+MIN_UNITS = 20
+"""A healthy layer of n ReLU units is silent on one sample with probability 2^-n: 1e-6 for 20."""
+
+
+def _is_nonfinite(site: SiteStats) -> bool:
+    return any(place is not None and not place.is_finite for place in (site.activations.z, site.activations.h))
+
+
+class NonfiniteActivations(Rule):
+    """NaN or infinity in the forward pass."""
+
+    code = "IC201"
+    slug = "nonfinite-activations"
+    title = "the signal becomes NaN or infinite"
+    what = "A layer's pre-activation or output holds NaN or infinity. The first one is named, and those after it are counted."
+    why = "Loss and gradients become NaN, and with the first step all weights."
+    example = "Convolutions with N(0, 1) weights multiply the signal by 40 each: in float16 the fourth one overflows."
+    limits = (
+        "Information where the infinities of a merge, an activation or a custom operation go no further: a mask of -inf before a softmax "
+        "does that. Layers that were not probed may hold the true first place."
+    )
+    fix = "Look at forward-gain for layers before it, at the input's scale, and at divisions, logarithms and roots in custom layers."
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding at most."""
+        graph = Graph(profile)
+        broken = [site for site in profile.sites if _is_nonfinite(site)]
+        spreading = [site for site in broken if not _is_absorbed(site, graph)]
+        if not broken:
+            return
+        first = (spreading or broken)[0]
+        share = max(place.share_nonfinite for place in (first.activations.z, first.activations.h) if place is not None)
+        yield self.finding(
+            "error" if spreading else "info",
+            f"{percent(share)} of the signal in `{first.name}` ({first.layer_type}) is NaN or infinite{_others(len(broken) - 1)}."
+            + ("" if spreading else " It goes no further, as with a mask."),
+            site=first,
+            measured=share,
+            expected="0",
+            culprits=(first.layer,),
+        )
+
+
+def _others(count: int) -> str:
+    return f", and in {count} further {'site' if count == 1 else 'sites'}" if count else ""
+
+
+def _is_absorbed(site: SiteStats, graph: Graph) -> bool:
+    consumers = graph.consumers(site)
+    return site.kind in _MASKING_KINDS and bool(consumers) and not any(map(_is_nonfinite, consumers))
+
+
+class DeadLayer(Rule):
+    """A layer whose output is zero everywhere."""
+
+    code = "IC202"
+    slug = "dead-layer"
+    title = "a layer's output is zero for every sample"
+    what = "The output of a hidden layer is exactly zero for every sample, unit and position, although its input is not."
+    why = "Later layers see nothing of the data, and with ReLU no gradient comes back: the layer cannot recover by training."
+    example = 'Dense(64, activation="relu", bias_initializer=Constant(-10)) on standard normal inputs.'
+    limits = (
+        "Only the layer where the signal ends is named, not those behind it. Heads are left out. Information for intended zeros (see "
+        "zero-kernel), and for a single sample on fewer than 20 units, where chance does it. Single dead units are another matter."
+    )
+    fix = "Initialise the bias with zeros and the kernel to fit the activation; look at the signal's scale before the layer."
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding for each layer where the signal ends."""
+        graph = Graph(profile)
+        for site in profile.sites:
+            if site.kind in ("weight", "activation", "recurrent") and not site.is_head and _ends_signal(site, profile):
+                yield self._report(profile, graph, site)
+
+    def _report(self, profile: Profile, graph: Graph, site: SiteStats) -> Finding:
+        outputs = [each.activations.h for each in profile.sites if graph.is_last(each)]
+        has_zero_head = any(
+            map(kernels.is_zero, (kernel for each in profile.sites if each.is_head for kernel in profile.kernels(each.layer)))
+        )
+        is_network_dead = bool(outputs) and all(map(_is_silent, outputs)) and not has_zero_head
+        extent = ", and so is what the network gives" if is_network_dead else ""
+        excuse = _excuse(profile, graph, site)
+        return self.finding(
+            "info" if excuse else "error",
+            f"The output of `{site.name}` is zero for every sample{extent}.{excuse}",
+            site=site,
+            measured=0.0,
+            expected="a second moment above zero",
+            culprits=(site.layer,),
+        )
+
+
+def _ends_signal(site: SiteStats, profile: Profile) -> bool:
+    if not _is_silent(site.activations.h):
+        return False
+    before = [site.activations.x] if site.activations.x is not None else [profile.sites[index].activations.h for index in site.inputs]
+    return any(place is not None and place.second_moment > 0.0 for place in before)
+
+
+def _is_silent(place: Moments | None) -> bool:
+    """By the largest magnitude: a second moment may underflow."""
+    return place is not None and place.is_finite and place.largest == 0.0
+
+
+def _excuse(profile: Profile, graph: Graph, site: SiteStats) -> str:
+    if any(map(kernels.is_zero, profile.kernels(site.layer))) and (graph.is_branch(site) or not kernels.is_hidden(profile, site.layer)):
+        return " Its kernel is zero on purpose: the branch is merged."
+    shape = site.output_shape or ()
+    if profile.batch_size == 1 and min(shape[1:2] + shape[-1:], default=0) < MIN_UNITS:
+        return " One sample on so few units can do that by chance."
+    return ""

@@ -1,0 +1,43 @@
+"""Every model of `keras.applications` with random weights, at the smallest input that it takes: probed without a crash."""
+
+import inspect
+
+import keras
+import pytest
+
+import keras_initcheck as ic
+
+BACKEND = keras.backend.backend()
+SIZES = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71, "NASNetLarge": 32, "NASNetMobile": 32}
+"""Smallest sides that these accept; 32 for all others."""
+ON_EVERY_BACKEND = ("VGG16", "ResNet50", "MobileNetV2", "EfficientNetB0", "DenseNet121", "ConvNeXtTiny")
+EXPECTED = {"VGG16": ["forward-gain", "backward-gain"], "VGG19": ["forward-gain", "backward-gain"]}
+"""Models whose initialisation drifts: Glorot with ReLU and no normalisation, 2^-13.75 over conv2..13 of VGG16."""
+
+
+def builders():
+    found = inspect.getmembers(keras.applications, inspect.isfunction)
+    return {name: build for name, build in found if "weights" in inspect.signature(build).parameters}
+
+
+def probed_here():
+    return [name for name in builders() if BACKEND == "tensorflow" or name in ON_EVERY_BACKEND]
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", probed_here())
+def test_application_is_probed(name):
+    keras.backend.clear_session()
+    size = SIZES.get(name, 32)
+    model = builders()[name](weights=None, include_top=False, pooling="avg", input_shape=(size, size, 3))
+    report = ic.check(model, batch_size=2)
+    profile = report.profile
+    print(f"{name}: {len(profile.sites)} sites, {len(profile.not_probed)} not probed, {profile.seconds:.0f} s, {report.worst}")
+    for finding in report.findings:
+        if finding.severity != "info":
+            print(f"  {finding.severity} {finding.code} {finding.message[:200]}")
+    assert len(profile.sites) >= len([layer for layer in model.layers if layer.weights])
+    assert all(site.activations.h is not None for site in profile.sites if site.kind == "weight")
+    assert all(weight.moments.is_finite for weight in profile.weights)
+    assert all(reason for _, reason in profile.not_probed)
+    assert set(EXPECTED.get(name, [])) <= {finding.slug for finding in report.findings if finding.severity != "info"} or name not in EXPECTED

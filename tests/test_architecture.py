@@ -1,0 +1,114 @@
+"""The layers of the house: who may import whom, read from the source, and what an import costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "keras_initcheck"
+
+LAYERS = {
+    "errors": "records",
+    "profile": "records",
+    "report": "records",
+    "theory": "theory",
+    "probe": "probe",
+    "rules": "rules",
+    "outputs": "outputs",
+    "api": "faces",
+    "callback": "faces",
+    "first_batch": "faces",
+    "command": "faces",
+    "cli": "faces",
+    "demo": "faces",
+    "__main__": "faces",
+    "__init__": "root",
+}
+MAY_IMPORT = {
+    "records": {"records"},
+    "theory": {"records", "theory"},
+    "probe": {"records", "theory", "probe"},
+    "rules": {"records", "theory", "rules"},
+    "outputs": {"records", "outputs"},
+    "faces": {"records", "theory", "probe", "rules", "outputs", "faces", "root"},
+    "root": {"records", "faces"},
+}
+FOREIGN = {
+    "records": {"numpy"},
+    "theory": {"numpy"},
+    "probe": {"numpy", "keras"},
+    "rules": {"numpy"},
+    "outputs": {"numpy", "rich", "tensorboard"},
+    "faces": {"numpy", "keras", "rich", "sklearn"},
+    "root": set(),
+}
+FRAMEWORKS = {"tensorflow", "jax", "torch"}
+
+
+def files():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def layer_of(path):
+    return LAYERS[path.relative_to(PACKAGE).parts[0].removesuffix(".py")]
+
+
+def imports(path):
+    """Dotted names that a file imports, absolute and relative to nothing: the house has no relative imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module if node.module != "keras_initcheck" else f"keras_initcheck.{node.names[0].name}"
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_file_imports_only_from_layers_above_it(path):
+    layer = layer_of(path)
+    is_engine = path.parent.name == "engine"
+    for name in imports(path):
+        top, *rest = name.split(".")
+        if top == "keras_initcheck":
+            target = LAYERS.get(rest[0], "root") if rest else "root"
+            assert target in MAY_IMPORT[layer], f"{layer} may not import {name}"
+        elif is_engine and top in FRAMEWORKS:
+            assert path.stem == top
+        else:
+            assert top in sys.stdlib_module_names or top in FOREIGN[layer], f"{layer} may not import {name}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_file_stays_small(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("module", ["keras_initcheck", "keras_initcheck.cli"])
+def test_import_loads_nothing_heavy(module):
+    heavy = run_python(
+        f"import sys, {module}; print(sorted({{'keras', 'numpy', 'tensorflow', 'jax', 'torch', 'tensorboard', 'rich'}} & set(sys.modules)))"
+    )
+    assert heavy.strip() == "[]"
+
+
+def test_every_public_name_loads():
+    out = run_python("import keras_initcheck as ic; print([n for n in ic.__all__ if not hasattr(ic, n)])")
+    assert out.strip().splitlines()[-1] == "[]"
+
+
+def test_unknown_name_is_an_attribute_error():
+    import keras_initcheck
+
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = keras_initcheck.nothing
+
+
+def test_outputs_do_not_load_a_framework():
+    code = "import sys; from keras_initcheck.outputs import console, events, json_format; print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+    assert run_python(code).strip() == "[]"
