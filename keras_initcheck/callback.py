@@ -178,9 +178,11 @@ class InitCheck(keras.callbacks.Callback):
             self._warn_of_news(report)
 
     def _warn_of_news(self, report: Report) -> None:
-        found = {(finding.code, finding.site) for finding in report.findings if finding.severity != "info"}
-        if found - self._warned:
-            self._warned |= found
+        """Warns where a rule blames a layer that it has not blamed before in this training."""
+        found = [finding for finding in report.findings if finding.severity != "info"]
+        is_news = any((finding.code, finding.layer) not in self._warned for finding in found)
+        self._warned |= {(finding.code, layer) for finding in found for layer in (finding.layer, *finding.culprits)}
+        if is_news:
             warnings.warn(_message(report), InitCheckWarning, stacklevel=2)
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -249,6 +251,7 @@ def _values(report: Report) -> dict[str, float]:
 
 
 def _message(report: Report) -> str:
-    lines = [f"before step {report.profile.step + 1}: {report.verdict}"]
-    lines += [f"  {finding.code} {finding.slug}: {finding.message} {finding.fix}" for finding in report.findings if finding.severity != "info"]
+    found = [finding for finding in report.findings if finding.severity != "info"]
+    lines = [f"{report.profile.model}, before step {report.profile.step + 1}: {len(found)} finding{'s' * (len(found) > 1)}."]
+    lines += [f"  {finding.severity}: {finding.code} {finding.slug}: {finding.message} {finding.fix}" for finding in found]
     return "\n".join(lines)

@@ -72,7 +72,9 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.demo:
         from keras_initcheck.demo.run import run
 
-        run(quick=arguments.quick, log_dir=arguments.log_dir or DEMO_LOG_DIR, width=arguments.width)
+        log_dir = arguments.log_dir or DEMO_LOG_DIR
+        with _naming("--log-dir", log_dir):
+            run(quick=arguments.quick, log_dir=log_dir, width=arguments.width)
         return HEALTHY
     report = _check(arguments)
     _write(report, arguments)
@@ -139,10 +141,8 @@ def _write(report: "Report", arguments: Any) -> None:
 def _write_events(report: "Report", log_dir: str) -> None:
     from keras_initcheck.outputs.events import EventLog
 
-    with _naming("--log-dir", log_dir):
-        log = EventLog(log_dir)
+    with _naming("--log-dir", log_dir), EventLog(log_dir) as log:
         log.write(report, report.profile.step)
-        log.close()
 
 
 @contextlib.contextmanager
@@ -150,8 +150,9 @@ def _naming(option: str, path: str) -> Iterator[None]:
     """Names the option in what the operating system says against its path."""
     try:
         yield
-    except OSError as error:
-        raise InitCheckError(f"{option} must name a place that can be written. Received: {path!r}. {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InitCheckError(f"{option} must name a place that can be written. Received: {path!r}. {why}.") from error
 
 
 def _check_codes(option: str, names: Sequence[str]) -> None:

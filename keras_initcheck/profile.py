@@ -115,6 +115,8 @@ class SiteStats:
         inputs: Indices of the sites whose outputs it received.
         inputs_known: Whether every input tensor was recognised as some site's output (or the model's input). Where it is
             `False`, tensor arithmetic outside of layers came in between and execution order serves instead.
+        follows_previous: Where `inputs_known` is `False`: whether the input is an element-wise function of the output of the site
+            executed before, as an activation that is applied outside of layers makes it. Judged on a sample of the values.
         input_shape: Shape of the first input, batch first.
         output_shape: Shape of the first output, batch first.
         num_parameters: Number of weights of the layer; 0 at its further calls.
@@ -140,6 +142,7 @@ class SiteStats:
     kind: str
     inputs: tuple[int, ...] = ()
     inputs_known: bool = True
+    follows_previous: bool = False
     input_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] | None = None
     num_parameters: int = 0

@@ -110,5 +110,8 @@ def test_unknown_name_is_an_attribute_error():
 
 
 def test_outputs_do_not_load_a_framework():
-    code = "import sys; from keras_initcheck.outputs import console, events, json_format; print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+    code = (
+        "import sys; from keras_initcheck.outputs import console, events, json_format; "
+        "print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+    )
     assert run_python(code).strip() == "[]"

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import importlib.util
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ def start_keras() -> None:
             f"The backend {_configured()} must start. Received: {type(error).__name__}: {error}. "
             f"`python -c 'import {_configured()}'` shows more; KERAS_BACKEND chooses another one of {', '.join(BACKENDS)}."
         ) from error
+    for name in ("absl", "tensorflow"):  # on old formats and repeated tracing: nothing that the command's user could change
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _choose_backend() -> None:

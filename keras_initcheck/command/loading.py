@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_initcheck.errors import DataError
 from keras_initcheck.command.sources import LoadError, target
 from keras_initcheck.command.user_code import Importer, call, reason, signature_of
+from keras_initcheck.errors import DataError
 
 FIRST_KERAS_WITH_SAFE_H5 = (3, 11, 3)
 """Before this release `safe_mode` was ignored for .h5 files: CVE-2025-9905, keras-team/keras#21602."""
@@ -112,8 +112,8 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _from_arrays(path: Path, model: keras.Model) -> Data:
     try:
-        mapping = "r" if path.suffix == ".npy" and path.stat().st_size > LARGE_FILE else None
-        content = np.load(path, mmap_mode=mapping, allow_pickle=False)
+        is_mapped = path.suffix == ".npy" and path.stat().st_size > LARGE_FILE
+        content = np.load(path, mmap_mode="r" if is_mapped else None, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return Data(content)
         with content:

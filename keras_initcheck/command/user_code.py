@@ -80,9 +80,9 @@ def signature_of(function: Any) -> inspect.Signature | None:
 
 
 def reason(error: BaseException, longest: int = 200) -> str:
-    """The kind and the beginning of an error, on one line that ends in a full stop.
+    r"""The kind and the beginning of an error, on one line that ends in a full stop.
 
-    >>> reason(ValueError("first line\\nsecond line"))
+    >>> reason(ValueError("first line\nsecond line"))
     'ValueError: first line second line.'
     """
     text = " ".join(str(error).split())

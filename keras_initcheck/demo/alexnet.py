@@ -20,7 +20,7 @@ NUM_CLASSES = 1000
 
 
 @keras.saving.register_keras_serializable("keras_initcheck")
-class SubtractMean(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+class SubtractMean(keras.layers.Layer):
     """Subtracts the mean over the whole batch, its positions and units."""
 
     def call(self, inputs: Any) -> Any:

@@ -14,7 +14,7 @@ from keras_initcheck.report import Report
 NUM_TRAINING = 1437
 """Four fifths of the images; the rest is for testing."""
 FILTERS = (16, 16, 32, 32)
-LEARNING_RATE = 0.05
+LEARNING_RATE = 0.01
 SEED = 0
 
 
@@ -64,7 +64,9 @@ def network(kernel_initializer: Any) -> keras.Model:
         keras.layers.Dense(10, activation="softmax", kernel_initializer=kernel_initializer(6), name="fc6"),
     ]
     model = keras.Sequential(layers, name="digits_cnn")
-    model.compile(keras.optimizers.SGD(LEARNING_RATE, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    model.compile(
+        keras.optimizers.SGD(LEARNING_RATE, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+    )
     return model
 
 

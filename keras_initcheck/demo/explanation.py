@@ -8,8 +8,19 @@ from keras_initcheck.demo.alexnet import POOLED
 from keras_initcheck.demo.digits import Training
 from keras_initcheck.outputs.numbers import format_number
 from keras_initcheck.profile import Profile
+from keras_initcheck.report import Report
 
-QUESTION = "The question, from a forum: why do AlexNet's ReLU activations explode or die within a few layers, and what to do about it?"
+QUESTION = "A question from a forum: why do AlexNet's ReLU activations explode or die within a few layers, and what can be done about it?"
+COLUMNS = (
+    "Standard deviation of each layer's numbers before its activation. One N(0,1) draw serves all columns, multiplied by each "
+    "method's own standard deviation: it is the same as drawing anew."
+)
+TRAINING = "A network of 6 layers learns scikit-learn's 1797 handwritten digits; a fifth of them is kept for testing."
+ANSWER = (
+    'The answer: scale the weights once, by the number of inputs. With Var[w] = 2/n, which is kernel_initializer="he_normal", each ReLU '
+    "layer passes on signal and gradient at about the size in which they came."
+)
+CURVES = "Runs alexnet_* show the signal over depth, digits_* a training from its first step on:"
 
 MEAN_SUBTRACTION = math.sqrt(1 - 1 / math.pi)
 """Standard deviation of relu(z) over its root mean square, z ~ N(0,1): 0.826, the share that is left when the mean is subtracted."""
@@ -23,8 +34,8 @@ def product(profile: Profile) -> str:
     factors = [(site.name, profile.kernels(site.layer)[0]) for site in sites]
     named = [f"{name} {format_number((kernel.fan_in or math.nan) * kernel.moments.variance / 2)}" for name, kernel in factors]
     return (
-        "Why: each ReLU layer multiplies the signal's mean square by ½ n Var[w] (He et al. 2015), where n is the number of inputs to a unit: "
-        f"{', '.join(named)}. Nothing but a factor near 1 survives being multiplied so often."
+        "Why: each ReLU layer multiplies the signal's mean square by ½ n Var[w] (He et al. 2015), where n is the number of a unit's "
+        f"inputs: {', '.join(named)}. Nothing but a factor near 1 survives being multiplied so often."
     )
 
 
@@ -33,39 +44,43 @@ def table(columns: Mapping[str, Spreads]) -> list[str]:
     layers = list(next(iter(columns.values())))
     cells = {title: [format_number(spreads[layer]) for layer in layers] for title, spreads in columns.items()}
     widths = {title: max(len(title), *map(len, texts)) for title, texts in cells.items()}
-    head = "   ".join(["  layer", *(f"{title:>{widths[title]}}" for title in columns)])
-    rows = ["   ".join([f"  {layer:<5}", *(f"{cells[title][row]:>{widths[title]}}" for title in columns)]) for row, layer in enumerate(layers)]
-    return [head, *rows]
+    lines = [["layer", *(title.rjust(widths[title]) for title in columns)]]
+    lines += [[layer.ljust(5), *(cells[title][row].rjust(widths[title]) for title in columns)] for row, layer in enumerate(layers)]
+    return ["  " + "   ".join(line) for line in lines]
 
 
-def verdicts(columns: Mapping[str, Spreads]) -> list[str]:
-    """A sentence on each way."""
-    normal, subtracted, glorot, he = (list(spreads.values()) for spreads in columns.values())
+def verdicts(columns: Mapping[str, Spreads]) -> dict[str, str]:
+    """A sentence or two on each column."""
+    normal, subtracted, glorot, _ = (list(spreads.values()) for spreads in columns.values())
     growth = f"{min(_steps(normal)):.0f} to {max(_steps(normal)):.0f}"
     kept = (subtracted[-1] / normal[-1]) ** (1 / (len(normal) - 1))
     pooled, plain = _split(columns["He"])
-    return [
-        f"N(0,1): every layer multiplies the numbers by {growth}.",
-        f"Mean subtracted after each ReLU: takes {1 - kept:.0%} off at each layer (theory: {1 - MEAN_SUBTRACTION:.0%}, for that is all the "
-        f"mean of a ReLU amounts to), against a growth by {growth}. It never turns millions into thousands: over the whole network it is "
-        f"a factor of {normal[-1] / subtracted[-1]:.1f}.",
-        "Glorot: made for units that are linear around 0. A ReLU drops half of the signal, so that the mean square about halves at each "
-        f"layer; the numbers shrink by {_per_step(glorot):.2f} a layer, {glorot[-1] / glorot[0]:.2g} in all. Eight layers bear it, thirty do not.",
-        f"He: Var[w] = 2/n makes ½ n Var[w] = 1. From layer to layer the numbers change by {_range(plain)}, and by {_range(pooled)} where a "
-        "max pooling in between picks the larger ones: a drift of the architecture, and harmless.",
-    ]
+    texts = (
+        f"Every layer multiplies the numbers by {growth}.",
+        f"After each ReLU. It takes {1 - kept:.0%} off at each layer (in theory {1 - MEAN_SUBTRACTION:.0%}: the mean is that small a part "
+        f"of what a ReLU passes on), against a growth by {growth}. Millions never become thousands: over the whole network it is a "
+        f"factor of {normal[-1] / subtracted[-1]:.1f}.",
+        "Var[w] = 2/(n_in + n_out), made for units that are linear around 0. A ReLU drops half of the signal, which leaves "
+        f"½ n Var[w] = ½ where n_in = n_out: the mean square halves, layer by layer. Here each layer leaves {_per_step(glorot):.2f} of the "
+        f"numbers' size, pooling included, and {len(glorot) - 1} of them {glorot[-1] / glorot[0]:.2g}. "
+        "Eight layers bear that, thirty do not (He et al. 2015).",
+        f"Var[w] = 2/n_in, so that ½ n Var[w] = 1. A layer multiplies the numbers by {_range(plain)}, and by {_range(pooled)} where a max "
+        "pooling comes in between and picks the larger ones: a drift of the architecture, and harmless.",
+    )
+    return dict(zip(columns, texts, strict=True))
 
 
-def trained(title: str, result: Training) -> str:
-    """What `InitCheck` said of a training before it began, and how it ended."""
-    said = "InitCheck said nothing" if result.report is None else "InitCheck, before the first step: " + _short(result.report.verdict)
-    loss = "its loss became NaN" if math.isnan(result.loss) else f"loss {result.loss:.3g}"
-    return f"{title}: {result.accuracy:.1%} of the test images right ({loss}). {said}"
+def trained(result: Training) -> str:
+    """How a training ended, and what `InitCheck` said before it began."""
+    loss = "the loss became NaN" if math.isnan(result.loss) else f"loss {result.loss:.3g}"
+    return f"{result.accuracy:.1%} of the test images right, {loss}. {_said(result.report)}"
 
 
-def _short(verdict: str) -> str:
-    """The first sentence."""
-    return verdict.partition(". ")[0].rstrip(".") + "."
+def _said(report: Report | None) -> str:
+    if report is None or report.ok:
+        return "InitCheck, before the first step: healthy." if report else "InitCheck stepped aside."
+    names = dict.fromkeys(f"{finding.code} {finding.slug}" for finding in report.findings if finding.severity != "info")
+    return f"InitCheck, before the first step: {', '.join(names)}."
 
 
 def _steps(spreads: Sequence[float]) -> list[float]:
@@ -73,7 +88,7 @@ def _steps(spreads: Sequence[float]) -> list[float]:
 
 
 def _per_step(spreads: Sequence[float]) -> float:
-    return (spreads[-1] / spreads[0]) ** (1 / (len(spreads) - 1))
+    return math.exp(math.log(spreads[-1] / spreads[0]) / (len(spreads) - 1))
 
 
 def _split(spreads: Spreads) -> tuple[list[float], list[float]]:

@@ -18,6 +18,8 @@ from keras_initcheck.probe.batch import take_batch
 from keras_initcheck.profile import Profile
 
 WIDEST = 100
+NUM_CROPS = 8
+NUM_EPOCHS = 8
 QUICK_WIDTH = 1 / 16
 QUICK_CROPS = 4
 REPEATED = ("IC104",)
@@ -60,62 +62,70 @@ class Story:
         """All chapters."""
         self._say(explanation.QUESTION)
         bench = self._prepare()
-        normal = self._explosion(bench)
-        self._comparison(bench, normal)
-        self._training()
-        self._say(f"The curves, layer by layer:  tensorboard --logdir {shlex.quote(str(self.log_dir))}")
+        normal = self._explode(bench)
+        self._compare(bench, normal)
+        self._train()
+        self._say(explanation.ANSWER)
+        self._say(explanation.CURVES)
+        print(f"  tensorboard --logdir {shlex.quote(str(self.log_dir))}")
 
     def _prepare(self) -> Bench:
         self._working("cutting crops out of two photographs")
-        crops, _ = photographs(QUICK_CROPS if self.quick else 8)
-        self._working("building AlexNet and drawing its weights, once: each way below multiplies this draw by its own standard deviation")
+        crops, _ = photographs(QUICK_CROPS if self.quick else NUM_CROPS)
+        self._working("building AlexNet and drawing its weights")
         return Bench(take_batch(crops), QUICK_WIDTH if self.quick else 1.0)
 
-    def _explosion(self, bench: Bench) -> Profile:
-        size = f"{format_count(bench.num_weights)} weights" + (", a sixteenth of its width" if self.quick else "")
-        self._head(f"1. AlexNet ({size}) with weights from N(0,1), on photographs")
+    def _explode(self, bench: Bench) -> Profile:
         self._working("sending the photographs forward, and a random gradient back")
         profile = bench.measure(NORMAL)
         report = judged(profile, ignore=REPEATED)
-        print_report(report, width=self.width)
         self._log("alexnet_normal", report)
-        self._say(explanation.product(profile))
+        size = f"{format_count(bench.num_weights)} weights{', a sixteenth of its width' if self.quick else ''}"
+        self._head("1. AlexNet with weights from N(0,1)", f"{size}; {len(profile.weight_sites)} layers, crops of two photographs.")
+        print_report(report, width=self.width)
+        self._say(f"\n{explanation.product(profile)}")
         return profile
 
-    def _comparison(self, bench: Bench, normal: Profile) -> None:
-        self._head("2. What keeps the numbers in range? Standard deviation before each activation")
-        columns = {"N(0,1)": spreads(normal)}
-        for scheme in (GLOROT, HE):
-            columns[scheme.title] = self._measured(bench, scheme)
+    def _compare(self, bench: Bench, normal: Profile) -> None:
+        glorot, he = self._measured(bench, GLOROT), self._measured(bench, HE)
         self._working("N(0,1) again, with the mean subtracted behind each ReLU")
-        subtracted = spreads(bench.measure_with_mean_subtracted(NORMAL))
-        columns = {"N(0,1)": columns["N(0,1)"], "mean subtracted": subtracted, "Glorot": columns["Glorot"], "He": columns["He"]}
-        print("\n".join(explanation.table(columns)))
-        for line in explanation.verdicts(columns):
-            self._say(line, indent="  ")
+        subtracted = bench.measure_with_mean_subtracted(NORMAL)
+        titled = {"N(0,1)": normal, "mean subtracted": subtracted, "Glorot": glorot, "He": he}
+        columns = {title: spreads(profile) for title, profile in titled.items()}
+        self._head("2. What keeps the numbers in range?", explanation.COLUMNS)
+        print("\n".join(explanation.table(columns)), end="\n\n")
+        for title, text in explanation.verdicts(columns).items():
+            self._point(title, text)
 
-    def _measured(self, bench: Bench, scheme: Scheme) -> dict[str, float]:
+    def _measured(self, bench: Bench, scheme: Scheme) -> Profile:
         self._working(f"{scheme.title}'s weights")
         profile = bench.measure(scheme)
-        self._log(f"alexnet_{scheme.title.lower()}", judged(profile))
-        return spreads(profile)
+        self._log(f"alexnet_{scheme.title.lower()}", judged(profile, ignore=REPEATED))
+        return profile
 
-    def _training(self) -> None:
-        self._head("3. Does it matter? A small network learns 1797 handwritten digits")
+    def _train(self) -> None:
+        results = {}
         for title, name, initializer in (("N(0,1)", "normal", digits.normal), ("He", "he", digits.he)):
-            self._working(f"training with {title} weights, InitCheck watching")
-            result = digits.train(initializer, self.log_dir / f"digits_{name}", num_epochs=1 if self.quick else 8)
-            self._say(explanation.trained(title, result), indent="  ")
+            self._working(f"training on digits with {title} weights, InitCheck watching")
+            results[title] = digits.train(initializer, self.log_dir / f"digits_{name}", 1 if self.quick else NUM_EPOCHS)
+        self._head("3. Does it matter?", explanation.TRAINING)
+        for title, result in results.items():
+            self._point(title, explanation.trained(result))
 
     def _log(self, name: str, report: Report) -> None:
         with EventLog(self.log_dir / name) as log:
             log.write(report, step=0)
 
-    def _head(self, text: str) -> None:
-        print(f"\n{text}\n{'─' * min(len(text), self.width)}\n", flush=True)
+    def _head(self, title: str, text: str) -> None:
+        print(f"\n{title}\n{'─' * len(title)}")
+        self._say(text)
 
-    def _say(self, text: str, indent: str = "") -> None:
-        print("\n".join(["", *wrap(text, self.width, indent)]), flush=True)
+    def _say(self, text: str) -> None:
+        print("\n".join(wrap(text, self.width)), end="\n\n", flush=True)
+
+    def _point(self, title: str, text: str) -> None:
+        print("\n".join(wrap(text, self.width, " " * 17, f"{title:<15}  ")), end="\n\n", flush=True)
 
     def _working(self, text: str) -> None:
-        print("\n".join(wrap(f"{text} ...", self.width, "       ", f"[{time.perf_counter() - self._start:3.0f} s] ")), file=sys.stderr, flush=True)
+        seconds = time.perf_counter() - self._start
+        print(f"[{seconds:3.0f} s] {text} ...", file=sys.stderr, flush=True)

@@ -69,10 +69,15 @@ class EventWriter:
     """
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS)}"
         self._file = open(directory / name, "xb", buffering=0)  # noqa: SIM115  # closed by `close`
         self._tags: set[str] = set()
-        self._append(Event(wall_time=time.time(), file_version=FILE_VERSION))
+        try:
+            self._append(Event(wall_time=time.time(), file_version=FILE_VERSION))
+        except OSError:
+            self.close()
+            raise
 
     def write(self, values: Sequence[Summary.Value], step: int) -> None:
         """Appends one event. Metadata stays in a tag's first event: readers keep that one.

@@ -65,11 +65,12 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 class EventLog:
     """Writes reports for TensorBoard, each visible as soon as `write` returns. TensorFlow is not needed and never imported.
 
-    A probe of 100 sites takes about 20 KB, its first one, with the descriptions and the curves over depth, about 150 KB.
+    A probe of 100 sites takes about 20 KB, its first one, with the descriptions and the curves over depth, about 100 KB, and each stored
+    finding half a KB more.
 
     Args:
         log_dir: TensorBoard's log directory, on a local file system. Nothing is created before the first `write`.
-        per_layer: Also write a curve for each layer and statistic, which costs about 10 KB per probe and 100 layers.
+        per_layer: Also write a curve for each layer and statistic, which costs about 60 KB per probe and 100 layers.
         max_findings: Number of findings of each probe to store, worst first.
 
     Raises:
@@ -100,10 +101,10 @@ class EventLog:
         try:
             self._write(report, step)
         except OSError as error:
-            directory = self.directory or self.log_dir
+            place = os.fspath(error.filename or self.directory or self.log_dir)
             self.close()
-            hint = f"Cannot write TensorBoard events: {error.strerror}. Free space or permissions, or choose another `log_dir`"
-            raise OSError(error.errno, hint, os.fspath(directory)) from error
+            hint = f"Cannot write TensorBoard events: {error.strerror}. Make room, allow writing, or choose another `log_dir`"
+            raise OSError(error.errno, hint, place) from error
 
     def close(self) -> None:
         """Ends the run. May be called again; a later `write` begins a new run."""
@@ -123,21 +124,86 @@ class EventLog:
         if self._writer is None:
             self.directory = _new_directory(self.log_dir)
             self._writer = EventWriter(self.directory)
-            _write_by_depth(self.directory / BY_DEPTH, matrix)
-        values = [*self._plugin_values(report, matrix, is_first), *_summary(report.profile, matrix)]
-        values.append(scalar("initcheck/findings_count", report.count("warning") + report.count("error"), DESCRIPTIONS["findings"]))
+        values = [*self._plugin_values(report, matrix, is_first), *_summary(report)]
         values.append(text("initcheck/verdict", render_verdict(report, self.max_findings)))
         if self.per_layer:
             values.extend(_per_layer(report.profile, matrix))
         values.extend(histogram(clean(f"initcheck {tag}"), counts) for tag, counts in report.profile.histograms if counts.counts)
         self._writer.write(values, step)
         self._last_step = step
+        if is_first:
+            _write_by_depth(self._writer.directory / BY_DEPTH, matrix)
 
     def _plugin_values(self, report: Report, matrix: Matrix, is_first: bool) -> Iterator[Summary.Value]:
         """For the package's own tab. The first probe has tags of its own: TensorBoard samples steps, and loses the first one soonest."""
         sites, content = hash_sites(report.profile), describe(report.profile)
         findings = _findings_json(report, self.max_findings)
-        for kind in ("init", "probe") if is_first else ("probe",):
-            yield plugin_data(f"initcheck/{kind}/{sites}", matrix, PLUGIN, content)
-        for tag in ("initcheck/init_findings", "initcheck/findings") if is_first else ("initcheck/findings",):
-            yield plugin_data(tag, findings, PLUGIN, FINDINGS_CONTENT)
+        prefixes = ("initcheck/init", "initcheck/probe") if is_first else ("initcheck/probe",)
+        for prefix in prefixes:
+            yield plugin_data(f"{prefix}/{sites}", matrix, PLUGIN, content)
+            yield plugin_data(f"{prefix}_findings", findings, PLUGIN, FINDINGS_CONTENT)
+
+
+def _new_directory(log_dir: Path) -> Path:
+    """Makes the first of `initcheck`, `initcheck_2` and so on that nobody has made before, other processes included."""
+    log_dir.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        directory = log_dir / (RUN if number == 1 else f"{RUN}_{number}")
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue
+        return directory
+    raise AssertionError("Counting has no end.")
+
+
+def _findings_json(report: Report, max_findings: int) -> bytes:
+    document = {
+        "ok": report.ok,
+        "verdict": report.verdict,
+        "num_findings": len(report.findings),
+        "findings": [encode(finding) for finding in report.findings[:max_findings]],
+    }
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _summary(report: Report) -> Iterator[Summary.Value]:
+    """The few curves that sum the network up."""
+    numbers = {
+        "log10_forward_gain": report.profile.log10_forward_gain,
+        "log10_backward_gain": report.profile.log10_backward_gain,
+        "worst_ratio": worst_log10_ratio(report.profile),
+        "findings": report.count("warning") + report.count("error"),
+    }
+    for name, number in numbers.items():
+        if number is not None:
+            yield scalar(f"initcheck/{name}", number, DESCRIPTIONS[name])
+
+
+def _per_layer(profile: Profile, matrix: Matrix) -> Iterator[Summary.Value]:
+    """A curve for each site and statistic that was measured; the statistic in front of the slash groups them in the dashboards."""
+    names = list(STATISTICS)
+    for statistic in PER_LAYER_STATISTICS:
+        for site, number in zip(profile.sites, matrix[:, names.index(statistic)], strict=True):
+            if not math.isnan(number):
+                yield scalar(clean(f"initcheck {statistic}/{site.index:03d}_{site.name}"), number)
+
+
+def _write_by_depth(directory: Path, matrix: Matrix) -> None:
+    """A run whose step is the depth, so that the plain scalar dashboard draws how the signal propagates."""
+    directory.mkdir()
+    writer = EventWriter(directory)
+    try:
+        for depth, row in enumerate(matrix):
+            values = list(_curves_over_depth(dict(zip(STATISTICS, row.tolist(), strict=True))))
+            if values:
+                writer.write(values, depth)
+    finally:
+        writer.close()
+
+
+def _curves_over_depth(statistics: dict[str, float]) -> Iterator[Summary.Value]:
+    for name, sources in BY_DEPTH_STATISTICS.items():
+        measured = [statistics[source] for source in sources if not math.isnan(statistics[source])]
+        if measured:
+            yield scalar(f"initcheck_{BY_DEPTH}/{name}", measured[0])

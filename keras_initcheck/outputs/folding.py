@@ -1,6 +1,7 @@
 """Which rows a table of a deep network shows: repeated blocks are folded, so that hundreds of layers fit on a page or two.
 
-A row with a warning or an error is never folded. No text is made here.
+A row with a warning or an error is never folded as a repetition; of dozens of them in a table that is left out in the middle, the first
+are shown. No text is made here.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence

@@ -1,7 +1,8 @@
 """Reports as strict JSON, and back without loss.
 
-NaN and the infinities are no JSON numbers: they are written as the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, and read back as numbers
-wherever the record's type asks for a number. The records' own type annotations say how to read them, so that a new field needs no code here.
+NaN and the infinities are no JSON numbers: they are written as the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, and read back as
+numbers wherever the record's type asks for a number. The records' own type annotations say how to read them, so that a new field needs
+no code here.
 """
 
 import json
@@ -49,7 +50,9 @@ def from_json(text: str, report_class: type[AnyReport] = Report) -> AnyReport:  
         raise ValueError(f'`text` must hold a report, with "format": "{FORMAT}". Received: {received!r}. Write it with `report.to_json()`.')
     version = document.get("version")
     if version != VERSION or isinstance(version, bool):
-        raise ValueError(f"The report must be of version {VERSION}. Received: version {version!r}. Upgrade keras_initcheck, or probe again.")
+        raise ValueError(
+            f"The report must be of version {VERSION}. Received: version {version!r}. Upgrade keras_initcheck, or probe again."
+        )
     body = {key: value for key, value in document.items() if key not in ("format", "version")}
     report: AnyReport = _read(report_class, body, "report")
     return report

@@ -31,7 +31,7 @@ def format_number(value: float | None, width: int = 7, digits: int = 3) -> str:
 
 
 def format_power_of_ten(log10_value: float | None, width: int = 7) -> str:
-    """The number `10 ** log10_value`, also where that is no float64 number.
+    """The number `10 ** log10_value`, also where that is no float64 number. It keeps to `width` as `format_number` does.
 
     >>> format_power_of_ten(0.0), format_power_of_ten(400.25), format_power_of_ten(float("-inf"))
     ('1.00', '1.8e400', '0')
@@ -41,7 +41,12 @@ def format_power_of_ten(log10_value: float | None, width: int = 7) -> str:
     if abs(log10_value) <= LARGEST_FLOAT_EXPONENT:
         return format_number(10.0**log10_value, width)
     exponent = math.floor(log10_value)
-    return f"{10 ** (log10_value - exponent):.1f}e{exponent}"
+    for decimals in (1, 0):
+        mantissa, _, carry = f"{10 ** (log10_value - exponent):.{decimals}e}".partition("e")
+        text = f"{mantissa.removesuffix('.0')}e{exponent + int(carry)}"
+        if len(text) <= width:
+            break
+    return text
 
 
 def format_count(count: int) -> str:

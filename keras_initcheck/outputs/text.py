@@ -19,9 +19,9 @@ SHARE_OF_START = 0.4
 
 
 def clean(text: str) -> str:
-    """`text` on one line, with everything a terminal would act on replaced by `�`.
+    r"""`text` on one line, with everything a terminal would act on replaced by `�`.
 
-    >>> clean("conv[red]\\x1b[31m")
+    >>> clean("conv[red]\x1b[31m")
     'conv[red]�[31m'
     """
     return "".join(REPLACEMENT if _is_unprintable(character) else character for character in text)

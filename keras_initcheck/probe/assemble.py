@@ -96,6 +96,7 @@ def _site(record: SiteRecord, layout: Layout, table: RowTable, weights: tuple[We
         kind=record.kind,
         inputs=record.inputs,
         inputs_known=record.inputs_known,
+        follows_previous=table.is_elementwise(record.link),
         input_shape=record.input_shape,
         output_shape=record.output_shape,
         num_parameters=sum(math.prod(weight.shape) for weight in own),

@@ -44,7 +44,9 @@ def take_batch(x: Any, y: Any = None, sample_weight: Any = None, batch_size: int
         raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
     if _yields_batches(x):
         if y is not None:
-            raise DataError(f"`y` must not be given where `x` yields batches: the labels come from it. Received: x of type {type(x).__name__}.")
+            raise DataError(
+                f"`y` must not be given where `x` yields batches: the labels come from it. Received: x of type {type(x).__name__}."
+            )
         with untouched_global_randomness():
             parts = _first_item(x)
     else:

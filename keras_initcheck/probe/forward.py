@@ -12,6 +12,7 @@ from keras import ops
 from keras_initcheck.errors import DataError, InitCheckError
 from keras_initcheck.probe import internals, rows
 from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.recorder import Channel, Recorder, SiteRecord, is_observable
 
 LOSS, RANDOM = "loss", "random"
@@ -58,6 +59,7 @@ class Layout:
     weights: list[Any] = field(default_factory=list)
     inputs: list[tuple[str, Channel]] = field(default_factory=list)
     objectives: list[str] = field(default_factory=list)
+    num_links: int = 0
     unobserved: dict[str, str] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
 
@@ -88,11 +90,14 @@ class Forward:
         self.engine = engine
         self.options = options
         self.layout = Layout()
+        self._exact_row = engine.compile_row(rows.exact_row)
+        self._exact_weight_row = engine.compile_row(rows.exact_weight_row)
 
     def __call__(self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any) -> Pass:
         """Runs the model once on `batch`. The engine provides the slots and, on JAX, the variables' values."""
         layout = self.layout = Layout()
         taps: list[Any] = []
+        links: list[Any] = []
 
         def observe(tensor: Any) -> tuple[Any, Channel]:
             channel = Channel(len(taps), tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
@@ -100,24 +105,33 @@ class Forward:
             layout.channels.append(channel)
             return self.engine.tap(tensor, make_slot(self.options.gradient_width, self._slot_dtype), self.gradient_row), channel
 
-        with keras.StatelessScope(state_mapping or None, collect_losses=True):
+        def relate(before: Any, after: Any) -> int:
+            links.append(rows.turns(self.engine.stop_gradient(before), self.engine.stop_gradient(after)))
+            return len(links) - 1
+
+        with keras.StatelessScope(state_mapping or internals.regularised_values(self.model), collect_losses=True):
             weights = self._weight_rows(layout)
-            recorder = Recorder(self.model, observe, self.engine.trace_state)
+            recorder = Recorder(self.model, observe, relate, self.engine.trace_state)
             recorder.enter(batch.x)
             inputs = self._input_rows(layout, batch.x)
             with recorder.installed():
                 outputs = recorder.leave(self._call_model(batch.x))
             objectives, scalars = self._objectives(layout, batch, outputs, recorder)
-        layout.sites, layout.unobserved = recorder.sites, recorder.unobserved
-        return Pass(objectives, [name == LOSS for name in layout.objectives], [scalars, *inputs, *weights, *taps])
+        layout.sites, layout.unobserved, layout.num_links = recorder.sites, recorder.unobserved, len(links)
+        compared = [ops.stack(links)] if links else []
+        return Pass(objectives, [name == LOSS for name in layout.objectives], [scalars, *compared, *inputs, *weights, *taps])
 
     def signal_row(self, tensor: Any) -> Any:
         """The row of a signal."""
-        return self._row(tensor, rows.exact_row if self.options.is_exact else self.engine.fast_signal_row)
+        return self._row(tensor, self._exact_row if self.options.is_exact else self.engine.fast_signal_row)
 
     def gradient_row(self, tensor: Any) -> Any:
-        """The row of a gradient or a weight."""
-        return self._row(tensor, rows.exact_row if self.options.is_exact else self.engine.fast_gradient_row)
+        """The row of a gradient."""
+        return self._row(tensor, self._exact_row if self.options.is_exact else self.engine.fast_gradient_row)
+
+    def weight_row(self, tensor: Any) -> Any:
+        """The row of a weight."""
+        return self._row(tensor, self._exact_weight_row if self.options.is_exact else self.engine.fast_gradient_row)
 
     def _row(self, tensor: Any, statistics: Callable[[Any], Any]) -> Any:
         tensor = self.engine.stop_gradient(tensor)
@@ -135,10 +149,10 @@ class Forward:
 
     def _weight_rows(self, layout: Layout) -> list[Any]:
         layout.weights = [v for v in self.model.weights if keras.backend.is_float_dtype(v.dtype) and 0 not in v.shape]
-        return [self.gradient_row(variable.value) for variable in layout.weights]
+        return [self.weight_row(variable.value) for variable in layout.weights]
 
     def _input_rows(self, layout: Layout, x: Any) -> list[Any]:
-        found = []
+        found: list[Any] = []
         for path, tensor in internals.flatten_with_names(x):
             if is_observable(tensor):
                 layout.inputs.append((path, Channel(len(found), tuple(tensor.shape), str(tensor.dtype))))
@@ -146,7 +160,7 @@ class Forward:
         return found
 
     def _objectives(self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder) -> tuple[list[Any], Any]:
-        found = []
+        found: list[Any] = []
         scale = loss = ops.ones((), "float32")
         if LOSS in self.options.cotangents and internals.is_compiled(self.model):
             value = self._loss(layout, batch, outputs)
@@ -192,11 +206,7 @@ class Forward:
 
 
 def _label_message(model: Any, y: Any, outputs: Any, error: Exception) -> str:
-    def describe(structure: Any) -> str:
-        return ", ".join(f"{tuple(t.shape)} {keras.backend.standardize_dtype(t.dtype)}" for t in keras.tree.flatten(structure))
-
-    reason = str(error).strip().splitlines()
     return (
         f"The labels must fit the model's loss ({model.loss!r}) and its outputs, {describe(outputs)}. "
-        f"Received: labels {describe(y)}. Keras says: {reason[0] if reason else type(error).__name__}"
+        f"Received: labels {describe(y)}. {reason(error)}"
     )

@@ -94,6 +94,13 @@ def is_compiled(model: Any) -> bool:
     return bool(getattr(model, "compiled", False))
 
 
+def compiled_parts(model: Any) -> list[Any]:
+    """What `compile` gave the model: the optimizer (with the one that it wraps), the loss, and the metrics."""
+    optimizer = getattr(model, "optimizer", None)
+    parts = [optimizer, getattr(optimizer, "inner_optimizer", None), getattr(model, "_compile_loss", None), *getattr(model, "metrics", [])]
+    return [part for part in parts if hasattr(part, "__dict__")]
+
+
 def takes_training(model: Any) -> bool:
     """Whether the model's `call` has a `training` argument."""
     parameters = inspect.signature(model.call).parameters
@@ -106,6 +113,11 @@ def compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any) ->
     if "training" in inspect.signature(model.compute_loss).parameters:
         arguments["training"] = True
     return model.compute_loss(**arguments)
+
+
+def regularised_values(model: Any) -> list[tuple[Any, Any]]:
+    """The regularised variables, each with its value: inside a `StatelessScope`, Keras asks the scope for them and nobody else."""
+    return [(variable, variable.value) for variable in model.trainable_variables if variable.regularizer is not None]
 
 
 def flatten_with_names(structure: Any) -> list[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from keras_initcheck.theory import fans
 from keras_initcheck.theory.fans import Fans
 
 
-def _classes(*names: str) -> tuple[type, ...]:
+def _classes(*names: str) -> tuple[Any, ...]:
     """The layer classes of those names that this release of Keras has."""
     return tuple(getattr(keras.layers, name) for name in names if hasattr(keras.layers, name))
 

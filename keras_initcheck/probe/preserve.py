@@ -12,12 +12,12 @@ _MISSING = object()
 
 @contextlib.contextmanager
 def preserved(model: Any) -> Iterator[None]:
-    """Puts every attribute of every layer back on leaving, and the global random states.
+    """Puts every attribute of every layer, of the optimizer, the loss and the metrics back on leaving, and the global random states.
 
-    Losses that layers keep, tensors that a custom layer stores in `call` and flags such as "was called" are attributes. Lists and sets
-    are compared by their contents, so that a list that grew in place shrinks again.
+    Losses that layers keep, tensors that a custom layer stores in `call` and flags such as "was called" or "was built" are attributes.
+    Containers are compared by their contents, so that a list that grew in place shrinks again.
     """
-    objects = [*internals.flatten_layers(model), *internals.operations_without_layers(model)]
+    objects = [*internals.flatten_layers(model), *internals.operations_without_layers(model), *internals.compiled_parts(model)]
     before = [(item, dict(item.__dict__), _contents(item)) for item in objects]
     with untouched_global_randomness():
         try:
@@ -28,7 +28,9 @@ def preserved(model: Any) -> Iterator[None]:
 
 
 def _contents(item: Any) -> dict[str, Any]:
-    return {name: type(value)(value) for name, value in item.__dict__.items() if type(value) in (list, set, dict)}
+    """Copies of the containers among the attributes, as plain ones: Keras' own kinds of list, set and dict track what is added."""
+    kinds = ((list, list), (set, set), (dict, dict))
+    return {name: plain(value) for name, value in item.__dict__.items() for kind, plain in kinds if isinstance(value, kind)}
 
 
 def _restore(item: Any, attributes: dict[str, Any], contents: dict[str, Any]) -> None:
@@ -42,12 +44,13 @@ def _restore(item: Any, attributes: dict[str, Any], contents: dict[str, Any]) ->
 
 
 def _restore_container(container: Any, content: Any) -> None:
+    """Past the methods of Keras' own containers, which refuse changes of a built layer."""
     if isinstance(container, list):
         if len(container) != len(content) or any(a is not b for a, b in zip(container, content, strict=True)):
-            container[:] = content
+            list.__setitem__(container, slice(None), content)
     elif isinstance(container, set):
-        container.intersection_update(content)
-        container.update(content)
+        set.intersection_update(container, content)
+        set.update(container, content)
     elif container.keys() != content.keys() or any(container[key] is not content[key] for key in content):
-        container.clear()
-        container.update(content)
+        dict.clear(container)
+        dict.update(container, content)

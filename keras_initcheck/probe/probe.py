@@ -13,6 +13,7 @@ from keras_initcheck.errors import InitCheckError, ProbeError
 from keras_initcheck.probe import assemble, engine, internals
 from keras_initcheck.probe.batch import Batch, num_samples
 from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Options
+from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.preserve import preserved
 from keras_initcheck.probe.row_table import RowTable
 from keras_initcheck.profile import Profile
@@ -22,8 +23,8 @@ from keras_initcheck.theory.factor_table import FactorTable
 class Probe:
     """Measures a model on a batch and leaves it bitwise as it was.
 
-    A pass is compiled once for each batch shape and set of options, and reused. An unbuilt model is built by the first measurement,
-    with the same initial values that `fit` would have given it.
+    A pass that is not exact is compiled once for each batch shape and set of options, and reused. An unbuilt model is built by the first
+    measurement, with the same initial values that `fit` would have given it.
 
     Args:
         model: A `keras.Model`, compiled or not.
@@ -94,14 +95,15 @@ class Probe:
         return forward, RowTable(vector, forward.layout, options, len(self.model.trainable_variables))
 
     def _compiled_pass(self, options: Options, batch: Batch) -> tuple[Forward, Callable[[Batch], np.ndarray]]:
-        shapes = tuple(
-            None if part is None else tuple((tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)) for part in batch
-        )
+        shapes = tuple(None if part is None else tuple((tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)) for part in batch)
         trainable = tuple(id(variable) for variable in self.model.trainable_variables)
         key = (options, shapes, trainable, id(getattr(self.model, "optimizer", None)))
         if key not in self._compiled:
             forward = Forward(self.model, self._engine, options)
-            self._compiled[key] = forward, self._engine.compile_pass(forward, self.model, forward.gradient_row)
+            self._compiled[key] = (
+                forward,
+                self._engine.compile_pass(forward, self.model, forward.gradient_row, is_repeated=not options.is_exact),
+            )
         return self._compiled[key]
 
     def _circumstances(self, batch: Batch) -> dict[str, Any]:
@@ -122,11 +124,6 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 def _failure(model: Any, batch: Batch, error: Exception) -> str:
-    def describe(structure: Any) -> str:
-        return ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in keras.tree.flatten(structure))
-
     inputs = getattr(model, "inputs", None)
     expected = f"inputs like {describe(inputs)}" if inputs else "inputs on which it runs"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[0] if lines else "no message"
-    return f"The model {model.name!r} must be given {expected}. Received: {describe(batch.x)}. {type(error).__name__}: {reason}"
+    return f"The model {model.name!r} must be given {expected}. Received: {describe(batch.x)}. {reason(error)}"

@@ -28,7 +28,7 @@ class Channel:
 
 @dataclass
 class SiteRecord:
-    """What is known of a site while the pass is traced."""
+    """What is known of a site while the pass is traced. `link` numbers the comparison of its input with the output of the site before."""
 
     index: int
     name: str
@@ -38,6 +38,7 @@ class SiteRecord:
     is_first_call: bool
     inputs: tuple[int, ...] = ()
     inputs_known: bool = True
+    link: int | None = None
     input_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] | None = None
     x: Channel | None = None
@@ -63,11 +64,13 @@ class Recorder:
     Args:
         model: The model that is going to be called.
         observe: `observe(tensor)` gives the tensor to pass on in its place and the channel of its statistics.
+        relate: `relate(before, after)` compares two tensors of one shape, and gives the comparison's number.
         trace_state: Token of the framework's current trace. Layers called in another one (a traced loop) are not observed.
     """
 
     model: Any
     observe: Callable[[Any], tuple[Any, Channel]]
+    relate: Callable[[Any, Any], int]
     trace_state: Callable[[], object]
     sites: list[SiteRecord] = field(default_factory=list)
     unobserved: dict[str, str] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class Recorder:
     _calls: Counter[str] = field(default_factory=Counter)
     _paths: dict[int, str] = field(default_factory=dict)
     _opaque: str | None = None
+    _latest: Any | None = None
 
     def __post_init__(self) -> None:
         self._home = self.trace_state()
@@ -185,6 +189,8 @@ class Recorder:
         if not args or not is_observable(args[0]) or (site.kind != "weight" and site.inputs_known):
             return args
         owner = self._owners.get(id(args[0]))
+        if owner is None and self._latest is not None and tuple(self._latest.shape) == tuple(args[0].shape):
+            site.link = self.relate(self._latest, args[0])
         if owner is not None and owner.channel is not None and id(site.layer) in self._sole_consumers:
             site.x = owner.channel
             return args
@@ -228,6 +234,7 @@ class Recorder:
                 is_first = position == first
                 channel = site.h if is_first else None
                 self._owners[id(tensor)] = _Owner(tensor, site.index, channel, pre_activation if is_first else None)
+        self._latest = None if first is None else flat[first]
         if first is not None:
             site.output_shape = tuple(flat[first].shape)
         return keras.tree.pack_sequence_as(outputs, flat)
@@ -243,7 +250,7 @@ def is_observable(tensor: Any) -> bool:
         return False
     if any(size is None or size == 0 for size in shape):
         return False
-    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
+    return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)))
 
 
 def _is_sparse(tensor: Any) -> bool:

@@ -22,6 +22,7 @@ class RowTable:
         self.is_reliable = True
         self.loss, self.loss_scale = (float(value) for value in self._take(1, 2)[0])
         self.has_loss = LOSS in layout.objectives
+        self._turns = self._take(1, layout.num_links)[0]
         self.inputs = self._rows(len(layout.inputs), options.signal_width)
         self.weights = self._rows(len(layout.weights), options.gradient_width, is_signal=True)
         self.signals = self._rows(len(layout.channels), options.signal_width)
@@ -35,6 +36,10 @@ class RowTable:
     def divisor(self, objective: str) -> float:
         """What the gradients of that objective were multiplied with."""
         return self.loss_scale if objective == LOSS else 1.0
+
+    def is_elementwise(self, link: int | None) -> bool:
+        """Whether the two tensors of that comparison are an element-wise function of one another."""
+        return link is not None and bool(self._turns[link] <= rows.MOST_TURNS)
 
     def _take(self, count: int, width: int) -> np.ndarray:
         taken, self._remaining = np.split(self._remaining, [count * width])

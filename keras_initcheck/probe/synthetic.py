@@ -67,7 +67,8 @@ def _vocabulary_sizes(model: Any) -> dict[int, int]:
 
 
 def _embeddings_behind(tensor: Any, model: Any) -> list[int]:
-    direct, nested = [], []
+    direct: list[Any] = []
+    nested: list[Any] = []
     for graph in internals.functional_graphs(model):
         for operation in internals.consumers(graph, tensor):
             is_embedding = isinstance(operation, kinds.EMBEDDING)
@@ -91,5 +92,7 @@ def _draw(spec: Any, vocabulary: int | None, batch_size: int, generator: np.rand
     if dtype == "bool":
         return generator.integers(0, 2, shape).astype(bool)
     if dtype == "string":
-        raise DataError(f"Synthetic inputs must be numbers. Received: the model's input {spec.name!r} takes strings. Pass a batch: check(model, x).")
+        raise DataError(
+            f"Synthetic inputs must be numbers. Received: the model's input {spec.name!r} takes strings. Pass a batch: check(model, x)."
+        )
     return generator.standard_normal(shape).astype("float32")

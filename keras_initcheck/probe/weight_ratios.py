@@ -9,14 +9,13 @@ from keras_initcheck.probe.recorder import SiteRecord
 from keras_initcheck.profile import Moments, Places, SiteStats, WeightStats
 from keras_initcheck.theory import activations, ratios
 from keras_initcheck.theory.factor_table import FactorTable
-from keras_initcheck.theory.stretches import is_elementwise
 
 
 def joined_activations(sites: tuple[SiteStats, ...], records: Sequence[SiteRecord]) -> tuple[SiteStats, ...]:
     """The sites with `h` of each weight layer taken after the activation that follows it as a layer of its own.
 
-    An activation that a subclassed model applies as a bare function is no site. Where the next layer's input can be one, by shape and
-    size, it is called `"unknown"` and its measured effect serves.
+    An activation that a subclassed model applies as a bare function is no site. Where the next layer's input is an element-wise
+    function of the output, it is called `"unknown"` and its measured effect serves.
     """
     return tuple(_joined(site, sites, records) for site in sites)
 
@@ -29,7 +28,7 @@ def _joined(site: SiteStats, sites: tuple[SiteStats, ...], records: Sequence[Sit
         records[site.index].activation = records[consumers[0].index].layer
         return _with_output(site, describe(records[site.index].activation).name, consumers[0], "h")
     following = sites[site.index + 1] if site.index + 1 < len(sites) else None
-    if not consumers and following is not None and not following.inputs and not following.inputs_known and is_elementwise(site, following):
+    if not consumers and following is not None and following.follows_previous:
         return _with_output(site, UNKNOWN, following, "x")
     return site
 
@@ -87,9 +86,7 @@ class Predictor:
         return _gaussian_factors(describe(record.activation), site.activations.z, self._table)
 
 
-def _gaussian_factors(
-    following: FollowingActivation, z: Moments | None, table: FactorTable | None
-) -> tuple[float | None, float | None]:
+def _gaussian_factors(following: FollowingActivation, z: Moments | None, table: FactorTable | None) -> tuple[float | None, float | None]:
     if following.function is None or z is None:
         return None, None
     second_moment = z.second_moment if 0 < z.second_moment < math.inf else 1.0

@@ -76,7 +76,7 @@ def described(optimizer: str | None) -> str:
 
 _COSTS = {
     ("SGD", "shrinks", "warning"): "SGD took 2.5 to 8 times the steps there",
-    ("SGD", "shrinks", "error"): "SGD took eight times the steps there, or did not train in 600",
+    ("SGD", "shrinks", "error"): "SGD took eight times the steps or more there, or did not train in 600",
     ("SGD", "grows", "warning"): "SGD needed a tenth of the learning rate there and up to four times the steps, and diverges from e^12 on",
     ("SGD", "grows", "error"): "SGD diverged there at every learning rate",
     ("Adam", "shrinks", "warning"): "Adam took 2.5 to 5 times the steps there",

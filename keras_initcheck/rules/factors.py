@@ -109,13 +109,14 @@ def _stride(site: SiteStats, kernels: Sequence[WeightStats]) -> float:
     """
     if "Conv" not in site.layer_type or not site.input_shape or not site.output_shape:
         return 1.0
-    axis = -1 if site.output_shape[-1] in _possible_channels(kernels[-1].shape) else 1
+    axis = -1 if site.output_shape[-1] == _num_filters(site.layer_type, kernels[-1].shape) else 1
     fan_in = math.prod(kernel.fan_in or 0.0 for kernel in kernels)
     fan_out = math.prod(kernel.fan_out or 0.0 for kernel in kernels)
     connections = site.input_shape[axis] * fan_out
     return site.output_shape[axis] * fan_in / connections if connections else 1.0
 
 
-def _possible_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Output channels of a plain, a transposed and a depthwise convolution with that kernel."""
-    return shape[-1], shape[-2], shape[-1] * shape[-2]
+def _num_filters(layer_type: str, shape: tuple[int, ...]) -> int:
+    if "Depthwise" in layer_type:
+        return shape[-1] * shape[-2]
+    return shape[-2] if "Transpose" in layer_type else shape[-1]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from keras_initcheck.profile import Profile
+from keras_initcheck.profile import Profile, SiteStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules import budgets, initializers
 from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, stretches
@@ -23,10 +23,11 @@ class GainRule(Rule):
     the gradient below it, and none in a forward gain that shrinks: its factor multiplies the input's own scale (He et al. 2015, section
     2.2, let the product start at l = 2 for that reason), and its own gradient, which lacks that factor, lets it catch up at once.
 
-    A gain beyond the budget is information only where
+    A gain beyond the budget is information only (and nothing at all for a stretch of one layer) where
 
     * a normalisation takes the scale out again: `BN((aW)u) = BN(Wu)` and `d BN((aW)u) / d(aW) = d BN(Wu) / dW / a` (Ioffe & Szegedy 2015,
       section 3.3). What reaches the next layer, and the gradient that reaches the one before, do not know the stretch's scale;
+    * its last layer is a gate, which is multiplied into another signal: its size is a choice between open and shut;
     * the stretch shrinks beside a skip connection that carries signal and gradient, as zero-initialised residual branches do.
     """
 
@@ -45,13 +46,16 @@ class GainRule(Rule):
         if severity is None:
             return
         excuse = _excuse(graph, counted[-1], ln_gain)
+        if excuse and len(run) == 1:
+            return
         culprits = spenders(counted, ln_gain)
+        site, cure = self._cure(profile, graph, culprits)
         yield self.finding(
             "info" if excuse else severity,
             f"{self._message(counted, ln_gain, culprits)}{excuse}",
-            site=culprits[0].site,
-            why=f"{self.why} {budgets.cost(ln_gain, profile.optimizer)}",
-            fix=self._fix(profile, graph, counted, culprits[0]),
+            site=site,
+            why=self.why if excuse else f"{self.why} {budgets.cost(ln_gain, profile.optimizer)}",
+            fix="Nothing, as long as nothing overflows." if excuse else cure,
             measured=_power(ln_gain),
             expected=budgets.described(profile.optimizer),
             culprits=tuple(dict.fromkeys(culprit.site.layer for culprit in culprits)),
@@ -67,8 +71,11 @@ class GainRule(Rule):
             f"Most of it, as {culprits[0].formula}: {share}{rest}."
         )
 
-    def _fix(self, profile: Profile, graph: Graph, counted: Sequence[Factor], worst: Factor) -> str:
-        return initializers.advice(worst, profile.kernels(worst.site.layer))
+    def _cure(self, profile: Profile, graph: Graph, culprits: Sequence[Factor]) -> tuple[SiteStats, str]:
+        """The site to begin with, and what the worst culprit of each activation needs."""
+        worst = {culprit.site.activation: culprit for culprit in reversed(culprits)}
+        advice = (initializers.advice(culprit, profile.kernels(culprit.site.layer)) for culprit in reversed(worst.values()))
+        return culprits[0].site, " ".join(dict.fromkeys(advice))
 
 
 def counting(run: Sequence[Factor], graph: Graph) -> list[Factor]:
@@ -92,6 +99,8 @@ def spenders(run: Sequence[Factor], ln_gain: float) -> list[Factor]:
 def _excuse(graph: Graph, last: Factor, ln_gain: float) -> str:
     if graph.is_normalised(last.site):
         return " A normalisation follows and takes the scale out again."
+    if graph.is_gate(last.site):
+        return " Its last layer is a gate, which opens or shuts another signal."
     if ln_gain < 0 and graph.is_beside_skip(last.site):
         return " It is a branch beside a skip connection, which carries the signal."
     return ""
@@ -120,14 +129,15 @@ class ForwardGain(GainRule):
         "does the loss."
     )
     example = (
-        "Thirteen 3x3 convolutions with ReLU and Keras' default glorot_uniform: ½ n Var[w] is 1/2, and 1/3 where the number of filters\n"
+        "Thirteen 3x3 convolutions with ReLU and Keras' default glorot_uniform: ½ n Var[w] is 1/2, and 1/3 where the number of filters "
         "doubles. From the second to the thirteenth layer of VGG16 that is 2^-9 3^-3 = 7e-5 = e^-9.5: a warning with SGD."
     )
     limits = (
         "Heads are left out: no activation follows them. The first layer on the data counts only if it amplifies, since its factor "
-        "multiplies the input's own scale. A stretch that a normalisation follows, and one that shrinks beside a skip connection, are "
-        "reported as information. Layers without weights (pooling, dropout) and the sum over residual blocks are not part of the "
-        "product. The prediction assumes weights that are independent of the input. The budgets rest on one data set."
+        "multiplies the input's own scale. A stretch that a normalisation follows, that ends in a gate, or that shrinks beside a skip "
+        "connection is information, or nothing if it is one layer. Layers without weights (pooling, dropout) and the sum over residual "
+        "blocks are not part of the product. The prediction assumes weights that are independent of the input. The budgets rest on one "
+        "data set."
     )
     fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'
 
@@ -150,7 +160,7 @@ class BackwardGain(GainRule):
         "section 4.2)."
     )
     example = (
-        "Six hidden layers with sigmoid: its slope is at most 1/4, so that each layer with Glorot weights keeps 1/16 of the gradient's\n"
+        "Six hidden layers with sigmoid: its slope is at most 1/4, so that each layer with Glorot weights keeps 1/16 of the gradient's "
         "second moment at best. Five factors make e^-14: an error with SGD."
     )
     limits = (
@@ -159,14 +169,17 @@ class BackwardGain(GainRule):
     )
     fix = ForwardGain.fix
 
-    def _fix(self, profile: Profile, graph: Graph, counted: Sequence[Factor], worst: Factor) -> str:
+    def _cure(self, profile: Profile, graph: Graph, culprits: Sequence[Factor]) -> tuple[SiteStats, str]:
         """Where the forward gain of the stretch is out of its budget too, one initialiser cures both and is named there."""
-        layers = {factor.site.index for factor in counted}
+        layers = {culprit.site.index for culprit in culprits}
         for run in stretches(profile, FORWARD):
             forward = counting(run, graph)
             ln_gain = math.fsum(factor.log_ratio for factor in forward)
             is_same = any(factor.site.index in layers for factor in forward)
             if is_same and budgets.severity(ln_gain, profile.optimizer) is not None:
-                names = dict.fromkeys(culprit.site.layer for culprit in spenders(forward, ln_gain))
-                return f"The initialiser that cures {ForwardGain.code} ({ForwardGain.slug}) in {listed(names)} cures this too."
-        return super()._fix(profile, graph, counted, worst)
+                worst = spenders(forward, ln_gain)
+                names = dict.fromkeys(culprit.site.layer for culprit in worst)
+                return worst[
+                    0
+                ].site, f"The initialiser that cures {ForwardGain.code} ({ForwardGain.slug}) in {listed(names)} cures this too."
+        return super()._cure(profile, graph, culprits)

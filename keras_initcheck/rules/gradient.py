@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from keras_initcheck.profile import Moments, Places, Profile, SiteStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules import kernels
-from keras_initcheck.rules.rule import Rule
+from keras_initcheck.rules.rule import Rule, further
 
 
 def _moments(places: Places | None) -> list[Moments]:
@@ -44,10 +44,10 @@ class NonfiniteGradients(Rule):
         first = broken[-1]
         is_scaled = not random and profile.optimizer == "LossScaleOptimizer"
         source = "a random direction" if first in random else "the loss"
-        rest = f", and at {len(broken) - 1} further sites" if len(broken) > 1 else ""
         yield self.finding(
             "info" if is_scaled else "error",
-            f"The gradient of {source} is NaN or infinite at `{first.name}` ({first.layer_type}), the first on its way back{rest}.",
+            f"The gradient of {source} is NaN or infinite at `{first.name}` ({first.layer_type}), the first on its way back"
+            f"{further(len(broken) - 1, 'site')}.",
             site=first,
             measured=max(moments.share_nonfinite for moments in (*_moments(first.random_gradients), *_moments(first.loss_gradients))),
             expected="0",
@@ -61,7 +61,7 @@ class NonfiniteGradients(Rule):
             is_scaled = profile.optimizer == "LossScaleOptimizer"
             yield self.finding(
                 "info" if is_scaled else "error",
-                f"The gradient of the loss for `{broken[-1].name}` is NaN or infinite, and {len(broken) - 1} further ones.",
+                f"The gradient of the loss for `{broken[-1].name}` is NaN or infinite{further(len(broken) - 1, 'gradient')}.",
                 layer=broken[-1].layer,
                 site=profile.sites[broken[-1].site] if broken[-1].site is not None else None,
                 expected="0",

@@ -1,5 +1,6 @@
 """Who receives a site's output: what a rule must know before it blames a layer for its scale."""
 
+import math
 from collections.abc import Sequence
 
 from keras_initcheck.profile import Moments, Profile, SiteStats
@@ -12,6 +13,9 @@ _SUMS = ("Add", "Subtract", "Average")
 SKIP_DOMINANCE = 10.0
 """A merge whose result has ten times the second moment of an operand lives on the others. A residual branch whose gain is far beyond
 any budget (e^-6 is 1/403) is below that, and two equal operands are not."""
+
+LOST_IN_EPSILON = math.exp(-6.0)
+"""Second moment after a normalisation (1 where it works) below which it has not restored the scale: SGD's budget of a gain."""
 
 
 class Graph:
@@ -42,15 +46,18 @@ class Graph:
 
         It takes the scale out again, in both directions: with batch normalisation `BN((aW)u) = BN(Wu)`, and the gradient that passes
         it is divided by `a`, so that the product with the layer's own factor stays (Ioffe & Szegedy 2015, section 3.3).
-        Keras' `Normalization` layer scales by constants and is none.
         """
         reached = self._reached(site, _TRANSPARENT)
-        return bool(reached) and all(each.kind == "normalization" and each.layer_type != "Normalization" for each in reached)
+        return bool(reached) and all(map(_restores_scale, reached))
 
     def is_beside_skip(self, site: SiteStats) -> bool:
         """Whether the output is added to something that carries the signal: then nothing is lost if it is small."""
         reached = self._reached(site, (*_TRANSPARENT, "other"))
         return bool(reached) and all(self._dominates(merge, site) for merge in reached)
+
+    def is_gate(self, site: SiteStats) -> bool:
+        """Whether the output is multiplied into another signal: its size is a choice between open and shut."""
+        return any(each.kind == "merge" and each.layer_type == "Multiply" for each in self._reached(site, _TRANSPARENT))
 
     def is_branch(self, site: SiteStats) -> bool:
         """Whether the output goes into a merge, directly or after a normalisation, scale, dropout or activation.
@@ -114,6 +121,14 @@ def _sum_of(site: SiteStats) -> Moments | None:
     if site.kind == "block" or (site.kind == "merge" and site.layer_type in _SUMS):
         return site.activations.h
     return None if site.inputs_known else site.activations.x
+
+
+def _restores_scale(site: SiteStats) -> bool:
+    """Keras' `Normalization` scales by constants. Others fail where the variance is far below their epsilon; zero is a gamma of zero."""
+    if site.kind != "normalization" or site.layer_type == "Normalization":
+        return False
+    output = site.activations.h
+    return site.layer_type == "UnitNormalization" or output is None or not 0.0 < output.second_moment < LOST_IN_EPSILON
 
 
 def _has_weights(site: SiteStats) -> bool:

@@ -25,8 +25,8 @@ class LayerRatio(Rule):
     example = "Dense(128, activation='relu') on 128 inputs with Keras' default glorot_uniform: ½ · 128 · 1/128 = 0.5."
     limits = (
         "Always information: Keras' default Glorot weights with ReLU halve the second moment in every layer, and five such layers train as "
-        "well as He's. Heads, layers that a normalisation or an unknown activation follows, and further calls of a shared layer are left "
-        "out. The first layer on the data is judged forward only."
+        "well as He's. Heads, gates, layers that a normalisation or an unknown activation follows, and further calls of a shared layer are "
+        "left out. The first layer on the data is judged forward only."
     )
     fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'
 
@@ -34,7 +34,7 @@ class LayerRatio(Rule):
         """At most one finding for each layer; the forward factor's where both are off."""
         graph = Graph(profile)
         for site in profile.weight_sites:
-            if site.is_head or site.name != site.layer or site.activation == "unknown" or graph.is_normalised(site):
+            if _is_beyond_judgement(site, graph):
                 continue
             directions = (FORWARD,) if graph.is_fed_by_data(site) else (FORWARD, BACKWARD)
             found = [each for each in (factor(profile, site, direction) for direction in directions) if each is not None]
@@ -53,6 +53,11 @@ class LayerRatio(Rule):
             expected="0.67 to 1.5",
             culprits=(site.layer,),
         )
+
+
+def _is_beyond_judgement(site: SiteStats, graph: Graph) -> bool:
+    is_repeated = site.name != site.layer
+    return site.is_head or is_repeated or site.activation == "unknown" or graph.is_normalised(site) or graph.is_gate(site)
 
 
 _QUANTITIES = {FORWARD: "signal's", BACKWARD: "gradient's"}

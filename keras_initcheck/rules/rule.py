@@ -51,6 +51,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
+def further(count: int, noun: str) -> str:
+    """How many more there are, as the end of a sentence.
+
+    >>> further(0, "site"), further(1, "site"), further(2, "site")
+    ('', ', and in 1 further site', ', and in 2 further sites')
+    """
+    return f", and in {count} further {noun}{'' if count == 1 else 's'}" if count else ""
+
+
 def listed(names: Iterable[str], limit: int = 3) -> str:
     """Names in back ticks, the first few of them.
 

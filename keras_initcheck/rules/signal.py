@@ -6,7 +6,7 @@ from keras_initcheck.profile import Moments, Profile, SiteStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules import kernels
 from keras_initcheck.rules.graph import Graph
-from keras_initcheck.rules.rule import Rule, percent
+from keras_initcheck.rules.rule import Rule, further, percent
 
 _MASKING_KINDS = ("merge", "activation", "other", "pass")
 MIN_UNITS = 20
@@ -43,17 +43,13 @@ class NonfiniteActivations(Rule):
         share = max(place.share_nonfinite for place in (first.activations.z, first.activations.h) if place is not None)
         yield self.finding(
             "error" if spreading else "info",
-            f"{percent(share)} of the signal in `{first.name}` ({first.layer_type}) is NaN or infinite{_others(len(broken) - 1)}."
+            f"{percent(share)} of the signal in `{first.name}` ({first.layer_type}) is NaN or infinite{further(len(broken) - 1, 'site')}."
             + ("" if spreading else " It goes no further, as with a mask."),
             site=first,
             measured=share,
             expected="0",
             culprits=(first.layer,),
         )
-
-
-def _others(count: int) -> str:
-    return f", and in {count} further {'site' if count == 1 else 'sites'}" if count else ""
 
 
 def _is_absorbed(site: SiteStats, graph: Graph) -> bool:
@@ -97,6 +93,7 @@ class DeadLayer(Rule):
             site=site,
             measured=0.0,
             expected="a second moment above zero",
+            fix="Nothing, if the zeros are meant; else probe more samples." if excuse else self.fix,
             culprits=(site.layer,),
         )
 

@@ -24,9 +24,7 @@ _SELU_SCALE = 1.0507009873554805
 _erf = np.vectorize(math.erf, otypes=[np.float64])  # numpy has none
 
 
-def _relu(
-    x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
-) -> Array:
+def _relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     clipped = x if max_value is None else np.clip(x, 0.0, max_value)
     return np.where(x > threshold, clipped, negative_slope * (x - threshold))
 
@@ -36,10 +34,7 @@ def _elu(x: Array, alpha: float = 1.0) -> Array:
 
 
 def _gelu(x: Array, approximate: bool = False) -> Array:
-    if approximate:
-        inner = np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))
-    else:
-        inner = _erf(x / math.sqrt(2.0))
+    inner = np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)) if approximate else _erf(x / math.sqrt(2.0))
     return 0.5 * x * (1.0 + inner)
 
 

@@ -152,8 +152,7 @@ def _split_equation(equation: str) -> tuple[str, str, str]:
     inputs, comma, kernel = operands.partition(",")
     if not (arrow and comma and (inputs + kernel + outputs).isalpha()):
         raise ValueError(
-            f"`equation` must have the form 'input,kernel->output'. Received: equation={equation!r}. "
-            "Pass the layer's `equation`."
+            f"`equation` must have the form 'input,kernel->output'. Received: equation={equation!r}. Pass the layer's `equation`."
         )
     return inputs, kernel, outputs
 

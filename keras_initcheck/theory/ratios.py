@@ -60,7 +60,5 @@ def log10_product(ratios: Iterable[float]) -> float:
 
 def _log10(ratio: float) -> float:
     if ratio < 0.0:
-        raise ValueError(
-            f"`ratios` must not be negative. Received: {ratio}. Pass ratios of second moments, not of means."
-        )
+        raise ValueError(f"`ratios` must not be negative. Received: {ratio}. Pass ratios of second moments, not of means.")
     return math.log10(ratio) if ratio else -math.inf

@@ -12,10 +12,6 @@ from keras_initcheck.profile import SiteStats
 from keras_initcheck.theory.ratios import log10_product
 
 _TRANSPARENT = ("pass", "activation")
-LARGEST_ACTIVATION_FACTOR = 1.05
-"""Linear has 1, every other activation of Keras but softplus and exponential less; 5 per cent for sampling noise."""
-SMALLEST_ACTIVATION_FACTOR = 0.1
-"""ReLU has 0.5, tanh 0.39 at unit variance; below this a slice or a scale is more likely."""
 
 
 def assign(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
@@ -79,22 +75,11 @@ def _upstream(site: SiteStats, sites: Sequence[SiteStats]) -> Iterator[SiteStats
     while True:
         if site.inputs_known and len(site.inputs) == 1:
             site = sites[site.inputs[0]]
-        elif not site.inputs_known and site.index and not site.inputs and is_elementwise(sites[site.index - 1], site):
+        elif site.follows_previous:
             site = sites[site.index - 1]
         else:
             return
         yield site
-
-
-def is_elementwise(previous: SiteStats, site: SiteStats) -> bool:
-    """Whether an unrecognised input can be an activation function of the site executed before it.
-
-    An activation keeps the shape and, at the scale of a signal, does not raise the second moment; a residual sum does.
-    """
-    made, received = previous.activations.h or previous.activations.z, site.activations.x
-    if made is None or received is None or previous.output_shape != site.input_shape or not made.second_moment:
-        return False
-    return LARGEST_ACTIVATION_FACTOR >= received.second_moment / made.second_moment >= SMALLEST_ACTIVATION_FACTOR
 
 
 def mark_heads(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:

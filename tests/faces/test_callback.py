@@ -74,13 +74,13 @@ def from_generator():
             for start in range(0, 70, 10):
                 yield x[start : start + 10], y[start : start + 10]
 
-    return {"x": batches(), "steps_per_epoch": 7}
+    return {"x": batches(), "steps_per_epoch": 7, "shuffle": False}
 
 
 def from_tf_data():
     import tensorflow as tf
 
-    return {"x": tf.data.Dataset.from_tensor_slices(arrays()).shuffle(70, seed=3).batch(16)}
+    return {"x": tf.data.Dataset.from_tensor_slices(arrays()).shuffle(70, seed=3).batch(16), "shuffle": False}
 
 
 def from_data_loader():
@@ -88,7 +88,7 @@ def from_data_loader():
 
     x, y = arrays()
     dataset = torch.utils.data.TensorDataset(torch.as_tensor(x), torch.as_tensor(y))
-    return {"x": torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True)}
+    return {"x": torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True), "shuffle": False}
 
 
 SOURCES = [from_arrays, from_weighted_arrays, from_py_dataset, from_generator]
@@ -121,9 +121,9 @@ def test_no_batch_is_lost_with_several_steps_per_execution(make_data):
 
 def test_the_batch_is_the_first_of_the_fit():
     model, check = small_net(), ic.InitCheck(None)
-    model.fit(x=Batches(), verbose=0, callbacks=[check])
+    model.fit(x=Batches(), shuffle=False, verbose=0, callbacks=[check])
     mean = arrays()[0][:10].mean()
-    name, moments = check.first_report.profile.inputs[0]
+    _, moments = check.first_report.profile.inputs[0]
     assert moments.mean == pytest.approx(mean, rel=1e-5)
     assert check.first_report.profile.step == 0
     assert check.first_report.profile.batch_size == 10
@@ -136,7 +136,7 @@ def test_values_reach_history_and_csv(tmp_path):
     assert history["initcheck_findings"] == [0.0, 0.0]
     assert len(history["initcheck_log10_forward_gain"]) == 2
     assert history["initcheck_log10_forward_gain"][0] != history["initcheck_log10_forward_gain"][1]
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     assert float(rows[1]["initcheck_log10_backward_gain"]) == pytest.approx(history["initcheck_log10_backward_gain"][1])
 
 
@@ -162,8 +162,8 @@ def test_drift_warns_once_and_names_the_layer():
     x, y = arrays()
     with pytest.warns(ic.InitCheckWarning, match="forward-gain") as caught:
         exploding_net().fit(x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None, select=["forward-gain"])])
-    assert len(caught) == 1
-    assert "dense" in str(caught[0].message)
+    assert [warning.category for warning in caught].count(ic.InitCheckWarning) == 1
+    assert any("`dense_1`" in str(warning.message) for warning in caught)
 
 
 def test_drift_can_end_the_fit_before_the_first_update():
@@ -209,7 +209,7 @@ def test_a_failing_probe_warns_once_and_training_goes_on(monkeypatch):
     x, y = arrays()
     with pytest.warns(ic.InitCheckWarning, match="steps aside.*no memory") as caught:
         history = small_net().fit(x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None, update_freq=1)])
-    assert len(caught) == 1
+    assert [warning.category for warning in caught].count(ic.InitCheckWarning) == 1
     assert len(history.history["loss"]) == 2
 
 

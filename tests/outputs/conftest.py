@@ -1,13 +1,33 @@
-"""Synthetic reports: numbers chosen by hand, so that a test knows what must be shown or stored."""
+"""Synthetic reports, whose numbers are chosen by hand, and TensorBoard's own readers of what was logged of them."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import json
+import re
+import subprocess
+from collections.abc import Sequence
+from types import SimpleNamespace
 
+import grpc
 import pytest
+from tensorboard.backend.event_processing import (
+    directory_loader,
+    directory_watcher,
+    event_file_loader,
+    io_wrapper,
+    plugin_asset_util,
+)
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.compat import tensorflow_stub
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.tensorflow_stub.errors import OutOfRangeError
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
+from tensorboard.context import RequestContext
+from tensorboard.data import grpc_provider
+from tensorboard.data.provider import RunTagFilter
 
 from keras_initcheck.profile import Histogram, Moments, Places, Profile, SiteStats, WeightStats
 from keras_initcheck.report import Finding, Report
-
-MakeReport = Callable[..., Report]
 
 NASTY_NAMES = (
     "plain",
@@ -18,6 +38,7 @@ NASTY_NAMES = (
     "größe/層の名前/とても長い名前/密結合層/出力",
     "emoji/🙂🙂🙂/rtl\u202eabc",
     "a|b`c`*d*_e_",
+    "surrogate\ud800/thumb👍🏽/flag🇩🇪/e\u0301\u200b",
 )
 
 
@@ -65,32 +86,168 @@ def finding(site: str | None = None, code: str = "IC102", severity: str = "error
 
 def kernel(site: SiteStats) -> WeightStats:
     return WeightStats(
-        f"{site.name}/kernel", site.layer, site.index, "kernel", (128, 128), 128.0, 128.0, moments(0.25), 64.0, 0.5, True, moments(0.01), 12.8
+        f"{site.name}/kernel",
+        site.layer,
+        site.index,
+        "kernel",
+        (128, 128),
+        128.0,
+        128.0,
+        moments(0.25),
+        64.0,
+        0.5,
+        True,
+        moments(0.01),
+        12.8,
+    )
+
+
+def report(sites: Sequence[SiteStats] = (), findings: Sequence[Finding] = (), num_sites: int = 3, **changes: object) -> Report:
+    """A report of those sites; by default `num_sites` dense layers with nasty names."""
+    names = [f"{NASTY_NAMES[index % len(NASTY_NAMES)]}{index}" for index in range(num_sites)]
+    sites = tuple(sites) or tuple(weight_site(index, name) for index, name in enumerate(names))
+    facts: dict[str, object] = {
+        "model": "net",
+        "weights": tuple(kernel(site) for site in sites if site.kind == "weight"),
+        "batch_size": 32,
+        "backend": "jax",
+        "data": "standard normal inputs",
+        "log10_forward_gain": 0.5,
+        "log10_backward_gain": -0.5,
+        "seconds": 1.5,
+    }
+    return Report(Profile(sites=sites, **{**facts, **changes}), tuple(findings))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """The builders above."""
+    return SimpleNamespace(
+        report=report, site=weight_site, other=other_site, finding=finding, moments=moments, kernel=kernel, nasty_names=NASTY_NAMES
     )
 
 
 @pytest.fixture
-def make_report() -> MakeReport:
-    """Builds a report of those sites; by default `num_sites` dense layers with nasty names."""
+def full_report() -> Report:
+    """One site, weight and finding, with every field filled."""
+    places = [Places(moments(number), moments(number * 2), moments(number / 3)) for number in (0.1, 0.2, 0.3)]
+    site = weight_site(
+        0,
+        "block/dense#2",
+        inputs=(3, 4),
+        inputs_known=False,
+        input_shape=(32, 64),
+        is_trainable=False,
+        activation="relu",
+        activations=places[0],
+        loss_gradients=places[1],
+        random_gradients=places[2],
+        stretch=2,
+        is_head=True,
+    )
+    return report(
+        [site],
+        [finding("block/dense#2", culprits=("a", "b"))],
+        not_probed=(("lambda", "was not called"),),
+        loss=2.5,
+        inputs=(("image", moments()),),
+        optimizer="SGD",
+        step=7,
+        seed=3,
+        versions=(("keras", "3.15.1"),),
+        histograms=(("weight/dense", Histogram(-1.0, 1.0, (1.0, 2.0))),),
+    )
 
-    def make(sites: Sequence[SiteStats] = (), findings: Sequence[Finding] = (), num_sites: int = 3, **changes: object) -> Report:
-        names = [f"{NASTY_NAMES[index % len(NASTY_NAMES)]}{index}" for index in range(num_sites)]
-        sites = tuple(sites) or tuple(weight_site(index, name) for index, name in enumerate(names))
-        facts: dict[str, object] = {
-            "model": "net",
-            "weights": tuple(kernel(site) for site in sites if site.kind == "weight"),
-            "batch_size": 32,
-            "backend": "jax",
-            "data": "standard normal inputs",
-            "log10_forward_gain": 0.5,
-            "log10_backward_gain": -0.5,
-            "seconds": 1.5,
-        }
-        return Report(Profile(sites=sites, **{**facts, **changes}), tuple(findings))  # type: ignore[arg-type]
 
-    return make
+@pytest.fixture(scope="session")
+def events_of():
+    """`events_of(path)`: the events in a file, as they were written."""
+
+    def read_events(path):
+        reader, events = PyRecordReader_New(str(path)), []
+        with contextlib.suppress(OutOfRangeError):  # its way to say that the file has ended
+            while True:
+                reader.GetNext()
+                events.append(Event.FromString(reader.record()))
+        return events
+
+    return read_events
 
 
-@pytest.fixture
-def histogram() -> Histogram:
-    return Histogram(-1.0, 1.0, (1.0, 2.0, 3.0, 4.0))
+@pytest.fixture(scope="session")
+def files_of_at_most():
+    """`with files_of_at_most(num_bytes)`: no file can grow further, as on a full disk. The write that crosses the limit is cut short."""
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def limited(num_bytes):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
+
+
+class Log:
+    """What a data provider of TensorBoard says about a log directory."""
+
+    def __init__(self, provider):
+        self.provider = provider
+        self.query = {"ctx": RequestContext(), "experiment_id": ""}
+
+    def runs(self):
+        return {run.run_name for run in self.provider.list_runs(**self.query)}
+
+    def scalars(self, run):
+        """`{tag: {step: value}}`."""
+        found = self.provider.read_scalars(**self.query, plugin_name="scalars", downsample=1000, run_tag_filter=RunTagFilter([run]))
+        return {tag: {point.step: point.value for point in points} for tag, points in found.get(run, {}).items()}
+
+    def tensors(self, run, plugin):
+        """`{tag: {step: array}}`."""
+        found = self.provider.read_tensors(**self.query, plugin_name=plugin, downsample=1000, run_tag_filter=RunTagFilter([run]))
+        return {tag: {point.step: point.numpy for point in points} for tag, points in found.get(run, {}).items()}
+
+    def descriptions(self, run):
+        """`{tag: the JSON that the package's own plugin is told about it}`."""
+        series = self.provider.list_tensors(**self.query, plugin_name="initcheck")[run]
+        return {tag: json.loads(each.plugin_content) for tag, each in series.items()}
+
+
+def read_with_python(log_dir, stack):
+    # TensorBoard's stand-in for an absent TensorFlow. Importing the real one takes seconds and changes nothing that is read.
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    for module in (directory_loader, directory_watcher, event_file_loader, io_wrapper, plugin_asset_util):
+        patch.setattr(module, "tf", tensorflow_stub)
+    multiplexer = EventMultiplexer(tensor_size_guidance={"initcheck": 0, "scalars": 0})
+    multiplexer.AddRunsFromDirectory(str(log_dir))
+    multiplexer.Reload()
+    return MultiplexerDataProvider(multiplexer, str(log_dir))
+
+
+def read_with_data_server(log_dir, stack):
+    binary = pytest.importorskip("tensorboard_data_server").server_binary()
+    if binary is None:
+        pytest.skip("no data server for this platform")
+    command = [binary, "--logdir", str(log_dir), "--port", "0", "--reload", "once", "--verbose", "--samples-per-plugin", "initcheck=all"]
+    server = stack.enter_context(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    stack.callback(server.terminate)
+    said = ""
+    for line in server.stderr:  # before it has finished loading, it answers with a part of the data
+        said += line
+        if "Finished load cycle" in line:
+            break
+    address = re.search(r"listening on (\S+)", said)[1]
+    channel = grpc.insecure_channel(address)
+    stack.callback(channel.close)
+    return grpc_provider.GrpcDataProvider(address, grpc_provider.make_stub(channel))
+
+
+@pytest.fixture(params=[read_with_python, read_with_data_server], ids=["python", "data_server"])
+def read(request):
+    """`read(log_dir)`: the `Log`, through each of the two readers that TensorBoard has."""
+    with contextlib.ExitStack() as stack:
+        yield lambda log_dir: Log(request.param(log_dir, stack))

@@ -11,6 +11,8 @@ from keras_initcheck.probe.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 
 LAYERS = keras.layers
+RUNS_EAGERLY = keras.backend.backend() == "tensorflow"
+"""Tracing a train step takes seconds there; what a probe could disturb is the same."""
 
 
 class Remembering(LAYERS.Layer):
@@ -60,7 +62,7 @@ def make_model(*extra):
             LAYERS.Dense(3),
         ]
     )
-    model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"], run_eagerly=RUNS_EAGERLY)
     return model
 
 
@@ -83,10 +85,10 @@ def everything(model):
     variables = [*model.variables, *(optimizer.variables if optimizer else []), *(v for metric in metrics for v in metric.variables)]
     values = [(variable.path, keras.ops.convert_to_numpy(variable.value).tobytes()) for variable in variables]
     attributes = {}
-    for item in [*model._flatten_layers(), *getattr(model, "operations", []), *([optimizer] if optimizer else []), *metrics]:
+    for item in [*model._flatten_layers(), *getattr(model, "operations", []), optimizer, model._compile_loss, *metrics]:
         for name, value in vars(item).items():
-            attributes[item.name, id(item), name] = (id(value), contents(value))
-    return {"values": values, "attributes": attributes, "losses": [float(loss) for loss in model.losses], "compiled": model.compiled}
+            attributes[type(item).__name__, id(item), name] = (id(value), contents(value))
+    return {"values": values, "attributes": attributes, "losses": len(model.losses), "compiled": model.compiled}
 
 
 def assert_same(after, before):
@@ -265,6 +267,21 @@ def test_unbuilt_model_gets_the_weights_that_fit_would_give_it(data):
         found.append(model.get_weights())
     for probed, plain in zip(*found, strict=True):
         np.testing.assert_array_equal(probed, plain)
+
+
+def test_training_with_several_losses_after_a_probe(normal):
+    def history(is_probed):
+        keras.utils.set_random_seed(7)
+        inputs = keras.Input((6,))
+        hidden = LAYERS.Dense(5, activation="relu")(inputs)
+        model = keras.Model(inputs, {"a": LAYERS.Dense(3, name="a")(hidden), "b": LAYERS.Dense(1, name="b")(hidden)})
+        model.compile("adam", loss={"a": "mse", "b": "mae"}, run_eagerly=RUNS_EAGERLY)
+        x, y = normal(8, 6), {"a": normal(8, 3, seed=1), "b": normal(8, 1, seed=2)}
+        if is_probed:
+            Probe(model).measure(take_batch(x, y))
+        return model.fit(x, y, epochs=2, verbose=0).history
+
+    assert history(is_probed=True) == history(is_probed=False)
 
 
 def test_what_is_no_model_is_refused():

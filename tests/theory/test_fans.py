@@ -21,10 +21,7 @@ def connect_conv(window, strides, channels, filters, groups=1, dilation=1):
     connections = set()
     for steps in itertools.product(*(range(SIZE // stride) for stride in strides)):
         for offsets in itertools.product(*(range(length) for length in window)):
-            source = tuple(
-                (step * stride + dilation * offset) % SIZE
-                for step, stride, offset in zip(steps, strides, offsets, strict=True)
-            )
+            source = tuple((step * stride + dilation * offset) % SIZE for step, stride, offset in zip(steps, strides, offsets, strict=True))
             for channel, unit in itertools.product(range(channels), range(filters)):
                 if channel * groups // channels == unit * groups // filters:
                     connections.add(((steps, unit), (source, channel)))

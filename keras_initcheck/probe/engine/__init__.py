@@ -2,10 +2,11 @@
 
 * `row_dtype()`: dtype in which rows reach the host, the widest that the device has.
 * `fast_signal_row(tensor)`, `fast_gradient_row(tensor)`: the short rows of `rows.py`, in few passes and few operations.
+* `compile_row(row)`: `row`, compiled where that pays within one pass.
 * `stop_gradient(tensor)`.
 * `tap(tensor, slot, row)`: `tensor` unchanged; the "gradient" that `slot` receives is `row(gradient of tensor)`.
 * `trace_state()`: a token that differs inside a traced loop of the framework.
-* `compile_pass(forward, model, gradient_row)`: see there.
+* `compile_pass(forward, model, gradient_row, is_repeated)`: see the TensorFlow module.
 * `replay(batches, iterator)`: an iterator that yields `batches`, in place of the one that they were taken from.
 * `isolated_randomness()`: a context that leaves the framework's global random state as it was.
 """

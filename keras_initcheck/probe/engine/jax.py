@@ -1,8 +1,10 @@
-"""The probe's framework code on JAX. Variables' values are arguments of the compiled function: captured ones would go stale."""
+"""The probe's framework code on JAX. Variables' values are arguments of the compiled function: captured ones would go stale.
+
+Only a repeated pass is compiled as a whole; a single one compiles the rows, shape by shape.
+"""
 
 import contextlib
 import functools
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,6 +34,12 @@ def trace_state() -> object:
 def isolated_randomness() -> Iterator[None]:
     """JAX has no global random state."""
     yield
+
+
+def compile_row(row: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`row`, compiled once for each shape."""
+    compiled: Callable[[Any], Any] = jax.jit(row)
+    return compiled
 
 
 def fast_signal_row(tensor: Any) -> Any:
@@ -78,7 +86,9 @@ def replay(batches: list[Any], iterator: Any) -> Any:
     return iter(batches)
 
 
-def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
+def compile_pass(
+    forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
+) -> Callable[[Any], np.ndarray]:
     """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
 
     The arguments and the result are those of the TensorFlow module. The number of slots is found by an abstract run.
@@ -104,7 +114,6 @@ def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable
         mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
         return forward(make_slot, batch, mapping).rows
 
-    @jax.jit
     def step(values: Any, state: Any, batch: Any) -> Any:
         slots = [jnp.zeros(width, dtype) for width, dtype in slot_types]
         objectives, pull, rows = jax.vjp(lambda values, slots: run(values, slots, state, batch), values, slots, has_aux=True)
@@ -116,10 +125,12 @@ def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable
             rows += [gradient_row(gradient) for gradient in weight_gradients] if with_weights else []
         return jnp.concatenate([row.astype(row_dtype()) for row in rows])
 
+    run_step = jax.jit(step) if is_repeated else step
+
     def call(batch: Any) -> np.ndarray:
         values, state = [v.value for v in trainable], [v.value for v in others]
         if not slot_types:
             jax.eval_shape(count_slots, values, state, batch)
-        return np.asarray(step(values, state, batch))
+        return np.asarray(run_step(values, state, batch))
 
     return call

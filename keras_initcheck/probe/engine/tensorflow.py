@@ -1,4 +1,4 @@
-"""The probe's framework code on TensorFlow. The pass is a graph without XLA: tracing is what a one-shot probe can afford."""
+"""The probe's framework code on TensorFlow. A repeated pass is a graph, without XLA; a single one runs eagerly, which is quicker."""
 
 import contextlib
 import math
@@ -30,6 +30,11 @@ def trace_state() -> object:
 def isolated_randomness() -> Iterator[None]:
     """Keras draws from stateless generators on TensorFlow, so that nothing has to be kept."""
     yield
+
+
+def compile_row(row: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`row` as it is: its few dozen operations run faster than they would be traced."""
+    return row
 
 
 def fast_signal_row(tensor: Any) -> Any:
@@ -74,22 +79,24 @@ def replay(batches: list[Any], iterator: Any) -> Any:
     return iter(dataset)
 
 
-def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
+def compile_pass(
+    forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
+) -> Callable[[Any], np.ndarray]:
     """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
 
     Args:
         forward: `forward(make_slot, batch, state_mapping)` gives an object with `objectives`, `rows` and `with_weight_gradients`.
         model: The model; its variables are read when the function runs, not when it is traced.
         gradient_row: Row of a weight's gradient.
+        is_repeated: Whether the function will be called often enough for tracing to pay: that takes ten times as long as one eager call.
 
     Returns:
         A function that returns all rows, one after the other, as one vector: those of the pass, then for each objective those of the
         slots' gradients and, where asked for, of the gradients of the trainable variables (zeros where there is none).
     """
 
-    @tf.function(autograph=False)
     def step(batch: Any) -> Any:
-        slots = []
+        slots: list[Any] = []
 
         def make_slot(width: int, dtype: str) -> Any:
             slot = tf.zeros([width], dtype)
@@ -107,7 +114,14 @@ def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable
             rows += [gradient_row(tf.convert_to_tensor(_present(*pair))) for pair in zip(found[1], variables, strict=False)]
         return tf.concat([tf.cast(row, row_dtype()) for row in rows], axis=0)
 
-    return lambda batch: np.asarray(step(batch))
+    traced: list[Callable[[Any], Any]] = [] if is_repeated else [step]
+
+    def call(batch: Any) -> np.ndarray:
+        if not traced:  # a concrete function, because TensorFlow warns of retracing where many models are probed, each in its own one
+            traced.append(tf.function(step, autograph=False).get_concrete_function(batch))
+        return np.asarray(traced[0](batch))
+
+    return call
 
 
 def _present(gradient: Any, variable: Any) -> Any:

@@ -1,7 +1,6 @@
 """The probe's framework code on PyTorch, which runs eagerly. No parameter's `.grad` is touched."""
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,6 +31,11 @@ def isolated_randomness() -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
+
+
+def compile_row(row: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`row` as it is: its few dozen operations run faster than they would be traced."""
+    return row
 
 
 @torch.no_grad()
@@ -81,7 +85,9 @@ def replay(batches: list[Any], iterator: Any) -> Any:
     return iter(batches)
 
 
-def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
+def compile_pass(
+    forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
+) -> Callable[[Any], np.ndarray]:
     """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
 
     The arguments and the result are those of the TensorFlow module. Nothing is compiled: each call runs eagerly.
@@ -105,6 +111,6 @@ def compile_pass(forward: Callable[..., Any], model: Any, gradient_row: Callable
             found = torch.autograd.grad(objective, wanted, retain_graph=not is_last, allow_unused=True)
             found = [torch.zeros_like(source) if gradient is None else gradient for gradient, source in zip(found, wanted, strict=True)]
             rows += [*found[: len(slots)], *(gradient_row(gradient) for gradient in found[len(slots) :])]
-        return torch.cat([row.detach().to(getattr(torch, row_dtype())) for row in rows]).cpu().numpy()
+        return np.asarray(torch.cat([row.detach().to(getattr(torch, row_dtype())) for row in rows]).cpu())
 
     return call

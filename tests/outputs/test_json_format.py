@@ -1,0 +1,168 @@
+"""Reports as strict JSON and back, and what is refused."""
+
+import json
+import math
+from dataclasses import fields, is_dataclass, replace
+
+import pytest
+
+from keras_initcheck.outputs.json_format import from_json, to_json
+from keras_initcheck.profile import Profile
+from keras_initcheck.report import Report
+
+
+class Judged(Report):
+    """A subclass, as the package's public report is one."""
+
+
+def refuse_constant(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def strict(text):
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+def unfilled(value, path="report"):
+    """Paths of fields that hold `None` or nothing."""
+    if is_dataclass(value):
+        return [each for field in fields(value) for each in unfilled(getattr(value, field.name), f"{path}.{field.name}")]
+    if isinstance(value, tuple):
+        return [each for item in value for each in unfilled(item, f"{path}[]")] if value else [path]
+    return [path] if value is None or value == "" else []
+
+
+def test_report_with_every_field_filled_comes_back(full_report):
+    assert unfilled(full_report) == []
+    assert from_json(to_json(full_report)) == full_report
+
+
+def test_empty_report_comes_back():
+    report = Report(Profile("empty", ()))
+    assert from_json(to_json(report)) == report
+
+
+def test_nasty_names_come_back_from_ascii(make):
+    report = make.report(num_sites=9, findings=[make.finding(name) for name in make.nasty_names], model="NaN")
+    assert to_json(report).isascii()
+    assert from_json(to_json(report)) == report
+
+
+def test_numbers_that_json_lacks_are_strings(make):
+    site = make.site(0, "a", forward_ratio=math.nan, backward_ratio=math.inf, log10_forward_gain=-math.inf)
+    (written,) = strict(to_json(make.report([site])))["profile"]["sites"]
+    assert [written["forward_ratio"], written["backward_ratio"], written["log10_forward_gain"]] == ["NaN", "Infinity", "-Infinity"]
+
+
+def test_numbers_that_json_lacks_come_back(make):
+    site = make.site(0, "a", forward_ratio=math.nan, backward_ratio=math.inf, log10_forward_gain=-math.inf)
+    report = make.report([site], [make.finding(measured=math.nan)], loss=math.inf)
+    assert repr(from_json(to_json(report))) == repr(report)  # nan is not equal to itself, but written alike
+
+
+@pytest.mark.parametrize("number", [0.1, 1e308, 5e-324, -0.0, 1 / 3])
+def test_floats_come_back_bitwise(make, number):
+    assert from_json(to_json(make.report(loss=number))).profile.loss.hex() == number.hex()
+
+
+def test_integer_is_read_as_float_where_a_float_is_asked(full_report):
+    document = strict(to_json(full_report))
+    document["profile"]["loss"] = 3
+    loss = from_json(json.dumps(document)).profile.loss
+    assert loss == 3.0
+    assert type(loss) is float
+
+
+def test_subclass_is_built(full_report):
+    report = from_json(to_json(full_report), Judged)
+    assert type(report) is Judged
+    assert report.profile == full_report.profile
+
+
+def test_document_says_what_it_is(full_report):
+    document = strict(to_json(full_report))
+    assert list(document) == ["format", "version", "profile", "findings"]
+    assert (document["format"], document["version"]) == ("keras_initcheck.report", 1)
+
+
+def test_indented_text_is_the_same_report(full_report):
+    text = to_json(full_report, indent=1)
+    assert text.startswith('{\n "format"')
+    assert from_json(text) == full_report
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "report.json", "{'single': 1}", '{"a": NaN}', '{"a": Infinity}', "[" * 100_000, "1" * 5000],
+    ids=["empty", "file name", "quotes", "NaN", "Infinity", "deep", "long number"],
+)
+def test_text_that_is_no_strict_json_is_refused(text):
+    with pytest.raises(ValueError, match=r"`text` must be strict JSON\. Received: .*Pass the text itself"):
+        from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "received"),
+    [("[]", "'list'"), ("3", "'int'"), ("{}", "None"), ('{"format": "other"}', "'other'")],
+    ids=["list", "number", "no format", "other format"],
+)
+def test_json_that_is_no_report_is_refused(text, received):
+    with pytest.raises(ValueError, match=f"`text` must hold a report.*Received: {received}"):
+        from_json(text)
+
+
+@pytest.mark.parametrize("version", [2, None, "1", True], ids=repr)
+def test_other_version_is_refused(full_report, version):
+    document = {**strict(to_json(full_report)), "version": version}
+    with pytest.raises(ValueError, match=f"must be of version 1. Received: version {version!r}. Upgrade"):
+        from_json(json.dumps(document))
+
+
+def change(path, value):
+    """A function that puts `value` at `path` of a document, or takes the key away where `value` is `...`."""
+
+    def changed(document):
+        *parents, last = path.split(".")
+        place = document
+        for key in parents:
+            place = place[int(key) if key.isdigit() else key]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+        return document
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (change("findings", ...), r"`report` must be an object with exactly the keys .*missing \['findings'\], unexpected \[\]"),
+        (change("profile.sites.0.kind", ...), r"`report.profile.sites\[0\]` must be .*missing \['kind'\]"),
+        (change("profile.new", 1), r"`report.profile` must be .*missing \[\], unexpected \['new'\]"),
+        (change("profile", []), r"`report.profile` must be an object with the keys"),
+        (change("profile.sites", {}), r"`report.profile.sites` must be a list"),
+        (change("profile.not_probed", [["a"]]), r"`report.profile.not_probed\[0\]` must be a list of 2"),
+        (change("profile.model", 3), r"`report.profile.model` must be str. Received: '3'"),
+        (change("profile.model", None), r"`report.profile.model` must be str"),
+        (change("profile.step", 1.5), r"`report.profile.step` must be int"),
+        (change("profile.step", True), r"`report.profile.step` must be int"),
+        (change("profile.sites.0.is_head", 1), r"`report.profile.sites\[0\].is_head` must be bool"),
+        (change("profile.sites.0.inputs", ["x"]), r"`report.profile.sites\[0\].inputs\[0\]` must be int"),
+        (change("profile.loss", "2.5"), r"`report.profile.loss` must be a float64 number"),
+        (change("profile.loss", False), r"`report.profile.loss` must be a float64 number"),
+        (change("profile.loss", 10**400), r"`report.profile.loss` must be a float64 number"),
+        (change("findings.0.severity", "fatal"), r"`severity` must be one of"),
+    ],
+)
+def test_damaged_report_is_refused(full_report, damage, message):
+    document = damage(strict(to_json(full_report)))
+    with pytest.raises(ValueError, match=message):
+        from_json(json.dumps(document))
+
+
+def test_number_beyond_float64_is_refused(full_report):
+    text = to_json(replace(full_report, profile=replace(full_report.profile, loss=123456.5))).replace("123456.5", "1e999")
+    with pytest.raises(ValueError, match=r"`report\.profile\.loss` must be a float64 number"):
+        from_json(text)

@@ -1,0 +1,47 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from keras_initcheck.rules.data import NonfiniteInput, NonfiniteLoss
+from keras_initcheck.rules.weights import NonfiniteWeights
+
+
+def test_healthy_network_is_silent(healthy):
+    assert not [finding for rule in (NonfiniteInput(), NonfiniteLoss(), NonfiniteWeights()) for finding in rule.check(healthy)]
+
+
+def test_input_with_nan_is_named(make, healthy):
+    inputs = (("image", make.moments()), ("age", make.moments(share_nonfinite=0.25)))
+    (finding,) = NonfiniteInput().check(replace(healthy, inputs=inputs))
+    assert (finding.severity, finding.measured) == ("error", 0.25)
+    assert "25% of the values of input `age`" in finding.message
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_nonfinite_loss_is_an_error(healthy, loss):
+    assert [finding.severity for finding in NonfiniteLoss().check(replace(healthy, loss=loss))] == ["error"]
+
+
+@pytest.mark.parametrize("loss", [None, 0.0, 1e30])
+def test_finite_or_unknown_loss_is_silent(healthy, loss):
+    assert not list(NonfiniteLoss().check(replace(healthy, loss=loss)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity"),
+    [
+        ({}, "error"),
+        ({"is_trainable": False}, "error"),
+        ({"site": None}, "error"),
+        ({"role": "state", "is_trainable": False, "name": "norm/moving_variance"}, "error"),
+        ({"role": "state", "is_trainable": False, "name": "attention/mask"}, "info"),
+        ({"role": "other", "is_trainable": True}, "error"),
+    ],
+    ids=["kernel", "frozen kernel", "not called", "moving variance", "mask", "custom weight"],
+)
+def test_nonfinite_weight_is_an_error_unless_it_may_be_a_mask(make, healthy, broken, changes, severity):
+    weight = make.kernel("dense_3", 0.1, **{"moments": broken, "site": 3, **changes})
+    (finding,) = NonfiniteWeights().check(replace(healthy, weights=(weight,)))
+    assert finding.severity == severity
+    assert weight.name in finding.message

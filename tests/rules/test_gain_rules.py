@@ -1,0 +1,164 @@
+import itertools
+import math
+
+import pytest
+
+from keras_initcheck.rules.gains import BackwardGain, ForwardGain
+
+VGG16 = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+
+
+@pytest.fixture
+def vgg16(make):
+    """VGG16's thirteen convolutions with ReLU and Glorot weights of 3x3 kernels."""
+
+    def conv(number, channels, filters):
+        shapes = {"layer_type": "Conv2D", "input_shape": (1, 8, 8, channels), "output_shape": (1, 8, 8, filters)}
+        return make.weight_layer(f"conv{number}", 2 / (9 * channels + 9 * filters), 9 * channels, 9 * filters, **shapes)
+
+    pairs = enumerate(itertools.pairwise(VGG16), start=1)
+    layers = [conv(number, channels, filters) for number, (channels, filters) in pairs]
+    return lambda optimizer: make.chain(*layers, make.head(), optimizer=optimizer)
+
+
+def chain_of_gain(make, ln_gain, *after, **changes):
+    """A layer on the data that keeps the scale, one that multiplies the second moment by `e^ln_gain`, and what follows."""
+    variance = 2 / 64 * math.exp(ln_gain)
+    return make.chain(make.weight_layer("first"), make.weight_layer("second", variance), *(after or (make.head(),)), **changes)
+
+
+def test_glorot_in_vgg16_is_a_warning_with_sgd(vgg16):
+    (finding,) = ForwardGain().check(vgg16("SGD"))
+    assert finding.severity == "warning"
+    assert math.log2(finding.measured) == pytest.approx(-13.755, abs=1e-3)  # 2^-9 3^-3 over conv2..13
+    assert "e^-9.5" in finding.message
+    assert "12 layers, `conv2` to `conv13`" in finding.message
+    assert "`conv3` ½ · 576 · 0.00116 = 0.333" in finding.message
+    assert "he_normal" in finding.fix
+
+
+def test_glorot_in_vgg16_loses_less_of_the_gradient(vgg16):
+    (finding,) = BackwardGain().check(vgg16("SGD"))
+    assert math.log(finding.measured) == pytest.approx(math.log(2**-9 * (2 / 3) ** 3))
+
+
+def test_glorot_in_vgg16_is_silent_with_adam(vgg16):
+    assert not [*ForwardGain().check(vgg16("Adam")), *BackwardGain().check(vgg16("Adam"))]
+
+
+def test_he_is_silent(healthy):
+    assert not [*ForwardGain().check(healthy), *BackwardGain().check(healthy)]
+
+
+@pytest.mark.parametrize(("ln_gain", "expected"), [(5.9, []), (6.1, ["warning"]), (-6.1, ["warning"]), (12.1, ["error"])])
+@pytest.mark.parametrize("rule", [ForwardGain(), BackwardGain()], ids=["forward", "backward"])
+def test_boundary_of_the_budget(make, rule, ln_gain, expected):
+    assert [finding.severity for finding in rule.check(chain_of_gain(make, ln_gain))] == expected
+
+
+def test_one_odd_layer_is_the_only_culprit(make):
+    layers = [make.weight_layer("a"), make.weight_layer("b", 1.9 / 64), make.weight_layer("c", 2e-4 / 64), make.head()]
+    (finding,) = ForwardGain().check(make.chain(*layers))
+    assert finding.culprits == ("c",)
+    assert finding.site == "c"
+
+
+def test_equal_layers_are_culprits_until_nine_tenths_are_explained(make):
+    layers = [make.weight_layer(f"dense_{number}", 1 / 64) for number in range(11)]
+    (finding,) = ForwardGain().check(make.chain(*layers, make.head()))
+    assert finding.culprits == tuple(f"dense_{number}" for number in range(1, 10))
+    assert "and 6 more" in finding.message
+
+
+@pytest.mark.parametrize(("variance", "count"), [(2e-6, 0), (2e6, 1)], ids=["shrinks", "amplifies"])
+def test_first_layer_on_the_data_counts_forward_only_if_it_amplifies(make, variance, count):
+    profile = make.chain(make.weight_layer("first", variance), make.weight_layer("second"), make.head())
+    assert len(list(ForwardGain().check(profile))) == count
+    assert not list(BackwardGain().check(profile))
+
+
+@pytest.mark.parametrize("kind", ["embedding", "weight"])
+def test_layer_after_weights_is_not_on_the_data(make, kind):
+    before = make.site("before", kind)
+    profile = make.chain(before, make.weight_layer("dense", 2e-6), make.head())
+    assert [finding.severity for finding in ForwardGain().check(profile)] == ["warning"]
+
+
+def test_stretches_are_judged_apart(make):
+    layers = [make.weight_layer("a"), make.weight_layer("b", 2 / 64 * math.exp(-4)), make.site("add", "merge", layer_type="Add")]
+    layers += [make.weight_layer("c", 2 / 64 * math.exp(-4), stretch=1), make.head()]
+    assert not list(ForwardGain().check(make.chain(*layers)))
+
+
+def test_intended_zero_parts_a_stretch(make):
+    zeros = make.weight_layer("zeros", 0.0)
+    profile = make.chain(make.weight_layer("a"), zeros, make.weight_layer("b"), make.head())
+    assert not list(ForwardGain().check(profile))
+
+
+@pytest.mark.parametrize(
+    ("rest", "severity"), [(1.0, "info"), (1e-4, "error"), (0.0, "info")], ids=["works", "below epsilon", "zero gamma"]
+)
+def test_normalisation_that_follows_takes_the_scale_out(make, rest, severity):
+    norm = make.site("norm", "normalization", activations=make.places(h=rest))
+    profile = chain_of_gain(make, -15.0, make.site("relu", "activation"), norm, make.head())
+    for rule in (ForwardGain(), BackwardGain()):
+        (finding,) = rule.check(profile)
+        assert finding.severity == severity
+
+
+def test_constant_scaling_is_no_normalisation(make):
+    profile = chain_of_gain(make, -15.0, make.site("norm", "normalization", layer_type="Normalization"), make.head())
+    assert [finding.severity for finding in ForwardGain().check(profile)] == ["error"]
+
+
+def test_single_layer_before_a_normalisation_is_silent(make):
+    layers = [make.weight_layer("a"), make.site("norm", "normalization"), make.weight_layer("depthwise", 2e-6, stretch=1)]
+    assert not list(ForwardGain().check(make.chain(*layers, make.site("norm2", "normalization"), make.head())))
+
+
+@pytest.mark.parametrize(("ln_gain", "sum_q", "severity"), [(-7.0, 1.0, "info"), (-7.0, 2e-3, "warning"), (7.0, 1e6, "warning")])
+def test_small_branch_beside_a_skip_connection_is_information(make, ln_gain, sum_q, severity):
+    layers = [make.weight_layer("stem"), make.weight_layer("a", stretch=1)]
+    branch = make.weight_layer("b", 2 / 64 * math.exp(ln_gain), stretch=1, activations=make.places(h=1e-3))
+    add = make.site("add", "merge", layer_type="Add", inputs=(2, 0), activations=make.places(h=sum_q))
+    (finding,) = ForwardGain().check(make.chain(*layers, branch, add, make.head()))
+    assert finding.severity == severity
+
+
+def test_gate_is_information(make):
+    multiply = make.site("multiply", "merge", layer_type="Multiply", inputs=(1,))
+    (finding,) = ForwardGain().check(chain_of_gain(make, -7.0, multiply, make.head()))
+    assert finding.severity == "info"
+
+
+def test_stride_of_a_convolution_is_not_held_against_its_gradient(make):
+    shapes = {"layer_type": "Conv2D", "input_shape": (1, 16, 16, 32), "output_shape": (1, 8, 8, 32)}
+    layers = [make.weight_layer(f"conv{number}", 2 / 288, 288.0, 72.0, **shapes) for number in range(8)]
+    assert not list(BackwardGain().check(make.chain(*layers, make.head())))
+
+
+def test_same_without_a_stride_is_a_warning(make):
+    layers = [make.weight_layer(f"dense{number}", 2 / 288, 288.0, 72.0) for number in range(8)]
+    (finding,) = BackwardGain().check(make.chain(*layers, make.head()))
+    assert math.log(finding.measured) == pytest.approx(-7 * math.log(4))
+    assert "fan_avg" in finding.fix  # the forward rule is kept, so He's initialiser would change nothing
+
+
+def test_one_initialiser_cures_both_directions(make):
+    profile = chain_of_gain(make, -7.0)
+    (forward,), (backward,) = ForwardGain().check(profile), BackwardGain().check(profile)
+    assert "he_normal" in forward.fix
+    assert "cures IC102 (forward-gain) in `second`" in backward.fix
+    assert forward.site == backward.site
+
+
+def test_gain_beyond_float64_is_infinite(make):
+    layers = [make.weight_layer(f"dense_{number}", 1e100) for number in range(5)]
+    (finding,) = ForwardGain().check(make.chain(*layers, make.head()))
+    assert finding.measured == math.inf
+
+
+def test_cost_is_told(make):
+    (finding,) = ForwardGain().check(chain_of_gain(make, -7.0))
+    assert "SGD took 2.5 to 8 times the steps" in finding.why

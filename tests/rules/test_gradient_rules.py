@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+import pytest
+
+from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients
+
+
+def test_healthy_network_is_silent(healthy):
+    assert not [*NonfiniteGradients().check(healthy), *NoGradient().check(healthy)]
+
+
+def test_first_site_on_the_way_back_is_named(make, broken):
+    layers = [make.weight_layer(name, random_gradients=make.places(x=broken)) for name in "ab"]
+    (finding,) = NonfiniteGradients().check(make.chain(*layers, make.weight_layer("c"), make.head()))
+    assert (finding.severity, finding.site) == ("error", "b")
+    assert "and in 1 further site" in finding.message
+
+
+@pytest.mark.parametrize(("optimizer", "severity"), [("SGD", "error"), ("LossScaleOptimizer", "info")])
+@pytest.mark.parametrize("is_weight", [False, True], ids=["signal", "weight"])
+def test_overflow_of_a_scaled_loss_is_left_to_its_optimizer(make, broken, optimizer, severity, is_weight):
+    kernel = make.kernel("a", 0.1, gradient=broken if is_weight else None)
+    layer = make.weight_layer("a", kernels=[kernel], loss_gradients=make.places(h=1.0 if is_weight else broken))
+    (finding,) = NonfiniteGradients().check(make.chain(layer, make.head(), optimizer=optimizer))
+    assert (finding.severity, finding.layer) == (severity, "a")
+
+
+def untrainable(make, zero, **changes):
+    layers = [make.weight_layer(name, random_gradients=make.places(h=1.0, z=zero, x=zero)) for name in "ab"]
+    return make.chain(*layers, make.head(), **changes)
+
+
+def test_zero_gradient_at_every_hidden_layer_is_an_error(make, zero):
+    (finding,) = NoGradient().check(untrainable(make, zero))
+    assert finding.severity == "error"
+    assert "all 2 hidden layers" in finding.message
+
+
+def test_one_layer_with_a_gradient_is_enough(make, zero):
+    profile = untrainable(make, zero)
+    assert not list(
+        NoGradient().check(replace(profile, sites=(replace(profile.sites[0], random_gradients=make.places()), *profile.sites[1:])))
+    )
+
+
+def test_zero_head_lets_no_gradient_through_at_first(make, zero):
+    profile = untrainable(make, zero)
+    heads = tuple(replace(weight, moments=zero) if weight.layer == "head" else weight for weight in profile.weights)
+    assert [finding.severity for finding in NoGradient().check(replace(profile, weights=heads))] == ["info"]
+
+
+def test_single_sample_is_not_judged(make, zero):
+    assert not list(NoGradient().check(untrainable(make, zero, batch_size=1)))
+
+
+def test_gradient_that_was_not_measured_is_not_judged(make):
+    layers = [make.weight_layer("a", random_gradients=None), make.head()]
+    assert not list(NoGradient().check(make.chain(*layers)))
+
+
+def test_gradient_of_the_loss_alone_is_not_judged(make, zero):
+    layers = [make.weight_layer("a", random_gradients=None, loss_gradients=make.places(zero, zero, zero)), make.head()]
+    assert not list(NoGradient().check(make.chain(*layers)))

@@ -1,0 +1,52 @@
+import pytest
+
+from keras_initcheck.rules.factors import BACKWARD, FORWARD, factor
+from keras_initcheck.rules.initializers import advice
+
+
+def advise(make, activation, direction=FORWARD, variance=1e-3, fan_in=64.0, fan_out=64.0, **changes):
+    site, kernels = make.weight_layer("dense", variance, fan_in, fan_out, activation=activation, **changes)
+    profile = make.chain((site, kernels))
+    found = factor(profile, profile.sites[0], direction)
+    return advice(found, kernels)
+
+
+@pytest.mark.parametrize(
+    ("activation", "words"),
+    [
+        ("relu", '"he_normal"'),
+        ("leaky_relu", '"he_normal"'),
+        ("selu", '"lecun_normal"'),
+        ("tanh", '"glorot_normal"'),
+        (None, '"glorot_normal" for layers followed by linear'),
+        ("silu", 'VarianceScaling(2.81, "fan_in") (1 / E[f²], gain 1.68)'),
+        ("gelu", 'VarianceScaling(2.35, "fan_in") (1 / E[f²], gain 1.53)'),
+        ("my_activation", 'VarianceScaling(2, "fan_in")'),
+        ("unknown", "which is no layer here"),
+        ("sigmoid", "Use another activation than sigmoid"),
+    ],
+)
+def test_initialiser_fits_the_activation(make, activation, words):
+    assert words in advise(make, activation)
+
+
+def test_glorot_that_does_not_fit_is_not_recommended_again(make):
+    assert '"lecun_normal"' in advise(make, "tanh", variance=2 / (27 + 512), fan_in=27.0, fan_out=512.0)
+
+
+def test_right_kernel_is_not_blamed_for_what_arrives(make):
+    assert "Look at the layers before" in advise(make, "relu", variance=2 / 64)
+
+
+@pytest.mark.parametrize(("fan_out", "word"), [(8.0, "narrows"), (512.0, "widens")])
+def test_right_fan_in_is_split_with_the_gradient(make, fan_out, word):
+    text = advise(make, "relu", BACKWARD, variance=2 / 64, fan_out=fan_out)
+    assert word in text
+    assert 'VarianceScaling(2, "fan_avg")' in text
+
+
+def test_depthwise_kernel_gets_a_number_because_keras_counts_other_fans(make):
+    kernels = [make.kernel("conv", 2e-4, 9.0, 9.0, shape=(3, 3, 64, 1))]
+    site, _ = make.weight_layer("conv", 2e-4, 9.0, 9.0, layer_type="DepthwiseConv2D")
+    profile = make.chain((site, kernels))
+    assert "RandomNormal(stddev=0.471)" in advice(factor(profile, profile.sites[0], FORWARD), kernels)  # sqrt(2 / 9)

@@ -1,0 +1,134 @@
+from dataclasses import replace
+
+import pytest
+
+from keras_initcheck.rules.kernels import ConstantKernel, DuplicateKernels, ZeroKernel
+
+
+@pytest.fixture
+def constant(make):
+    """A layer whose weights are all 0.5, up to rounding."""
+
+    def layer(rounding=0.0, name="constant", site=None, **changes):
+        values = make.moments(0.25, mean=0.5, variance=rounding)
+        weight = replace(make.kernel(name, 0.25), **{"moments": values, **changes})
+        return make.weight_layer(name, 0.25, kernels=[weight], **(site or {}))
+
+    return layer
+
+
+@pytest.fixture
+def zeros(make, zero):
+    """A layer whose weights are all zero."""
+
+    def layer(name="zeros", **changes):
+        weight = replace(make.kernel(name, 0.0), moments=zero)
+        return make.weight_layer(name, 0.0, kernels=[weight], activations=make.places(zero, zero, 1.0), **changes)
+
+    return layer
+
+
+def severities(rule, profile):
+    return [finding.severity for finding in rule.check(profile)]
+
+
+@pytest.mark.parametrize("rule", [ConstantKernel(), ZeroKernel(), DuplicateKernels()])
+def test_random_kernels_are_silent(healthy, rule):
+    assert not severities(rule, healthy)
+
+
+@pytest.mark.parametrize(("rounding", "expected"), [(0.0, ["error"]), (2e-7, ["error"]), (3e-7, [])])
+def test_constant_kernel_of_a_hidden_layer_is_an_error(make, constant, rounding, expected):
+    assert severities(ConstantKernel(), make.chain(constant(rounding), make.head())) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"site": {"is_head": True}},
+        {"site": {"layer_type": "DepthwiseConv2D"}},
+        {"name": "block/depthwise_kernel"},
+        {"is_trainable": False},
+        {"fan_in": 4096.0},
+        {"fan_in": None},
+    ],
+    ids=["head", "depthwise", "depthwise part", "frozen", "one unit", "unknown fans"],
+)
+def test_constant_kernel_may_be_meant(make, constant, changes):
+    layer, weights = constant(**{key: value for key, value in changes.items() if key != "name"})
+    weights = [replace(weight, name=changes.get("name", weight.name)) for weight in weights]
+    assert severities(ConstantKernel(), make.chain((layer, weights), make.head())) == ["info"]
+
+
+def test_kernel_of_one_number_is_silent(make, constant):
+    values = make.moments(0.25, mean=0.5, variance=0.0, num_elements=1)
+    assert not severities(ConstantKernel(), make.chain(constant(moments=values), make.head()))
+
+
+def test_zero_kernel_of_a_hidden_layer_is_an_error(make, zeros):
+    (finding,) = ZeroKernel().check(make.chain(make.weight_layer("a"), zeros(), make.head()))
+    assert (finding.severity, finding.layer) == ("error", "zeros")
+
+
+def test_zero_head_is_intended(make, zeros):
+    (finding,) = ZeroKernel().check(make.chain(make.weight_layer("a"), zeros(is_head=True)))
+    assert finding.severity == "info"
+    assert "an intended zero, in a head" in finding.message
+
+
+@pytest.mark.parametrize("between", [(), ("normalization",), ("other", "pass", "activation")], ids=["direct", "norm", "scale and dropout"])
+def test_zero_branch_is_intended(make, zeros, between):
+    path = [make.site(f"{kind}{number}", kind) for number, kind in enumerate(between)]
+    add = make.site("add", "merge", inputs=(1 + len(between), 0))
+    assert severities(ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), *path, add, make.head())) == ["info"]
+
+
+def test_zero_kernel_before_a_concatenation_is_an_error(make, zeros):
+    joined = make.site("concatenate", "merge", layer_type="Concatenate", inputs=(1, 0))
+    assert severities(ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), joined, make.head())) == ["error"]
+
+
+def test_zero_kernel_before_arithmetic_outside_of_layers_is_taken_for_a_branch(make, zeros):
+    after = make.weight_layer("b", inputs_known=False)
+    assert severities(ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), after, make.head())) == ["info"]
+
+
+def test_zero_kernels_that_are_not_called_or_recurrent_are_silent(make, zeros):
+    layer, (weight,) = zeros()
+    recurrent = make.chain((replace(layer, kind="recurrent"), [weight]), make.head())
+    uncalled = replace(recurrent, weights=(replace(weight, site=None),))
+    assert not severities(ZeroKernel(), recurrent)
+    assert not severities(ZeroKernel(), uncalled)
+
+
+def test_identical_kernels_are_a_warning_that_names_the_layers(make):
+    layers = [make.weight_layer(name, kernels=[make.kernel(name, 2 / 64, fingerprint=0.25)]) for name in "abcd"]
+    (finding,) = DuplicateKernels().check(make.chain(*layers, make.head()))
+    assert finding.severity == "warning"
+    assert finding.culprits == ("a", "b", "c", "d")
+    assert "`a`, `b`, `c` and 1 more" in finding.message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fingerprint": 0.5},
+        {"norm": 2.0},
+        {"fan_in": 32.0, "shape": (32, 64)},
+        {"is_trainable": False},
+        {"fingerprint": 0.0},
+    ],
+    ids=["other values", "other norm", "other shape", "slow copy", "no fingerprint taken"],
+)
+def test_kernels_that_differ_or_cannot_be_told_are_silent(make, changes):
+    first = make.kernel("a", 2 / 64, fingerprint=changes.get("fingerprint", 0.25) and 0.25)
+    second = make.kernel("b", 2 / 64, **{"fingerprint": 0.25, **changes})
+    profile = make.chain(make.weight_layer("a", kernels=[first]), make.weight_layer("b", kernels=[second]), make.head())
+    assert not severities(DuplicateKernels(), profile)
+
+
+@pytest.mark.parametrize(("share_zero", "count"), [(0.009, 1), (0.01, 0)])
+def test_identities_and_fixed_filters_are_no_duplicates(make, share_zero, count):
+    values = make.moments(2 / 64, share_zero=share_zero)
+    layers = [make.weight_layer(name, kernels=[make.kernel(name, 0.1, fingerprint=0.25, moments=values)]) for name in "ab"]
+    assert len(severities(DuplicateKernels(), make.chain(*layers, make.head()))) == count

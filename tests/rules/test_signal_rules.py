@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import pytest
+
+from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
+
+
+def test_healthy_network_is_silent(healthy):
+    assert not [*NonfiniteActivations().check(healthy), *DeadLayer().check(healthy)]
+
+
+def test_first_nonfinite_site_is_named_and_the_others_counted(make, broken):
+    layers = [make.weight_layer("a"), *(make.weight_layer(name, activations=make.places(h=broken)) for name in "bc"), make.head()]
+    (finding,) = NonfiniteActivations().check(make.chain(*layers))
+    assert (finding.severity, finding.site, finding.measured) == ("error", "b", 1.0)
+    assert "100% of the signal in `b`" in finding.message
+    assert "in 1 further site." in finding.message
+
+
+def test_pre_activation_counts(make, broken):
+    layer = make.weight_layer("a", activations=make.places(h=1.0, z=broken))
+    assert [finding.site for finding in NonfiniteActivations().check(make.chain(layer, make.head()))] == ["a"]
+
+
+@pytest.mark.parametrize(("after", "severity"), [(1.0, "info"), (None, "error")], ids=["absorbed", "spreads"])
+def test_infinite_mask_is_information(make, broken, after, severity):
+    masked = make.site("add", "merge", activations=make.places(h=broken))
+    softmax = make.site("softmax", "activation", activations=make.places(h=broken if after is None else after))
+    (finding,) = NonfiniteActivations().check(make.chain(make.weight_layer("a"), masked, softmax, make.head()))
+    assert finding.severity == severity
+
+
+def test_mask_does_not_hide_the_layer_that_fails(make, broken):
+    masked = make.site("add", "merge", activations=make.places(h=broken))
+    layers = [masked, make.site("softmax", "activation"), make.weight_layer("b", activations=make.places(h=broken)), make.head()]
+    (finding,) = NonfiniteActivations().check(make.chain(*layers))
+    assert (finding.severity, finding.site) == ("error", "b")
+
+
+def test_dead_relu_layer_is_reported_where_the_signal_ends(make, zero):
+    dead = make.weight_layer("dead", activations=make.places(h=zero))
+    behind = make.weight_layer("behind", activations=make.places(zero, zero, zero))
+    (finding,) = DeadLayer().check(make.chain(make.weight_layer("a"), dead, behind, make.head()))
+    assert (finding.severity, finding.site) == ("error", "dead")
+    assert "what the network gives" not in finding.message
+
+
+def test_dead_network_is_said_to_be(make, zero):
+    dead = make.weight_layer("dead", activations=make.places(h=zero))
+    (finding,) = DeadLayer().check(make.chain(dead, make.head(activations=make.places(zero, zero, zero))))
+    assert "so is what the network gives" in finding.message
+
+
+def test_dead_activation_layer_is_reported(make, zero):
+    relu = make.site("relu", "activation", activations=make.places(h=zero))
+    assert [finding.site for finding in DeadLayer().check(make.chain(make.site("norm", "normalization"), relu, make.head()))] == ["relu"]
+
+
+def test_zero_input_and_zero_gamma_are_no_dead_layers(make, zero):
+    norm = make.site("norm", "normalization", activations=make.places(h=zero))
+    relu = make.site("relu", "activation", activations=make.places(h=zero))
+    fed_zeros = make.weight_layer("dense", activations=make.places(zero, zero, zero))
+    assert not list(DeadLayer().check(make.chain(fed_zeros, norm, relu, make.head())))
+
+
+def test_underflow_of_the_second_moment_is_no_dead_layer(make):
+    tiny = make.weight_layer("tiny", activations=make.places(h=make.moments(0.0, largest=1e-200)))
+    assert not list(DeadLayer().check(make.chain(tiny, make.head())))
+
+
+def test_dead_head_is_silent(make, zero):
+    assert not list(DeadLayer().check(make.chain(make.weight_layer("a"), make.head(activations=make.places(h=zero)))))
+
+
+def test_intended_zero_branch_is_information(make, zero):
+    kernel = replace(make.kernel("b", 0.0), moments=zero)
+    branch = make.weight_layer("b", 0.0, kernels=[kernel], activations=make.places(zero, zero, 1.0))
+    profile = make.chain(make.weight_layer("a"), branch, make.site("add", "merge", inputs=(1, 0)), make.head())
+    assert [finding.severity for finding in DeadLayer().check(profile)] == ["info"]
+
+
+@pytest.mark.parametrize(("units", "batch_size", "severity"), [(19, 1, "info"), (20, 1, "error"), (19, 2, "error")])
+def test_few_units_may_be_silent_on_one_sample(make, zero, units, batch_size, severity):
+    layer = make.weight_layer("a", activations=make.places(h=zero), output_shape=(batch_size, units))
+    profile = make.chain(layer, make.head(), batch_size=batch_size)
+    assert [finding.severity for finding in DeadLayer().check(profile)] == [severity]
