@@ -77,5 +77,5 @@ class Report:
             return f"{self.profile.model}: healthy. No layer loses or blows up the signal."
         worst = self.findings[0]
         others = self.count("error") + self.count("warning") - 1
-        more = f" ({others} more)" if others else ""
-        return f"{self.profile.model}: {worst.severity}: {worst.message}{more}"
+        more = f" ({others} more finding{'s' * (others > 1)})" if others else ""
+        return f"{self.profile.model}: {worst.severity}: {worst.message.partition('. ')[0].rstrip('.')}{more}."

@@ -14,9 +14,6 @@ from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.profile import Moments, Places, Profile, SiteStats
 from keras_initcheck.report import Report
 
-for framework in ("tensorflow", "jax", "torch"):
-    assert importlib.util.find_spec(framework) is None, f"{framework} must not be installed here"
-
 
 def small_report() -> Report:
     """Two layers, each halving the signal."""
@@ -50,6 +47,8 @@ def served_runs(log_dir: str) -> dict:
 
 
 if __name__ == "__main__":
+    for framework in ("tensorflow", "jax", "torch"):
+        assert importlib.util.find_spec(framework) is None, f"{framework} must not be installed here"
     with tempfile.TemporaryDirectory() as directory:
         with EventLog(directory) as log:
             log.write(small_report(), 0)

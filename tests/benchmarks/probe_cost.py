@@ -93,11 +93,24 @@ def bare_pass(model, batch):
     return lambda: torch.autograd.grad(loss_of(batch.x, batch.y), [v.value for v in variables])
 
 
+MAKERS = {"mlp": mlp, "gpt": gpt, "resnet50": resnet50}
+
+
 def timed(function):
     """Seconds of one call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
+
+
+def passes(name):
+    """The bare pass and the repeated probe of the model of that name, as two functions without arguments."""
+    keras.utils.set_random_seed(0)
+    model, shape, classes = MAKERS[name]()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    batch = take_batch(*data(shape, classes, name == "gpt"), batch_size=shape[0])
+    probe = Probe(model)
+    return bare_pass(model, batch), lambda: probe.measure(batch, cotangents=(LOSS,), is_exact=False)
 
 
 def main():
@@ -106,24 +119,14 @@ def main():
     parser.add_argument("--models", default="mlp,gpt,resnet50")
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
-    makers = {"mlp": mlp, "gpt": gpt, "resnet50": resnet50}
     for name in arguments.models.split(","):
-        keras.utils.set_random_seed(0)
-        model, shape, classes = makers[name]()
-        model.compile("sgd", "sparse_categorical_crossentropy")
-        batch = take_batch(*data(shape, classes, name == "gpt"), batch_size=shape[0])
-        probe = Probe(model)
-
-        def repeated(probe=probe, batch=batch):
-            return probe.measure(batch, cotangents=(LOSS,), is_exact=False)
-
-        bare = bare_pass(model, batch)
+        bare, repeated = passes(name)
         compilation = timed(bare), timed(repeated)
         pairs = [(timed(bare), timed(repeated)) for _ in range(arguments.rounds)]
         times = [statistics.median(column) for column in zip(*pairs, strict=True)]
         ratio = statistics.median(b / a for a, b in pairs)
         print(
-            f"{BACKEND:10} {name:9} {len(probe.measure(batch, cotangents=(LOSS,), is_exact=False).sites):4} sites  "
+            f"{BACKEND:10} {name:9} {len(repeated().sites):4} sites  "
             f"bare {1e3 * times[0]:7.1f} ms  probe {1e3 * times[1]:7.1f} ms  ratio {ratio:.2f}  "
             f"(first call {compilation[0]:.1f} s, {compilation[1]:.1f} s)"
         )

@@ -94,7 +94,7 @@ def transformer_block():
     inputs = keras.Input((5, 8))
     received = LAYERS.LayerNormalization()(inputs)
     signal = inputs + LAYERS.MultiHeadAttention(2, 4, use_bias=False)(received, received)
-    signal = signal + LAYERS.Dense(8)(LAYERS.Dense(16, "gelu")(LAYERS.LayerNormalization()(signal)))
+    signal = signal + LAYERS.Dense(8)(LAYERS.Dense(16, "silu")(LAYERS.LayerNormalization()(signal)))
     return classifier(inputs, LAYERS.GlobalAveragePooling1D()(LAYERS.LayerNormalization()(signal)), normal(5, 8))
 
 
@@ -208,8 +208,8 @@ def set_weights(model):
     """Gives each variable seeded normal values that keep signals near 1; what multiplies or is a variance stays positive."""
     for number, variable in enumerate(model.weights):
         if keras.backend.is_float_dtype(variable.dtype):
-            fan_in = max(1, math.prod(variable.shape[:-1]))
-            values = np.random.default_rng(100 + number).standard_normal(variable.shape) / math.sqrt(fan_in)
+            spread = 1 / math.sqrt(math.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
+            values = spread * np.random.default_rng(100 + number).standard_normal(variable.shape)
             variable.assign(1 + np.abs(values) if variable.name in ("gamma", "moving_variance") else values)
 
 
