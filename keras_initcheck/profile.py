@@ -129,6 +129,8 @@ class SiteStats:
         backward_ratio: Measured `q(dL/dx) / q(dL/dh)`, from the random cotangent if it was used.
         predicted_forward_ratio: The same from the weights alone.
         predicted_backward_ratio: The same from the weights alone.
+        log_ratio_variance: Variance of `ln(forward_ratio)` that chance makes in a healthy layer of so few units, for one effective sample
+            (see `theory.noise`). The median of the ratio is `exp(-variance / 2)` of the prediction.
         stretch: Number of the stretch that a weight layer belongs to: weight layers in a row without normalisation, merge or fork.
         log10_forward_gain: log10 of the measured gain from the start of the stretch to this layer's `h`.
         log10_backward_gain: log10 of the measured gain from the end of the stretch back to this layer's `x`.
@@ -155,6 +157,7 @@ class SiteStats:
     backward_ratio: float | None = None
     predicted_forward_ratio: float | None = None
     predicted_backward_ratio: float | None = None
+    log_ratio_variance: float | None = None
     stretch: int | None = None
     log10_forward_gain: float | None = None
     log10_backward_gain: float | None = None

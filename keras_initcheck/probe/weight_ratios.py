@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from keras_initcheck.probe.activation import UNKNOWN, FollowingActivation, describe
+from keras_initcheck.probe.activation import UNKNOWN, describe
 from keras_initcheck.probe.recorder import SiteRecord
 from keras_initcheck.profile import Moments, Places, SiteStats, WeightStats
-from keras_initcheck.theory import activations, ratios
-from keras_initcheck.theory.factor_table import FactorTable
+from keras_initcheck.theory import noise, ratios
+from keras_initcheck.theory.factor_table import NONE, Factors, FactorTable, exact_factors
 
 
 def joined_activations(sites: tuple[SiteStats, ...], records: Sequence[SiteRecord]) -> tuple[SiteStats, ...]:
@@ -66,34 +66,42 @@ class Predictor:
         if site.kind != "weight":
             return site
         out = "z" if site.is_head else "h"
-        forward, backward = self._factors(site, record)
+        factors = self._factors(site, record)
         kernels = self._kernels.get(site.layer, [])
-        is_known = bool(kernels) and all(kernel.fan_in is not None for kernel in kernels)
-        return replace(
+        measured = replace(
             site,
             forward_ratio=_ratio(getattr(site.activations, out), site.activations.x),
             backward_ratio=_ratio(site.gradients.x, getattr(site.gradients, out)),
-            predicted_forward_ratio=_predicted_forward(kernels, forward) if is_known and forward is not None else None,
-            predicted_backward_ratio=_predicted_backward(kernels, backward) if is_known and backward is not None else None,
+        )
+        if factors is None or not kernels or any(kernel.fan_in is None for kernel in kernels):
+            return measured
+        return replace(
+            measured,
+            predicted_forward_ratio=_predicted_forward(kernels, factors.forward),
+            predicted_backward_ratio=_predicted_backward(kernels, factors.backward),
+            log_ratio_variance=_log_ratio_variance(kernels[-1], factors.noise),
         )
 
-    def _factors(self, site: SiteStats, record: SiteRecord) -> tuple[float | None, float | None]:
-        """What the activation does to the second moment, forward and backward, for a Gaussian pre-activation of the measured size."""
+    def _factors(self, site: SiteStats, record: SiteRecord) -> Factors | None:
+        """What the activation does to the second moment of a Gaussian pre-activation of the measured size."""
         if site.is_head or site.activation is None:
-            return 1.0, 1.0
+            return NONE
         if site.activation == UNKNOWN:
-            return _ratio(site.activations.h, site.activations.z), _ratio(site.gradients.z, site.gradients.h)
-        return _gaussian_factors(describe(record.activation), site.activations.z, self._table)
+            forward, backward = _ratio(site.activations.h, site.activations.z), _ratio(site.gradients.z, site.gradients.h)
+            return None if forward is None or backward is None else Factors(forward, backward, noise.RELU_ACTIVATION_NOISE)
+        following, z = describe(record.activation), site.activations.z
+        if following.function is None or z is None:
+            return None
+        second_moment = z.second_moment if 0 < z.second_moment < math.inf else 1.0
+        if self._table is not None:
+            return self._table.factors(following.key, following.function, second_moment, following.precision)
+        return exact_factors(following.function, second_moment, following.precision)
 
 
-def _gaussian_factors(following: FollowingActivation, z: Moments | None, table: FactorTable | None) -> tuple[float | None, float | None]:
-    if following.function is None or z is None:
-        return None, None
-    second_moment = z.second_moment if 0 < z.second_moment < math.inf else 1.0
-    if table is not None:
-        return table.factors(following.key, following.function, second_moment, following.precision)
-    moments = activations.moments(following.function, second_moment, precision=following.precision)
-    return moments.forward_factor, moments.backward_factor
+def _log_ratio_variance(kernel: WeightStats, activation_noise: float) -> float:
+    """Of `q(h)/q(x)`: both the weights and the activation average over the layer's own units."""
+    num_units = kernel.moments.num_elements / (kernel.fan_in or 1.0)
+    return noise.layer_log_variance(num_units, activation_noise=activation_noise)
 
 
 def _predicted_forward(kernels: Sequence[WeightStats], factor: float) -> float:

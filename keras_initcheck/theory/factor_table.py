@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable
+from dataclasses import astuple, dataclass
 
 from keras_initcheck.theory.activations import FLOAT64_PRECISION, Function, moments
 
@@ -10,37 +11,58 @@ _NODES_PER_OCTAVE = 16
 nodes of `ln q` that are 0.043 apart errs by less than 2e-4."""
 
 
-class FactorTable:
-    """The factors `(E f²/q, E f'²)` of activations at any second moment, interpolated between exact nodes.
+@dataclass(frozen=True)
+class Factors:
+    """What an activation does to the second moment of a Gaussian signal.
 
-    >>> table = FactorTable()
-    >>> [round(factor, 4) for factor in table.factors("relu", lambda z: z * (z > 0), 3.7)]
-    [0.5, 0.5]
+    Attributes:
+        forward: `E f² / q`.
+        backward: `E f'²`.
+        noise: `V_a`, see `ActivationMoments.activation_noise`.
+    """
+
+    forward: float
+    backward: float
+    noise: float
+
+
+NONE = Factors(1.0, 1.0, 0.0)
+"""Of a layer that no activation follows."""
+
+
+class FactorTable:
+    """The factors of activations at any second moment, interpolated between exact nodes.
+
+    >>> factors = FactorTable().factors("relu", lambda z: z * (z > 0), 3.7)
+    >>> round(factors.forward, 4), round(factors.backward, 4), round(factors.noise, 4)
+    (0.5, 0.5, 3.0)
     """
 
     def __init__(self) -> None:
-        self._nodes: dict[tuple[Hashable, int], tuple[float, float]] = {}
+        self._nodes: dict[tuple[Hashable, int], Factors] = {}
 
-    def factors(self, key: Hashable, function: Function, second_moment: float, precision: float = FLOAT64_PRECISION) -> tuple[float, float]:
-        """Both factors of an element-wise function of `z ~ N(0, q)`.
+    def factors(self, key: Hashable, function: Function, second_moment: float, precision: float = FLOAT64_PRECISION) -> Factors:
+        """The factors of an element-wise function of `z ~ N(0, q)`.
 
         Args:
             key: Identifies the function with its parameters.
             function: The function.
             second_moment: `q`, positive and finite.
             precision: As in `activations.moments`.
-
-        Returns:
-            The forward and the backward factor.
         """
         position = math.log2(second_moment) * _NODES_PER_OCTAVE
         below = math.floor(position)
         weight = position - below
         low, high = self._node(key, below, function, precision), self._node(key, below + 1, function, precision)
-        return (1 - weight) * low[0] + weight * high[0], (1 - weight) * low[1] + weight * high[1]
+        return Factors(*((1 - weight) * a + weight * b for a, b in zip(astuple(low), astuple(high), strict=True)))
 
-    def _node(self, key: Hashable, index: int, function: Function, precision: float) -> tuple[float, float]:
+    def _node(self, key: Hashable, index: int, function: Function, precision: float) -> Factors:
         if (key, index) not in self._nodes:
-            found = moments(function, 2.0 ** (index / _NODES_PER_OCTAVE), precision=precision)
-            self._nodes[key, index] = found.forward_factor, found.backward_factor
+            self._nodes[key, index] = exact_factors(function, 2.0 ** (index / _NODES_PER_OCTAVE), precision)
         return self._nodes[key, index]
+
+
+def exact_factors(function: Function, second_moment: float, precision: float = FLOAT64_PRECISION) -> Factors:
+    """The factors at one second moment, by quadrature."""
+    found = moments(function, second_moment, precision=precision)
+    return Factors(found.forward_factor, found.backward_factor, found.activation_noise)
