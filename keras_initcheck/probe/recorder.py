@@ -78,7 +78,7 @@ class Recorder:
     _scopes: list[str] = field(default_factory=list)
     _calls: Counter[str] = field(default_factory=Counter)
     _paths: dict[int, str] = field(default_factory=dict)
-    _opaque: str | None = None
+    _is_inside_leaf: bool = False
     _latest: Any | None = None
 
     def __post_init__(self) -> None:
@@ -124,8 +124,7 @@ class Recorder:
         return call
 
     def _call(self, operation: Any, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._opaque is not None:
-            self.unobserved.setdefault("/".join([*self._scopes, operation.name]), f"inside {self._opaque}")
+        if self._is_inside_leaf:
             return original(*args, **kwargs)
         if self.trace_state() != self._home:
             self.unobserved.setdefault("/".join([*self._scopes, operation.name]), "called inside a traced loop")
@@ -158,13 +157,20 @@ class Recorder:
     def _call_leaf(self, operation: Any, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         site = self._open(operation, operation.name, kinds.kind_of(operation), args, kwargs)
         args = self._tap_input(site, args)
-        self._opaque = site.name
+        self._list_hidden(site)
+        self._is_inside_leaf = True
         try:
             with self._activation_observed(site, operation):
                 outputs = original(*args, **kwargs)
         finally:
-            self._opaque = None
+            self._is_inside_leaf = False
         return self._close(site, outputs, args[0] if args else None)
+
+    def _list_hidden(self, site: SiteRecord) -> None:
+        """What runs inside a layer that loops over it, whether this backend calls it (cells of a fused LSTM are not) or not."""
+        if isinstance(site.layer, kinds.OPAQUE):
+            for hidden in internals.sublayers(site.layer):
+                self.unobserved.setdefault(f"{site.layer_path}/{hidden.name}", f"inside {site.layer_path}")
 
     def _open(self, operation: Any, name: str, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SiteRecord:
         path = "/".join([*self._scopes, name])

@@ -110,7 +110,7 @@ def test_findings_come_in_the_report_s_order_and_the_verdict_last(make):
     order = [lines.index(line) for line in ("✗ IC100 forward-gain: error_site", "! IC101 forward-gain: warning_site")]
     order.append(lines.index("· IC102 forward-gain: info_site"))
     assert order == sorted(order)
-    assert lines[-1] == "net: error: The signal grows 9.1-fold in error_site. (1 more)"
+    assert lines[-1] == "net: error: The signal grows 9.1-fold in error_site (1 more finding)."
 
 
 def test_healthy_net_ends_in_its_verdict(make):
