@@ -22,6 +22,7 @@ class Moments:
         batch_share: Mean variance over the batch of each unit, divided by `variance`: 1 where samples are unrelated, 0 where the
             network maps all of them to one point. `nan` for a batch of one or where `variance` is zero.
         num_elements: Number of elements, non-finite ones included.
+        share_dead: Share of units (channels) that are zero for every sample and position, 0..1; `nan` where it was not taken.
     """
 
     mean: float
@@ -32,6 +33,7 @@ class Moments:
     share_nonfinite: float
     batch_share: float
     num_elements: int
+    share_dead: float = math.nan
 
     @property
     def is_finite(self) -> bool:

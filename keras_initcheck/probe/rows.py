@@ -7,6 +7,7 @@ Columns of an exact row, in this order:
 * `mean`, `variance` over the finite elements; `largest` magnitude.
 * `share_zero`, `share_nonfinite`: 0..1.
 * `batch_variance`: mean over units of the variance along axis 0.
+* `share_dead`: share of units, along the channel axis, that are zero throughout.
 * `fingerprint`: of a weight, the mean of `tensor / scale` times a fixed pseudo-random sign pattern; 0 for other tensors.
 * `connected`: 1. Where no gradient reaches a tensor its row is all zero.
 
@@ -24,7 +25,18 @@ from keras import ops
 
 from keras_initcheck.profile import Histogram, Moments
 
-COLUMNS = ("scale", "mean", "variance", "largest", "share_zero", "share_nonfinite", "batch_variance", "fingerprint", "connected")
+COLUMNS = (
+    "scale",
+    "mean",
+    "variance",
+    "largest",
+    "share_zero",
+    "share_nonfinite",
+    "batch_variance",
+    "share_dead",
+    "fingerprint",
+    "connected",
+)
 NUM_COLUMNS = len(COLUMNS)
 FAST_SIGNAL = ("mean", "second_moment", "mean_square_of_unit_means", "share_zero")
 """Columns of a fast row of a signal: all unscaled, `share_zero` of a bounded sample."""
@@ -61,7 +73,8 @@ def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
     is_finite = ops.isfinite(tensor)
     share_nonfinite = _mean(ops.cast(ops.logical_not(is_finite), tensor.dtype))  # exactly 0 where there is none; a mean of ones rounds
     tensor = ops.where(is_finite, tensor, ops.zeros_like(tensor))
-    largest = ops.max(ops.abs(tensor))
+    largest_of_units = ops.max(ops.abs(tensor), axis=_all_but_units(tensor))
+    largest = ops.max(largest_of_units)
     scale = _power_of_two(largest)
     tensor = tensor / scale
     finite = ops.maximum(1 - share_nonfinite, 1e-30)
@@ -76,9 +89,16 @@ def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
         _mean(ops.cast(ops.logical_and(is_finite, ops.equal(tensor, 0)), tensor.dtype)),
         share_nonfinite,
         _mean(ops.square(batch_centred)),
+        ops.mean(ops.cast(ops.equal(largest_of_units, 0), tensor.dtype)),
         fingerprint(tensor),
         ops.ones_like(mean),
     )
+
+
+def _all_but_units(tensor: Any) -> tuple[int, ...]:
+    rank = len(tensor.shape)
+    units = 1 if rank > 3 and keras.config.image_data_format() == "channels_first" else rank - 1
+    return tuple(axis for axis in range(rank) if axis != units)
 
 
 def turns(before: Any, after: Any) -> Any:
@@ -153,7 +173,7 @@ def from_fast(row: np.ndarray) -> np.ndarray:
     mean, second = float(row[0]), float(row[1])
     batch_variance, share_zero = (math.nan, math.nan) if is_gradient else (second - float(row[2]), float(row[3]))
     is_connected = float(not is_gradient or mean != 0 or second != 0)
-    expanded = (1.0, mean, second - mean * mean, math.nan, share_zero, 0.0, batch_variance, math.nan, is_connected)
+    expanded = (1.0, mean, second - mean * mean, math.nan, share_zero, 0.0, batch_variance, math.nan, math.nan, is_connected)
     return np.concatenate([expanded, row[width:]])
 
 
@@ -189,6 +209,7 @@ def to_moments(row: np.ndarray, num_elements: int, divisor: float = 1.0) -> Mome
         share_nonfinite=float(row[5]),
         batch_share=float(row[6]) * scale**2 / variance if variance > 0 else math.nan,
         num_elements=num_elements,
+        share_dead=float(row[7]),
     )
 
 

@@ -5,14 +5,17 @@ from collections.abc import Sequence
 
 from keras_initcheck.profile import Profile
 from keras_initcheck.report import SEVERITIES, Finding
+from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
 from keras_initcheck.rules.causes import subordinated
-from keras_initcheck.rules.data import NonfiniteInput, NonfiniteLoss
+from keras_initcheck.rules.data import InputScale, NonfiniteInput, NonfiniteLoss
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
-from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients
+from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
 from keras_initcheck.rules.kernels import ConstantKernel, DuplicateKernels, ZeroKernel
 from keras_initcheck.rules.layer_ratio import LayerRatio
+from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
+from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedAttention, SaturatedUnits
 from keras_initcheck.rules.weights import NonfiniteWeights
 
 RULES: tuple[Rule, ...] = (
@@ -25,10 +28,21 @@ RULES: tuple[Rule, ...] = (
     DuplicateKernels(),
     NonfiniteActivations(),
     DeadLayer(),
+    MeasuredForwardGain(),
+    MeasuredLayers(),
+    SaturatedUnits(),
+    CollapsedSamples(),
+    SaturatedAttention(),
+    DeadUnits(),
     NonfiniteGradients(),
     NoGradient(),
+    MeasuredBackwardGain(),
+    NoWeightGradient(),
     NonfiniteInput(),
     NonfiniteLoss(),
+    InputScale(),
+    NarrowForDepth(),
+    ResidualGrowth(),
 )
 """Every rule, in the order of the codes."""
 

@@ -10,6 +10,8 @@ CAUSES = {
     "IC402": ("IC401", "IC101", "IC201"),
     "IC301": ("IC401", "IC101", "IC201", "IC402"),
     "IC202": ("IC106",),
+    "IC304": ("IC401", "IC101", "IC201", "IC301", "IC106", "IC202", "IC302"),
+    "IC206": ("IC106", "IC202"),
     "IC302": ("IC401", "IC101", "IC201", "IC106", "IC202"),
 }
 """For each code, those that explain it: NaN spreads from input and weights to the signal, the loss and the gradient, and where the

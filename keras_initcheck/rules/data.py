@@ -3,9 +3,14 @@
 import math
 from collections.abc import Iterable
 
-from keras_initcheck.profile import Profile
+from keras_initcheck.profile import Moments, Profile, SiteStats
 from keras_initcheck.report import Finding
+from keras_initcheck.rules import budgets
+from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, percent
+
+UNCENTRED_SHARE = 0.5
+"""Share of the input's second moment that its mean may have before the message mentions it."""
 
 
 class NonfiniteInput(Rule):
@@ -48,3 +53,45 @@ class NonfiniteLoss(Rule):
         """One finding at most."""
         if profile.loss is not None and not math.isfinite(profile.loss):
             yield self.finding("error", f"The loss on the batch is {profile.loss}.", measured=profile.loss, expected="a finite number")
+
+
+class InputScale(Rule):
+    """Inputs far from unit scale."""
+
+    code = "IC403"
+    slug = "input-scale"
+    title = "the input is far from unit scale"
+    what = (
+        "What enters the first weight layers has a second moment beyond e^6 or below e^-6: the budget of forward-gain with SGD, spent "
+        "before the first layer. Pixels of 0 to 255 have e^10."
+    )
+    why = (
+        "Initialisers keep the scale that they are given: logits, loss and gradients have it too, and learning rates that fit are unusual."
+    )
+    example = "model.fit(images, ...) with uint8 images and no Rescaling layer."
+    limits = (
+        "Information where the first layer is not trained (pretrained networks have their own scale) or is followed by a normalisation, "
+        "which removes it. Single columns of another scale than the others are not seen."
+    )
+    fix = "Subtract the mean and divide by the standard deviation, or put a Normalization or Rescaling layer in front."
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding for each first layer."""
+        graph = Graph(profile)
+        for site in profile.weight_sites:
+            x = site.activations.x
+            if x is None or not 0.0 < x.second_moment < math.inf or not graph.is_fed_by_data(site):
+                continue
+            if abs(math.log(x.second_moment)) > budgets.SGD_BUDGET.warning:
+                is_harmless = not site.is_trainable or graph.is_normalised(site)
+                yield self._report(site, x, is_harmless)
+
+    def _report(self, site: SiteStats, x: Moments, is_harmless: bool) -> Finding:
+        centre = f", most of it from its mean of {x.mean:.3g}" if x.mean**2 > UNCENTRED_SHARE * x.second_moment else ""
+        return self.finding(
+            "info" if is_harmless else "warning",
+            f"The input of `{site.name}` has a root mean square of {math.sqrt(x.second_moment):.3g}{centre}.",
+            site=site,
+            measured=x.second_moment,
+            expected="e^-6 to e^6, and best about 1",
+        )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from keras_initcheck.profile import Moments, Places, Profile, SiteStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules import kernels
-from keras_initcheck.rules.rule import Rule, further
+from keras_initcheck.rules.rule import Rule, further, listed
 
 
 def _moments(places: Places | None) -> list[Moments]:
@@ -103,6 +103,46 @@ class NoGradient(Rule):
             expected="a second moment above zero",
             fix="Nothing, if the zeros are meant." if is_meant else self.fix,
         )
+
+
+class NoWeightGradient(Rule):
+    """Trainable weights that the loss does not reach."""
+
+    code = "IC304"
+    slug = "no-weight-gradient"
+    title = "trainable weights get no gradient from the loss"
+    what = "The gradient of the loss is exactly zero for every value of a trainable variable, although other variables get one."
+    why = "These weights will not be trained: the way to the loss is cut, or never led there."
+    example = "A branch behind ops.stop_gradient, an output without a loss, a layer that is built but whose result is not used."
+    limits = (
+        "Needs labels and a compiled loss. Information where a kernel, scale or gate in the model is zero on purpose (Fixup, ReZero, zero "
+        "gamma): what lies behind it gets its gradient after the first step. Biases are left out."
+    )
+    fix = "Connect the layer to the loss, or set trainable=False to say that it is meant."
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding at most."""
+        trained = [weight for weight in profile.weights if weight.is_trainable and weight.gradient is not None and weight.role != "bias"]
+        without = [weight for weight in trained if weight.gradient is not None and _is_zero(weight.gradient)]
+        if not without or len(without) == len(trained):
+            return
+        is_meant = any(_is_zero(weight.moments) for weight in profile.weights if weight.is_trainable and weight.role != "bias")
+        layers = tuple(dict.fromkeys(weight.layer for weight in without))
+        yield self.finding(
+            "info" if is_meant else "warning",
+            f"{len(without)} of {len(trained)} trainable weights get no gradient: {listed(weight.name for weight in without)}."
+            + (" Weights that are zero on purpose can cause that for the first step." if is_meant else ""),
+            layer=layers[0],
+            site=profile.sites[without[0].site] if without[0].site is not None else None,
+            measured=0.0,
+            expected="a gradient",
+            culprits=layers,
+        )
+
+
+def _is_zero(moments: Moments) -> bool:
+    """By the second moment: repeated probes take no largest magnitude."""
+    return moments.is_finite and moments.second_moment == 0.0
 
 
 def _arriving(site: SiteStats) -> Moments | None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from keras_initcheck.profile import Moments, Profile, SiteStats
+from keras_initcheck.rules.residual import blocks
 
 _TRANSPARENT = ("pass", "activation")
 _SCALED_OR_SHIFTED = (*_TRANSPARENT, "normalization", "other")
@@ -32,6 +33,7 @@ class Graph:
         for site in profile.sites:
             for index in site.inputs:
                 self._consumers.setdefault(index, []).append(site)
+        self._in_branches = frozenset(index for block in blocks(profile) for index in block.sites)
 
     def consumers(self, site: SiteStats) -> Sequence[SiteStats]:
         """The sites that are known to receive this one's output."""
@@ -51,7 +53,12 @@ class Graph:
         return bool(reached) and all(map(_restores_scale, reached))
 
     def is_beside_skip(self, site: SiteStats) -> bool:
-        """Whether the output is added to something that carries the signal: then nothing is lost if it is small."""
+        """Whether the output is added to something that carries the signal: then nothing is lost if it is small.
+
+        That is so in a residual block, whose other operand is what the branch was made from, and where the sum is much larger.
+        """
+        if site.index in self._in_branches:
+            return True
         reached = self._reached(site, (*_TRANSPARENT, "other"))
         return bool(reached) and all(self._dominates(merge, site) for merge in reached)
 

@@ -16,23 +16,25 @@ from keras_initcheck.probe.probe import Probe
 from keras_initcheck.report import Report
 
 LAYERS = keras.layers
-NUM_CLASSES = 4
 BATCH_SIZE = 6
+WIDTH = 8
+"""Of nearly everything: JAX compiles each shape anew, which takes longer than all the rest."""
+IMAGE, SEQUENCE = (6, 6, WIDTH), (5, WIDTH)
 
 
 def normal(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal((BATCH_SIZE, *shape)).astype("float32")
 
 
-def integers(below, *shape, seed=0):
-    return np.random.default_rng(seed).integers(0, below, (BATCH_SIZE, *shape)).astype("int32")
+def integers(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, WIDTH, (BATCH_SIZE, *shape)).astype("int32")
 
 
-def classifier(inputs, features, x, **options):
+def classifier(inputs, features, x):
     """A compiled classifier on `features`, with its batch and labels."""
-    model = keras.Model(inputs, LAYERS.Dense(NUM_CLASSES, name="head", **options)(features))
+    model = keras.Model(inputs, LAYERS.Dense(WIDTH, name="head")(features))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return model, x, integers(NUM_CLASSES, seed=9)
+    return model, x, integers(seed=9)
 
 
 def relu_mlp():
@@ -42,97 +44,96 @@ def relu_mlp():
 
 
 def selu_and_tanh_mlp():
-    inputs = keras.Input((7,))
-    hidden = LAYERS.Dense(12, "selu")(inputs)
-    hidden = LAYERS.Dense(10, "tanh")(hidden)
-    model = keras.Model(inputs, LAYERS.Dense(3)(hidden))
+    inputs = keras.Input((WIDTH,))
+    hidden = LAYERS.Dense(WIDTH, "tanh")(LAYERS.Dense(WIDTH, "selu")(inputs))
+    model = keras.Model(inputs, LAYERS.Dense(WIDTH)(hidden))
     model.compile("adam", "mse")
-    return model, normal(7), normal(3, seed=9)
+    return model, normal(WIDTH), normal(WIDTH, seed=9)
 
 
 def softmax_head_with_regularised_kernel():
-    inputs = keras.Input((7,))
-    hidden = LAYERS.Dense(12, kernel_regularizer=keras.regularizers.L2(0.1))(inputs)
-    model = keras.Model(inputs, LAYERS.Dense(NUM_CLASSES, "softmax")(LAYERS.LeakyReLU(0.2)(hidden)))
+    inputs = keras.Input((WIDTH,))
+    hidden = LAYERS.LeakyReLU(0.2)(LAYERS.Dense(WIDTH, kernel_regularizer=keras.regularizers.L2(0.1))(inputs))
+    model = keras.Model(inputs, LAYERS.Dense(WIDTH, "softmax")(hidden))
     model.compile("sgd", "sparse_categorical_crossentropy")
-    return model, normal(7), integers(NUM_CLASSES, seed=9)
+    return model, normal(WIDTH), integers(seed=9)
 
 
 def strided_padded_and_grouped_convolutions():
-    inputs = keras.Input((9, 8, 4))
-    signal = LAYERS.Conv2D(8, 3, strides=2, padding="same", activation="relu")(inputs)
-    signal = LAYERS.Conv2D(6, 3, groups=2, padding="same", activation="relu")(signal)
-    signal = LAYERS.Conv2D(5, 2, strides=2, activation="relu")(LAYERS.ZeroPadding2D(1)(signal))
-    return classifier(inputs, LAYERS.Flatten()(LAYERS.MaxPooling2D(2)(signal)), normal(9, 8, 4))
+    inputs = keras.Input(IMAGE)
+    signal = LAYERS.Conv2D(WIDTH, 3, groups=2, padding="same", activation="relu")(inputs)
+    signal = LAYERS.Conv2D(WIDTH, 3, strides=2, padding="same", activation="relu")(signal)  # one row of zeros, at the far side only
+    signal = LAYERS.Conv2D(WIDTH, 2, activation="relu")(LAYERS.ZeroPadding2D(1)(signal))
+    return classifier(inputs, LAYERS.GlobalAveragePooling2D()(LAYERS.MaxPooling2D(2)(signal)), normal(*IMAGE))
 
 
 def dilated_and_transposed_convolutions():
-    inputs = keras.Input((7, 6, 3))
-    signal = LAYERS.Conv2D(5, 3, dilation_rate=2, padding="same", activation="gelu")(inputs)
-    signal = LAYERS.Conv2DTranspose(4, 4, strides=2, padding="same", activation="elu")(signal)
-    signal = LAYERS.Conv2DTranspose(3, 3, strides=2, activation="relu")(signal)
-    return classifier(inputs, LAYERS.GlobalAveragePooling2D()(signal), normal(7, 6, 3))
+    inputs = keras.Input((3, 3, WIDTH))
+    signal = LAYERS.Conv2DTranspose(WIDTH, 4, strides=2, padding="same", activation="elu")(inputs)
+    signal = LAYERS.Conv2D(WIDTH, 3, dilation_rate=2, padding="same", activation="gelu")(signal)
+    signal = LAYERS.Conv2DTranspose(WIDTH, 3, strides=2, activation="relu")(signal)
+    return classifier(inputs, LAYERS.GlobalAveragePooling2D()(signal), normal(3, 3, WIDTH))
 
 
 def depthwise_and_separable_convolutions():
-    inputs = keras.Input((8, 8, 3))
+    inputs = keras.Input(IMAGE)
     signal = LAYERS.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation="relu")(inputs)
-    signal = LAYERS.SeparableConv2D(7, 3, strides=2, padding="same", activation="silu")(signal)
-    return classifier(inputs, LAYERS.Flatten()(LAYERS.AveragePooling2D(2)(signal)), normal(8, 8, 3))
+    signal = LAYERS.SeparableConv2D(WIDTH, 3, strides=2, padding="same", activation="silu")(signal)
+    return classifier(inputs, LAYERS.GlobalAveragePooling2D()(LAYERS.AveragePooling2D(2)(signal)), normal(*IMAGE))
 
 
 def batch_normalised_residual():
-    inputs = keras.Input((6, 6, 3))
-    trunk = LAYERS.Conv2D(5, 3, padding="same", use_bias=False)(inputs)
+    inputs = keras.Input(IMAGE)
+    trunk = LAYERS.Conv2D(WIDTH, 3, padding="same", use_bias=False)(inputs)
     for _ in range(2):
         branch = LAYERS.ReLU()(LAYERS.BatchNormalization()(trunk))
-        trunk = LAYERS.Add()([trunk, LAYERS.Conv2D(5, 3, padding="same", use_bias=False)(branch)])
-    return classifier(inputs, LAYERS.GlobalAveragePooling2D()(trunk), normal(6, 6, 3))
+        trunk = LAYERS.Add()([trunk, LAYERS.Conv2D(WIDTH, 3, padding="same", use_bias=False)(branch)])
+    return classifier(inputs, LAYERS.GlobalAveragePooling2D()(trunk), normal(*IMAGE))
 
 
 def transformer_block():
-    inputs = keras.Input((5, 8))
+    inputs = keras.Input(SEQUENCE)
     received = LAYERS.LayerNormalization()(inputs)
     signal = inputs + LAYERS.MultiHeadAttention(2, 4, use_bias=False)(received, received)
-    signal = signal + LAYERS.Dense(8)(LAYERS.Dense(16, "silu")(LAYERS.LayerNormalization()(signal)))
-    return classifier(inputs, LAYERS.GlobalAveragePooling1D()(LAYERS.LayerNormalization()(signal)), normal(5, 8))
+    signal = signal + LAYERS.Dense(WIDTH)(LAYERS.Dense(WIDTH, "silu")(LAYERS.LayerNormalization()(signal)))
+    return classifier(inputs, LAYERS.GlobalAveragePooling1D()(LAYERS.LayerNormalization()(signal)), normal(*SEQUENCE))
 
 
 def embedding_and_lstm():
     inputs = keras.Input((5,), dtype="int32")
-    signal = LAYERS.Embedding(11, 6)(inputs)
-    return classifier(inputs, LAYERS.LSTM(7)(signal), integers(11, 5))
+    return classifier(inputs, LAYERS.LSTM(WIDTH)(LAYERS.Embedding(WIDTH, WIDTH)(inputs)), integers(5))
 
 
 def gru_and_simple_rnn():
-    inputs = keras.Input((5, 4))
-    signal = LAYERS.GRU(6, return_sequences=True)(inputs)
-    return classifier(inputs, LAYERS.SimpleRNN(5)(signal), normal(5, 4))
+    inputs = keras.Input(SEQUENCE)
+    signal = LAYERS.GRU(WIDTH, return_sequences=True)(inputs)
+    return classifier(inputs, LAYERS.SimpleRNN(WIDTH)(signal), normal(*SEQUENCE))
 
 
 def named_inputs_and_outputs():
-    image, table = keras.Input((6, 6, 2), name="image"), keras.Input((5,), name="table")
-    looked = LAYERS.Flatten()(LAYERS.Conv2D(3, 3, activation="relu")(image))
-    joined = LAYERS.Concatenate()([LAYERS.Dense(10, "relu")(looked), LAYERS.Dense(8, "sigmoid")(table)])
-    outputs = {"kind": LAYERS.Dense(NUM_CLASSES, name="kind")(joined), "size": LAYERS.Dense(1, "softplus", name="size")(joined)}
+    image, table = keras.Input(IMAGE, name="image"), keras.Input((WIDTH,), name="table")
+    looked = LAYERS.GlobalAveragePooling2D()(LAYERS.Conv2D(WIDTH, 3, padding="same", activation="relu")(image))
+    joined = LAYERS.Concatenate()([LAYERS.Dense(WIDTH, "relu")(looked), LAYERS.Dense(WIDTH, "sigmoid")(table)])
+    outputs = {"kind": LAYERS.Dense(WIDTH, name="kind")(joined), "size": LAYERS.Dense(1, "softplus", name="size")(joined)}
     model = keras.Model({"image": image, "table": table}, outputs)
     losses = {"kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "size": keras.losses.MeanSquaredError()}
     model.compile("sgd", losses, loss_weights={"kind": 1.0, "size": 0.3})
-    x = {"image": normal(6, 6, 2), "table": normal(5, seed=1)}
-    return model, x, {"kind": integers(NUM_CLASSES, seed=9), "size": normal(1, seed=8)}
+    x = {"image": normal(*IMAGE), "table": normal(WIDTH, seed=1)}
+    return model, x, {"kind": integers(seed=9), "size": normal(1, seed=8)}
 
 
 def siamese():
-    left, right = keras.Input((6,)), keras.Input((6,))
-    hidden, embedding = LAYERS.Dense(9, "relu"), LAYERS.Dense(5, "tanh")
+    left, right = keras.Input((WIDTH,)), keras.Input((WIDTH,))
+    hidden, embedding = LAYERS.Dense(WIDTH, "relu"), LAYERS.Dense(WIDTH, "tanh")
     difference = LAYERS.Subtract()([embedding(hidden(left)), embedding(hidden(right))])
-    return classifier([left, right], difference, [normal(6), normal(6, seed=1)])
+    return classifier([left, right], difference, [normal(WIDTH), normal(WIDTH, seed=1)])
 
 
 def nested():
-    inner = keras.Sequential([keras.Input((6,)), LAYERS.Dense(9, "relu"), LAYERS.LayerNormalization(), LAYERS.Dense(6)], name="inner")
-    inputs = keras.Input((6,))
-    return classifier(inputs, keras.ops.relu(inner(LAYERS.Dense(6, "relu")(inputs))), normal(6))
+    layers = [LAYERS.Dense(WIDTH, "relu"), LAYERS.LayerNormalization(), LAYERS.Dense(WIDTH)]
+    inner = keras.Sequential([keras.Input((WIDTH,)), *layers], name="inner")
+    inputs = keras.Input((WIDTH,))
+    return classifier(inputs, keras.ops.relu(inner(LAYERS.Dense(WIDTH, "relu")(inputs))), normal(WIDTH))
 
 
 class RawArithmetic(keras.Model):
@@ -140,10 +141,10 @@ class RawArithmetic(keras.Model):
 
     def __init__(self):
         super().__init__()
-        self.enter = LAYERS.Dense(8)
-        self.inner = LAYERS.Dense(8)
-        self.leave = LAYERS.Dense(NUM_CLASSES)
-        self.strength = self.add_weight(shape=(8,), name="strength")
+        self.enter = LAYERS.Dense(WIDTH)
+        self.inner = LAYERS.Dense(WIDTH)
+        self.leave = LAYERS.Dense(WIDTH)
+        self.strength = self.add_weight(shape=(WIDTH,), name="strength")
 
     def call(self, inputs):
         signal = keras.ops.relu(self.enter(inputs))
@@ -154,30 +155,32 @@ class RawArithmetic(keras.Model):
 def raw_arithmetic():
     model = RawArithmetic()
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    x = normal(7)
+    x = normal(WIDTH)
     model(x)
-    return model, x, integers(NUM_CLASSES, seed=9)
+    return model, x, integers(seed=9)
 
 
 def einsum_dense():
-    inputs = keras.Input((5, 6))
-    signal = LAYERS.EinsumDense("abc,cde->abde", (5, 3, 4), activation="relu", bias_axes="de")(inputs)
-    signal = LAYERS.EinsumDense("abde,dec->abc", (5, 7), activation="mish")(signal)
-    return classifier(inputs, LAYERS.Flatten()(signal), normal(5, 6))
+    inputs = keras.Input(SEQUENCE)
+    signal = LAYERS.EinsumDense("abc,cde->abde", (5, 2, 4), activation="relu", bias_axes="de")(inputs)
+    signal = LAYERS.EinsumDense("abde,dec->abc", (5, WIDTH), activation="mish")(signal)
+    return classifier(inputs, LAYERS.GlobalAveragePooling1D()(signal), normal(*SEQUENCE))
+
+
+def mixed(policy):
+    inputs = keras.Input(IMAGE)
+    signal = LAYERS.Conv2D(WIDTH, 3, padding="same", activation="relu", dtype=policy)(inputs)
+    signal = LAYERS.GlobalAveragePooling2D(dtype=policy)(signal)
+    signal = LAYERS.Dense(WIDTH, "relu", dtype=policy)(LAYERS.LayerNormalization(dtype=policy)(signal))
+    return classifier(inputs, signal, normal(*IMAGE))
 
 
 def mixed_float16():
-    inputs = keras.Input((16,))
-    hidden = LAYERS.Dense(64, "relu", dtype="mixed_float16")(inputs)
-    hidden = LAYERS.Dense(64, "relu", dtype="mixed_float16")(LAYERS.LayerNormalization(dtype="mixed_float16")(hidden))
-    return classifier(inputs, hidden, normal(16), dtype="float32")
+    return mixed("mixed_float16")
 
 
 def mixed_bfloat16():
-    inputs = keras.Input((8, 8, 4))
-    signal = LAYERS.Conv2D(16, 3, activation="relu", dtype="mixed_bfloat16")(inputs)
-    signal = LAYERS.Dense(64, "relu", dtype="mixed_bfloat16")(LAYERS.Flatten()(signal))
-    return classifier(inputs, signal, normal(8, 8, 4), dtype="float32")
+    return mixed("mixed_bfloat16")
 
 
 ARCHITECTURES = {

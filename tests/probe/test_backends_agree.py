@@ -25,10 +25,10 @@ OTHERS = ("jax", "torch")
 TOLERANCE = 1e-4
 """Relative. float32 has 6e-8 and the sums here have at most some thousand terms."""
 LOOSER = {
-    # Each product is rounded to 11 bits, 5e-4, in an order of each backend's own; hundreds of them make one statistic.
-    "mixed_float16": 5e-3,
-    # 8 bits: 4e-3 each.
-    "mixed_bfloat16": 4e-2,
+    # Some kernels add up a bias's gradient in the number format itself: 216 terms, each rounded to 11 bits, give 5e-4 · √216.
+    "mixed_float16": 1e-2,
+    # The same with 8 bits.
+    "mixed_bfloat16": 6e-2,
 }
 CIRCUMSTANCES = ("backend", "seconds", "versions", "not_probed")
 """Fields that name the backend or the time that it took, and what was out of sight: whether GRU calls its cell is up to the backend."""
@@ -55,7 +55,8 @@ def profiles(tmp_path_factory):
 
 
 def started(backend, directory):
-    environment = {**os.environ, "KERAS_BACKEND": backend}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"  # JAX compiles for longer than it runs
+    environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": flags}
     command = [sys.executable, str(SCRIPT), str(directory)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.data import NonfiniteInput, NonfiniteLoss
+from keras_initcheck.rules.data import InputScale, NonfiniteInput, NonfiniteLoss
 from keras_initcheck.rules.weights import NonfiniteWeights
 
 
@@ -45,3 +45,22 @@ def test_nonfinite_weight_is_an_error_unless_it_may_be_a_mask(make, healthy, bro
     (finding,) = NonfiniteWeights().check(replace(healthy, weights=(weight,)))
     assert finding.severity == severity
     assert weight.name in finding.message
+
+
+@pytest.mark.parametrize(("q", "expected"), [(1.0, 0), (math.exp(5.9), 0), (math.exp(6.1), 1), (math.exp(-6.1), 1)])
+def test_input_scale_beyond_the_budget_is_a_warning(make, q, expected):
+    layer = make.weight_layer("first", activations=make.places(x=q))
+    assert [finding.severity for finding in InputScale().check(make.chain(layer, make.head()))] == ["warning"] * expected
+
+
+def test_mean_of_pixels_is_mentioned(make):
+    pixels = make.moments(19_000.0, mean=127.0, variance=2871.0)
+    (finding,) = InputScale().check(make.chain(make.weight_layer("first", activations=make.places(x=pixels)), make.head()))
+    assert "138, most of it from its mean of 127" in finding.message
+
+
+def test_normalised_and_frozen_first_layers_bear_any_scale(make):
+    normalised = [make.weight_layer("first", activations=make.places(x=1e4)), make.site("norm", "normalization"), make.head()]
+    frozen = [make.weight_layer("first", activations=make.places(x=1e4), is_trainable=False), make.head()]
+    for layers in (normalised, frozen):
+        assert [finding.severity for finding in InputScale().check(make.chain(*layers))] == ["info"]

@@ -121,9 +121,18 @@ def test_single_layer_before_a_normalisation_is_silent(make):
 def test_small_branch_beside_a_skip_connection_is_information(make, ln_gain, sum_q, severity):
     layers = [make.weight_layer("stem"), make.weight_layer("a", stretch=1)]
     branch = make.weight_layer("b", 2 / 64 * math.exp(ln_gain), stretch=1, activations=make.places(h=1e-3))
-    add = make.site("add", "merge", layer_type="Add", inputs=(2, 0), activations=make.places(h=sum_q))
-    (finding,) = ForwardGain().check(make.chain(*layers, branch, add, make.head()))
+    shortcut = make.weight_layer("shortcut", activation=None, stretch=2, inputs=(0,))
+    add = make.site("add", "merge", layer_type="Add", inputs=(2, 3), activations=make.places(h=sum_q))
+    (finding,) = ForwardGain().check(make.chain(*layers, branch, shortcut, add, make.head()))
     assert finding.severity == severity
+
+
+def test_small_branch_of_a_residual_block_is_information(make):
+    layers = [make.weight_layer("stem"), make.weight_layer("a", stretch=1)]
+    branch = make.weight_layer("b", 2 / 64 * math.exp(-7.0), stretch=1, activations=make.places(h=1e-3))
+    add = make.site("add", "merge", layer_type="Add", inputs=(2, 0), activations=make.places(h=2e-3))
+    (finding,) = ForwardGain().check(make.chain(*layers, branch, add, make.head()))
+    assert finding.severity == "info"
 
 
 def test_gate_is_information(make):

@@ -1,0 +1,98 @@
+"""What follows from the architecture, and is no fault of the weights."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from keras_initcheck.profile import Profile, SiteStats
+from keras_initcheck.report import Finding
+from keras_initcheck.rules import budgets
+from keras_initcheck.rules.residual import Block, stacks
+from keras_initcheck.rules.rule import Rule
+
+LARGEST_LOG_VARIANCE = 2.5
+"""`B` of a stretch: sum over `5/n` of the layers, so that `sum 1/n` is a half. Hanin & Rolnick 2018 ask to keep that sum small."""
+
+
+class NarrowForDepth(Rule):
+    """Chance alone makes signal and gradient large or small."""
+
+    code = "IC501"
+    slug = "narrow-for-its-depth"
+    title = "the network is narrow for its depth"
+    what = (
+        "Over a stretch without normalisation the logarithm of the gain scatters between one draw of the weights and the next with a "
+        "variance B above 2.5: about 5/n for each ReLU layer of n units."
+    )
+    why = "Its median is e^(-B/2), however well the weights are scaled: some draws start well and others do not (Hanin & Rolnick 2018)."
+    example = "A hundred ReLU layers of 64 units: B = 8.4, and half of all draws lose 98% of the signal's second moment or more."
+    limits = "Always information: it is the architecture, and no initialisation cures it. Simulated for ReLU."
+    fix = "Wider layers, fewer of them, normalisation, or skip connections."
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding for each stretch."""
+        runs: dict[int, list[SiteStats]] = {}
+        for site in profile.weight_sites:
+            if site.stretch is not None and site.log_ratio_variance is not None:
+                runs.setdefault(site.stretch, []).append(site)
+        for run in runs.values():
+            variance = math.fsum(site.log_ratio_variance or 0.0 for site in run)
+            if variance > LARGEST_LOG_VARIANCE:
+                yield self.finding(
+                    "info",
+                    f"Over {len(run)} layers, `{run[0].name}` to `{run[-1].name}`, chance alone moves ln of the gain by "
+                    f"{math.sqrt(variance):.1f} from draw to draw, around a median of {-variance / 2:.1f}.",
+                    site=run[0],
+                    measured=variance,
+                    expected=f"below {LARGEST_LOG_VARIANCE:g}",
+                )
+
+
+class ResidualGrowth(Rule):
+    """A residual stack whose stream grows exponentially."""
+
+    code = "IC502"
+    slug = "residual-growth"
+    title = "a residual stack without normalisation grows exponentially"
+    what = (
+        "The stream of a residual stack, x + F(x), is compared with the growth that normalised branches would give it, 1 + sum of the "
+        "branches' variances. Each unnormalised branch multiplies the stream instead of adding to it. The rule speaks where the excess "
+        "leaves the budgets of forward-gain."
+    )
+    why = "Signal and gradient both grow with every block, and the first blocks get a gradient of another size than the last."
+    example = "48 blocks x + W relu(W x) with He weights: every block doubles the second moment, 2^48 = 3e14 in all."
+    limits = (
+        "Growth like 1 + l v, as in pre-norm transformers and ResNets with normalised branches, is healthy. Stacks are seen where skip and "
+        "branch meet in an Add layer or `+` of a Functional graph."
+    )
+    fix = (
+        "Normalise the branch's input, or scale the last layer of each of N branches by 1/sqrt(N), or initialise it with zeros "
+        "(Zhang et al. 2019, section 3: Fixup)."
+    )
+
+    def check(self, profile: Profile) -> Iterable[Finding]:
+        """One finding for each stack."""
+        for stack in stacks(profile):
+            growth, excess = _growth(stack)
+            severity = budgets.severity(excess, profile.optimizer)
+            if severity is None:
+                continue
+            culprits = tuple(dict.fromkeys(block.last_layer for block in stack if block.last_layer is not None))
+            yield self.finding(
+                severity,
+                f"Over {len(stack)} residual blocks, up to `{stack[-1].merge.name}`, the signal's second moment is multiplied by "
+                f"e^{growth:.1f}, and by e^{excess:.1f} more than with normalised branches.",
+                site=stack[-1].merge,
+                measured=math.exp(min(growth, 709.0)),
+                expected=f"growth like 1 + the sum of the branches' variances, within {budgets.described(profile.optimizer)}",
+                culprits=culprits,
+            )
+
+
+def _growth(stack: Sequence[Block]) -> tuple[float, float]:
+    """`ln(q_L / q_0)` of the stream, and how much of that exceeds the growth that normalised branches would make."""
+    start, end = stack[0].stream, stack[-1].merge.activations.h
+    if end is None or not start or not end.second_moment:
+        return 0.0, 0.0
+    growth = math.log(end.second_moment) - math.log(start)
+    added = math.fsum(block.branch / (start if block.is_normalised else block.stream) for block in stack if block.stream)
+    return growth, growth - math.log1p(added)

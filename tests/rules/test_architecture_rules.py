@@ -1,0 +1,72 @@
+"""Narrow networks and residual stacks."""
+
+from dataclasses import replace
+
+import pytest
+
+from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
+from keras_initcheck.rules.graph import Graph
+from keras_initcheck.rules.residual import stacks
+
+
+@pytest.mark.parametrize(("variance", "expected"), [(0.4, 0), (0.42, 1)])
+def test_narrow_begins_at_a_log_variance_of_two_and_a_half(make, variance, expected):
+    layers = [make.weight_layer(f"dense_{k}", log_ratio_variance=variance) for k in range(6)]
+    findings = list(NarrowForDepth().check(make.chain(*layers, make.head())))
+    assert [finding.severity for finding in findings] == ["info"] * expected
+
+
+def residual(make, num_blocks, growth, branch, is_normalised=False):
+    """Blocks `x + F(x)` whose stream has `growth[l]` and whose branch adds `branch[l]`."""
+    sites, stream = [make.site("stem", activations=make.places(h=growth[0]))], 0
+    for number in range(num_blocks):
+        if is_normalised:
+            sites.append(make.site(f"norm_{number}", "normalization", inputs=(stream,)))
+        origin = len(sites) - 1 if is_normalised else stream
+        layer, _ = make.weight_layer(f"branch_{number}", activation=None, inputs=(origin,), activations=make.places(h=branch[number]))
+        sites.append(layer)
+        activations = make.places(h=growth[number + 1])
+        sites.append(make.site(f"add_{number}", "merge", inputs=(stream, len(sites) - 1), activations=activations))
+        stream = len(sites) - 1
+    return make.chain(*sites, optimizer="SGD")
+
+
+def test_doubling_stream_is_an_error(make):
+    growth = [2.0**k for k in range(21)]
+    (finding,) = ResidualGrowth().check(residual(make, 20, growth, growth))
+    # 2^20 = e^13.9 against 1 + 20 = e^3.0
+    assert (finding.severity, finding.site) == ("warning", "add_19")
+    assert "e^13.9" in finding.message
+    assert "e^10.8 more" in finding.message
+
+
+def test_doubling_stream_of_many_blocks_is_an_error(make):
+    growth = [2.0**k for k in range(49)]
+    (finding,) = ResidualGrowth().check(residual(make, 48, growth, growth))
+    assert finding.severity == "error"
+    assert finding.culprits[:2] == ("branch_0", "branch_1")
+
+
+def test_linear_growth_of_normalised_branches_is_healthy(make):
+    growth = [1.0 + k for k in range(49)]
+    assert not list(ResidualGrowth().check(residual(make, 48, growth, [1.0] * 48, is_normalised=True)))
+
+
+def test_zero_branches_are_healthy(make):
+    assert not list(ResidualGrowth().check(residual(make, 48, [1.0] * 49, [0.0] * 48)))
+
+
+def test_two_blocks_are_no_stack(make):
+    assert not stacks(residual(make, 2, [1.0, 2.0, 4.0], [1.0, 2.0]))
+
+
+def test_stream_that_is_normalised_in_between_starts_anew(make):
+    profile = residual(make, 4, [1.0] * 5, [1.0] * 4)
+    third = next(site for site in profile.sites if site.name == "add_1")
+    sites = tuple(replace(site, kind="normalization", layer_type="LayerNormalization") if site is third else site for site in profile.sites)
+    assert all(len(stack) < 4 for stack in stacks(replace(profile, sites=sites)))
+
+
+def test_shrinking_branch_of_a_block_is_beside_its_skip(make):
+    profile = residual(make, 3, [1.0, 1.5, 2.0, 2.5], [0.5] * 3)
+    assert Graph(profile).is_beside_skip(next(site for site in profile.sites if site.name == "branch_1"))

@@ -1,0 +1,90 @@
+"""Measured gains against predicted ones. The numbers are chosen by hand: six He layers of 64 ReLU units, B = 6 · 0.0842 = 0.505."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
+
+VARIANCE = 0.0842  # of the log ratio at 64 ReLU units: v (1 + v), v = 5/64
+BAND = 2.576 * math.sqrt(6 * VARIANCE) - 3 * VARIANCE + math.log(2)
+"""How far the sum of six log ratios may be above zero: the band, less the median, plus ln 2."""
+
+
+@pytest.fixture
+def six(make):
+    """`six(ln_ratio, direction, **changes)`: each layer's measured log ratio; the predicted one is 0."""
+
+    def made(ln_ratio, direction="forward", kernels=None, **changes):
+        ratios = {"forward_ratio": 1.0, "backward_ratio": 1.0, f"{direction}_ratio": math.exp(ln_ratio), "log_ratio_variance": VARIANCE}
+        layers = [make.weight_layer(f"dense_{k}", **ratios, **changes) for k in range(6)]
+        profile = make.chain(make.weight_layer("first", **{**ratios, f"{direction}_ratio": 1.0, "stretch": 1}), *layers, make.head())
+        return replace(profile, optimizer="SGD")
+
+    return made
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_gain_within_its_band_is_not_mentioned(six, sign):
+    edge = BAND if sign > 0 else BAND + 6 * VARIANCE  # the band lies around -B/2
+    assert not list(MeasuredForwardGain().check(six(sign * 0.99 * edge / 6)))
+    assert list(MeasuredForwardGain().check(six(sign * 1.01 * edge / 6)))
+
+
+def test_gain_beyond_its_band_but_within_the_budget_is_information(six):
+    (finding,) = MeasuredForwardGain().check(six(5.9 / 6))
+    assert (finding.severity, finding.measured) == ("info", pytest.approx(math.exp(5.9)))
+
+
+@pytest.mark.parametrize(("ln_gain", "severity"), [(6.1, "warning"), (-6.1, "warning"), (11.9, "warning"), (12.1, "error")])
+def test_gain_beyond_the_budget_follows_it(six, ln_gain, severity):
+    (finding,) = MeasuredForwardGain().check(six(ln_gain / 6))
+    assert finding.severity == severity
+
+
+def test_backward_gain_is_judged_alike(six):
+    (finding,) = MeasuredBackwardGain().check(six(-2.2, "backward"))
+    assert (finding.code, finding.severity) == ("IC303", "error")
+    assert not list(MeasuredForwardGain().check(six(-2.2, "backward")))
+
+
+def test_normalisation_behind_makes_it_information(make, six):
+    profile = six(2.1)
+    sites = list(profile.sites)
+    normalised = make.site("norm", "normalization")
+    head = replace(sites[-1], index=8, inputs=(7,))
+    profile = replace(profile, sites=(*sites[:-1], replace(normalised, index=7, inputs=(6,)), head))
+    (finding,) = MeasuredForwardGain().check(profile)
+    assert finding.severity == "info"
+
+
+def test_large_biases_are_named_as_the_cause(make, six):
+    profile = six(2.1)
+    bias = make.kernel("dense_3", 1.0, role="bias", shape=(64,))
+    (finding,) = MeasuredForwardGain().check(replace(profile, weights=(*profile.weights, bias)))
+    assert "Biases make a good part of it in `dense_3`." in finding.message
+
+
+def test_trained_weights_are_named_as_the_cause(six):
+    (finding,) = MeasuredForwardGain().check(replace(six(2.1), step=100))
+    assert "have been trained" in finding.message
+
+
+@pytest.mark.parametrize("ratio", [None, 0.0, math.nan, math.inf], ids=["unknown", "zero", "nan", "infinite"])
+def test_layer_without_a_ratio_leaves_the_stretch_unjudged(six, ratio):
+    profile = six(3.0)
+    sites = tuple(replace(site, forward_ratio=ratio) if site.name == "dense_2" else site for site in profile.sites)
+    assert not list(MeasuredForwardGain().check(replace(profile, sites=sites)))
+
+
+def test_single_layer_out_of_line_is_information(six):
+    profile = six(0.0)
+    sites = tuple(replace(site, forward_ratio=4.0) if site.name == "dense_2" else site for site in profile.sites)
+    (finding,) = MeasuredLayers().check(replace(profile, sites=sites))
+    assert (finding.severity, finding.site) == ("info", "dense_2")
+    assert "1 of 7 layers" in finding.message
+
+
+def test_layers_within_chance_are_not_mentioned(six):
+    assert not list(MeasuredLayers().check(six(2.5 * math.sqrt(VARIANCE))))

@@ -1,0 +1,90 @@
+"""Saturated and dead units, collapsed samples, saturated attention."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedAttention, SaturatedUnits
+
+
+def tanh_layers(make, *slopes):
+    """Tanh layers that pass these shares of the gradient's mean square."""
+    return make.chain(
+        *(
+            make.weight_layer(f"dense_{k}", activation="tanh", random_gradients=make.places(h=1.0, z=slope))
+            for k, slope in enumerate(slopes)
+        ),
+        make.head(),
+    )
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(0.46, []), (0.101, []), (0.099, ["warning"]), (1e-6, ["warning"])])
+def test_saturation_begins_at_a_tenth_of_the_slope(make, slope, expected):
+    assert [finding.severity for finding in SaturatedUnits().check(tanh_layers(make, slope))] == expected
+
+
+def test_one_saturated_layer_of_many_is_information(make):
+    (finding,) = SaturatedUnits().check(tanh_layers(make, 0.4, 0.4, 0.05, 0.4, 0.4))
+    assert (finding.severity, finding.site) == ("info", "dense_2")
+
+
+def test_slope_is_relative_to_the_activation_s_steepest(make):
+    gradients = make.places(h=1.0, z=1 / 16)  # sigmoid around zero: all that it can pass
+    assert not list(
+        SaturatedUnits().check(make.chain(make.weight_layer("dense", activation="sigmoid", random_gradients=gradients), make.head()))
+    )
+
+
+def relu_layer(make, share_dead, units=64, **changes):
+    layer = make.weight_layer("dense", activations=make.places(h=make.moments(share_dead=share_dead)), output_shape=(8, units))
+    return make.chain(layer, make.head(), **changes)
+
+
+@pytest.mark.parametrize(("share", "units", "expected"), [(0.78, 64, 0), (0.79, 64, 1), (0.76, 1000, 1), (0.74, 1000, 0), (0.9, 16, 0)])
+def test_dead_units_are_more_than_chance_silences(make, share, units, expected):
+    # half of the units, and 4.5 · 0.5 / sqrt(units) more by chance: 0.781 of 64, more than all of 16
+    assert len(list(DeadUnits().check(relu_layer(make, share, units)))) == expected
+
+
+def test_small_batch_says_nothing_about_dead_units(make):
+    assert not list(DeadUnits().check(relu_layer(make, 0.95, batch_size=3)))
+
+
+def test_unknown_share_of_dead_units_is_passed_over(make):
+    assert not list(DeadUnits().check(relu_layer(make, math.nan)))
+
+
+def collapsing(make, shares, **changes):
+    layers = [make.weight_layer(f"dense_{k}", activations=make.places(h=make.moments(batch_share=share))) for k, share in enumerate(shares)]
+    return make.chain(*layers, make.head(), **{"inputs": (("x", make.moments(batch_share=1.0)),), **changes})
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.1e-4, []), (0.9e-4, ["warning"]), (1e-9, ["error"])])
+def test_samples_have_collapsed_below_one_in_ten_thousand(make, share, expected):
+    assert [finding.severity for finding in CollapsedSamples().check(collapsing(make, [0.1, share]))] == expected
+
+
+def test_first_collapsed_layer_is_named(make):
+    (finding,) = CollapsedSamples().check(collapsing(make, [0.1, 1e-5, 1e-6]))
+    assert (finding.site, finding.culprits) == ("dense_1", ("dense_1",))
+
+
+def test_samples_that_recover_are_not_mentioned(make):
+    assert not list(CollapsedSamples().check(collapsing(make, [0.1, 1e-6, 0.2])))
+
+
+def test_equal_inputs_cannot_be_told_apart(make):
+    assert not list(CollapsedSamples().check(collapsing(make, [1e-9], inputs=(("x", make.moments(batch_share=0.0)),))))
+
+
+def attention(make, query, key):
+    sites = [
+        make.weight_layer(f"mha/{name}", activation=None, activations=make.places(h=q)) for name, q in (("query", query), ("key", key))
+    ]
+    return replace(make.chain(*sites, make.head()), batch_size=8)
+
+
+@pytest.mark.parametrize(("query", "key", "expected"), [(1.0, 1.0, 0), (7.9, 7.9, 0), (8.1, 8.1, 1), (65.0, 1.0, 1)])
+def test_attention_saturates_beyond_a_logit_spread_of_eight(make, query, key, expected):
+    assert len(list(SaturatedAttention().check(attention(make, query, key)))) == expected
