@@ -52,6 +52,7 @@ MOST_TURNS = 2.5
 FAST_RANGE = (1e-30, 1e30)
 """Second moments that an unscaled float32 sum of squares gives reliably; a row outside is measured again, exactly."""
 _SMALLEST_EXPONENT = -126  # of a normal float32; below it a backend may flush to zero
+_LARGEST_EXPONENT = {"float32": 127, "float64": 1023}  # log2 of the largest number rounds up to one more
 
 
 def exact_row(tensor: Any) -> Any:
@@ -125,7 +126,8 @@ def _mean(tensor: Any) -> Any:
 
 def _power_of_two(largest: Any) -> Any:
     exponent = ops.floor(ops.log2(ops.where(largest > 0, largest, ops.ones_like(largest))))
-    return ops.power(ops.cast(2.0, largest.dtype), ops.maximum(exponent, _SMALLEST_EXPONENT))
+    dtype = keras.backend.standardize_dtype(largest.dtype)
+    return ops.power(ops.cast(2.0, dtype), ops.clip(exponent, _SMALLEST_EXPONENT, _LARGEST_EXPONENT[dtype]))
 
 
 def _sign_pattern(tensor: Any) -> Any:
@@ -168,7 +170,7 @@ def histogram_row(tensor: Any) -> Any:
 
 def from_fast(row: np.ndarray) -> np.ndarray:
     """A fast row with the columns of an exact one; a histogram behind it stays."""
-    is_gradient = len(row) in (len(FAST_GRADIENT), len(FAST_GRADIENT) + 2 + NUM_BINS)
+    is_gradient = _is_gradient(row)
     width = len(FAST_GRADIENT if is_gradient else FAST_SIGNAL)
     mean, second = float(row[0]), float(row[1])
     batch_variance, share_zero = (math.nan, math.nan) if is_gradient else (second - float(row[2]), float(row[3]))
@@ -180,10 +182,15 @@ def from_fast(row: np.ndarray) -> np.ndarray:
 def is_reliable(row: np.ndarray) -> bool:
     """Whether a fast row is in the range where unscaled float32 squares are right.
 
-    All zero is right too: a tensor whose squares vanished still has a mean.
+    All zero is right too. A signal whose squares vanished is told from that by its share of zeros, a gradient by its mean.
     """
     mean, second = float(row[0]), float(row[1])
-    return (mean == 0.0 == second) or FAST_RANGE[0] < second < FAST_RANGE[1]
+    is_zero = mean == 0.0 == second and (_is_gradient(row) or float(row[3]) == 1.0)
+    return is_zero or FAST_RANGE[0] < second < FAST_RANGE[1]
+
+
+def _is_gradient(row: np.ndarray) -> bool:
+    return len(row) in (len(FAST_GRADIENT), len(FAST_GRADIENT) + 2 + NUM_BINS)
 
 
 def is_connected(row: np.ndarray) -> bool:

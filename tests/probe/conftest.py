@@ -56,9 +56,10 @@ def set_weights(normal):
 def moments_by_hand(array):
     """The moments of a numpy array in float64, by their definitions in `keras_initcheck.profile`."""
     array = np.asarray(array, "float64")
-    is_finite = np.isfinite(array)
-    finite = array[is_finite]
     units = array.reshape(len(array), -1) if array.ndim > 1 else array.reshape(-1, 1)
+    columns = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
+    is_finite = np.isfinite(columns)
+    finite = columns[is_finite]
     variance = finite.var()
     batch_share = np.where(np.isfinite(units), units, 0.0).var(axis=0).mean() / variance if variance else math.nan
     return Moments(
@@ -70,6 +71,7 @@ def moments_by_hand(array):
         share_nonfinite=np.mean(~is_finite),
         batch_share=batch_share,
         num_elements=array.size,
+        share_dead=np.mean(~np.any(np.where(is_finite, columns, 0.0), axis=0)),
     )
 
 
@@ -84,7 +86,7 @@ def assert_moments():
         expected = dataclasses.asdict(moments_by_hand(array))
         tolerance = {name: {"rel": rtol, "abs": 1e-30, "nan_ok": True} for name in expected}
         tolerance["mean"]["abs"] = max(rtol * math.sqrt(expected["second_moment"]), 1e-30)
-        tolerance["batch_share"]["abs"] = tolerance["share_zero"]["abs"] = 1e-6
+        tolerance["batch_share"]["abs"] = tolerance["share_zero"]["abs"] = tolerance["share_dead"]["abs"] = 1e-6
         wrong = {
             name: (getattr(measured, name), value)
             for name, value in expected.items()
