@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from keras_initcheck.profile import Profile
 from keras_initcheck.report import Finding
 from keras_initcheck.rules.rule import Rule, percent
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 
 class NonfiniteInput(Rule):
@@ -20,7 +21,7 @@ class NonfiniteInput(Rule):
     limits = "One batch is looked at. A model that replaces NaN by itself is reported too: ignore the rule there."
     fix = "Replace or mask missing values before the model, and look for divisions by zero in the preprocessing."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each input."""
         for name, moments in profile.inputs:
             if not moments.is_finite:
@@ -44,7 +45,7 @@ class NonfiniteLoss(Rule):
     limits = "Judged where there were labels and the model is compiled."
     fix = "Check the labels for NaN and range, and give cross-entropies logits (from_logits=True)."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         if profile.loss is not None and not math.isfinite(profile.loss):
             yield self.finding("error", f"The loss on the batch is {profile.loss}.", measured=profile.loss, expected="a finite number")
