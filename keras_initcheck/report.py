@@ -50,10 +50,12 @@ class Report:
     Attributes:
         profile: What was measured.
         findings: The findings, worst first.
+        num_exempted: Number of findings that were left out because the user exempted their layers.
     """
 
     profile: Profile
     findings: tuple[Finding, ...] = ()
+    num_exempted: int = 0
 
     @property
     def ok(self) -> bool:

@@ -71,13 +71,13 @@ class Thresholds:
     )
     layer_ratio_deviations: float = _number(
         STATIC_STANDARD_DEVIATIONS,
-        "Standard deviations of what chance makes of so many weights that layer-ratio leaves alone. Computed: 4.5 gives no false alarm in 1000 layers "
-        "in 99% of cases.",
+        "Standard deviations of what chance makes of so many weights that layer-ratio leaves alone. Computed: 4.5 gives no false alarm in "
+        "1000 layers in 99% of cases.",
     )
     constant_share: float = _number(
         1e-6,
-        "Share, 0 to 1, of a kernel's second moment that its variance may have and constant-kernel still call the values equal. Computed: ten times "
-        "what rounding leaves of a constant in float32.",
+        "Share, 0 to 1, of a kernel's second moment that its variance may have and constant-kernel still call the values equal. Computed: "
+        "ten times what rounding leaves of a constant in float32.",
         most=1.0,
     )
 

@@ -37,6 +37,10 @@ def test_report_with_every_field_filled_comes_back(full_report):
     assert from_json(to_json(full_report)) == full_report
 
 
+def test_number_of_exempted_findings_comes_back(full_report):
+    assert from_json(to_json(replace(full_report, num_exempted=3))).num_exempted == 3
+
+
 def test_empty_report_comes_back():
     report = Report(Profile("empty", ()))
     assert from_json(to_json(report)) == report
@@ -81,7 +85,7 @@ def test_subclass_is_built(full_report):
 
 def test_document_says_what_it_is(full_report):
     document = strict(to_json(full_report))
-    assert list(document) == ["format", "version", "profile", "findings"]
+    assert list(document) == ["format", "version", "profile", "findings", "num_exempted"]
     assert (document["format"], document["version"]) == ("keras_initcheck.report", 1)
 
 
