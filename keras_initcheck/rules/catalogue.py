@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from keras_initcheck.profile import Profile
-from keras_initcheck.report import SEVERITIES, Report
+from keras_initcheck.report import Report
 from keras_initcheck.rules.causes import subordinated
 from keras_initcheck.rules.data import NonfiniteInput, NonfiniteLoss
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
@@ -84,7 +84,7 @@ def judge(profile: Profile, policy: Policy = EVERYTHING) -> Report:
     places = {site.name: site.index for site in profile.sites}
     ranked = sorted(
         subordinated(kept),
-        key=lambda finding: (-SEVERITIES.index(finding.severity), places.get(finding.site or "", -1), finding.code),
+        key=lambda finding: (-finding.rank, places.get(finding.site or "", -1), finding.code),
     )
     return Report(profile, tuple(ranked), num_exempted=len(found) - len(kept))
 
