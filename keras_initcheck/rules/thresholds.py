@@ -42,7 +42,7 @@ class Thresholds:
     sgd_gain_warning: float = _number(
         6.0,
         "|ln| of a gain in second moment beyond which forward-gain and backward-gain warn with SGD, or where no optimizer is compiled. "
-        "Measured: beyond e^-6 training takes 2.5 times the steps or more (table in rules/budgets.py).",
+        "Measured: beyond e^-6 training takes 2.5 times the steps or more.",
     )
     sgd_gain_error: float = _number(
         12.0,
