@@ -1,6 +1,6 @@
 """The pre-fit diagnostic: `check`, `assert_healthy`, and the report they give. Glue only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.synthetic import synthetic_inputs
 from keras_initcheck.profile import Profile
 from keras_initcheck.rules import catalogue
+from keras_initcheck.rules.policy import Policy
 
 
 class Report(records.Report):
@@ -54,6 +55,8 @@ def check(
     seed: int = 0,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    thresholds: Mapping[str, float] | None = None,
+    exempt: Mapping[str, Sequence[str]] | None = None,
 ) -> Report:
     """Probes a model with one batch and judges what it measured.
 
@@ -67,6 +70,9 @@ def check(
         seed: Seed of synthetic inputs and of the random gradient that measures backward ratios.
         select: Codes or slugs of the only rules to apply.
         ignore: Codes or slugs of rules not to apply.
+        thresholds: Numbers for rules to judge by, such as `{"sgd_gain_warning": 8.0}`; `initcheck --list-thresholds` prints all.
+        exempt: Layers to leave alone, as patterns of their paths, each with codes or slugs: `{"backbone/*": ["IC102"], "head": ["*"]}`.
+            A finding on several layers is left out where all of them are exempt.
 
     Returns:
         The report.
@@ -80,9 +86,10 @@ def check(
     Cost: one forward and two backward passes, and tracing or compiling them. Side effects: none on the model, which is bitwise what it
     was (an unbuilt model is built); one item is taken from a generator.
     """
+    policy = catalogue.policy_of(select, ignore, thresholds, exempt)
     probe = Probe(model, seed=seed)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
-    return judged(probe.measure(batch, data=data), select, ignore)
+    return judged(probe.measure(batch, data=data), policy)
 
 
 def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> None:
@@ -102,9 +109,10 @@ def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> 
         raise AssertionError(f"{report.verdict}\n{report}")
 
 
-def judged(profile: Profile, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Report:
+def judged(profile: Profile, policy: Policy) -> Report:
     """The report on a profile."""
-    return Report(profile, catalogue.judge(profile, select=select, ignore=ignore))
+    report = catalogue.judge(profile, policy)
+    return Report(report.profile, report.findings, report.num_exempted)
 
 
 def _batch(model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, seed: int) -> tuple[Batch, str]:

@@ -1,7 +1,7 @@
 """`InitCheck`, the callback: probes inside `fit`, logs, and acts on what it finds. Glue only."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.probe.batch import Batch, take_batch
 from keras_initcheck.probe.forward import LOSS, RANDOM
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.rules import catalogue
 
 ACTIONS = ("warn", "raise", "ignore")
 
@@ -35,6 +36,8 @@ class InitCheck(keras.callbacks.Callback):
         per_layer: Whether every layer gets scalars of its own.
         select: Codes or slugs of the only rules to apply.
         ignore: Codes or slugs of rules not to apply.
+        thresholds: Numbers for rules to judge by, as in `check`.
+        exempt: Layers to leave alone, as in `check`.
         seed: Seed of the random gradient that measures backward ratios at the first probe.
 
     Attributes:
@@ -63,6 +66,8 @@ class InitCheck(keras.callbacks.Callback):
         per_layer: bool = False,
         select: Sequence[str] = (),
         ignore: Sequence[str] = (),
+        thresholds: Mapping[str, float] | None = None,
+        exempt: Mapping[str, Sequence[str]] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -73,8 +78,7 @@ class InitCheck(keras.callbacks.Callback):
         self.update_freq = update_freq
         self.histogram_freq = histogram_freq
         self.per_layer = per_layer
-        self.select = select
-        self.ignore = ignore
+        self.policy = catalogue.policy_of(select, ignore, thresholds, exempt)
         self.seed = seed
         self.report: Report | None = None
         self.first_report: Report | None = None
@@ -153,7 +157,7 @@ class InitCheck(keras.callbacks.Callback):
         profile = self._probe.measure(
             batch, cotangents=cotangents, is_exact=is_exact, with_histograms=with_histograms, step=step, data=source
         )
-        self.report = judged(profile, self.select, self.ignore)
+        self.report = judged(profile, self.policy)
         self._write(self.report, step)
         self._act(self.report)
 

@@ -8,8 +8,10 @@ import os
 import shlex
 import sys
 import traceback
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_initcheck.command.arguments import parse
 from keras_initcheck.command.sources import check_source
@@ -18,6 +20,8 @@ from keras_initcheck.report import SEVERITIES
 
 if TYPE_CHECKING:
     from keras_initcheck.api import Report
+    from keras_initcheck.command.baseline import Comparison
+    from keras_initcheck.command.settings import Settings
 
 HEALTHY, FINDINGS, FAILED = 0, 1, 2
 INTERRUPTED = 130
@@ -57,28 +61,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = parse(argv)
-    _check_codes("--explain", [arguments.explain] if arguments.explain is not None else [])
-    if arguments.explain is not None or arguments.list_rules:
-        _print_rules(arguments.explain)
-        return HEALTHY
-    _check_codes("--select", arguments.select)
-    _check_codes("--ignore", arguments.ignore)
+    if arguments.demo:
+        return _demo(arguments)
+    if arguments.model is None:
+        return _list(arguments)
+    from keras_initcheck.command.backend import start_keras
+    from keras_initcheck.command.baseline import compare, read_baseline
+    from keras_initcheck.command.settings import settle
+
+    settings = settle(arguments, Path.cwd())
     for role, source in (("MODEL", arguments.model), ("DATA", arguments.data)):
         if source is not None:
             check_source(role, source)
+    baseline = read_baseline(arguments.baseline) if arguments.baseline is not None else None
+    start_keras()
+    report = _check(arguments, settings)
+    comparison = compare(report, baseline, settings.policy) if baseline is not None else None
+    _write(report, arguments, comparison)
+    worst = report.worst if comparison is None else comparison.worst
+    return FINDINGS if _is_failure(worst, settings.fail_on) else HEALTHY
+
+
+def _demo(arguments: Namespace) -> int:
     from keras_initcheck.command.backend import start_keras
 
     start_keras()
-    if arguments.demo:
-        from keras_initcheck.demo.run import run
+    from keras_initcheck.demo.run import run
 
-        log_dir = arguments.log_dir or DEMO_LOG_DIR
-        with _naming("--log-dir", log_dir):
-            run(quick=arguments.quick, log_dir=log_dir, width=arguments.width)
-        return HEALTHY
-    report = _check(arguments)
-    _write(report, arguments)
-    return FINDINGS if _is_failure(report.worst, arguments.fail_on) else HEALTHY
+    log_dir = arguments.log_dir or DEMO_LOG_DIR
+    with _naming("--log-dir", log_dir):
+        run(quick=arguments.quick, log_dir=log_dir, width=arguments.width)
+    return HEALTHY
+
+
+def _list(arguments: Namespace) -> int:
+    from keras_initcheck.command import listings
+
+    if arguments.explain is not None:
+        print(listings.page(arguments.explain), end="")
+    else:
+        print(listings.rules() if arguments.list_rules else listings.thresholds(), end="")
+    return HEALTHY
 
 
 def _is_failure(worst: str | None, fail_on: str) -> bool:
@@ -90,7 +113,7 @@ def _fail(message: str) -> int:
     return FAILED
 
 
-def _check(arguments: Any) -> "Report":
+def _check(arguments: Namespace, settings: "Settings") -> "Report":
     from keras_initcheck.api import check
     from keras_initcheck.command.loading import Data, open_data, open_model
     from keras_initcheck.command.user_code import Importer, UserCodeError
@@ -104,9 +127,8 @@ def _check(arguments: Any) -> "Report":
         raise
     if sys.stderr.isatty():
         print(f"probing {model.name} ...", file=sys.stderr)
-    options = {"batch_size": arguments.batch_size, "seed": arguments.seed, "select": arguments.select, "ignore": arguments.ignore}
     try:
-        return check(model, data.x, data.y, sample_weight=data.sample_weight, **options)
+        return check(model, data.x, data.y, sample_weight=data.sample_weight, **settings.options)
     except (TypeError, ValueError) as error:
         raise InitCheckError(str(error)) from error
 
@@ -121,21 +143,24 @@ def _show_traceback(error: BaseException | None) -> None:
     traceback.print_exception(type(error), error, frames)
 
 
-def _write(report: "Report", arguments: Any) -> None:
-    """The report to the terminal, and to the files that were asked for."""
+def _write(report: "Report", arguments: Namespace, comparison: "Comparison | None") -> None:
+    """The report and what is new in it to the terminal, and the report to the files that were asked for."""
     from keras_initcheck.outputs.console import print_report
 
     is_pure = arguments.json == "-"
+    others = sys.stderr if is_pure else sys.stdout
     if is_pure:
         print(report.to_json(indent=1))
     else:
         print_report(report, width=arguments.width)
+    if comparison is not None:
+        print(f"\n{comparison}", file=others)
     if arguments.json is not None and not is_pure:
         with _naming("--json", arguments.json):
             report.save_json(arguments.json)
     if arguments.log_dir is not None:
         _write_events(report, arguments.log_dir)
-        print(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", file=sys.stderr if is_pure else sys.stdout)
+        print(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", file=others)
 
 
 def _write_events(report: "Report", log_dir: str) -> None:
@@ -153,26 +178,3 @@ def _naming(option: str, path: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise InitCheckError(f"{option} must name a place that can be written. Received: {path!r}. {why}.") from error
-
-
-def _check_codes(option: str, names: Sequence[str]) -> None:
-    if not names:
-        return
-    from keras_initcheck.rules.catalogue import RULES
-
-    known = {name for rule in RULES for name in (rule.code.lower(), rule.slug)}
-    for name in names:
-        if name.lower() not in known:
-            raise InitCheckError(f"{option} must name rules by code or slug. Received: {name!r}. `initcheck --list-rules` shows them all.")
-
-
-def _print_rules(code: str | None) -> None:
-    """The page of one rule, or a line for each."""
-    from keras_initcheck.rules.catalogue import RULES, explain
-
-    if code is not None:
-        print(explain(code), end="")
-        return
-    longest = max(len(rule.slug) for rule in RULES)
-    for rule in RULES:
-        print(f"{rule.code}  {rule.slug:<{longest}}  {rule.title}")

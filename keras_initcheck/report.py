@@ -42,6 +42,19 @@ class Finding:
         if self.severity not in SEVERITIES:
             raise ValueError(f"`severity` must be one of {SEVERITIES}. Received: severity={self.severity!r}.")
 
+    @property
+    def rank(self) -> int:
+        """The severity as a number: 0 is information."""
+        return SEVERITIES.index(self.severity)
+
+    def is_like(self, other: "Finding") -> bool:
+        """Whether both say the same of the same place, with whatever numbers.
+
+        Which of several culprits is worst, and gives a gain its site, is chance where weights are drawn anew: one in common is enough.
+        """
+        is_same_place = (self.site, self.layer) == (other.site, other.layer) or not {*self.culprits}.isdisjoint(other.culprits)
+        return self.code == other.code and is_same_place
+
 
 @dataclass(frozen=True)
 class Report:
@@ -50,10 +63,12 @@ class Report:
     Attributes:
         profile: What was measured.
         findings: The findings, worst first.
+        num_exempted: Number of findings that were left out because the user exempted their layers.
     """
 
     profile: Profile
     findings: tuple[Finding, ...] = ()
+    num_exempted: int = 0
 
     @property
     def ok(self) -> bool:
@@ -63,12 +78,50 @@ class Report:
     @property
     def worst(self) -> str | None:
         """The worst severity among the findings, `None` if there are none."""
-        present = [SEVERITIES.index(finding.severity) for finding in self.findings]
+        present = [finding.rank for finding in self.findings]
         return SEVERITIES[max(present)] if present else None
 
     def count(self, severity: str) -> int:
         """Number of findings of that severity."""
         return sum(finding.severity == severity for finding in self.findings)
+
+    def new_findings(self, baseline: "Report") -> tuple[Finding, ...]:
+        """Warnings and errors that an earlier report on the model lacks: not of that code, not there, or not as severe.
+
+        Raises:
+            ValueError: `baseline` is on another model.
+        """
+        pairs, _ = self._compared(baseline)
+        return tuple(finding for finding, before in pairs if finding.rank > (0 if before is None else before.rank))
+
+    def gone_findings(self, baseline: "Report") -> tuple[Finding, ...]:
+        """Warnings and errors of an earlier report on the model that have no like in this one, not even as information.
+
+        Raises:
+            ValueError: `baseline` is on another model.
+        """
+        _, left = self._compared(baseline)
+        return tuple(finding for finding in left if finding.severity != "info")
+
+    def _compared(self, baseline: "Report") -> tuple[list[tuple[Finding, Finding | None]], list[Finding]]:
+        """Each finding with its like in the baseline, worst with worst, and what is left of the baseline."""
+        self._check_model(baseline)
+        left, pairs = list(baseline.findings), []
+        for finding in self.findings:
+            before = next((each for each in left if finding.is_like(each)), None)
+            if before is not None:
+                left.remove(before)
+            pairs.append((finding, before))
+        return pairs, left
+
+    def _check_model(self, baseline: "Report") -> None:
+        """Names that Keras numbers may differ from run to run: the same sites show that it is the same model."""
+        sites = [[site.name for site in report.profile.sites] for report in (self, baseline)]
+        if self.profile.model != baseline.profile.model and sites[0] != sites[1]:
+            raise ValueError(
+                f"`baseline` must be a report on the model {self.profile.model!r}. Received: one on {baseline.profile.model!r}. "
+                "Save one of this model as JSON."
+            )
 
     @property
     def verdict(self) -> str:

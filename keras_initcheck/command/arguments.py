@@ -1,18 +1,18 @@
 """The arguments of the command `initcheck` and its help. Nothing is imported here that takes time."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from keras_initcheck import __version__
+from keras_initcheck.command.values import FAIL_ON, at_least, codes, exemption, threshold
 from keras_initcheck.errors import InitCheckError
 
-FAIL_ON = ("never", "warning", "error")
 NARROWEST = 40
 
 USAGE = """initcheck MODEL [DATA] [options]
        initcheck --demo [--quick] [--log-dir DIR]
-       initcheck --explain CODE | --list-rules"""
+       initcheck --explain CODE | --list-rules | --list-thresholds"""
 
 DESCRIPTION = """\
 Probes a Keras model with one batch before training, and tells which layers
@@ -37,18 +37,25 @@ DATA
   file.py:function           yields batches: a dataset, loader or generator.
   none                       Standard normal inputs of the model's own shapes.
 
+configuration
+  [keras_initcheck] in setup.cfg of the current directory (as a table of
+  pyproject.toml: [tool.keras_initcheck]) may hold select, ignore, fail_on,
+  batch_size, seed, thresholds and exempt. What the command line says wins.
+
 exit status
   0    no finding at or above --fail-on
-  1    at least one. By default only an error counts: something that ruins a
-       training. So `initcheck train.py:model && python train.py` starts what
-       can train. --fail-on warning also stops for what makes it slow.
+  1    at least one; with --baseline, one that is new. By default only an error
+       counts: something that ruins a training. So
+       `initcheck train.py:model && python train.py` starts what can train.
+       --fail-on warning also stops for what makes it slow.
   2    the command could not do its work, and says why in one line
   130  interrupted
 
 examples
   initcheck keras.applications:ResNet50 --batch-size 4
   initcheck train.py:make_model data.npz --log-dir logs
-  initcheck model.keras --json - --fail-on never
+  initcheck model.keras --json known.json --fail-on never
+  initcheck model.keras --baseline known.json
   initcheck --demo
 """
 
@@ -69,10 +76,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    chosen = [arguments.model is not None, arguments.demo, arguments.explain is not None, arguments.list_rules]
+    listings = [arguments.explain is not None, arguments.list_rules, arguments.list_thresholds]
+    chosen = [arguments.model is not None, arguments.demo, *listings]
     if sum(chosen) != 1:
         received = "none" if not any(chosen) else "several"
-        parser.error(f"Expected one of MODEL, --demo, --explain CODE and --list-rules. Received: {received}.")
+        parser.error(f"Expected one of MODEL, --demo, --explain CODE, --list-rules and --list-thresholds. Received: {received}.")
     if arguments.quick and not arguments.demo:
         parser.error("--quick must come with --demo. Received: --quick alone.")
     return arguments
@@ -95,36 +103,36 @@ def _parser() -> Parser:
     other.add_argument("--quick", action="store_true", help="with --demo: a narrow AlexNet, in a few seconds")
     other.add_argument("--explain", metavar="CODE", help="what a rule means")
     other.add_argument("--list-rules", action="store_true", help="all rules, a line each")
+    other.add_argument("--list-thresholds", action="store_true", help="the numbers that rules judge by, and what they mean")
     other.add_argument("--version", action="version", version=f"initcheck {__version__}")
     return parser
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
+    """Options that a configuration file may hold too are `None` where they are not given."""
     parser.add_argument("--log-dir", metavar="DIR", help="write events for TensorBoard to DIR/initcheck")
     parser.add_argument("--json", metavar="PATH", help="write the report as JSON; - for standard output, then with nothing else on it")
-    parser.add_argument("--fail-on", choices=FAIL_ON, default="error", help="the least severity that gives exit status 1 (default: error)")
-    parser.add_argument("--select", metavar="CODES", type=_codes, default=(), help="apply only these rules, such as IC101,IC201")
-    parser.add_argument("--ignore", metavar="CODES", type=_codes, default=(), help="do not apply these rules")
-    parser.add_argument("--seed", metavar="N", type=_at_least(0), default=0, help="seed of synthetic inputs and gradient (default: 0)")
-    parser.add_argument("--batch-size", metavar="N", type=_at_least(1), help="samples of synthetic inputs or arrays (default: 32)")
+    parser.add_argument("--baseline", metavar="PATH", help="an earlier --json report; only findings that it lacks count")
+    parser.add_argument("--fail-on", choices=FAIL_ON, help="the least severity that gives exit status 1 (default: error)")
+    parser.add_argument("--select", metavar="CODES", type=codes, help="apply only these rules, such as IC101,IC201")
+    parser.add_argument("--ignore", metavar="CODES", type=codes, help="do not apply these rules")
+    parser.add_argument(
+        "--exempt",
+        metavar="PATTERN=CODES",
+        type=exemption,
+        action="append",
+        help="layers that these rules leave alone, such as 'backbone/*=IC102' or 'head=*'; may be repeated",
+    )
+    parser.add_argument(
+        "--threshold",
+        metavar="NAME=NUMBER",
+        dest="thresholds",
+        type=threshold,
+        action="append",
+        help="judge by this number, such as sgd_gain_warning=8; may be repeated",
+    )
+    parser.add_argument("--seed", metavar="N", type=at_least(0), help="seed of synthetic inputs and gradient (default: 0)")
+    parser.add_argument("--batch-size", metavar="N", type=at_least(1), help="samples of synthetic inputs or arrays (default: 32)")
+    parser.add_argument("--no-config", dest="config", action="store_false", help="leave setup.cfg and pyproject.toml unread")
     parser.add_argument("--unsafe", action="store_true", help="run Python code that is stored in the model file")
-    parser.add_argument("--width", metavar="N", type=_at_least(NARROWEST), help="cells in a line (default: the terminal's)")
-
-
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(code.strip() for code in text.split(",") if code.strip())
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    """Reads an integer that is not less than `least`."""
-
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"must be an integer, {least} or more. Received: {text!r}.")
-        return number
-
-    return read
+    parser.add_argument("--width", metavar="N", type=at_least(NARROWEST), help="cells in a line (default: the terminal's)")

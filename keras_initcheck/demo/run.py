@@ -16,14 +16,15 @@ from keras_initcheck.outputs.numbers import format_count
 from keras_initcheck.outputs.text import wrap
 from keras_initcheck.probe.batch import take_batch
 from keras_initcheck.profile import Profile
+from keras_initcheck.rules.catalogue import policy_of
 
 WIDEST = 100
 NUM_CROPS = 8
 NUM_EPOCHS = 8
 QUICK_WIDTH = 1 / 16
 QUICK_CROPS = 4
-REPEATED = ("IC104",)
-"""Repeats for each layer what the table and the verdict say."""
+POLICY = policy_of(ignore=("IC104",))
+"""Without the rule that repeats for each layer what the table and the verdict say."""
 
 
 def run(quick: bool = False, log_dir: str | Path = "initcheck_demo_logs", width: int | None = None) -> None:
@@ -78,7 +79,7 @@ class Story:
     def _explode(self, bench: Bench) -> Profile:
         self._working("sending the photographs forward, and a random gradient back")
         profile = bench.measure(NORMAL)
-        report = judged(profile, ignore=REPEATED)
+        report = judged(profile, POLICY)
         self._log("alexnet_normal", report)
         size = f"{format_count(bench.num_weights)} weights{', a sixteenth of its width' if self.quick else ''}"
         self._head("1. AlexNet with weights from N(0,1)", f"{size}; {len(profile.weight_sites)} layers, crops of two photographs.")
@@ -100,7 +101,7 @@ class Story:
     def _measured(self, bench: Bench, scheme: Scheme) -> Profile:
         self._working(f"{scheme.title}'s weights")
         profile = bench.measure(scheme)
-        self._log(f"alexnet_{scheme.title.lower()}", judged(profile, ignore=REPEATED))
+        self._log(f"alexnet_{scheme.title.lower()}", judged(profile, POLICY))
         return profile
 
     def _train(self) -> None:

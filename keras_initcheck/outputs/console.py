@@ -104,6 +104,9 @@ def _lines(report: Report, width: int) -> Iterator[Text]:
     if report.findings:
         yield from _findings(report.findings, width)
         yield Text()
+    if report.num_exempted:
+        yield Text(f"{report.num_exempted} finding{'s' * (report.num_exempted > 1)} exempted")
+        yield Text()
     if report.profile.not_probed:
         yield from _not_probed(report.profile.not_probed, width)
         yield Text()

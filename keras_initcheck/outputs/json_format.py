@@ -2,7 +2,7 @@
 
 NaN and the infinities are no JSON numbers: they are written as the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, and read back as
 numbers wherever the record's type asks for a number. The records' own type annotations say how to read them, so that a new field needs
-no code here.
+no code here; one that has a default may be missing, so that a report of an earlier release can still be read.
 """
 
 import json
@@ -10,7 +10,7 @@ import math
 import sys
 import types
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, NoReturn, TypeVar
 
 from keras_initcheck.report import Report
@@ -99,13 +99,14 @@ def _read(expected: Any, value: object, path: str) -> Any:
 
 def _read_record(expected: Any, value: object, path: str) -> Any:
     names = [field.name for field in fields(expected) if field.init]
+    optional = {field.name for field in fields(expected) if field.default is not MISSING or field.default_factory is not MISSING}
     if not isinstance(value, dict):
         _complain(path, f"an object with the keys {names}", value)
-    missing, extra = [name for name in names if name not in value], sorted(set(value) - set(names))
+    missing, extra = [name for name in names if name not in value and name not in optional], sorted(set(value) - set(names))
     if missing or extra:
         _complain(path, f"an object with exactly the keys {names}", f"missing {missing}, unexpected {extra}")
     hints = typing.get_type_hints(expected)
-    return expected(**{name: _read(hints[name], value[name], f"{path}.{name}") for name in names})
+    return expected(**{name: _read(hints[name], value[name], f"{path}.{name}") for name in names if name in value})
 
 
 def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...]:

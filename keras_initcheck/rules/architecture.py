@@ -8,9 +8,7 @@ from keras_initcheck.report import Finding
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.residual import Block, stacks
 from keras_initcheck.rules.rule import Rule
-
-LARGEST_LOG_VARIANCE = 2.5
-"""`B` of a stretch: sum over `5/n` of the layers, so that `sum 1/n` is a half. Hanin & Rolnick 2018 ask to keep that sum small."""
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 
 class NarrowForDepth(Rule):
@@ -28,7 +26,7 @@ class NarrowForDepth(Rule):
     limits = "Always information: it is the architecture, and no initialisation cures it. Simulated for ReLU."
     fix = "Wider layers, fewer of them, normalisation, or skip connections."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each stretch."""
         runs: dict[int, list[SiteStats]] = {}
         for site in profile.weight_sites:
@@ -36,14 +34,14 @@ class NarrowForDepth(Rule):
                 runs.setdefault(site.stretch, []).append(site)
         for run in runs.values():
             variance = math.fsum(site.log_ratio_variance or 0.0 for site in run)
-            if variance > LARGEST_LOG_VARIANCE:
+            if variance > thresholds.narrow_log_variance:
                 yield self.finding(
                     "info",
                     f"Over {len(run)} layers, `{run[0].name}` to `{run[-1].name}`, chance alone moves ln of the gain by "
                     f"{math.sqrt(variance):.1f} from draw to draw, around a median of {-variance / 2:.1f}.",
                     site=run[0],
                     measured=variance,
-                    expected=f"below {LARGEST_LOG_VARIANCE:g}",
+                    expected=f"below {thresholds.narrow_log_variance:g}",
                 )
 
 
@@ -69,11 +67,11 @@ class ResidualGrowth(Rule):
         "(Zhang et al. 2019, section 3: Fixup)."
     )
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each stack."""
         for stack in stacks(profile):
             growth, excess = _growth(stack)
-            severity = budgets.severity(excess, profile.optimizer)
+            severity = budgets.severity(excess, profile.optimizer, thresholds)
             if severity is None:
                 continue
             culprits = tuple(dict.fromkeys(block.last_layer for block in stack if block.last_layer is not None))
@@ -83,7 +81,7 @@ class ResidualGrowth(Rule):
                 f"e^{growth:.1f}, and by e^{excess:.1f} more than with normalised branches.",
                 site=stack[-1].merge,
                 measured=math.exp(min(growth, 709.0)),
-                expected=f"growth like 1 + the sum of the branches' variances, within {budgets.described(profile.optimizer)}",
+                expected=f"growth like 1 + the sum of the branches' variances, within {budgets.described(profile.optimizer, thresholds)}",
                 culprits=culprits,
             )
 

@@ -17,6 +17,8 @@ it was as large as the forward gain.
 
 from dataclasses import dataclass
 
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+
 _ADAPTIVE_OPTIMIZERS = frozenset(
     ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Muon", "Nadam", "RMSprop")
 )
@@ -31,45 +33,41 @@ class Budget:
     error: float
 
 
-SGD_BUDGET = Budget(warning=6.0, error=12.0)
-"""Beyond e^-6 training takes 2.5 times the steps or more, beyond e^-12 eight times or for ever; e^12 diverges. From the table."""
-ADAPTIVE_BUDGET = Budget(warning=12.0, error=20.0)
-"""Adam pays at e^-12 what SGD pays at e^-6, and at e^-20 what SGD pays at e^-10 to e^-12. From the table."""
-
-
 def is_adaptive(optimizer: str | None) -> bool:
     """Whether that class of optimizer rescales its gradients. Unknown ones, wrappers and none at all count as SGD: they may be it."""
     return optimizer in _ADAPTIVE_OPTIMIZERS
 
 
-def budget_of(optimizer: str | None) -> Budget:
+def budget_of(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> Budget:
     """The budget for an optimizer's class name.
 
     >>> budget_of("Adam").warning, budget_of(None).warning
     (12.0, 6.0)
     """
-    return ADAPTIVE_BUDGET if is_adaptive(optimizer) else SGD_BUDGET
+    if is_adaptive(optimizer):
+        return Budget(thresholds.adaptive_gain_warning, thresholds.adaptive_gain_error)
+    return Budget(thresholds.sgd_gain_warning, thresholds.sgd_gain_error)
 
 
-def severity(ln_gain: float, optimizer: str | None) -> str | None:
+def severity(ln_gain: float, optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> str | None:
     """`"warning"`, `"error"`, or `None` within the budget and where the gain is not known (`nan`).
 
     >>> severity(-9.53, "SGD"), severity(-9.53, "Adam"), severity(13.0, None)
     ('warning', None, 'error')
     """
-    budget = budget_of(optimizer)
+    budget = budget_of(optimizer, thresholds)
     if abs(ln_gain) > budget.error:
         return "error"
     return "warning" if abs(ln_gain) > budget.warning else None
 
 
-def described(optimizer: str | None) -> str:
+def described(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> str:
     """The budget in words, as the expected range of a finding.
 
     >>> described("Adam")
     'e^-12 to e^12 (adaptive optimizer: Adam)'
     """
-    bound = f"{budget_of(optimizer).warning:g}"
+    bound = f"{budget_of(optimizer, thresholds).warning:g}"
     kind = "adaptive optimizer" if is_adaptive(optimizer) else "SGD's budget"
     return f"e^-{bound} to e^{bound} ({kind}: {optimizer or 'no optimizer is compiled'})"
 
@@ -88,7 +86,7 @@ _COSTS = {
 
 
 def cost(ln_gain: float, optimizer: str | None) -> str:
-    """A sentence on what such a gain cost where it was measured; empty within the budget."""
+    """A sentence on what such a gain cost where it was measured; empty within the measured budget, whatever a user's is."""
     exceeded = severity(ln_gain, optimizer)
     if exceeded is None:
         return ""

@@ -1,10 +1,10 @@
-"""All rules, how they are chosen, and their pages."""
+"""All rules, how they are chosen, what they say together, and their pages."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keras_initcheck.profile import Profile
-from keras_initcheck.report import SEVERITIES, Finding
+from keras_initcheck.report import Report
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
 from keras_initcheck.rules.causes import subordinated
 from keras_initcheck.rules.data import InputScale, NonfiniteInput, NonfiniteLoss
@@ -13,8 +13,10 @@ from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWei
 from keras_initcheck.rules.kernels import ConstantKernel, DuplicateKernels, ZeroKernel
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
+from keras_initcheck.rules.policy import Policy
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
+from keras_initcheck.rules.thresholds import named
 from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedAttention, SaturatedUnits
 from keras_initcheck.rules.weights import NonfiniteWeights
 
@@ -45,6 +47,9 @@ RULES: tuple[Rule, ...] = (
     ResidualGrowth(),
 )
 """Every rule, in the order of the codes."""
+ALL_CODES = frozenset(rule.code for rule in RULES)
+EVERYTHING = Policy(ALL_CODES)
+"""All rules, the default thresholds, and no layer exempt."""
 
 _PAGE_WIDTH = 100
 _SECTIONS = (
@@ -56,25 +61,46 @@ _SECTIONS = (
 )
 
 
-def judge(profile: Profile, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
-    """What the rules find in a profile, worst first, then by place in the network.
+def policy_of(
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    thresholds: Mapping[str, float] | None = None,
+    exempt: Mapping[str, Sequence[str]] | None = None,
+) -> Policy:
+    """What a user asks for, checked.
+
+    Args:
+        select: Codes or slugs of the only rules to apply; all if empty.
+        ignore: Codes or slugs of rules not to apply.
+        thresholds: Numbers to judge by, by the names in `thresholds.Thresholds`; the defaults elsewhere.
+        exempt: Patterns of layer paths, each with the codes or slugs of the rules that leave such layers alone, or `"*"` for all.
+
+    Raises:
+        TypeError: `thresholds` or `exempt` is no mapping.
+        ValueError: No rule or threshold has such a name, or a number is not in its range.
+    """
+    if not isinstance(exempt, Mapping | None):
+        raise TypeError(f"`exempt` must map patterns of layer paths to codes. Received: {exempt!r}.")
+    selected = _codes(select, "select") or ALL_CODES
+    exemptions = tuple((pattern, _exempted(names)) for pattern, names in (exempt or {}).items())
+    return Policy(selected - _codes(ignore, "ignore"), named(thresholds or {}), exemptions)
+
+
+def judge(profile: Profile, policy: Policy = EVERYTHING) -> Report:
+    """The report on a profile, with its findings worst first, then by place in the network.
 
     Args:
         profile: What was measured.
-        select: Codes or slugs of the only rules to apply; all if empty.
-        ignore: Codes or slugs of rules not to apply.
-
-    Raises:
-        ValueError: No rule has such a code or slug.
+        policy: What to judge it by.
     """
-    selected = {_rule(name, "select").code for name in _names(select)} or {rule.code for rule in RULES}
-    ignored = {_rule(name, "ignore").code for name in _names(ignore)}
-    rules = [rule for rule in RULES if rule.code in selected - ignored]
-    findings = subordinated([finding for rule in rules for finding in rule.check(profile)])
+    found = [finding for rule in RULES if rule.code in policy.codes for finding in rule.check(profile, policy.thresholds)]
+    kept = policy.kept(found)  # what a cause that is not wanted brings about is still told as an error
     places = {site.name: site.index for site in profile.sites}
-    return tuple(
-        sorted(findings, key=lambda finding: (-SEVERITIES.index(finding.severity), places.get(finding.site or "", -1), finding.code))
+    ranked = sorted(
+        subordinated(kept),
+        key=lambda finding: (-finding.rank, places.get(finding.site or "", -1), finding.code),
     )
+    return Report(profile, tuple(ranked), num_exempted=len(found) - len(kept))
 
 
 def explain(code_or_slug: str) -> str:
@@ -88,13 +114,21 @@ def explain(code_or_slug: str) -> str:
     return "\n\n".join([f"{rule.code} {rule.slug}: {rule.title}", *sections]) + "\n"
 
 
-def _names(names: Sequence[str]) -> Sequence[str]:
+def _codes(names: str | Sequence[str], argument: str) -> frozenset[str]:
+    return frozenset(_rule(name, argument).code for name in _listed(names))
+
+
+def _exempted(names: str | Sequence[str]) -> frozenset[str]:
+    return ALL_CODES if "*" in _listed(names) else _codes(names, "exempt")
+
+
+def _listed(names: str | Sequence[str]) -> Sequence[str]:
     return (names,) if isinstance(names, str) else names
 
 
 def _rule(name: str, argument: str) -> Rule:
     for rule in RULES:
-        if name.lower() in (rule.code.lower(), rule.slug):
+        if str(name).lower() in (rule.code.lower(), rule.slug):
             return rule
     known = ", ".join(f"{rule.code} ({rule.slug})" for rule in RULES)
     raise ValueError(f"`{argument}` must name rules by code or slug. Received: {name!r}. Choose from: {known}.")

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from keras_initcheck.profile import Moments, Profile, SiteStats
 from keras_initcheck.report import Finding
-from keras_initcheck.rules import budgets
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, percent
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 UNCENTRED_SHARE = 0.5
 """Share of the input's second moment that its mean may have before the message mentions it."""
@@ -25,7 +25,7 @@ class NonfiniteInput(Rule):
     limits = "One batch is looked at. A model that replaces NaN by itself is reported too: ignore the rule there."
     fix = "Replace or mask missing values before the model, and look for divisions by zero in the preprocessing."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each input."""
         for name, moments in profile.inputs:
             if not moments.is_finite:
@@ -49,7 +49,7 @@ class NonfiniteLoss(Rule):
     limits = "Judged where there were labels and the model is compiled."
     fix = "Check the labels for NaN and range, and give cross-entropies logits (from_logits=True)."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         if profile.loss is not None and not math.isfinite(profile.loss):
             yield self.finding("error", f"The loss on the batch is {profile.loss}.", measured=profile.loss, expected="a finite number")
@@ -75,14 +75,14 @@ class InputScale(Rule):
     )
     fix = "Subtract the mean and divide by the standard deviation, or put a Normalization or Rescaling layer in front."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each first layer."""
         graph = Graph(profile)
         for site in profile.weight_sites:
             x = site.activations.x
             if x is None or not 0.0 < x.second_moment < math.inf or not graph.is_fed_by_data(site):
                 continue
-            if abs(math.log(x.second_moment)) > budgets.SGD_BUDGET.warning:
+            if abs(math.log(x.second_moment)) > thresholds.input_scale:
                 is_harmless = not site.is_trainable or graph.is_normalised(site)
                 yield self._report(site, x, is_harmless)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from keras_initcheck.profile import Profile, SiteStats, WeightStats
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory.noise import static_tolerance
 
 FORWARD, BACKWARD = "forward", "backward"
@@ -77,9 +78,10 @@ def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
     return Factor(site, direction, fan, variance, ratio * stride, all(_is_centred(kernel) for kernel in kernels))
 
 
-def tolerance(profile: Profile, site: SiteStats) -> float:
+def tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds = DEFAULTS) -> float:
     """Largest `|ln(ratio)|` that chance and taste explain: `max(ln 1.5, 4.5 sqrt(2 / number of weights))` of the smallest kernel."""
-    return max(static_tolerance(kernel.moments.num_elements, 1) for kernel in profile.kernels(site.layer))
+    limits = {"factor": thresholds.layer_ratio_factor, "standard_deviations": thresholds.layer_ratio_deviations}
+    return max(static_tolerance(kernel.moments.num_elements, 1, **limits) for kernel in profile.kernels(site.layer))
 
 
 def stretches(profile: Profile, direction: str) -> Iterator[list[Factor]]:

@@ -10,10 +10,7 @@ from keras_initcheck.rules import budgets, initializers
 from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, stretches
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, listed
-
-EXPLAINED_SHARE = 0.9
-"""Culprits are the layers that together make nine tenths of what is spent in the gain's direction: all of many equal layers, or the
-one that is out of line."""
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 
 class GainRule(Rule):
@@ -34,30 +31,30 @@ class GainRule(Rule):
     direction: ClassVar[str]
     quantity: ClassVar[str]
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each stretch beyond the budget."""
         graph = Graph(profile)
-        return [finding for run in stretches(profile, self.direction) for finding in self._judge(profile, graph, run)]
+        return [finding for run in stretches(profile, self.direction) for finding in self._judge(profile, graph, run, thresholds)]
 
-    def _judge(self, profile: Profile, graph: Graph, run: Sequence[Factor]) -> Iterable[Finding]:
+    def _judge(self, profile: Profile, graph: Graph, run: Sequence[Factor], thresholds: Thresholds) -> Iterable[Finding]:
         counted = counting(run, graph)
         ln_gain = math.fsum(factor.log_ratio for factor in counted)
-        severity = budgets.severity(ln_gain, profile.optimizer)
+        severity = budgets.severity(ln_gain, profile.optimizer, thresholds)
         if severity is None:
             return
         excuse = _excuse(graph, counted[-1], ln_gain)
         if excuse and len(run) == 1:
             return
-        culprits = spenders(counted, ln_gain)
-        site, cure = self._cure(profile, graph, culprits)
+        culprits = spenders(counted, ln_gain, thresholds.culprit_share)
+        site, cure = self._cure(profile, graph, culprits, thresholds)
         yield self.finding(
             "info" if excuse else severity,
             f"{self._message(counted, ln_gain, culprits)}{excuse}",
             site=site,
-            why=self.why if excuse else f"{self.why} {budgets.cost(ln_gain, profile.optimizer)}",
+            why=self.why if excuse else f"{self.why} {budgets.cost(ln_gain, profile.optimizer)}".rstrip(),
             fix="Nothing, as long as nothing overflows." if excuse else cure,
             measured=_power(ln_gain),
-            expected=budgets.described(profile.optimizer),
+            expected=budgets.described(profile.optimizer, thresholds),
             culprits=tuple(dict.fromkeys(culprit.site.layer for culprit in culprits)),
         )
 
@@ -71,7 +68,7 @@ class GainRule(Rule):
             f"Most of it, as {culprits[0].formula}: {share}{rest}."
         )
 
-    def _cure(self, profile: Profile, graph: Graph, culprits: Sequence[Factor]) -> tuple[SiteStats, str]:
+    def _cure(self, profile: Profile, graph: Graph, culprits: Sequence[Factor], thresholds: Thresholds) -> tuple[SiteStats, str]:
         """The site to begin with, and what the worst culprit of each activation needs."""
         worst = {culprit.site.activation: culprit for culprit in reversed(culprits)}
         advice = (initializers.advice(culprit, profile.kernels(culprit.site.layer)) for culprit in reversed(worst.values()))
@@ -85,11 +82,11 @@ def counting(run: Sequence[Factor], graph: Graph) -> list[Factor]:
     return list(run[1:] if is_free else run)
 
 
-def spenders(run: Sequence[Factor], ln_gain: float) -> list[Factor]:
-    """The layers that spent the gain, worst first: as few as explain nine tenths of what goes in its direction."""
+def spenders(run: Sequence[Factor], ln_gain: float, share: float = DEFAULTS.culprit_share) -> list[Factor]:
+    """The layers that spent the gain, worst first: as few as explain that share of what goes in its direction."""
     same = [factor for factor in run if factor.log_ratio * ln_gain > 0]
     same.sort(key=lambda factor: -round(abs(factor.log_ratio), 1))  # equal ones stay in order, whatever chance made of them
-    needed = EXPLAINED_SHARE * math.fsum(abs(factor.log_ratio) for factor in same)
+    needed = share * math.fsum(abs(factor.log_ratio) for factor in same)
     found: list[Factor] = []
     while same and math.fsum(abs(factor.log_ratio) for factor in found) < needed:
         found.append(same.pop(0))
@@ -122,7 +119,8 @@ class ForwardGain(GainRule):
         "The second moment of the signal is multiplied by n Var[w] E[f²]/E[z²] in every layer: ½ n Var[w] with ReLU. The rule multiplies "
         "these numbers, taken from the weights themselves, along each stretch of layers without normalisation or merge, and speaks where "
         "the product leaves the budget of the compiled optimizer: beyond e^6 or e^-6 a warning and beyond e^12 an error with SGD (or where "
-        "nothing is compiled), 12 and 20 with adaptive optimizers such as Adam. The culprits are the layers that spent it."
+        "nothing is compiled), 12 and 20 with adaptive optimizers such as Adam. These are the thresholds sgd_gain_warning and so on. The "
+        "culprits are the layers that spent it."
     )
     why = (
         "Factors away from 1 multiply with depth (He et al. 2015, section 2.2): the last layers see a signal of another size, and so "
@@ -169,17 +167,17 @@ class BackwardGain(GainRule):
     )
     fix = ForwardGain.fix
 
-    def _cure(self, profile: Profile, graph: Graph, culprits: Sequence[Factor]) -> tuple[SiteStats, str]:
+    def _cure(self, profile: Profile, graph: Graph, culprits: Sequence[Factor], thresholds: Thresholds) -> tuple[SiteStats, str]:
         """Where the forward gain of the stretch is out of its budget too, one initialiser cures both and is named there."""
         layers = {culprit.site.index for culprit in culprits}
         for run in stretches(profile, FORWARD):
             forward = counting(run, graph)
             ln_gain = math.fsum(factor.log_ratio for factor in forward)
             is_same = any(factor.site.index in layers for factor in forward)
-            if is_same and budgets.severity(ln_gain, profile.optimizer) is not None:
-                worst = spenders(forward, ln_gain)
+            if is_same and budgets.severity(ln_gain, profile.optimizer, thresholds) is not None:
+                worst = spenders(forward, ln_gain, thresholds.culprit_share)
                 names = dict.fromkeys(culprit.site.layer for culprit in worst)
                 return worst[
                     0
                 ].site, f"The initialiser that cures {ForwardGain.code} ({ForwardGain.slug}) in {listed(names)} cures this too."
-        return super()._cure(profile, graph, culprits)
+        return super()._cure(profile, graph, culprits, thresholds)

@@ -6,6 +6,7 @@ from keras_initcheck.profile import Moments, Places, Profile, SiteStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules import kernels
 from keras_initcheck.rules.rule import Rule, further, listed
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 
 def _moments(places: Places | None) -> list[Moments]:
@@ -34,7 +35,7 @@ class NonfiniteGradients(Rule):
     )
     fix = "Add a small constant under roots, norms and logarithms; give losses logits (from_logits=True); look at backward-gain."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         random = [site for site in profile.sites if _is_nonfinite(site.random_gradients)]
         broken = [site for site in profile.sites if site in random or _is_nonfinite(site.loss_gradients)]
@@ -87,7 +88,7 @@ class NoGradient(Rule):
     )
     fix = "Look at the findings on dead layers and zero kernels, and for operations without a slope on the way to the output."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         hidden = [site for site in profile.sites if site.kind in ("weight", "recurrent", "embedding") and not site.is_head]
         received = [moments for moments in map(_arriving, hidden) if moments is not None]
@@ -120,7 +121,7 @@ class NoWeightGradient(Rule):
     )
     fix = "Connect the layer to the loss, or set trainable=False to say that it is meant."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         trained = [weight for weight in profile.weights if weight.is_trainable and weight.gradient is not None and weight.role != "bias"]
         without = [weight for weight in trained if weight.gradient is not None and _is_zero(weight.gradient)]

@@ -7,9 +7,8 @@ from keras_initcheck.profile import Profile, SiteStats, WeightStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, listed
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
-CONSTANT_SHARE = 1e-6
-"""Variance over second moment below which values count as equal: ten times what rounding leaves of a constant in float32."""
 LARGEST_ZERO_SHARE = 0.01
 """Random draws in float32 hold next to no exact zero, identities and fixed filters many."""
 
@@ -19,10 +18,10 @@ def is_zero(weight: WeightStats) -> bool:
     return weight.moments.is_finite and weight.moments.largest == 0.0
 
 
-def is_constant(weight: WeightStats) -> bool:
+def is_constant(weight: WeightStats, share: float = DEFAULTS.constant_share) -> bool:
     """Whether all values are equal, and not zero."""
     moments = weight.moments
-    is_equal = moments.variance <= CONSTANT_SHARE * moments.second_moment
+    is_equal = moments.variance <= share * moments.second_moment
     return moments.is_finite and moments.num_elements > 1 and moments.second_moment > 0.0 and is_equal
 
 
@@ -56,10 +55,10 @@ class ConstantKernel(Rule):
     )
     fix = 'Use a random initialiser, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such kernel."""
         for weight, site in _called(profile):
-            if is_constant(weight):
+            if is_constant(weight, thresholds.constant_share):
                 is_fault = is_hidden(profile, weight.layer) and weight.is_trainable and _num_mixing_units(weight, site) > 1
                 yield self.finding(
                     "error" if is_fault else "info",
@@ -97,7 +96,7 @@ class ZeroKernel(Rule):
     )
     fix = 'Use a random initialiser, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such kernel."""
         graph = Graph(profile)
         for weight, site in _called(profile):
@@ -136,11 +135,11 @@ class DuplicateKernels(Rule):
         "For reproducibility call keras.utils.set_random_seed."
     )
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each group of identical kernels."""
         groups: dict[tuple[object, ...], list[tuple[WeightStats, SiteStats]]] = defaultdict(list)
         for weight, site in _called(profile):
-            if _is_random(weight):
+            if _is_random(weight, thresholds.constant_share):
                 groups[weight.shape, weight.fingerprint, weight.norm].append((weight, site))
         for group in groups.values():
             layers = tuple(dict.fromkeys(weight.layer for weight, _ in group))
@@ -158,7 +157,8 @@ class DuplicateKernels(Rule):
         )
 
 
-def _is_random(weight: WeightStats) -> bool:
+def _is_random(weight: WeightStats, constant_share: float) -> bool:
     moments = weight.moments
-    is_drawn = moments.is_finite and moments.share_zero < LARGEST_ZERO_SHARE and moments.num_elements > 1 and not is_constant(weight)
+    has_zeros = moments.share_zero >= LARGEST_ZERO_SHARE
+    is_drawn = moments.is_finite and not has_zeros and moments.num_elements > 1 and not is_constant(weight, constant_share)
     return is_drawn and weight.is_trainable and weight.fingerprint != 0.0

@@ -8,6 +8,7 @@ from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, factor, tol
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.initializers import advice
 from keras_initcheck.rules.rule import Rule
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 
 class LayerRatio(Rule):
@@ -18,8 +19,8 @@ class LayerRatio(Rule):
     title = "a layer's weights do not keep the scale of signal or gradient"
     what = (
         "The factors ½ n Var[w] (forward) and ½ n̂ Var[w] (backward) of a single layer, with the activation's own number in place of ½, "
-        "differ from 1 by more than 1.5 times, and by more than 4.5 standard deviations of what chance makes of so many weights. They "
-        "come from the weights alone and hardly scatter."
+        "differ from 1 by more than 1.5 times, and by more than 4.5 standard deviations of what chance makes of so many weights (the "
+        "thresholds layer_ratio_factor and layer_ratio_deviations). They come from the weights alone and hardly scatter."
     )
     why = "One such layer is harmless; many of them multiply to what forward-gain and backward-gain judge."
     example = "Dense(128, activation='relu') on 128 inputs with Keras' default glorot_uniform: ½ · 128 · 1/128 = 0.5."
@@ -30,7 +31,7 @@ class LayerRatio(Rule):
     )
     fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """At most one finding for each layer; the forward factor's where both are off."""
         graph = Graph(profile)
         for site in profile.weight_sites:
@@ -38,11 +39,11 @@ class LayerRatio(Rule):
                 continue
             directions = (FORWARD,) if graph.is_fed_by_data(site) else (FORWARD, BACKWARD)
             found = [each for each in (factor(profile, site, direction) for direction in directions) if each is not None]
-            off = [each for each in found if abs(each.log_ratio) > tolerance(profile, site)]
+            off = [each for each in found if abs(each.log_ratio) > tolerance(profile, site, thresholds)]
             if off:
-                yield self._report(profile, site, off)
+                yield self._report(profile, site, off, thresholds)
 
-    def _report(self, profile: Profile, site: SiteStats, off: list[Factor]) -> Finding:
+    def _report(self, profile: Profile, site: SiteStats, off: list[Factor], thresholds: Thresholds) -> Finding:
         parts = " and ".join(f"the {_QUANTITIES[each.direction]} second moment by {each.formula} = {each}" for each in off)
         return self.finding(
             "info",
@@ -50,7 +51,7 @@ class LayerRatio(Rule):
             site=site,
             fix=advice(off[0], profile.kernels(site.layer)),
             measured=off[0].ratio,
-            expected="0.67 to 1.5",
+            expected=f"{1 / thresholds.layer_ratio_factor:.2g} to {thresholds.layer_ratio_factor:g}",
             culprits=(site.layer,),
         )
 

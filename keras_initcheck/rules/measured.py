@@ -11,10 +11,9 @@ from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, stretches
 from keras_initcheck.rules.gains import counting
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, listed
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory.noise import TWO_SIDED_99
 
-SMALLEST_EXCESS = math.log(2.0)
-"""Beyond its noise band, a gain may be off by this before a word is said: correlated pixels and the borders of padding do as much."""
 BIAS_SHARE = 0.1
 """Share of a pre-activation's second moment that biases may have; freshly initialised ones have none."""
 
@@ -29,23 +28,23 @@ class MeasuredGainRule(Rule):
     direction: ClassVar[str]
     quantity: ClassVar[str]
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each stretch whose measured gain leaves its band."""
         graph = Graph(profile)
         for run in stretches(profile, self.direction):
-            yield from self._judge(profile, graph, counting(run, graph))
+            yield from self._judge(profile, thresholds, graph, counting(run, graph))
 
-    def _judge(self, profile: Profile, graph: Graph, run: Sequence[Factor]) -> Iterable[Finding]:
+    def _judge(self, profile: Profile, thresholds: Thresholds, graph: Graph, run: Sequence[Factor]) -> Iterable[Finding]:
         pairs = [(factor, _ln_excess(factor)) for factor in run]
         known = [(factor, excess) for factor, excess in pairs if excess is not None]
         if not known or len(known) < len(run):
             return
         ln_static = math.fsum(factor.log_ratio for factor in run)
         departure = math.fsum(excess for _, excess in known)
-        if beyond_band(departure, [factor.site for factor in run]) <= SMALLEST_EXCESS:
+        if beyond_band(departure, [factor.site for factor in run]) <= math.log(thresholds.measured_gain_factor):
             return
-        severity = budgets.severity(ln_static + departure, profile.optimizer)
-        is_new = _rank(severity) > _rank(budgets.severity(ln_static, profile.optimizer))
+        severity = budgets.severity(ln_static + departure, profile.optimizer, thresholds)
+        is_new = _rank(severity) > _rank(budgets.severity(ln_static, profile.optimizer, thresholds))
         excused = graph.is_normalised(run[-1].site) or graph.is_gate(run[-1].site) or graph.is_beside_skip(run[-1].site)
         worst = max(known, key=lambda pair: pair[1] * math.copysign(1.0, departure))[0]
         yield self.finding(
@@ -54,7 +53,7 @@ class MeasuredGainRule(Rule):
             f"{_power(ln_static)}. {cause(profile, run)}",
             site=worst.site,
             measured=math.exp(min(ln_static + departure, 709.0)),
-            expected=f"{_power(ln_static)} within a factor of two and chance",
+            expected=f"{_power(ln_static)} within a factor of {thresholds.measured_gain_factor:g} and chance",
             culprits=(worst.site.layer,),
         )
 
@@ -170,7 +169,7 @@ class MeasuredLayers(Rule):
     limits = "Always information, one for the whole network. Heads and layers on unknown activations are left out."
     fix = "Nothing, as long as the gains are in order."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         sites = [site for site in profile.weight_sites if not site.is_head and site.activation != "unknown"]
         found = [(site, departure) for site in sites if (departure := _departure(profile, site, len(sites))) is not None]

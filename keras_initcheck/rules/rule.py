@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from keras_initcheck.profile import Profile, SiteStats
 from keras_initcheck.report import Finding
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 
 class Rule(ABC):
@@ -32,8 +33,8 @@ class Rule(ABC):
     fix: ClassVar[str]
 
     @abstractmethod
-    def check(self, profile: Profile) -> Iterable[Finding]:
-        """The findings of this rule, in any order."""
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+        """The findings of this rule, in any order. Rules whose limits are no matter of taste leave `thresholds` alone."""
 
     def finding(self, severity: str, message: str, site: SiteStats | None = None, **facts: Any) -> Finding:
         """A finding with this rule's code, slug, reason and fix; `facts` are further fields of `Finding`, and override those."""

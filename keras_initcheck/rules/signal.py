@@ -7,6 +7,7 @@ from keras_initcheck.report import Finding
 from keras_initcheck.rules import kernels
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, further, percent
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 _MASKING_KINDS = ("merge", "activation", "other", "pass")
 MIN_UNITS = 20
@@ -32,7 +33,7 @@ class NonfiniteActivations(Rule):
     )
     fix = "Look at forward-gain for layers before it, at the input's scale, and at divisions, logarithms and roots in custom layers."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         graph = Graph(profile)
         broken = [site for site in profile.sites if _is_nonfinite(site)]
@@ -72,7 +73,7 @@ class DeadLayer(Rule):
     )
     fix = "Initialise the bias with zeros and the kernel to fit the activation; look at the signal's scale before the layer."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each layer where the signal ends."""
         graph = Graph(profile)
         for site in profile.sites:

@@ -7,27 +7,19 @@ from keras_initcheck.profile import Profile, SiteStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, listed, percent
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 SLOPES = {"tanh": 1.0, "hard_tanh": 1.0, "softsign": 1.0, "sigmoid": 0.25, "hard_sigmoid": 1 / 6, "sparse_sigmoid": 0.5}
 """The squashing activations with their steepest slopes."""
-SATURATED_SLOPE = 0.1
-"""Mean square of the slope, relative to the steepest, below which nine tenths of the units count as saturated. For tanh that is a
-pre-activation of standard deviation 5.3 (`E f'² = 4 / (3 σ sqrt(2π))` where it is large)."""
 
 RECTIFIERS = ("relu", "relu6")
 LARGEST_HEALTHY_SHARE = 0.5
 """A ReLU unit is silent for one sample with probability 1/2, and for all of them as well where they point the same way."""
 STANDARD_DEVIATIONS = 4.5
 """Of a binomial share: 3e-6 by chance."""
-DEAD_SHARE = 0.75
 FEWEST_SAMPLES = 4
 
-SMALLEST_BATCH_SHARE = 1e-4
-"""Healthy ReLU networks lose differences like `(9 π²/2) / depth²`: 4e-3 at 100 layers, 5e-4 at 300. float32 ends at 1e-7."""
 SPREAD_INPUT = 0.01
-
-LARGEST_LOGIT_SPREAD = 8.0
-"""Standard deviation of attention logits. Among 32 of them the largest then leads the second by 3 on average, and takes nine tenths."""
 
 
 class SaturatedUnits(Rule):
@@ -45,12 +37,12 @@ class SaturatedUnits(Rule):
     limits = "One finding for the network. Heads and gates are left out; the gates inside LSTM and GRU are not seen."
     fix = 'Smaller weights: "glorot_normal" with tanh; or normalise the input of these layers.'
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most; a warning where a quarter of the squashing layers saturate, else information."""
         graph = Graph(profile)
         judged = [site for site in profile.weight_sites if site.activation in SLOPES and not site.is_head and not graph.is_gate(site)]
         slopes = [(site, slope) for site in judged if (slope := relative_slope(site)) is not None]
-        flat = [(site, slope) for site, slope in slopes if slope < SATURATED_SLOPE]
+        flat = [(site, slope) for site, slope in slopes if slope < thresholds.saturated_slope]
         if flat:
             site, slope = min(flat, key=lambda pair: pair[1])
             yield self.finding(
@@ -59,7 +51,7 @@ class SaturatedUnits(Rule):
                 f"In `{site.name}` ({site.activation}) {percent(slope)} of the gradient's mean square passes that could.",
                 site=site,
                 measured=slope,
-                expected=f"above {SATURATED_SLOPE:g}",
+                expected=f"above {thresholds.saturated_slope:g}",
                 culprits=tuple(dict.fromkeys(each.layer for each, _ in flat)),
             )
 
@@ -87,7 +79,7 @@ class DeadUnits(Rule):
     )
     fix = "Initialise biases with zeros and kernels with he_normal; after divergence lower the learning rate."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such layer."""
         if profile.batch_size < FEWEST_SAMPLES:
             return
@@ -96,7 +88,7 @@ class DeadUnits(Rule):
             if site.activation not in RECTIFIERS or site.is_head or h is None or not h.largest:
                 continue
             units = max((site.output_shape or (1,))[-1], 1)
-            bound = max(DEAD_SHARE, LARGEST_HEALTHY_SHARE + STANDARD_DEVIATIONS * math.sqrt(0.25 / units))
+            bound = max(thresholds.dead_share, LARGEST_HEALTHY_SHARE + STANDARD_DEVIATIONS * math.sqrt(0.25 / units))
             if h.share_dead > bound:
                 yield self.finding(
                     "warning",
@@ -123,32 +115,32 @@ class CollapsedSamples(Rule):
     limits = "Needs four samples and inputs that differ. Healthy ReLU networks keep 4e-3 at 100 layers and 5e-4 at 300."
     fix = "Larger weights below sigmoids, or an activation with mean zero such as tanh; batch normalisation; fewer layers."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most: the first layer where the samples have collapsed."""
         if profile.batch_size < FEWEST_SAMPLES or not any(moments.batch_share > SPREAD_INPUT for _, moments in profile.inputs):
             return
         hidden = [site for site in profile.weight_sites if not site.is_head]
-        if not hidden or not _is_collapsed(hidden[-1]):
+        if not hidden or not _is_collapsed(hidden[-1], thresholds):
             return
         start = hidden[-1]
         for site in reversed(hidden):
-            if not _is_collapsed(site):
+            if not _is_collapsed(site, thresholds):
                 break
             start = site
         share = hidden[-1].activations.h.batch_share if hidden[-1].activations.h else 0.0
         yield self.finding(
-            "error" if share < SMALLEST_BATCH_SHARE**2 else "warning",
+            "error" if share < thresholds.collapsed_batch_share**2 else "warning",
             f"From `{start.name}` on the samples are alike: of the variance of `{hidden[-1].name}` {percent(share)} is between them.",
             site=start,
             measured=share,
-            expected=f"above {SMALLEST_BATCH_SHARE:g}",
+            expected=f"above {thresholds.collapsed_batch_share:g}",
             culprits=(start.layer,),
         )
 
 
-def _is_collapsed(site: SiteStats) -> bool:
+def _is_collapsed(site: SiteStats, thresholds: Thresholds) -> bool:
     h = site.activations.h
-    return h is not None and h.variance > 0.0 and h.batch_share < SMALLEST_BATCH_SHARE
+    return h is not None and h.variance > 0.0 and h.batch_share < thresholds.collapsed_batch_share
 
 
 class SaturatedAttention(Rule):
@@ -166,7 +158,7 @@ class SaturatedAttention(Rule):
     limits = "Keras' own MultiHeadAttention and GroupedQueryAttention. Queries and keys are taken as independent."
     fix = 'Scale the query and key projections to unit output: "glorot_uniform", and a normalisation before the attention.'
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each attention layer."""
         sites = {site.name: site for site in profile.weight_sites}
         for name, query in sites.items():
@@ -175,12 +167,12 @@ class SaturatedAttention(Rule):
             if leaf != "query" or key is None or query.activations.h is None or key.activations.h is None:
                 continue
             spread = math.sqrt(query.activations.h.second_moment) * math.sqrt(key.activations.h.second_moment)
-            if spread > LARGEST_LOGIT_SPREAD:
+            if spread > thresholds.attention_logit_spread:
                 yield self.finding(
                     "warning",
                     f"The attention logits of `{parent}` have a standard deviation of about {spread:.3g}.",
                     site=query,
                     measured=spread,
-                    expected=f"below {LARGEST_LOGIT_SPREAD:g}; 1 is usual",
+                    expected=f"below {thresholds.attention_logit_spread:g}; 1 is usual",
                     culprits=(query.layer, key.layer),
                 )

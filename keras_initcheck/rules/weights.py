@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from keras_initcheck.profile import Profile, WeightStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules.rule import Rule, listed, percent
+from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 
 class NonfiniteWeights(Rule):
@@ -22,7 +23,7 @@ class NonfiniteWeights(Rule):
     )
     fix = "Initialise the layer again, or load a checkpoint from before the divergence."
 
-    def check(self, profile: Profile) -> Iterable[Finding]:
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each variable, and one for all constants together."""
         broken = [weight for weight in profile.weights if not weight.moments.is_finite]
         for weight in broken:

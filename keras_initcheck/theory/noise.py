@@ -23,9 +23,12 @@ STATIC_STANDARD_DEVIATIONS = 4.5
 """A two-sided level of 7e-6 for a normal weight statistic: no false alarm in a network of 1000 layers in 99%
 of cases."""
 
-STATIC_FLOOR = math.log(1.5)
+STATIC_FACTOR = 1.5
 """Empirical: a layer's variance within a factor of 1.5 is left alone. He and orthogonal weights of width 16
 and more stay inside."""
+
+STATIC_FLOOR = math.log(STATIC_FACTOR)
+"""The same as a logarithm."""
 
 
 def layer_log_variance(
@@ -98,10 +101,23 @@ def static_relative_std(fan_in: float, fan_out: float, kurtosis: float = 0.0) ->
     return math.sqrt((kurtosis + 2.0) / (fan_in * fan_out))
 
 
-def static_tolerance(fan_in: float, fan_out: float, kurtosis: float = 0.0) -> float:
+def static_tolerance(
+    fan_in: float,
+    fan_out: float,
+    kurtosis: float = 0.0,
+    factor: float = STATIC_FACTOR,
+    standard_deviations: float = STATIC_STANDARD_DEVIATIONS,
+) -> float:
     """Largest `|ln(static ratio)|` left alone: `ln 1.5`, or 4.5 of `static_relative_std` where that is more.
 
     >>> round(static_tolerance(64, 64), 4), round(static_tolerance(4, 4), 4)
     (0.4055, 1.591)
+
+    Args:
+        fan_in: As for `static_relative_std`.
+        fan_out: As for `static_relative_std`.
+        kurtosis: As for `static_relative_std`.
+        factor: How many times more or less than predicted is left alone, 1 or more.
+        standard_deviations: How much chance is left alone.
     """
-    return max(STATIC_FLOOR, STATIC_STANDARD_DEVIATIONS * static_relative_std(fan_in, fan_out, kurtosis))
+    return max(math.log(factor), standard_deviations * static_relative_std(fan_in, fan_out, kurtosis))

@@ -189,6 +189,18 @@ def test_drift_can_be_ignored():
     assert not check.first_report.ok
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [{"thresholds": {f"sgd_gain_{severity}": 1e3 for severity in ("warning", "error")}}, {"exempt": {"*": ["IC102", "IC103"]}}],
+    ids=["thresholds", "exempt"],
+)
+def test_drift_is_what_the_user_calls_so(choices):
+    x, y = arrays()
+    check = ic.InitCheck(None, on_drift="raise", ignore=["duplicate-kernels"], **choices)
+    exploding_net().fit(x, y, verbose=0, callbacks=[check])
+    assert check.first_report.ok
+
+
 def test_drift_goes_to_a_callable():
     reports = []
     x, y = arrays()
@@ -268,6 +280,9 @@ def test_histograms_are_made_when_asked_for(tmp_path):
         ({"update_freq": 0}, "`update_freq` must be"),
         ({"update_freq": "batch"}, "`update_freq` must be"),
         ({"histogram_freq": -1}, "`histogram_freq` must be"),
+        ({"select": ["IC999"]}, "`select` must name rules"),
+        ({"thresholds": {"nope": 1.0}}, "`thresholds` must name known thresholds"),
+        ({"exempt": {"dense": ["IC999"]}}, "`exempt` must name rules"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):

@@ -194,7 +194,9 @@ def test_every_rule_is_listed_on_a_line(capsys):
     assert [line.split()[0] for line in lines] == [rule.code for rule in RULES]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["--explain", "IC102"], ["--list-rules"]], ids=lambda a: a[0])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["--explain", "IC102"], ["--list-rules"], ["--list-thresholds"]], ids=lambda a: a[0]
+)
 def test_what_needs_no_model_imports_neither_keras_nor_a_framework(arguments):
     script = (
         "import atexit, sys\n"

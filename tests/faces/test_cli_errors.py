@@ -61,7 +61,7 @@ def error_of(capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "Expected one of MODEL, --demo, --explain CODE and --list-rules. Received: none."),
+        ([], "Expected one of MODEL, --demo, --explain CODE, --list-rules and --list-thresholds. Received: none."),
         (["a.keras", "--demo"], "Received: several."),
         (["a.keras", "--quick"], "--quick must come with --demo."),
         (["a.keras", "--nonsense"], "unrecognized arguments: --nonsense"),

@@ -141,6 +141,12 @@ def test_finding_about_the_network_says_so(make):
     assert "✗ IC102 forward-gain: whole network" in render(make.report(findings=[make.finding(None)]), 80)
 
 
+@pytest.mark.parametrize(("count", "line"), [(1, "1 finding exempted"), (2, "2 findings exempted")])
+def test_exempted_findings_are_counted(make, count, line):
+    assert line in render(replace(make.report(), num_exempted=count), 80).split("\n")
+    assert "exempted" not in render(make.report(), 80)
+
+
 def test_what_was_not_probed_is_listed(make):
     text = render(make.report(not_probed=tuple((f"layer_{number}", "was never called") for number in range(10))), 80)
     assert "Not probed\n    layer_0: was never called\n" in text

@@ -37,6 +37,10 @@ def test_report_with_every_field_filled_comes_back(full_report):
     assert from_json(to_json(full_report)) == full_report
 
 
+def test_number_of_exempted_findings_comes_back(full_report):
+    assert from_json(to_json(replace(full_report, num_exempted=3))).num_exempted == 3
+
+
 def test_empty_report_comes_back():
     report = Report(Profile("empty", ()))
     assert from_json(to_json(report)) == report
@@ -81,7 +85,7 @@ def test_subclass_is_built(full_report):
 
 def test_document_says_what_it_is(full_report):
     document = strict(to_json(full_report))
-    assert list(document) == ["format", "version", "profile", "findings"]
+    assert list(document) == ["format", "version", "profile", "findings", "num_exempted"]
     assert (document["format"], document["version"]) == ("keras_initcheck.report", 1)
 
 
@@ -138,7 +142,7 @@ def change(path, value):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (change("findings", ...), r"`report` must be an object with exactly the keys .*missing \['findings'\], unexpected \[\]"),
+        (change("findings", ...), r"`report` must be an object with exactly the keys .*missing \['profile'\], unexpected \[\]"),
         (change("profile.sites.0.kind", ...), r"`report.profile.sites\[0\]` must be .*missing \['kind'\]"),
         (change("profile.new", 1), r"`report.profile` must be .*missing \[\], unexpected \['new'\]"),
         (change("profile", []), r"`report.profile` must be an object with the keys"),
@@ -166,3 +170,10 @@ def test_number_beyond_float64_is_refused(full_report):
     text = to_json(replace(full_report, profile=replace(full_report.profile, loss=123456.5))).replace("123456.5", "1e999")
     with pytest.raises(ValueError, match=r"`report\.profile\.loss` must be a float64 number"):
         from_json(text)
+
+
+def test_report_of_an_earlier_release_lacks_what_has_a_default(full_report):
+    document = strict(to_json(full_report))
+    del document["num_exempted"], document["profile"]["sites"][0]["log_ratio_variance"]
+    read = from_json(json.dumps(document))
+    assert (read.num_exempted, read.profile.sites[0].log_ratio_variance) == (0, None)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.rules import catalogue
-from keras_initcheck.rules.catalogue import RULES, explain, judge
+from keras_initcheck.rules.catalogue import RULES, explain, judge, policy_of
 
 FIELDS = ("code", "slug", "title", "what", "why", "example", "limits", "fix")
 
@@ -18,6 +18,10 @@ def ill(make, healthy, broken):
     glorot = replace(sites[2], predicted_forward_ratio=0.5, predicted_backward_ratio=0.5)
     sites = (*sites[:2], glorot, *sites[3:])
     return replace(healthy, sites=sites, inputs=(("x", broken),), loss=float("nan"))
+
+
+def found(profile, **choices):
+    return judge(profile, policy_of(**choices)).findings
 
 
 def test_codes_and_slugs_are_unique():
@@ -50,17 +54,17 @@ def test_unknown_page_is_refused():
 
 
 @pytest.mark.parametrize("argument", ["select", "ignore"])
-def test_unknown_rule_is_refused(healthy, argument):
+def test_unknown_rule_is_refused(argument):
     with pytest.raises(ValueError, match=f"`{argument}` must name rules"):
-        judge(healthy, **{argument: ["no-such-rule"]})
+        policy_of(**{argument: ["no-such-rule"]})
 
 
 def test_healthy_network_has_no_findings(healthy):
-    assert judge(healthy) == ()
+    assert found(healthy) == ()
 
 
 def test_worst_come_first_then_those_that_come_first_in_the_network(ill):
-    assert [(finding.severity, finding.code) for finding in judge(ill)] == [
+    assert [(finding.severity, finding.code) for finding in found(ill)] == [
         ("error", "IC401"),
         ("info", "IC402"),
         ("info", "IC201"),
@@ -70,22 +74,22 @@ def test_worst_come_first_then_those_that_come_first_in_the_network(ill):
 
 
 def test_followers_name_their_cause(ill):
-    found = {finding.code: finding for finding in judge(ill)}
-    assert all(found[code].message.endswith("This follows from IC401.") for code in ("IC201", "IC301", "IC402"))
+    told = {finding.code: finding for finding in found(ill)}
+    assert all(told[code].message.endswith("This follows from IC401.") for code in ("IC201", "IC301", "IC402"))
 
 
 @pytest.mark.parametrize("names", [["IC201"], ["nonfinite-activations"], "IC201"], ids=["code", "slug", "bare string"])
 def test_selected_rule_judges_alone(ill, names):
-    assert [(finding.severity, finding.code) for finding in judge(ill, select=names)] == [("error", "IC201")]
+    assert [(finding.severity, finding.code) for finding in found(ill, select=names)] == [("error", "IC201")]
 
 
 def test_ignored_cause_leaves_its_consequences_as_errors(ill):
-    found = {finding.code: finding.severity for finding in judge(ill, ignore=["nonfinite-input"])}
-    assert found == {"IC201": "error", "IC402": "info", "IC301": "info", "IC104": "info"}
+    severities = {finding.code: finding.severity for finding in found(ill, ignore=["nonfinite-input"])}
+    assert severities == {"IC201": "error", "IC402": "info", "IC301": "info", "IC104": "info"}
 
 
 def test_ignore_wins_over_select(ill):
-    assert judge(ill, select=["IC401"], ignore=["IC401"]) == ()
+    assert found(ill, select=["IC401"], ignore=["IC401"]) == ()
 
 
 def test_dead_layer_follows_from_its_own_zero_kernel_only(make, zero):
@@ -94,18 +98,18 @@ def test_dead_layer_follows_from_its_own_zero_kernel_only(make, zero):
         return make.weight_layer(name, kernels=kernels, activations=make.places(zero, zero, 1.0))
 
     profile = make.chain(dead("zeros", zero), dead("relu", make.moments(2 / 64)), make.head())
-    severities = {(finding.code, finding.layer): finding.severity for finding in judge(profile)}
+    severities = {(finding.code, finding.layer): finding.severity for finding in found(profile)}
     assert severities == {("IC106", "zeros"): "error", ("IC202", "zeros"): "info", ("IC202", "relu"): "error"}
 
 
 def test_loss_stands_for_itself_where_the_signal_is_finite(make, healthy, broken):
     profile = replace(healthy, inputs=(("x", broken),), loss=float("nan"))
-    assert [(finding.code, finding.severity) for finding in judge(profile)] == [("IC401", "error"), ("IC402", "error")]
+    assert [(finding.code, finding.severity) for finding in found(profile)] == [("IC401", "error"), ("IC402", "error")]
 
 
 @pytest.mark.parametrize("kind", ["activation", "recurrent", "embedding", "other"])
 def test_model_without_weight_layers_is_silent(make, kind):
-    assert judge(make.chain(make.site("only", kind, random_gradients=None), batch_size=1)) == ()
+    assert found(make.chain(make.site("only", kind, random_gradients=None), batch_size=1)) == ()
 
 
 def test_every_rule_has_a_place_in_the_catalogue():

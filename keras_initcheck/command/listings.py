@@ -1,0 +1,37 @@
+"""What the command tells of the rules without a model: their list, the page of one, and the thresholds by name."""
+
+import textwrap
+from dataclasses import asdict
+
+from keras_initcheck.errors import InitCheckError
+from keras_initcheck.rules.catalogue import RULES, explain
+from keras_initcheck.rules.thresholds import DEFAULTS, MEANINGS
+
+WIDTH = 80
+
+
+def page(code: str) -> str:
+    """The page of one rule.
+
+    Raises:
+        InitCheckError: No rule has that code or slug.
+    """
+    try:
+        return explain(code)
+    except ValueError as error:
+        raise InitCheckError(str(error).replace("`code_or_slug`", "--explain")) from error
+
+
+def rules() -> str:
+    """A line for each rule."""
+    longest = max(len(rule.slug) for rule in RULES)
+    return "".join(f"{rule.code}  {rule.slug:<{longest}}  {rule.title}\n" for rule in RULES)
+
+
+def thresholds() -> str:
+    """Name and default of each threshold, as `--threshold` takes them, and what it means."""
+    return "".join(f"{name}={default:g}\n{_indented(MEANINGS[name])}\n" for name, default in asdict(DEFAULTS).items())
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(textwrap.fill(text, WIDTH - 4, break_on_hyphens=False), " " * 4)

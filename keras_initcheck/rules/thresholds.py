@@ -1,0 +1,153 @@
+"""The numbers in rules that a user may want to be others, by name. What is no matter of taste stays a constant beside its rule."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from keras_initcheck.theory.noise import STATIC_FACTOR, STATIC_STANDARD_DEVIATIONS
+
+
+def _number(default: float, meaning: str, least: float = 0.0, most: float = math.inf) -> Any:
+    """A field of `Thresholds`, whose range includes both ends."""
+    return field(default=default, metadata={"meaning": meaning, "least": least, "most": most})
+
+
+def _check_range(name: str, value: object, least: float, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"`thresholds` must give {name} a number from {least:g} to {most:g}. Received: {name}={value!r}.")
+
+
+def _check_order(warning: str, error: str, thresholds: "Thresholds") -> None:
+    lower, upper = getattr(thresholds, warning), getattr(thresholds, error)
+    if lower > upper:
+        raise ValueError(
+            f"`thresholds` must keep {warning} at or below {error}. Received: {warning}={lower:g}, {error}={upper:g}. Give both numbers."
+        )
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where rules begin to speak. Unit, default and origin of each number stand with it, and `initcheck --list-thresholds` prints them.
+
+    Infinity, where the range has it, silences a severity.
+
+    >>> Thresholds().sgd_gain_warning, Thresholds(sgd_gain_warning=8.0).sgd_gain_warning
+    (6.0, 8.0)
+
+    Raises:
+        ValueError: A number is out of its range, or an error would come before its warning.
+    """
+
+    sgd_gain_warning: float = _number(
+        6.0,
+        "|ln| of a gain in second moment beyond which forward-gain and backward-gain warn with SGD, or where no optimizer is compiled. "
+        "Measured: beyond e^-6 training takes 2.5 times the steps or more.",
+    )
+    sgd_gain_error: float = _number(
+        12.0,
+        "The same for an error with SGD. Measured: beyond e^-12 SGD takes eight times the steps or for ever, and at e^12 it diverges.",
+    )
+    adaptive_gain_warning: float = _number(
+        12.0,
+        "The same for a warning with Adam and other adaptive optimizers. Measured: Adam pays at e^-12 what SGD pays at e^-6.",
+    )
+    adaptive_gain_error: float = _number(
+        20.0,
+        "The same for an error with them. Measured: Adam pays at e^-20 what SGD pays at e^-10 to e^-12.",
+    )
+    culprit_share: float = _number(
+        0.9,
+        "Share, 0.01 to 1, of what is spent in a gain's direction that its culprits explain together. Chosen: all of many equal layers are "
+        "named, or the one that is out of line.",
+        least=0.01,
+        most=1.0,
+    )
+    layer_ratio_factor: float = _number(
+        STATIC_FACTOR,
+        "How many times a layer's own factor may be above or below 1 before layer-ratio tells. Empirical: He and orthogonal weights of "
+        "width 16 and more stay inside 1.5.",
+        least=1.0,
+    )
+    layer_ratio_deviations: float = _number(
+        STATIC_STANDARD_DEVIATIONS,
+        "Standard deviations of what chance makes of so many weights that layer-ratio leaves alone. Computed: 4.5 gives no false alarm in "
+        "1000 layers in 99% of cases.",
+    )
+    constant_share: float = _number(
+        1e-6,
+        "Share, 0 to 1, of a kernel's second moment that its variance may have and constant-kernel still call the values equal. Computed: "
+        "ten times what rounding leaves of a constant in float32.",
+        most=1.0,
+    )
+
+    measured_gain_factor: float = _number(
+        2.0,
+        "How many times a measured gain may differ from the predicted one, beyond its band of chance, before measured-forward-gain and "
+        "measured-backward-gain speak. Chosen: correlated pixels and the borders of padding do as much.",
+        least=1.0,
+    )
+    saturated_slope: float = _number(
+        0.1,
+        "Mean square of a squashing activation's slope, relative to the steepest, below which saturated-units counts a layer. Computed: "
+        "for tanh that is a pre-activation of standard deviation 5.3, by E f'² = 4 / (3 σ sqrt(2π)).",
+        most=1.0,
+    )
+    dead_share: float = _number(
+        0.75,
+        "Share, 0.5 to 1, of a ReLU layer's units that may be zero for the whole batch before dead-units speaks; narrow layers are granted "
+        "4.5 binomial standard deviations above a half. Computed: a half is healthy where samples have become alike.",
+        least=0.5,
+        most=1.0,
+    )
+    collapsed_batch_share: float = _number(
+        1e-4,
+        "Share, 0 to 1, of the variance that is between samples below which collapsed-samples speaks, and its square for an error. "
+        "Computed: healthy ReLU networks keep 4e-3 at 100 layers and 5e-4 at 300, by (9 π²/2) / depth².",
+        most=1.0,
+    )
+    attention_logit_spread: float = _number(
+        8.0,
+        "Standard deviation of attention logits above which saturated-attention speaks. Chosen: the largest of 32 such logits then leads "
+        "the second by about 3, and takes nine tenths of the attention.",
+    )
+    input_scale: float = _number(
+        6.0,
+        "|ln| of the input's second moment beyond which input-scale speaks. Measured: forward-gain's warning with SGD, spent on the data.",
+    )
+    narrow_log_variance: float = _number(
+        2.5,
+        "Variance of ln of a stretch's gain between draws of the weights above which narrow-for-its-depth speaks. Chosen: a sum "
+        "of 1/n above a half, which Hanin & Rolnick 2018 ask to keep small.",
+    )
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            _check_range(each.name, getattr(self, each.name), each.metadata["least"], each.metadata["most"])
+        for family in ("sgd", "adaptive"):
+            _check_order(f"{family}_gain_warning", f"{family}_gain_error", self)
+
+
+DEFAULTS = Thresholds()
+"""The numbers as they are unless a user says otherwise."""
+
+MEANINGS: Mapping[str, str] = {each.name: each.metadata["meaning"] for each in fields(Thresholds)}
+"""What each threshold means, by name."""
+
+
+def named(values: Mapping[str, float]) -> Thresholds:
+    """The defaults, but for the numbers that are given by name.
+
+    >>> named({"layer_ratio_factor": 2}).layer_ratio_factor
+    2
+
+    Raises:
+        TypeError: `values` is no mapping.
+        ValueError: A name is not known, or a number not in its range.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"`thresholds` must map names to numbers. Received: {values!r}.")
+    for name in values:
+        if name not in MEANINGS:
+            raise ValueError(f"`thresholds` must name known thresholds. Received: {name!r}. Choose from: {', '.join(MEANINGS)}.")
+    return Thresholds(**values)
