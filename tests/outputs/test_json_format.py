@@ -142,7 +142,7 @@ def change(path, value):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (change("findings", ...), r"`report` must be an object with exactly the keys .*missing \['profile'\], unexpected \[\]"),
+        (change("profile", ...), r"`report` must be an object with exactly the keys .*missing \['profile'\], unexpected \[\]"),
         (change("profile.sites.0.kind", ...), r"`report.profile.sites\[0\]` must be .*missing \['kind'\]"),
         (change("profile.new", 1), r"`report.profile` must be .*missing \[\], unexpected \['new'\]"),
         (change("profile", []), r"`report.profile` must be an object with the keys"),
