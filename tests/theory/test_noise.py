@@ -23,6 +23,29 @@ def simulate_log_gains(width, depth, num_networks, seed):
     return np.log(np.mean(signal**2, axis=(1, 2)) / first)
 
 
+def polygamma(x):
+    """`ψ(x)` and `ψ'(x)`, by their recurrences up to 20 and their asymptotic series there."""
+    steps = np.arange(x, 20.0)
+    x = steps[-1] + 1.0 if len(steps) else x
+    digamma = math.log(x) - 1 / (2 * x) - 1 / (12 * x**2) + 1 / (120 * x**4)
+    trigamma = 1 / x + 1 / (2 * x**2) + 1 / (6 * x**3) - 1 / (30 * x**5)
+    return digamma - np.sum(1 / steps), trigamma + np.sum(1 / steps**2)
+
+
+def exact_log_ratio(width):
+    """Mean and variance of `ln(q_l / q_(l-1))` of a He-ReLU layer on one sample, unless all its units are off.
+
+    Given the layer before, pre-activations are independent Gaussians: `K ~ Bin(n, 1/2)` of them are on, the sum of their squares is
+    chi-square with `K` degrees, and that of the next layer's with `n`; the sums over all units telescope.
+    """
+    active = np.arange(1, width + 1)
+    weights = np.array([math.comb(width, count) / 2**width for count in active.tolist()])
+    digamma, trigamma = np.transpose([polygamma(0.5 * count) for count in active.tolist()])
+    weights /= weights.sum()
+    mean = weights @ digamma
+    return mean - math.log(width / 4), weights @ (trigamma + (digamma - mean) ** 2)
+
+
 @pytest.mark.parametrize(
     ("width", "simulated"),
     [(16, 0.410), (64, 0.081), (256, 0.018), (1024, 0.0047)],
@@ -53,6 +76,27 @@ def test_variance_of_simulated_networks_adds_up_over_layers():
     # The variance of 400 values has a standard error of 7%; three of them, since the tail is not normal.
     gains = simulate_log_gains(width=32, depth=10, num_networks=400, seed=0)
     assert np.var(gains) == pytest.approx(log_variance([32] * 10), rel=0.21)
+
+
+@pytest.mark.parametrize(("width", "depth", "num_networks"), [(16, 30, 1500), (32, 50, 500)])
+def test_median_network_vanishes_with_depth_over_width(width, depth, num_networks):
+    # Hanin & Rolnick 2018: both grow with sum 1/n. Three standard errors: of the mean sqrt(variance / networks), of the variance relatively
+    # sqrt(2 / networks), as of a normal distribution.
+    gains, (mean, variance) = simulate_log_gains(width, depth, num_networks, seed=2), exact_log_ratio(width)
+    assert np.mean(gains) == pytest.approx(depth * mean, abs=3 * math.sqrt(depth * variance / num_networks))
+    assert np.var(gains) == pytest.approx(depth * variance, rel=3 * math.sqrt(2 / num_networks))
+
+
+@pytest.mark.parametrize("width", [16, 64, 256])
+def test_layer_variance_is_the_exact_one(width):
+    # 2.5%, because the bracket is empirical.
+    assert layer_log_variance(width) == pytest.approx(exact_log_ratio(width)[1], rel=0.025)
+
+
+@pytest.mark.parametrize(("width", "excess"), [(16, 0.163), (64, 0.050), (256, 0.013)])
+def test_half_the_variance_is_more_than_the_mean_falls(width, excess):
+    # It would be the fall of a log-normal ratio of mean one; the exact distribution is skew.
+    assert layer_log_variance(width) / 2 / -exact_log_ratio(width)[0] - 1 == pytest.approx(excess, abs=5e-4)
 
 
 def test_band_holds_simulated_networks():

@@ -1,0 +1,115 @@
+"""The largest of several independent Gaussians: its moments, and how often each of them is the largest."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_initcheck.theory.quadrature import Array, panel_nodes
+
+_REACH = 9.0  # standard deviations: the Gaussian beyond holds 2e-19
+_SPACING = 0.25  # of panels with ten nodes each, in standard deviations
+_SMALLEST_STD = 1e-8  # of the largest scale around: a constant is taken for so narrow a Gaussian
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])  # numpy has none
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The distribution of the largest of some independent Gaussians, as a quadrature.
+
+    Attributes:
+        points: Values of the largest, `(points,)`.
+        shares: Probability that it lies there and is one of that kind, `(kinds, points)`.
+    """
+
+    points: Array
+    shares: Array
+
+    def expect(self, values: Array) -> float:
+        """The mean of a function of the largest, from its values at the points."""
+        return float(self.shares.sum(axis=0) @ values)
+
+    @property
+    def mean(self) -> float:
+        """Its mean."""
+        return self.expect(self.points)
+
+    @property
+    def variance(self) -> float:
+        """Its variance."""
+        return self.expect((self.points - self.mean) ** 2)
+
+    def winning_probabilities(self) -> list[float]:
+        """For each kind, the probability that one of that kind is the largest."""
+        return [float(share) for share in self.shares.sum(axis=1)]
+
+
+def cumulative(x: Array) -> Array:
+    """`Φ(x)` of the standard normal distribution."""
+    return np.asarray(0.5 * _erfc(-x / math.sqrt(2.0)), dtype=np.float64)
+
+
+def density(x: Array) -> Array:
+    """`φ(x)` of the standard normal distribution."""
+    return np.asarray(np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi), dtype=np.float64)
+
+
+def largest_of(means: Sequence[float], variances: Sequence[float], counts: Sequence[float] | None = None) -> Largest:
+    """The largest of independent Gaussians, by quadrature: the density is `sum_i n_i φ_i Φ_i^(n_i - 1) prod_(j≠i) Φ_j^n_j`.
+
+    Of two, Clark 1961 has it in closed form.
+
+    >>> four = largest_of([0.0], [1.0], [4])
+    >>> round(four.mean, 5), round(four.variance, 5)
+    (1.02938, 0.49172)
+
+    Args:
+        means: One for each kind.
+        variances: One for each kind; where all are zero, so is the scale.
+        counts: How many there are of each kind, one each if not given; a mean number of cells need not be whole.
+    """
+    center = np.asarray(means, dtype=np.float64)[:, None]
+    scale = max(math.sqrt(max(variances)), float(np.ptp(center)), 1e-300)
+    std = np.maximum(np.sqrt(np.asarray(variances, dtype=np.float64)), _SMALLEST_STD * scale)[:, None]
+    number = np.ones_like(center) if counts is None else np.asarray(counts, dtype=np.float64)[:, None]
+    grid = np.arange(-_REACH, _REACH + _SPACING, _SPACING)
+    edges = np.unique(center + std * grid[None, :])
+    nodes, weights = panel_nodes(np.stack([edges[:-1], edges[1:]], axis=1))
+    points = nodes.ravel()
+    standardized = (points - center) / std
+    below = np.maximum(cumulative(standardized), 1e-300)
+    all_below = np.exp((number * np.log(below)).sum(axis=0))
+    shares = number * density(standardized) / std / below * all_below * weights.ravel()
+    return Largest(points, np.asarray(shares, dtype=np.float64))
+
+
+def rectified_moments(means: Array, std: float) -> tuple[Array, Array]:
+    """`E max(z, 0)` and `E max(z, 0)²` of `z ~ N(mean, std²)`, for an array of means.
+
+    >>> first, second = rectified_moments(np.array([0.0]), 1.0)
+    >>> round(float(first[0]), 6), float(second[0])
+    (0.398942, 0.5)
+    """
+    if std == 0.0:
+        positive = np.maximum(means, 0.0)
+        return positive, positive**2
+    ratio = means / std
+    below, edge = cumulative(ratio), density(ratio)
+    return means * below + std * edge, (means**2 + std**2) * below + means * std * edge
+
+
+def unrectified_mean(relative_mean: float) -> float:
+    """`mean / std` of the Gaussian whose rectified part has that `mean / sqrt(q)`, 0..1. By bisection.
+
+    >>> abs(unrectified_mean(0.398942280401 / 0.5**0.5)) < 1e-9
+    True
+    """
+    low, high = -20.0, 1e4
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        first, second = rectified_moments(np.array([middle]), 1.0)
+        too_small = float(first[0]) < relative_mean * math.sqrt(float(second[0]))
+        low, high = (middle, high) if too_small else (low, middle)
+    return 0.5 * (low + high)
