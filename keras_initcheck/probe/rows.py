@@ -52,7 +52,7 @@ MOST_TURNS = 2.5
 FAST_RANGE = (1e-30, 1e30)
 """Second moments that an unscaled float32 sum of squares gives reliably; a row outside is measured again, exactly."""
 _SMALLEST_EXPONENT = -126  # of a normal float32; below it a backend may flush to zero
-_LARGEST_EXPONENT = {"float32": 127, "float64": 1023}  # log2 of the largest number rounds up to one more
+_LARGEST_EXPONENT = {"float32": 126, "float64": 1022}  # the inverse of the scale must be a normal number too
 
 
 def exact_row(tensor: Any) -> Any:
@@ -73,6 +73,7 @@ def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
     tensor = ops.reshape(tensor, (-1, 1)) if len(tensor.shape) < 2 else tensor
     is_finite = ops.isfinite(tensor)
     share_nonfinite = _mean(ops.cast(ops.logical_not(is_finite), tensor.dtype))  # exactly 0 where there is none; a mean of ones rounds
+    share_zero = _mean(ops.cast(ops.logical_and(is_finite, ops.equal(tensor, 0)), tensor.dtype))  # before small numbers vanish
     tensor = ops.where(is_finite, tensor, ops.zeros_like(tensor))
     largest_of_units = ops.max(ops.abs(tensor), axis=_all_but_units(tensor))
     largest = ops.max(largest_of_units)
@@ -87,7 +88,7 @@ def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
         mean,
         _mean(ops.square(centred)) / finite,
         largest / scale,
-        _mean(ops.cast(ops.logical_and(is_finite, ops.equal(tensor, 0)), tensor.dtype)),
+        share_zero,
         share_nonfinite,
         _mean(ops.square(batch_centred)),
         ops.mean(ops.cast(ops.equal(largest_of_units, 0), tensor.dtype)),
@@ -206,15 +207,15 @@ def to_moments(row: np.ndarray, num_elements: int, divisor: float = 1.0) -> Mome
     if not is_connected(row):
         return None
     scale = float(row[0]) / divisor
-    mean, variance = float(row[1]) * scale, max(float(row[2]), 0.0) * scale**2
+    mean, variance = float(row[1]) * scale, max(float(row[2]), 0.0) * scale * scale
     return Moments(
         mean=mean,
         variance=variance,
-        second_moment=variance + mean**2,
+        second_moment=variance + mean * mean,
         largest=float(row[3]) * scale,
         share_zero=float(row[4]),
         share_nonfinite=float(row[5]),
-        batch_share=float(row[6]) * scale**2 / variance if variance > 0 else math.nan,
+        batch_share=float(row[6]) / float(row[2]) if row[2] > 0 else math.nan,
         num_elements=num_elements,
         share_dead=float(row[7]),
     )

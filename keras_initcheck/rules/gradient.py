@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from keras_initcheck.profile import Moments, Places, Profile, SiteStats
+from keras_initcheck.profile import Moments, Places, Profile, SiteStats, WeightStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules import kernels
 from keras_initcheck.rules.rule import Rule, further, listed
@@ -83,7 +83,8 @@ class NoGradient(Rule):
     example = "A dead ReLU layer before the head; float16 gradients that underflow; a rounding or argmax on the way."
     limits = (
         "Judged with the random direction only: the loss's gradient may vanish for good reasons. Where a gradient is not defined "
-        "(stop_gradient, integer outputs) nothing is said. Information where every head's kernel is zero: the first step moves it. "
+        "(stop_gradient, integer outputs) nothing is said. Information where every head's kernel, or a scale or gate, is zero: the first "
+        "step moves it. "
         "Nothing is said about a single sample, of which batch normalisation or a few ReLU units leave no gradient."
     )
     fix = "Look at the findings on dead layers and zero kernels, and for operations without a slope on the way to the output."
@@ -94,15 +95,15 @@ class NoGradient(Rule):
         received = [moments for moments in map(_arriving, hidden) if moments is not None]
         if profile.batch_size == 1 or not received or any(moments.largest != 0.0 or not moments.is_finite for moments in received):
             return
-        is_meant = _has_only_zero_heads(profile)
+        zeros = _zero_gates(profile)
         yield self.finding(
-            "info" if is_meant else "error",
+            "info" if zeros else "error",
             f"The gradient of a random direction is exactly zero at all {len(hidden)} hidden layers"
-            + (": the heads' kernels are zero, and move with the first step." if is_meant else "."),
+            + (f": {listed(zeros)} are zero, and move with the first step." if zeros else "."),
             site=hidden[-1],
             measured=0.0,
             expected="a second moment above zero",
-            fix="Nothing, if the zeros are meant." if is_meant else self.fix,
+            fix="Nothing, if the zeros are meant." if zeros else self.fix,
         )
 
 
@@ -127,7 +128,11 @@ class NoWeightGradient(Rule):
         without = [weight for weight in trained if weight.gradient is not None and _is_zero(weight.gradient)]
         if not without or len(without) == len(trained):
             return
-        is_meant = any(_is_zero(weight.moments) for weight in profile.weights if weight.is_trainable and weight.role != "bias")
+        is_meant = any(
+            _is_zero(weight.moments)
+            for weight in profile.weights
+            if weight.is_trainable and weight.role != "bias" and not _is_offset(weight)
+        )
         layers = tuple(dict.fromkeys(weight.layer for weight in without))
         yield self.finding(
             "info" if is_meant else "warning",
@@ -152,6 +157,15 @@ def _arriving(site: SiteStats) -> Moments | None:
     return None if places is None else places.z or places.h
 
 
-def _has_only_zero_heads(profile: Profile) -> bool:
+def _zero_gates(profile: Profile) -> list[str]:
+    """Trained weights that are zero on purpose and let nothing through: all heads' kernels, or scales and gates as in ReZero."""
     heads = [site.layer for site in profile.sites if site.is_head]
-    return bool(heads) and all(any(map(kernels.is_zero, profile.kernels(layer))) for layer in heads)
+    if heads and all(any(map(kernels.is_zero, profile.kernels(layer))) for layer in heads):
+        return [kernel.name for layer in heads for kernel in profile.kernels(layer)]
+    return [
+        w.name for w in profile.weights if w.is_trainable and w.role in ("scale", "other") and not _is_offset(w) and _is_zero(w.moments)
+    ]
+
+
+def _is_offset(weight: WeightStats) -> bool:
+    return weight.name.rsplit("/", 1)[-1] == "beta"

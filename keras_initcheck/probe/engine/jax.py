@@ -91,7 +91,7 @@ def compile_pass(
 ) -> Callable[[Any], np.ndarray]:
     """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
 
-    The arguments and the result are those of the TensorFlow module. The number of slots is found by an abstract run.
+    The arguments and the result are those of the TensorFlow module. The number of slots and of objectives is found by an abstract run.
     """
     trainable = list(model.trainable_variables)
     others = list(model.non_trainable_variables)
@@ -102,8 +102,11 @@ def compile_pass(
         remaining = iter(slots)
         mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
         result = forward(lambda width, dtype: next(remaining), batch, mapping)
-        flags[:] = result.with_weight_gradients
         return tuple(result.objectives), result.rows
+
+    def objective(index: int, state: Any, batch: Any, values: Any, slots: Any) -> Any:
+        objectives, rows = run(values, slots, state, batch)
+        return objectives[index], rows
 
     def count_slots(values: Any, state: Any, batch: Any) -> Any:
         def make_slot(width: int, dtype: str) -> Any:
@@ -112,18 +115,20 @@ def compile_pass(
 
         slot_types.clear()
         mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
-        return forward(make_slot, batch, mapping).rows
+        result = forward(make_slot, batch, mapping)
+        flags[:] = result.with_weight_gradients
+        return result.rows
 
     def step(values: Any, state: Any, batch: Any) -> Any:
         slots = [jnp.zeros(width, dtype) for width, dtype in slot_types]
-        objectives, pull, rows = jax.vjp(lambda values, slots: run(values, slots, state, batch), values, slots, has_aux=True)
-        rows = list(rows)
+        rows, gradients = [] if flags else list(run(values, slots, state, batch)[1]), []
         for index, with_weights in enumerate(flags):
-            cotangents = tuple(jnp.asarray(float(index == k), o.dtype) for k, o in enumerate(objectives))
-            weight_gradients, slot_gradients = pull(cotangents)
-            rows += slot_gradients
-            rows += [gradient_row(gradient) for gradient in weight_gradients] if with_weights else []
-        return jnp.concatenate([row.astype(row_dtype()) for row in rows])
+            # A pass for each objective: pulling zero through the other ones would reach tensors that this one does not depend on.
+            value, pull, rows = jax.vjp(functools.partial(objective, index, state, batch), values, slots, has_aux=True)
+            weight_gradients, slot_gradients = pull(jnp.ones_like(value))
+            gradients += slot_gradients
+            gradients += [gradient_row(gradient) for gradient in weight_gradients] if with_weights else []
+        return jnp.concatenate([row.astype(row_dtype()) for row in [*rows, *gradients]])
 
     run_step = jax.jit(step) if is_repeated else step
 

@@ -1,0 +1,51 @@
+"""A batch for any of the networks, and the report on it."""
+
+import keras
+import numpy as np
+from builders import VOCABULARY
+
+import keras_initcheck as ic
+
+BATCH = 32
+
+
+def batch(model, seed=0):
+    """Standard normal inputs, or token ids; labels that the model's loss takes."""
+    generator = np.random.default_rng(seed)
+
+    def drawn(tensor):
+        shape = (BATCH, *tensor.shape[1:])
+        return (
+            generator.integers(0, VOCABULARY, shape) if "int" in str(tensor.dtype) else generator.standard_normal(shape).astype("float32")
+        )
+
+    inputs = getattr(model, "inputs", None)
+    x = [drawn(tensor) for tensor in inputs] if inputs else [generator.standard_normal((BATCH, 64)).astype("float32")]
+    y = generator.integers(0, 10, BATCH) if is_classifier(model) else generator.standard_normal((BATCH, *model.output_shape[1:]))
+    return x[0] if len(x) == 1 else x, y
+
+
+def is_classifier(model):
+    """Whether the output are ten class probabilities."""
+    return not getattr(model, "inputs", None) or tuple(model.output_shape[1:]) == (10,)
+
+
+def judged(net, seed):
+    """The report on a fresh draw of the network."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    model = net.build()
+    model.compile(net.optimizer, "sparse_categorical_crossentropy" if is_classifier(model) else "mse")
+    return ic.check(model, *batch(model, seed))
+
+
+def wrong(net, report):
+    """What the report says wrongly of the network, in words; empty where it is right."""
+    said = [finding for finding in report.findings if finding.severity != "info"]
+    if not net.codes:
+        return "; ".join(f"{finding.code} {finding.message}" for finding in said)
+    right = [finding for finding in said if finding.code in net.codes]
+    if not right:
+        return f"expected one of {net.codes}, said {[finding.code for finding in said]}"
+    culprits = {layer for finding in right for layer in (finding.layer, *finding.culprits)}
+    return "" if net.culprit is None or net.culprit in culprits else f"expected culprit {net.culprit}, named {sorted(map(str, culprits))}"

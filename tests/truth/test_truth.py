@@ -1,0 +1,14 @@
+"""Every network of the truth table is judged as the table says, on one draw; `make bench-truth` takes five."""
+
+import pytest
+from judging import judged, wrong
+from nets import FAULTY, HEALTHY
+
+
+@pytest.mark.parametrize("net", [*HEALTHY, *FAULTY], ids=lambda net: net.name)
+def test_verdict(net):
+    assert not wrong(net, judged(net, seed=0))
+
+
+def test_table_is_large_enough():
+    assert len(HEALTHY) + len(FAULTY) >= 60
