@@ -142,6 +142,7 @@ def full_report() -> Report:
         activations=places[0],
         loss_gradients=places[1],
         random_gradients=places[2],
+        log_ratio_variance=0.04,
         stretch=2,
         is_head=True,
     )
