@@ -11,6 +11,7 @@ import numpy.typing as npt
 from keras_initcheck.outputs.json_format import decode
 from keras_initcheck.outputs.marks import points_at, worst_severity
 from keras_initcheck.outputs.site_statistics import VERSION, describe, measure
+from keras_initcheck.profile import Histogram
 from keras_initcheck.report import Finding, Report
 
 Column = npt.NDArray[np.float64]
@@ -32,13 +33,15 @@ class Frame:
         layer_types: Class names.
         kinds: What `SiteStats.kind` says.
         inputs: Indices of the sites whose outputs each site received.
+        inputs_known: Whether every input was recognised; where it was not, execution order serves instead.
         output_shapes: Shape of one sample's output, or `None`.
-        num_parameters: Number of weights.
+        num_parameters: Number of weights; 0 at further calls of the same layer.
         activations: Name of the activation that follows, or `None`.
         stretches: Number of the stretch that a hidden weight layer belongs to, or `None`.
         are_heads: Whether no other weight layer comes after it.
         statistics: Names of the matrix's columns.
         matrix: `(sites, statistics)` float64 numbers, `nan` where not measured.
+        histograms: `(tag, histogram)` pairs where they were recorded.
     """
 
     run: str
@@ -52,6 +55,7 @@ class Frame:
     layer_types: tuple[str, ...]
     kinds: tuple[str, ...]
     inputs: tuple[tuple[int, ...], ...]
+    inputs_known: tuple[bool, ...]
     output_shapes: tuple[tuple[int, ...] | None, ...]
     num_parameters: tuple[int, ...]
     activations: tuple[str | None, ...]
@@ -59,6 +63,7 @@ class Frame:
     are_heads: tuple[bool, ...]
     statistics: tuple[str, ...]
     matrix: Column
+    histograms: tuple[tuple[str, Histogram], ...] = ()
 
     def __len__(self) -> int:
         """Number of sites."""
@@ -92,7 +97,8 @@ class Frame:
         """The frame of a live report."""
         profile = report.profile
         judged = {"verdict": report.verdict, "ok": report.ok, "findings": report.findings}
-        return cls(run=run, step=profile.step, **judged, **_facts(json.loads(describe(profile))), matrix=measure(profile))
+        facts = _facts(json.loads(describe(profile)))
+        return cls(run=run, step=profile.step, **judged, **facts, matrix=measure(profile), histograms=profile.histograms)
 
     @classmethod
     def from_log(
@@ -128,7 +134,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that the description fills."""
     sites = description["sites"]
     facts = {name: tuple(sites[name]) for name in ("names", "layers", "layer_types", "kinds", "num_parameters", "activations")}
-    facts.update({name: tuple(sites[name]) for name in ("stretches", "are_heads")})
+    facts.update({name: tuple(sites[name]) for name in ("inputs_known", "stretches", "are_heads")})
     facts["inputs"] = _tuples(sites["inputs"])
     facts["output_shapes"] = _tuples(sites["output_shapes"])
     return {"model": description["model"], "statistics": tuple(description["statistics"]), **facts}

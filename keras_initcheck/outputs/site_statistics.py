@@ -32,6 +32,10 @@ def _standard_deviation(moments: Moments | None) -> float | None:
     return math.sqrt(max(moments.variance, 0.0)) if moments else None
 
 
+def _share_nonfinite(moments: Moments | None) -> float | None:
+    return moments.share_nonfinite if moments else None
+
+
 def _loss(site: SiteStats) -> Places:
     return site.loss_gradients or Places()
 
@@ -70,7 +74,7 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "mean_h": lambda site, kernels: site.activations.h.mean if site.activations.h else None,
         "standard_deviation_h": lambda site, kernels: _standard_deviation(site.activations.h),
         "share_zero_h": lambda site, kernels: site.activations.h.share_zero if site.activations.h else None,
-        "share_nonfinite_h": lambda site, kernels: site.activations.h.share_nonfinite if site.activations.h else None,
+        "share_nonfinite_h": lambda site, kernels: _share_nonfinite(site.activations.h),
         "batch_share_h": lambda site, kernels: site.activations.h.batch_share if site.activations.h else None,
         "log10_loss_gradient_second_moment_x": lambda site, kernels: _log10_second_moment(_loss(site).x),
         "log10_loss_gradient_second_moment_h": lambda site, kernels: _log10_second_moment(_loss(site).h),
@@ -86,6 +90,8 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "weight_rms": _weight_rms,
         "weight_gradient_rms": _weight_gradient_rms,
         "log10_gradient_to_weight": _log10_gradient_to_weight,
+        "share_nonfinite_loss_gradient_h": lambda site, kernels: _share_nonfinite(_loss(site).h),
+        "share_nonfinite_random_gradient_h": lambda site, kernels: _share_nonfinite(_random(site).h),
     }
 )
 """Name and definition of each column of `measure`'s matrix. Whatever can grow without bounds is a logarithm: float32 holds all of them."""
@@ -111,6 +117,7 @@ def describe(profile: Profile) -> str:
         "kinds": [site.kind for site in profile.sites],
         "depths": [site.index for site in profile.sites],
         "inputs": [site.inputs for site in profile.sites],
+        "inputs_known": [site.inputs_known for site in profile.sites],
         "output_shapes": [site.output_shape and site.output_shape[1:] for site in profile.sites],
         "num_parameters": [site.num_parameters for site in profile.sites],
         "activations": [site.activation for site in profile.sites],

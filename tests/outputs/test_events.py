@@ -90,7 +90,7 @@ def test_matrix_of_each_probe(tmp_path, make, read):
     matrices = found[matrix_tag(found, "initcheck/probe")]
     column = list(STATISTICS).index("log10_forward_ratio")
     assert {step: matrix[:, column].tolist() for step, matrix in matrices.items()} == {0: [0.0, -1.0], 5: [-4.0, -5.0]}
-    assert {(matrix.shape, matrix.dtype.name) for matrix in matrices.values()} == {((2, 22), "float32")}
+    assert {(matrix.shape, matrix.dtype.name) for matrix in matrices.values()} == {((2, 24), "float32")}
 
 
 def test_matrix_is_described(tmp_path, make, read):
@@ -236,8 +236,8 @@ def test_probe_of_a_hundred_sites_is_as_large_as_its_matrix(tmp_path, make):
         first = size_of(tmp_path)
         log.write(make.report(sites), 1)
         later = size_of(tmp_path) - first
-    # 100 sites × 22 statistics × 4 bytes; tags, verdict and summary are a few hundred bytes, names and metadata are not repeated.
-    assert 8_800 < later < 8_800 + 1_000
+    # 100 sites × 24 statistics × 4 bytes; tags, verdict and summary are a few hundred bytes, names and metadata are not repeated.
+    assert 9_600 < later < 9_600 + 1_000
     # The matrix twice, 2 × 10 KB of description, and 100 events over depth of 6 curves with 60 bytes each.
     assert first < 100_000
 
@@ -246,7 +246,7 @@ def test_report_without_sites_is_logged(tmp_path, read):
     log = read(logged(tmp_path, (0, Report(Profile("empty", ()))), per_layer=True))
     assert log.scalars("initcheck") == {"initcheck/findings": {0: 0.0}}
     found = log.tensors("initcheck", "initcheck")
-    assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 22)
+    assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 24)
 
 
 def test_nan_and_infinities_are_logged(tmp_path, make, read):

@@ -26,7 +26,7 @@ def read_back(report, read, log_dir):
 def test_frame_out_of_a_log_is_that_of_the_report(full_report, read, tmp_path):
     live, logged = Frame.from_report(full_report, run="before"), read_back(full_report, read, tmp_path)
     for field in dataclasses.fields(Frame):
-        if field.name != "matrix":
+        if field.name not in ("matrix", "histograms"):  # histograms have series of their own in a log
             assert getattr(live, field.name) == getattr(logged, field.name), field.name
     np.testing.assert_allclose(logged.matrix, live.matrix, rtol=1e-6)
 

@@ -33,6 +33,8 @@ BY_HAND = {
     "weight_rms": 2.0,  # of kernels of 10 elements with mean square 1 and 30 elements with mean square 5: (10 + 150) / 40 = 4
     "weight_gradient_rms": 0.5,  # in the same way: (10 * 0.1 + 30 * 0.3) / 40 = 0.25
     "log10_gradient_to_weight": -1.0,  # gradients of norm 3 and 4, weights of norm 30 and 40: 5 / 50
+    "share_nonfinite_loss_gradient_h": 0.25,
+    "share_nonfinite_random_gradient_h": 1.0,
 }
 
 
@@ -44,8 +46,8 @@ def profile(make):
         0,
         "lstm",
         activations=Places(make.moments(100.0), make.moments(10.0), h),
-        loss_gradients=Places(x=make.moments(0.01), h=make.moments(0.0001)),
-        random_gradients=Places(x=make.moments(1000.0), h=make.moments(10_000.0)),
+        loss_gradients=Places(x=make.moments(0.01), h=make.moments(0.0001, share_nonfinite=0.25)),
+        random_gradients=Places(x=make.moments(1000.0), h=make.moments(10_000.0, share_nonfinite=1.0)),
         forward_ratio=100.0,
         predicted_forward_ratio=0.1,
         backward_ratio=0.01,
@@ -87,7 +89,7 @@ def test_rows_are_the_sites_in_order(make):
 
 def test_no_sites_are_a_matrix_without_rows():
     matrix = measure(Profile("empty", ()))
-    assert (matrix.shape, matrix.dtype) == ((0, 22), np.float64)
+    assert (matrix.shape, matrix.dtype) == ((0, 24), np.float64)
 
 
 def test_second_moments_keep_their_extremes(make):
@@ -133,6 +135,7 @@ def test_description_lists_the_sites_column_by_column(make):
         "kinds": ["weight", "weight"],
         "depths": [0, 1],
         "inputs": [[], [0]],
+        "inputs_known": [True, True],
         "output_shapes": [[7, 5], None],
         "num_parameters": [16_512, 0],
         "activations": ["relu", None],
