@@ -96,7 +96,7 @@ class Frame:
     def from_report(cls, report: Report, run: str = "") -> "Frame":
         """The frame of a live report."""
         profile = report.profile
-        judged = {"verdict": report.verdict, "ok": report.ok, "findings": report.findings}
+        judged: dict[str, Any] = {"verdict": report.verdict, "ok": report.ok, "findings": report.findings}
         facts = _facts(json.loads(describe(profile)))
         return cls(run=run, step=profile.step, **judged, **facts, matrix=measure(profile), histograms=profile.histograms)
 
@@ -126,7 +126,7 @@ class Frame:
         if numbers.shape != expected:
             raise ValueError(f"`matrix` must have the shape {expected} of its description. Received: {numbers.shape}.")
         read = tuple(decode(Finding, each, f"findings[{index}]") for index, each in enumerate(findings["findings"]))
-        judged = {"verdict": str(findings["verdict"]), "ok": bool(findings["ok"]), "findings": read}
+        judged: dict[str, Any] = {"verdict": str(findings["verdict"]), "ok": bool(findings["ok"]), "findings": read}
         return cls(run=run, step=step, **judged, **facts, matrix=numbers)
 
 
