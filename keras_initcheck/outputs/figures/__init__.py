@@ -11,6 +11,8 @@ from keras_initcheck.errors import MissingPackageError
 from keras_initcheck.outputs.frame import Frame
 
 try:
+    from plotly.offline import get_plotlyjs
+
     from keras_initcheck.outputs.figures.distributions import histograms
     from keras_initcheck.outputs.figures.over_steps import heat_map, update_ratio
     from keras_initcheck.outputs.figures.ratios import ratio_per_layer
@@ -22,6 +24,8 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+__all__ = ["FIGURES", "draw", "get_plotlyjs"]
 
 FIGURES: Mapping[str, "Callable[..., go.Figure]"] = MappingProxyType(
     {

@@ -62,6 +62,13 @@ def new_layout(colours: Palette, title: str, height: int, bottom: int) -> dict[s
     }
 
 
+def without_title(figure: go.Figure) -> go.Figure:
+    """The figure without its title and the room for it, for a page that says the same above it."""
+    room = TITLE_LINE * (figure.layout.title.text.count("<br>") + 1) if figure.layout.title.text else 0
+    top, height = figure.layout.margin.t - room, figure.layout.height - room
+    return go.Figure(figure).update_layout(title={"text": ""}, margin={"t": top}, height=height)
+
+
 def add_heading(figure: go.Figure, text: str, axis: str, colours: Palette) -> None:
     """Writes `text`, which is escaped, above the left end of the panel with that y axis, `"y"` or `"y2"`."""
     figure.add_annotation(

@@ -21,6 +21,8 @@ class Palette:
         error: Of a finding that ruins a training.
         warning: Of a finding that slows it down.
         info: Of a finding that is harmless.
+        good: Of a healthy network.
+        link: Of what can be clicked.
         zero: A signal that is exactly zero.
         nonfinite: NaN or infinity.
         neutral: The middle of the diverging scale.
@@ -39,6 +41,8 @@ class Palette:
     error: str
     warning: str
     info: str
+    good: str
+    link: str
     zero: str
     nonfinite: str
     neutral: str
@@ -58,6 +62,8 @@ LIGHT = Palette(
     error="#d55e00",
     warning="#e69f00",
     info="#66717d",
+    good="#00835f",
+    link="#0b62a4",
     zero="#a7aeb6",
     nonfinite="#000000",
     neutral="#f4f5f6",
@@ -77,6 +83,8 @@ DARK = Palette(
     error="#ff8a3d",
     warning="#f5bd3d",
     info="#9fa9b3",
+    good="#2bc79b",
+    link="#56b4e9",
     zero="#6c757e",
     nonfinite="#000000",
     neutral="#262b31",

@@ -16,7 +16,8 @@ LONGEST_NAME = 16
 
 TITLE_WIDTH = 50
 MOST_TITLE_LINES = 3
-MOST_HOVER_FINDINGS = 3
+MOST_HOVER_FINDINGS = 2
+MOST_MESSAGE_LINES = 4
 
 KEPT = 0.5
 """Largest `|log10 gain|` that is called keeping the size: a factor of three over the whole network."""
@@ -50,7 +51,7 @@ def break_lines(text: str, width: int, most: int | None = None) -> str:
 def title_of(frames: list[Frame]) -> str:
     """The verdict, or the worst of it for each run."""
     if len(frames) == 1:
-        return break_lines(frames[0].verdict, TITLE_WIDTH, MOST_TITLE_LINES)
+        return break_lines(frames[0].verdict.replace("`", ""), TITLE_WIDTH, MOST_TITLE_LINES)
     lines = [break_lines(f"{frame.run or frame.model}: {_count(frame)}", TITLE_WIDTH, 1) for frame in frames]
     more = len(lines) - MOST_TITLE_LINES
     return "<br>".join(lines if more <= 0 else [*lines[: MOST_TITLE_LINES - 1], f"and {more + 1} more runs"])
@@ -77,7 +78,7 @@ def finding_lines(findings: tuple[Finding, ...]) -> list[str]:
     lines = []
     for finding in findings[:MOST_HOVER_FINDINGS]:
         lines += ["", f"<b>{MARKS[finding.severity]} {escape(f'{finding.code} {finding.slug}')}</b>"]
-        lines.append(break_lines(finding.message, HOVER_WIDTH))
+        lines.append(break_lines(finding.message.replace("`", ""), HOVER_WIDTH, MOST_MESSAGE_LINES))
     more = len(findings) - MOST_HOVER_FINDINGS
     return [*lines, f"and {more} more"] if more > 0 else lines
 
