@@ -12,6 +12,7 @@ NARROWEST = 40
 
 USAGE = """initcheck MODEL [DATA] [options]
        initcheck --demo [--quick] [--log-dir DIR]
+       initcheck --compare REPORT REPORT [...] [--html PATH]
        initcheck --explain CODE | --list-rules"""
 
 DESCRIPTION = """\
@@ -49,6 +50,8 @@ examples
   initcheck keras.applications:ResNet50 --batch-size 4
   initcheck train.py:make_model data.npz --log-dir logs
   initcheck model.keras --json - --fail-on never
+  initcheck train.py:make_model --html report.html
+  initcheck --compare before.json after.json --html compared.html
   initcheck --demo
 """
 
@@ -69,10 +72,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    chosen = [arguments.model is not None, arguments.demo, arguments.explain is not None, arguments.list_rules]
+    is_comparison = arguments.compare is not None
+    chosen = [arguments.model is not None, arguments.demo, is_comparison, arguments.explain is not None, arguments.list_rules]
     if sum(chosen) != 1:
         received = "none" if not any(chosen) else "several"
-        parser.error(f"Expected one of MODEL, --demo, --explain CODE and --list-rules. Received: {received}.")
+        parser.error(f"Expected one of MODEL, --demo, --compare, --explain CODE and --list-rules. Received: {received}.")
+    if is_comparison and len(arguments.compare) < 2:
+        parser.error(f"--compare must name two reports or more, as --json writes them. Received: {arguments.compare[0]} alone.")
     if arguments.quick and not arguments.demo:
         parser.error("--quick must come with --demo. Received: --quick alone.")
     return arguments
@@ -93,6 +99,7 @@ def _parser() -> Parser:
     other = parser.add_argument_group("instead of a check")
     other.add_argument("--demo", action="store_true", help="AlexNet on two photographs: why its ReLUs explode or die, and what helps")
     other.add_argument("--quick", action="store_true", help="with --demo: a narrow AlexNet, in a few seconds")
+    other.add_argument("--compare", metavar="REPORT", nargs="+", help="reports that --json wrote, beside each other; with --html as a page")
     other.add_argument("--explain", metavar="CODE", help="what a rule means")
     other.add_argument("--list-rules", action="store_true", help="all rules, a line each")
     other.add_argument("--version", action="version", version=f"initcheck {__version__}")
@@ -101,6 +108,7 @@ def _parser() -> Parser:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-dir", metavar="DIR", help="write events for TensorBoard to DIR/initcheck")
+    parser.add_argument("--html", metavar="PATH", help="write the report with its figures as one HTML file that works offline")
     parser.add_argument("--json", metavar="PATH", help="write the report as JSON; - for standard output, then with nothing else on it")
     parser.add_argument("--fail-on", choices=FAIL_ON, default="error", help="the least severity that gives exit status 1 (default: error)")
     parser.add_argument("--select", metavar="CODES", type=_codes, default=(), help="apply only these rules, such as IC101,IC201")
