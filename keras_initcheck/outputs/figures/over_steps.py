@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,9 @@ from keras_initcheck.outputs.numbers import format_number, format_power_of_ten
 ROW_HEIGHTS = (26, 3)
 """Pixels of a layer's row, in a small network and at least."""
 PLOT_HEIGHTS = (120, 620)
+
+MOST_MARKED_STEPS = 50
+"""Steps whose points are marked on a curve: more of them run together, and slow the page down."""
 
 RELATIVE, ABSOLUTE, SHARE = "relative", "absolute", "share"
 
@@ -75,7 +78,7 @@ def heat_map(frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h
     shown = _compare_with_first(values) if scale == RELATIVE else np.where(dead, np.nan, values)
     height = int(np.clip(ROW_HEIGHTS[0] * len(rows), *PLOT_HEIGHTS))
     figure = go.Figure(layout=layout.new_layout(colours, words.break_lines(title, words.TITLE_WIDTH), height, 40 + layout.LEGEND_ROOM))
-    texts = [[_text(frame, int(row), statistic, scale, shown[i, j]) for j, frame in enumerate(frames)] for i, row in enumerate(rows)]
+    texts = [_texts(frames, int(row), statistic, scale, shown[number]) for number, row in enumerate(rows)]
     common = {"x": _cell_edges([frame.step for frame in frames]), "y": _row_edges(len(rows)), "hoverinfo": "text", "hovertext": texts}
     figure.add_heatmap(z=_listed(shown), **_colour_scale(shown, scale, colours), **common)
     for mask, colour, name in ((dead, colours.zero, "zero"), (broken, colours.nonfinite, "NaN or infinite")):
@@ -110,13 +113,14 @@ def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
     figure.update_layout(xaxis=_step_axis(colours), yaxis=axis)
     bottom, top = layout.edges_of(axis)
     steps = [frame.step for frame in frames]
+    mode = "lines+markers" if len(steps) <= MOST_MARKED_STEPS else "lines"
     for number, row in enumerate(rows):
         is_broken = [bool(_is_nonfinite(frame, statistic)[row]) for frame in frames]
         values = [top if broken else max(column[row], bottom) for column, broken in zip(columns, is_broken, strict=True)]
         colour = _depth_colour(number, len(rows), colours)
-        texts = [_text(frame, row, statistic, ABSOLUTE, column[row]) for frame, column in zip(frames, columns, strict=True)]
+        texts = _texts(frames, row, statistic, ABSOLUTE, [column[row] for column in columns])
         figure.add_scatter(
-            x=steps, y=values, mode="lines+markers", name=words.label(frames[0].names[row]),
+            x=steps, y=values, mode=mode, name=words.label(frames[0].names[row]),
             line={"color": colour, "width": 1.5}, marker={"size": 5, "color": colour}, hoverinfo="text", hovertext=texts,
             showlegend=len(rows) <= 8 or number in (0, len(rows) // 2, len(rows) - 1), cliponaxis=False,
         )  # fmt: skip
@@ -196,13 +200,18 @@ def _depth_colour(number: int, count: int, colours: Palette) -> str:
     return colours.depths[min(number * len(colours.depths) // max(count, 1), len(colours.depths) - 1)]
 
 
-def _text(frame: Frame, row: int, statistic: str, scale: str, shown: float) -> str:
-    value = frame.column(statistic)[row]
-    lines = [*words.site_lines(frame, row), f"step {frame.step}"]
+def _texts(frames: Sequence[Frame], row: int, statistic: str, scale: str, shown: Iterable[float]) -> list[str]:
+    """What stands in the hover box of a layer at each step. What the layer is, is the same at all of them, and said once to save time."""
+    site = words.site_lines(frames[0], row)
+    return ["<br>".join([*site, *_number_lines(frame, row, statistic, scale, each)]) for frame, each in zip(frames, shown, strict=True)]
+
+
+def _number_lines(frame: Frame, row: int, statistic: str, scale: str, shown: float) -> list[str]:
+    value = float(frame.column(statistic)[row])
     if scale == SHARE:
-        return "<br>".join([*lines, format_number(float(value))])
-    lines.append(format_power_of_ten(float(value)))
-    return "<br>".join([*lines, f"{format_power_of_ten(float(shown))} times the first layer"] if scale == RELATIVE else lines)
+        return [f"step {frame.step}", format_number(value)]
+    compared = [f"{format_power_of_ten(float(shown))} times the first layer"] if scale == RELATIVE else []
+    return [f"step {frame.step}", format_power_of_ten(value), *compared]
 
 
 def _listed(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
