@@ -1,10 +1,12 @@
 """The pre-fit diagnostic: `check`, `assert_healthy`, and the report they give. Glue only."""
 
+import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_initcheck import report as records
+from keras_initcheck.errors import MissingPackageError
 from keras_initcheck.outputs import console, json_format
 from keras_initcheck.probe.batch import Batch, take_batch
 from keras_initcheck.probe.probe import Probe
@@ -13,11 +15,14 @@ from keras_initcheck.profile import Profile
 from keras_initcheck.rules import catalogue
 from keras_initcheck.rules.policy import Policy
 
+NOTEBOOK_WIDTH = 110
+"""Characters in a line of a notebook's output; the box scrolls where there is less room."""
+
 
 class Report(records.Report):
     """What was measured (`profile`) and what the rules found in it (`findings`, worst first).
 
-    `print(report)` shows a table that is as wide as the terminal, the findings, and the verdict.
+    `print(report)` shows a table that is as wide as the terminal, the findings, and the verdict; a notebook shows a figure too.
     """
 
     def __str__(self) -> str:
@@ -34,6 +39,47 @@ class Report(records.Report):
             OSError: The file cannot be written.
         """
         Path(path).write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
+
+    def figure(self, kind: str = "signal", *, dark: bool = False, **options: Any) -> Any:
+        """A plotly figure of the report: `.show()` opens it, a notebook displays it.
+
+        Args:
+            kind: `"signal"` (signal and gradient over depth), `"ratios"` (what each layer multiplies them by), or another key of
+                `keras_initcheck.outputs.figures.FIGURES`.
+            dark: For dark surroundings.
+            **options: What the kind takes beside these, such as `statistic` of `"heat_map"`.
+
+        Raises:
+            ValueError: There is no such kind, or the report lacks what it shows.
+            MissingPackageError: plotly is not installed.
+        """
+        from keras_initcheck.outputs.figures import draw
+        from keras_initcheck.outputs.frame import Frame
+
+        return draw(kind, [Frame.from_report(self)], dark=dark, **options)
+
+    def save_html(self, path: str | Path) -> None:
+        """Writes the report as one HTML file of about 2 MB that works offline: verdict, figures, findings, a sortable table.
+
+        Raises:
+            OSError: The file cannot be written.
+            MissingPackageError: plotly is not installed.
+        """
+        from keras_initcheck.outputs.html_report import save_html
+
+        save_html(self, path)
+
+    def _repr_html_(self) -> str:
+        """What a notebook displays: the table, and the figure of the signal where plotly is installed."""
+        text = f'<pre style="overflow-x: auto; line-height: 1.3">{html.escape(console.render(self, NOTEBOOK_WIDTH))}</pre>'
+        if not self.profile.sites:
+            return text
+        try:
+            from keras_initcheck.outputs.html_report import figure_fragment
+
+            return text + figure_fragment(self.figure())
+        except MissingPackageError:
+            return text
 
     @classmethod
     def from_json(cls, text: str) -> "Report":

@@ -19,6 +19,7 @@ from keras_initcheck.errors import InitCheckError
 from keras_initcheck.report import SEVERITIES
 
 if TYPE_CHECKING:
+    from keras_initcheck import report as records
     from keras_initcheck.api import Report
     from keras_initcheck.command.baseline import Comparison
     from keras_initcheck.command.settings import Settings
@@ -63,6 +64,9 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = parse(argv)
     if arguments.demo:
         return _demo(arguments)
+    if arguments.compare is not None:
+        _compare(arguments.compare, arguments.html)
+        return HEALTHY
     if arguments.model is None:
         return _list(arguments)
     from keras_initcheck.command.backend import start_keras
@@ -158,9 +162,37 @@ def _write(report: "Report", arguments: Namespace, comparison: "Comparison | Non
     if arguments.json is not None and not is_pure:
         with _naming("--json", arguments.json):
             report.save_json(arguments.json)
+    if arguments.html is not None:
+        with _naming("--html", arguments.html):
+            report.save_html(arguments.html)
     if arguments.log_dir is not None:
         _write_events(report, arguments.log_dir)
         print(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", file=others)
+
+
+def _compare(paths: Sequence[str], html: str | None) -> None:
+    """Several reports beside each other: a short table to the terminal, and the page that was asked for."""
+    from keras_initcheck.outputs.comparison import render, titles
+
+    reports = [_read(path) for path in paths]
+    pairs = list(zip(titles(paths), reports, strict=True))
+    print(render(pairs))
+    if html is not None:
+        from keras_initcheck.outputs.html_report import compare_html
+
+        with _naming("--html", html):
+            compare_html(pairs, html)
+
+
+def _read(path: str) -> "records.Report":
+    """The report in that file."""
+    from keras_initcheck.outputs.json_format import from_json
+
+    try:
+        return from_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InitCheckError(f"--compare must name reports that --json wrote. Received: {path!r}. {why}") from error
 
 
 def _write_events(report: "Report", log_dir: str) -> None:

@@ -13,6 +13,10 @@ class DataError(InitCheckError):
     """The data gave no usable batch: it is empty, has the wrong shape or dtype, or does not fit the model's loss."""
 
 
+class MissingPackageError(InitCheckError, ImportError):
+    """A package that only this output needs is not installed."""
+
+
 class DriftError(InitCheckError):
     """`InitCheck(on_drift="raise")` met a finding that is a warning or an error.
 

@@ -17,6 +17,7 @@ LAYERS = {
     "probe": "probe",
     "rules": "rules",
     "outputs": "outputs",
+    "tensorboard_plugin": "island",
     "api": "faces",
     "callback": "faces",
     "first_batch": "faces",
@@ -32,6 +33,7 @@ MAY_IMPORT = {
     "probe": {"records", "theory", "probe"},
     "rules": {"records", "theory", "rules"},
     "outputs": {"records", "outputs"},
+    "island": {"outputs", "island"},
     "faces": {"records", "theory", "probe", "rules", "outputs", "faces", "root"},
     "root": {"records", "faces"},
 }
@@ -40,7 +42,8 @@ FOREIGN = {
     "theory": {"numpy"},
     "probe": {"numpy", "keras"},
     "rules": {"numpy"},
-    "outputs": {"numpy", "rich", "tensorboard"},
+    "outputs": {"numpy", "rich", "tensorboard", "plotly"},
+    "island": {"numpy", "plotly", "tensorboard", "werkzeug"},
     "faces": {"numpy", "keras", "rich", "sklearn"},
     "root": set(),
 }
@@ -91,10 +94,17 @@ def run_python(code):
 
 @pytest.mark.parametrize("module", ["keras_initcheck", "keras_initcheck.cli"])
 def test_import_loads_nothing_heavy(module):
-    heavy = run_python(
-        f"import sys, {module}; print(sorted({{'keras', 'numpy', 'tensorflow', 'jax', 'torch', 'tensorboard', 'rich'}} & set(sys.modules)))"
+    heavy = {"keras", "numpy", "tensorflow", "jax", "torch", "tensorboard", "rich", "plotly"}
+    assert run_python(f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))").strip() == "[]"
+
+
+def test_tensorboard_s_entry_point_loads_nothing_that_may_be_missing():
+    code = (
+        "import sys, keras_initcheck.tensorboard_plugin.plugin; "
+        "print(sorted(name for name in sys.modules if name.partition('.')[0] in {'keras', 'plotly', 'rich', 'tensorflow', 'jax', 'torch'} "
+        "or name.startswith('keras_initcheck.') and '.tensorboard_plugin' not in name))"
     )
-    assert heavy.strip() == "[]"
+    assert run_python(code).strip() == "[]"
 
 
 def test_every_public_name_loads():

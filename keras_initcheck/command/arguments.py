@@ -12,6 +12,7 @@ NARROWEST = 40
 
 USAGE = """initcheck MODEL [DATA] [options]
        initcheck --demo [--quick] [--log-dir DIR]
+       initcheck --compare REPORT REPORT [...] [--html PATH]
        initcheck --explain CODE | --list-rules | --list-thresholds"""
 
 DESCRIPTION = """\
@@ -56,6 +57,8 @@ examples
   initcheck train.py:make_model data.npz --log-dir logs
   initcheck model.keras --json known.json --fail-on never
   initcheck model.keras --baseline known.json
+  initcheck train.py:make_model --html report.html
+  initcheck --compare before.json after.json --html compared.html
   initcheck --demo
 """
 
@@ -76,11 +79,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
+    is_comparison = arguments.compare is not None
     listings = [arguments.explain is not None, arguments.list_rules, arguments.list_thresholds]
-    chosen = [arguments.model is not None, arguments.demo, *listings]
+    chosen = [arguments.model is not None, arguments.demo, is_comparison, *listings]
     if sum(chosen) != 1:
         received = "none" if not any(chosen) else "several"
-        parser.error(f"Expected one of MODEL, --demo, --explain CODE, --list-rules and --list-thresholds. Received: {received}.")
+        parser.error(f"Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and --list-thresholds. Received: {received}.")
+    if is_comparison and len(arguments.compare) < 2:
+        parser.error(f"--compare must name two reports or more, as --json writes them. Received: {arguments.compare[0]} alone.")
     if arguments.quick and not arguments.demo:
         parser.error("--quick must come with --demo. Received: --quick alone.")
     return arguments
@@ -101,6 +107,7 @@ def _parser() -> Parser:
     other = parser.add_argument_group("instead of a check")
     other.add_argument("--demo", action="store_true", help="AlexNet on two photographs: why its ReLUs explode or die, and what helps")
     other.add_argument("--quick", action="store_true", help="with --demo: a narrow AlexNet, in a few seconds")
+    other.add_argument("--compare", metavar="REPORT", nargs="+", help="reports that --json wrote, beside each other; with --html as a page")
     other.add_argument("--explain", metavar="CODE", help="what a rule means")
     other.add_argument("--list-rules", action="store_true", help="all rules, a line each")
     other.add_argument("--list-thresholds", action="store_true", help="the numbers that rules judge by, and what they mean")
@@ -111,6 +118,7 @@ def _parser() -> Parser:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     """Options that a configuration file may hold too are `None` where they are not given."""
     parser.add_argument("--log-dir", metavar="DIR", help="write events for TensorBoard to DIR/initcheck")
+    parser.add_argument("--html", metavar="PATH", help="write the report with its figures as one HTML file that works offline")
     parser.add_argument("--json", metavar="PATH", help="write the report as JSON; - for standard output, then with nothing else on it")
     parser.add_argument("--baseline", metavar="PATH", help="an earlier --json report; only findings that it lacks count")
     parser.add_argument("--fail-on", choices=FAIL_ON, help="the least severity that gives exit status 1 (default: error)")

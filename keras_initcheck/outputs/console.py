@@ -9,9 +9,10 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from keras_initcheck.outputs import summary
 from keras_initcheck.outputs.folding import Fold, fold
 from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
-from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten
+from keras_initcheck.outputs.numbers import format_number
 from keras_initcheck.outputs.table import lay_out
 from keras_initcheck.outputs.text import clean, wrap
 from keras_initcheck.profile import Profile, SiteStats
@@ -96,7 +97,7 @@ def _encodable(text: str, encoding: str) -> str:
 
 def _lines(report: Report, width: int) -> Iterator[Text]:
     """Every line of the report. The text is literal: no markup is read in it."""
-    yield from _paragraph(_title(report.profile), width, style="bold")
+    yield from _paragraph(summary.title(report.profile), width, style="bold")
     yield Text()
     if report.profile.sites:
         yield from _table(report, width)
@@ -110,27 +111,13 @@ def _lines(report: Report, width: int) -> Iterator[Text]:
     if report.profile.not_probed:
         yield from _not_probed(report.profile.not_probed, width)
         yield Text()
-    yield from _paragraph(_how_measured(report.profile), width, style="dim")
+    yield from _paragraph(summary.how_measured(report.profile), width, style="dim")
     yield from _paragraph(report.verdict, width, style=f"bold {STYLES[report.worst or 'info']}" if not report.ok else "bold green")
 
 
 def _paragraph(text: str, width: int, indent: str = "", first: str | None = None, style: str = "") -> Iterator[Text]:
     for line in wrap(text, width, indent, first):
         yield Text(line, style=style)
-
-
-def _title(profile: Profile) -> str:
-    num_layers = len({site.layer for site in profile.weight_sites})
-    num_parameters = sum(_size(weight.shape) for weight in profile.weights)
-    layers = f"{num_layers} weight layer{'' if num_layers == 1 else 's'}"
-    return f"{profile.model}: {layers}, {format_count(num_parameters)} parameters, step {profile.step}"
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
 
 
 def _table(report: Report, width: int) -> Iterator[Text]:
@@ -177,10 +164,7 @@ def _left_out(sites: list[SiteStats], width: int) -> Iterator[Text]:
 
 def _whole_network(profile: Profile, width: int) -> Iterator[Text]:
     """The two numbers that sum the network up."""
-    forward, backward = (format_power_of_ten(gain) for gain in (profile.log10_forward_gain, profile.log10_backward_gain))
-    gains = [f"signal × {forward}"] * bool(forward) + [f"gradient × {backward}"] * bool(backward)
-    if gains:
-        text = f"First to last hidden layer, mean squares: {', '.join(gains)}; 1 is ideal."
+    if text := summary.whole_network(profile):
         yield from _paragraph(text, width, indent="    ", style="bold")
 
 
@@ -221,9 +205,3 @@ def _not_probed(not_probed: tuple[tuple[str, str], ...], width: int) -> Iterator
         yield from _paragraph(f"{path}: {reason}", width, indent="      ", first="    ")
     if len(not_probed) > MOST_NOT_PROBED:
         yield Text(f"    and {len(not_probed) - MOST_NOT_PROBED} more")
-
-
-def _how_measured(profile: Profile) -> str:
-    loss = "" if profile.loss is None else f"loss {format_number(profile.loss)}"
-    parts = (profile.data, profile.backend, profile.dtype, loss, f"{format_number(profile.seconds)} s")
-    return f"Measured on {profile.batch_size} samples: {', '.join(part for part in parts if part)}."

@@ -49,7 +49,7 @@ def histogram(tag: str, counts: Histogram) -> Summary.Value:
     return _value(tag, buckets, histogram_plugin.create_summary_metadata(None, ""), DATA_CLASS_TENSOR)
 
 
-def plugin_data(tag: str, data: npt.NDArray[np.float64] | bytes, plugin: str, content: str) -> Summary.Value:
+def plugin_data(tag: str, data: npt.NDArray[np.floating] | bytes, plugin: str, content: str) -> Summary.Value:
     """A tensor, or a string, for a plugin of that name; `content` is what the plugin is told about the tag."""
     description = SummaryMetadata.PluginData(plugin_name=plugin, content=content.encode("utf-8", "replace"))
     return _value(tag, data, SummaryMetadata(plugin_data=description), DATA_CLASS_TENSOR)

@@ -34,10 +34,10 @@ FINDINGS_CONTENT = json.dumps({"version": 1, "content": "findings"})
 BY_DEPTH_STATISTICS = {
     "log10_activation_second_moment": ("log10_second_moment_h",),
     "log10_gradient_second_moment": ("log10_random_gradient_second_moment_h", "log10_loss_gradient_second_moment_h"),
-    "forward_ratio": ("forward_ratio",),
-    "predicted_forward_ratio": ("predicted_forward_ratio",),
-    "backward_ratio": ("backward_ratio",),
-    "predicted_backward_ratio": ("predicted_backward_ratio",),
+    "log10_forward_ratio": ("log10_forward_ratio",),
+    "log10_predicted_forward_ratio": ("log10_predicted_forward_ratio",),
+    "log10_backward_ratio": ("log10_backward_ratio",),
+    "log10_predicted_backward_ratio": ("log10_predicted_backward_ratio",),
 }
 """Curves over depth, each with the statistics it is taken from: the first one that was measured."""
 
@@ -46,8 +46,8 @@ PER_LAYER_STATISTICS = (
     "standard_deviation_h",
     "share_zero_h",
     "batch_share_h",
-    "forward_ratio",
-    "backward_ratio",
+    "log10_forward_ratio",
+    "log10_backward_ratio",
     "weight_rms",
     "log10_gradient_to_weight",
 )
@@ -65,7 +65,7 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 class EventLog:
     """Writes reports for TensorBoard, each visible as soon as `write` returns. TensorFlow is not needed and never imported.
 
-    A probe of 100 sites takes about 20 KB, its first one, with the descriptions and the curves over depth, about 100 KB, and each stored
+    A probe of 100 sites takes about 10 KB, its first one, with the descriptions and the curves over depth, about 90 KB, and each stored
     finding half a KB more.
 
     Args:
@@ -139,8 +139,10 @@ class EventLog:
         sites, content = hash_sites(report.profile), describe(report.profile)
         findings = _findings_json(report, self.max_findings)
         prefixes = ("initcheck/init", "initcheck/probe") if is_first else ("initcheck/probe",)
+        with np.errstate(over="ignore"):
+            numbers = matrix.astype(np.float32)
         for prefix in prefixes:
-            yield plugin_data(f"{prefix}/{sites}", matrix, PLUGIN, content)
+            yield plugin_data(f"{prefix}/{sites}", numbers, PLUGIN, content)
             yield plugin_data(f"{prefix}_findings", findings, PLUGIN, FINDINGS_CONTENT)
 
 

@@ -69,6 +69,20 @@ def encode(value: object) -> Any:
     return value
 
 
+def decode(expected: type[Any], value: object, path: str) -> Any:
+    """The record of the class `expected` that `encode` wrote.
+
+    Args:
+        expected: A record's class.
+        value: What `json` read.
+        path: What an error calls it.
+
+    Raises:
+        ValueError: `value` lacks or has keys that it should not, or one of them has another type.
+    """
+    return _read(expected, value, path)
+
+
 def _parse(text: str) -> object:
     try:
         return json.loads(text, parse_constant=_refuse_constant)

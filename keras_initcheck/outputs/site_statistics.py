@@ -17,14 +17,23 @@ VERSION = 1
 Statistic = Callable[[SiteStats, Sequence[WeightStats]], float | None]
 
 
-def _log10(moments: Moments | None) -> float | None:
-    if moments is None or math.isnan(moments.second_moment):
+def _log10(number: float | None) -> float | None:
+    """`log10(number)`; `-inf` for 0."""
+    if number is None or math.isnan(number):
         return None
-    return moments.log10_second_moment
+    return math.log10(number) if number > 0 else -math.inf
+
+
+def _log10_second_moment(moments: Moments | None) -> float | None:
+    return _log10(moments.second_moment) if moments else None
 
 
 def _standard_deviation(moments: Moments | None) -> float | None:
     return math.sqrt(max(moments.variance, 0.0)) if moments else None
+
+
+def _share_nonfinite(moments: Moments | None) -> float | None:
+    return moments.share_nonfinite if moments else None
 
 
 def _loss(site: SiteStats) -> Places:
@@ -59,30 +68,33 @@ def _log10_gradient_to_weight(site: SiteStats, kernels: Sequence[WeightStats]) -
 
 STATISTICS: Mapping[str, Statistic] = MappingProxyType(
     {
-        "log10_second_moment_x": lambda site, kernels: _log10(site.activations.x),
-        "log10_second_moment_z": lambda site, kernels: _log10(site.activations.z),
-        "log10_second_moment_h": lambda site, kernels: _log10(site.activations.h),
+        "log10_second_moment_x": lambda site, kernels: _log10_second_moment(site.activations.x),
+        "log10_second_moment_z": lambda site, kernels: _log10_second_moment(site.activations.z),
+        "log10_second_moment_h": lambda site, kernels: _log10_second_moment(site.activations.h),
         "mean_h": lambda site, kernels: site.activations.h.mean if site.activations.h else None,
         "standard_deviation_h": lambda site, kernels: _standard_deviation(site.activations.h),
         "share_zero_h": lambda site, kernels: site.activations.h.share_zero if site.activations.h else None,
-        "share_nonfinite_h": lambda site, kernels: site.activations.h.share_nonfinite if site.activations.h else None,
+        "share_nonfinite_h": lambda site, kernels: _share_nonfinite(site.activations.h),
         "batch_share_h": lambda site, kernels: site.activations.h.batch_share if site.activations.h else None,
-        "log10_loss_gradient_second_moment_x": lambda site, kernels: _log10(_loss(site).x),
-        "log10_loss_gradient_second_moment_h": lambda site, kernels: _log10(_loss(site).h),
-        "log10_random_gradient_second_moment_x": lambda site, kernels: _log10(_random(site).x),
-        "log10_random_gradient_second_moment_h": lambda site, kernels: _log10(_random(site).h),
-        "forward_ratio": lambda site, kernels: site.forward_ratio,
-        "predicted_forward_ratio": lambda site, kernels: site.predicted_forward_ratio,
-        "backward_ratio": lambda site, kernels: site.backward_ratio,
-        "predicted_backward_ratio": lambda site, kernels: site.predicted_backward_ratio,
+        "log10_loss_gradient_second_moment_x": lambda site, kernels: _log10_second_moment(_loss(site).x),
+        "log10_loss_gradient_second_moment_h": lambda site, kernels: _log10_second_moment(_loss(site).h),
+        "log10_random_gradient_second_moment_x": lambda site, kernels: _log10_second_moment(_random(site).x),
+        "log10_random_gradient_second_moment_h": lambda site, kernels: _log10_second_moment(_random(site).h),
+        "log10_forward_ratio": lambda site, kernels: _log10(site.forward_ratio),
+        "log10_predicted_forward_ratio": lambda site, kernels: _log10(site.predicted_forward_ratio),
+        "log10_backward_ratio": lambda site, kernels: _log10(site.backward_ratio),
+        "log10_predicted_backward_ratio": lambda site, kernels: _log10(site.predicted_backward_ratio),
+        "log_ratio_variance": lambda site, kernels: site.log_ratio_variance,
         "log10_forward_gain": lambda site, kernels: site.log10_forward_gain,
         "log10_backward_gain": lambda site, kernels: site.log10_backward_gain,
         "weight_rms": _weight_rms,
         "weight_gradient_rms": _weight_gradient_rms,
         "log10_gradient_to_weight": _log10_gradient_to_weight,
+        "share_nonfinite_loss_gradient_h": lambda site, kernels: _share_nonfinite(_loss(site).h),
+        "share_nonfinite_random_gradient_h": lambda site, kernels: _share_nonfinite(_random(site).h),
     }
 )
-"""Name and definition of each column of `measure`'s matrix. New ones are added at the end."""
+"""Name and definition of each column of `measure`'s matrix. Whatever can grow without bounds is a logarithm: float32 holds all of them."""
 
 
 def measure(profile: Profile) -> npt.NDArray[np.float64]:
@@ -105,6 +117,7 @@ def describe(profile: Profile) -> str:
         "kinds": [site.kind for site in profile.sites],
         "depths": [site.index for site in profile.sites],
         "inputs": [site.inputs for site in profile.sites],
+        "inputs_known": [site.inputs_known for site in profile.sites],
         "output_shapes": [site.output_shape and site.output_shape[1:] for site in profile.sites],
         "num_parameters": [site.num_parameters for site in profile.sites],
         "activations": [site.activation for site in profile.sites],

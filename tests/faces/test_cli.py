@@ -243,3 +243,28 @@ def test_interrupt_ends_without_a_traceback(capsys):
     Path("models.py").write_text("def stop():\n    raise KeyboardInterrupt\n")
     assert main(["models.py:stop"]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_html_is_written_beside_the_printed_report(capsys):
+    assert main(["models.py:exploding", "--html", "report.html"]) == 1
+    assert "IC102 forward-gain" in capsys.readouterr().out
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "IC102" in page
+
+
+def test_reports_are_compared_on_the_terminal_and_as_a_page(capsys):
+    for name in ("healthy", "exploding"):
+        main([f"models.py:{name}", "--json", f"{name}.json"])
+    capsys.readouterr()
+    assert main(["--compare", "healthy.json", "exploding.json", "--html", "compared.html"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["probe", "healthy", "exploding"]
+    assert "Comparison of 2 probes" in Path("compared.html").read_text(encoding="utf-8")
+
+
+def test_comparison_needs_no_keras():
+    for name in ("a", "b"):
+        main(["models.py:small", "--json", f"{name}.json"])
+    code = "import sys; from keras_initcheck.cli import main; main(['--compare', 'a.json', 'b.json']); print('keras' in sys.modules)"
+    assert command("-c", code).stdout.splitlines()[-1] == "False"

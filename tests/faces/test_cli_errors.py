@@ -61,8 +61,12 @@ def error_of(capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "Expected one of MODEL, --demo, --explain CODE, --list-rules and --list-thresholds. Received: none."),
+        ([], "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and --list-thresholds. Received: none."),
         (["a.keras", "--demo"], "Received: several."),
+        (["a.keras", "--compare", "a.json", "b.json"], "Received: several."),
+        (["--compare", "a.json"], "--compare must name two reports or more, as --json writes them. Received: a.json alone."),
+        (["--compare", "a.json", "b.json"], "--compare must name reports that --json wrote. Received: 'a.json'. No such file"),
+        (["--compare", "models.py", "b.json"], "Received: 'models.py'. `text` must be strict JSON."),
         (["a.keras", "--quick"], "--quick must come with --demo."),
         (["a.keras", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["a.keras", "--batch-size", "0"], "--batch-size: must be an integer, 1 or more. Received: '0'."),
@@ -185,7 +189,7 @@ def test_data_that_is_none(error_of, source, expected):
     assert expected in error_of("models.py:model", source)
 
 
-@pytest.mark.parametrize("option", ["--json", "--log-dir"])
+@pytest.mark.parametrize("option", ["--json", "--html", "--log-dir"])
 def test_place_that_cannot_be_written(capsys, option):
     Path("file").write_text("")
     assert main(["models.py:model", option, "file/below"]) == 2

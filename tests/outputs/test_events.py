@@ -85,12 +85,12 @@ def test_histograms(tmp_path, make, read):
 
 
 def test_matrix_of_each_probe(tmp_path, make, read):
-    reports = [make.report([make.site(0, "a", ratio), make.site(1, "b", ratio * 2)]) for ratio in (1.0, 4.0)]
+    reports = [make.report([make.site(0, "a", ratio), make.site(1, "b", ratio / 10)]) for ratio in (1.0, 1e-4)]
     found = read(logged(tmp_path, (0, reports[0]), (5, reports[1]))).tensors("initcheck", "initcheck")
     matrices = found[matrix_tag(found, "initcheck/probe")]
-    column = list(STATISTICS).index("forward_ratio")
-    assert {step: matrix[:, column].tolist() for step, matrix in matrices.items()} == {0: [1.0, 2.0], 5: [4.0, 8.0]}
-    assert {(matrix.shape, matrix.dtype.name) for matrix in matrices.values()} == {((2, 21), "float64")}
+    column = list(STATISTICS).index("log10_forward_ratio")
+    assert {step: matrix[:, column].tolist() for step, matrix in matrices.items()} == {0: [0.0, -1.0], 5: [-4.0, -5.0]}
+    assert {(matrix.shape, matrix.dtype.name) for matrix in matrices.values()} == {((2, 24), "float32")}
 
 
 def test_matrix_is_described(tmp_path, make, read):
@@ -129,16 +129,17 @@ def test_changed_sites_get_a_tag_of_their_own(tmp_path, make, read):
 
 def test_curves_over_depth_have_the_depth_as_step(tmp_path, make, read):
     places = [Places(h=make.moments(10.0**number)) for number in (1, 2, 3)]
-    sites = [make.site(index, f"s{index}", 0.5, activations=place, random_gradients=place) for index, place in enumerate(places)]
+    sites = [make.site(index, f"s{index}", 0.01, activations=place, random_gradients=place) for index, place in enumerate(places)]
+    sites = [replace(site, backward_ratio=10.0) for site in sites]
     sites.append(replace(make.other(3, "flatten", "Flatten", "pass"), activations=Places()))
     curves = read(logged(tmp_path, (0, make.report(sites)), (1, make.report(sites)))).scalars("initcheck/by_depth")
     assert curves == {
         "initcheck_by_depth/log10_activation_second_moment": {0: 1.0, 1: 2.0, 2: 3.0},
         "initcheck_by_depth/log10_gradient_second_moment": {0: 1.0, 1: 2.0, 2: 3.0},
-        "initcheck_by_depth/forward_ratio": dict.fromkeys(range(3), 0.5),
-        "initcheck_by_depth/predicted_forward_ratio": dict.fromkeys(range(3), 1.0),
-        "initcheck_by_depth/backward_ratio": dict.fromkeys(range(3), 0.5),
-        "initcheck_by_depth/predicted_backward_ratio": dict.fromkeys(range(3), 1.0),
+        "initcheck_by_depth/log10_forward_ratio": dict.fromkeys(range(3), -2.0),
+        "initcheck_by_depth/log10_predicted_forward_ratio": dict.fromkeys(range(3), 0.0),
+        "initcheck_by_depth/log10_backward_ratio": dict.fromkeys(range(3), 1.0),
+        "initcheck_by_depth/log10_predicted_backward_ratio": dict.fromkeys(range(3), 0.0),
     }
 
 
@@ -192,11 +193,12 @@ def test_write_after_close_begins_a_new_run(tmp_path, make):
 
 
 def test_curves_per_layer_are_written_on_request(tmp_path, make, read):
-    log = read(logged(tmp_path, (0, make.report([make.site(0, "block/dense", 0.5), make.other(1, "add", "Add", "merge")])), per_layer=True))
+    report = make.report([make.site(0, "block/dense", 0.01), make.other(1, "add", "Add", "merge")])
+    log = read(logged(tmp_path, (0, report), per_layer=True))
     curves = {tag: points for tag, points in log.scalars("initcheck").items() if tag.startswith("initcheck ")}
-    assert curves["initcheck forward_ratio/000_block/dense"] == {0: 0.5}
+    assert curves["initcheck log10_forward_ratio/000_block/dense"] == {0: -2.0}
     assert "initcheck share_zero_h/001_add" in curves
-    assert "initcheck forward_ratio/001_add" not in curves
+    assert "initcheck log10_forward_ratio/001_add" not in curves
 
 
 def test_curves_per_layer_are_left_out_by_default(tmp_path, make, read):
@@ -205,7 +207,7 @@ def test_curves_per_layer_are_left_out_by_default(tmp_path, make, read):
 
 def test_nasty_names_have_a_curve_each(tmp_path, make, read):
     curves = read(logged(tmp_path, (0, make.report(num_sites=9)), per_layer=True)).scalars("initcheck")
-    tags = sorted(tag.partition("/")[2] for tag in curves if tag.startswith("initcheck forward_ratio/"))
+    tags = sorted(tag.partition("/")[2] for tag in curves if tag.startswith("initcheck log10_forward_ratio/"))
     assert len(tags) == 9
     assert tags[1] == "001_[red]markup[/red]1"
     assert tags[4] == "004_escape�[31m��line�break4"
@@ -234,17 +236,17 @@ def test_probe_of_a_hundred_sites_is_as_large_as_its_matrix(tmp_path, make):
         first = size_of(tmp_path)
         log.write(make.report(sites), 1)
         later = size_of(tmp_path) - first
-    # 100 sites × 21 statistics × 8 bytes; tags, verdict and summary are a few hundred bytes, names and metadata are not repeated.
-    assert 16_800 < later < 16_800 + 1_000
+    # 100 sites × 24 statistics × 4 bytes; tags, verdict and summary are a few hundred bytes, names and metadata are not repeated.
+    assert 9_600 < later < 9_600 + 1_000
     # The matrix twice, 2 × 10 KB of description, and 100 events over depth of 6 curves with 60 bytes each.
-    assert first < 110_000
+    assert first < 100_000
 
 
 def test_report_without_sites_is_logged(tmp_path, read):
     log = read(logged(tmp_path, (0, Report(Profile("empty", ()))), per_layer=True))
     assert log.scalars("initcheck") == {"initcheck/findings": {0: 0.0}}
     found = log.tensors("initcheck", "initcheck")
-    assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 21)
+    assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 24)
 
 
 def test_nan_and_infinities_are_logged(tmp_path, make, read):
@@ -255,12 +257,12 @@ def test_nan_and_infinities_are_logged(tmp_path, make, read):
     assert math.isnan(log.scalars("initcheck")["initcheck/log10_forward_gain"][0])
     assert log.scalars("initcheck")["initcheck/log10_backward_gain"] == {0: -math.inf}
     assert log.scalars("initcheck")["initcheck/worst_ratio"] == {0: math.inf}
-    assert log.scalars("initcheck/by_depth")["initcheck_by_depth/forward_ratio"] == {0: 0.0}
+    assert log.scalars("initcheck/by_depth")["initcheck_by_depth/log10_forward_ratio"] == {0: -math.inf}
     assert log.scalars("initcheck/by_depth")["initcheck_by_depth/log10_activation_second_moment"] == {0: -math.inf}
-    assert log.scalars("initcheck/by_depth")["initcheck_by_depth/backward_ratio"] == {0: math.inf, 1: math.inf}
+    assert log.scalars("initcheck/by_depth")["initcheck_by_depth/log10_backward_ratio"] == {0: 300.0, 1: math.inf}
     found = log.tensors("initcheck", "initcheck")
-    row = found[matrix_tag(found, "initcheck/probe")][0][:, list(STATISTICS).index("backward_ratio")]
-    assert row.tolist() == [1e300, math.inf]
+    row = found[matrix_tag(found, "initcheck/probe")][0][:, list(STATISTICS).index("log10_backward_ratio")]
+    assert row.tolist() == [300.0, math.inf]
 
 
 def test_path_that_cannot_be_a_directory_is_named(tmp_path, make):

@@ -17,7 +17,7 @@ from keras_initcheck.outputs.marks import points_at, site_severities
     ids=["site", "layer", "culprit", "another layer", "whole network"],
 )
 def test_finding_points_at_its_site_layer_and_culprits(make, changes, expected):
-    assert points_at(make.finding(**changes), make.site(0, "dense#2")) is expected
+    assert points_at(make.finding(**changes), "dense#2", "dense") is expected
 
 
 def test_site_has_the_worst_of_its_severities(make):

@@ -23,15 +23,18 @@ BY_HAND = {
     "log10_loss_gradient_second_moment_h": -4.0,
     "log10_random_gradient_second_moment_x": 3.0,
     "log10_random_gradient_second_moment_h": 4.0,
-    "forward_ratio": 0.25,
-    "predicted_forward_ratio": 0.5,
-    "backward_ratio": 2.0,
-    "predicted_backward_ratio": 4.0,
+    "log10_forward_ratio": 2.0,  # of 100
+    "log10_predicted_forward_ratio": -1.0,  # of 0.1
+    "log10_backward_ratio": -2.0,  # of 0.01
+    "log10_predicted_backward_ratio": 1.0,  # of 10
+    "log_ratio_variance": 0.04,
     "log10_forward_gain": -1.5,
     "log10_backward_gain": 1.5,
     "weight_rms": 2.0,  # of kernels of 10 elements with mean square 1 and 30 elements with mean square 5: (10 + 150) / 40 = 4
     "weight_gradient_rms": 0.5,  # in the same way: (10 * 0.1 + 30 * 0.3) / 40 = 0.25
     "log10_gradient_to_weight": -1.0,  # gradients of norm 3 and 4, weights of norm 30 and 40: 5 / 50
+    "share_nonfinite_loss_gradient_h": 0.25,
+    "share_nonfinite_random_gradient_h": 1.0,
 }
 
 
@@ -43,9 +46,13 @@ def profile(make):
         0,
         "lstm",
         activations=Places(make.moments(100.0), make.moments(10.0), h),
-        loss_gradients=Places(x=make.moments(0.01), h=make.moments(0.0001)),
-        random_gradients=Places(x=make.moments(1000.0), h=make.moments(10_000.0)),
-        **{name: BY_HAND[name] for name in STATISTICS if "ratio" in name or name.endswith("_gain")},
+        loss_gradients=Places(x=make.moments(0.01), h=make.moments(0.0001, share_nonfinite=0.25)),
+        random_gradients=Places(x=make.moments(1000.0), h=make.moments(10_000.0, share_nonfinite=1.0)),
+        forward_ratio=100.0,
+        predicted_forward_ratio=0.1,
+        backward_ratio=0.01,
+        predicted_backward_ratio=10.0,
+        **{name: BY_HAND[name] for name in ("log_ratio_variance", "log10_forward_gain", "log10_backward_gain")},
     )
     kernels = [
         replace(
@@ -76,19 +83,25 @@ def test_what_was_not_measured_is_nan(make):
 
 
 def test_rows_are_the_sites_in_order(make):
-    sites = tuple(make.site(index, name, ratio) for index, name, ratio in ((0, "b", 0.5), (1, "a", 2.0)))
-    assert column(Profile("net", sites), "forward_ratio") == [0.5, 2.0]
+    sites = tuple(make.site(index, name, ratio) for index, name, ratio in ((0, "b", 0.01), (1, "a", 10.0)))
+    assert column(Profile("net", sites), "log10_forward_ratio") == [-2.0, 1.0]
 
 
 def test_no_sites_are_a_matrix_without_rows():
     matrix = measure(Profile("empty", ()))
-    assert (matrix.shape, matrix.dtype) == ((0, 21), np.float64)
+    assert (matrix.shape, matrix.dtype) == ((0, 24), np.float64)
 
 
 def test_second_moments_keep_their_extremes(make):
     moments = [make.moments(number) for number in (0.0, math.inf, math.nan, 1e300)]
     sites = tuple(make.site(index, "a", activations=Places(h=each)) for index, each in enumerate(moments))
     assert column(Profile("net", sites), "log10_second_moment_h") == pytest.approx([-math.inf, math.inf, math.nan, 300.0], nan_ok=True)
+
+
+def test_ratios_keep_their_extremes(make):
+    sites = tuple(make.site(index, "a", ratio) for index, ratio in enumerate((0.0, math.inf, math.nan, 1e300, 1e-300)))
+    expected = [-math.inf, math.inf, math.nan, 300.0, -300.0]
+    assert column(Profile("net", sites), "log10_forward_ratio") == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +135,7 @@ def test_description_lists_the_sites_column_by_column(make):
         "kinds": ["weight", "weight"],
         "depths": [0, 1],
         "inputs": [[], [0]],
+        "inputs_known": [True, True],
         "output_shapes": [[7, 5], None],
         "num_parameters": [16_512, 0],
         "activations": ["relu", None],

@@ -1,0 +1,57 @@
+"""Charts of probes, as plotly figures: one definition of each for notebook, HTML page and TensorBoard tab.
+
+This folder is the only place that imports plotly.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from keras_initcheck.errors import MissingPackageError
+from keras_initcheck.outputs.frame import Frame
+
+try:
+    from plotly.offline import get_plotlyjs
+
+    from keras_initcheck.outputs.figures.distributions import histograms
+    from keras_initcheck.outputs.figures.over_steps import heat_map, update_ratio
+    from keras_initcheck.outputs.figures.ratios import ratio_per_layer
+    from keras_initcheck.outputs.figures.signal import before_after, signal_propagation
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "plotly":
+        raise
+    raise MissingPackageError("Figures need the package plotly. Received: it is not installed. Try: pip install plotly") from error
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["FIGURES", "draw", "get_plotlyjs"]
+
+FIGURES: Mapping[str, "Callable[..., go.Figure]"] = MappingProxyType(
+    {
+        "signal": signal_propagation,
+        "ratios": ratio_per_layer,
+        "heat_map": heat_map,
+        "update_ratio": update_ratio,
+        "before_after": before_after,
+        "histograms": histograms,
+    }
+)
+"""Each kind of figure. All take a sequence of frames and `dark`; `heat_map` also `statistic`, `histograms` also `what`."""
+
+
+def draw(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: Any) -> "go.Figure":
+    """The figure of that kind.
+
+    Args:
+        kind: A key of `FIGURES`.
+        frames: What to draw: one probe, several runs to compare, or the probes of one run over its steps.
+        dark: For dark surroundings.
+        **options: What the kind takes beside these.
+
+    Raises:
+        ValueError: There is no such kind, or the frames do not fit it.
+    """
+    if kind not in FIGURES:
+        raise ValueError(f"`kind` must be one of {list(FIGURES)}. Received: kind={kind!r}.")
+    return FIGURES[kind](frames, dark=dark, **options)

@@ -1,0 +1,100 @@
+"""Each weight layer by itself: what it multiplies signal and gradient by, against what its weights predict and chance allows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from keras_initcheck.outputs.figures import layout, words
+from keras_initcheck.outputs.figures.palette import Palette, palette
+from keras_initcheck.outputs.figures.panel import SYMBOLS
+from keras_initcheck.outputs.figures.predictions import band_of_ratio
+from keras_initcheck.outputs.frame import Column, Frame
+from keras_initcheck.outputs.marks import LOUD
+
+HALF_WIDTH = 0.35
+"""Of a layer's dash and bar, in layers."""
+
+HEADINGS = {
+    "forward": "<b>Signal</b> → output / input of each layer",
+    "backward": "<b>Gradient</b> ← at input / at output of each layer",
+}
+
+
+def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
+    """Layer → measured forward and backward ratio, in powers of ten, with each layer's own predicted ratio and 99% band. 1 is ideal.
+
+    A ratio of 0 stands at the lower edge, one that is not finite at the upper one.
+
+    Args:
+        frames: One probe. Of several, the first is drawn.
+        dark: For dark surroundings.
+
+    Raises:
+        ValueError: There is no frame.
+    """
+    if not frames:
+        raise ValueError("`frames` must hold a probe. Received: none. Probe a model, or choose a run that has been logged.")
+    frame, colours = frames[0], palette(dark)
+    ways = [way for way in HEADINGS if not np.isnan(frame.column(f"log10_{way}_ratio")).all()] or ["forward"]
+    indices = np.flatnonzero(np.any([~np.isnan(frame.column(f"log10_{way}_ratio")) for way in ways], axis=0)).tolist()
+    axis, room = layout.depth_axis([frame], indices, colours, with_input=False)
+    height = layout.PANEL_HEIGHT * len(ways) + layout.GAP * (len(ways) - 1)
+    figure = go.Figure(layout=layout.new_layout(colours, words.title_of([frame]), height, room))
+    figure.update_layout(layout.stacked(len(ways), layout.PANEL_HEIGHT, layout.GAP, axis))
+    for number, way in enumerate(ways):
+        _draw(figure, frame, way, layout.axis_name(number), indices, colours)
+    return figure
+
+
+def _draw(figure: go.Figure, frame: Frame, way: str, axis_name: str, indices: Sequence[int], colours: Palette) -> None:
+    """One panel: the guide, the predictions with their bands, the measured ratios."""
+    measured, predicted = frame.column(f"log10_{way}_ratio"), frame.column(f"log10_predicted_{way}_ratio")
+    low, high = band_of_ratio(frame.column("log_ratio_variance"), predicted)
+    axis = layout.power_axis([*measured, *predicted, *low, *high], colours, title="ratio of mean squares")
+    figure.update_layout({layout.layout_name(axis_name): axis})
+    place = {"xaxis": "x", "yaxis": axis_name, "showlegend": axis_name == "y"}
+    ends = [min(indices, default=0) - 0.5, max(indices, default=0) + 0.5]
+    guide = {"color": colours.ideal, "width": 1.5, "dash": "dash"}
+    figure.add_scatter(x=ends, y=[0, 0], mode="lines", name="ideal: 1", line=guide, hoverinfo="skip", **place)
+    _draw_prediction(figure, predicted, low, high, colours, place)
+    bottom, top = layout.edges_of(axis)
+    heights = np.where(np.isneginf(measured), bottom, np.where(np.isposinf(measured), top, measured))
+    _draw_measured(figure, frame, heights, colours, place)
+    layout.add_heading(figure, HEADINGS[way], axis_name, colours)
+
+
+def _draw_prediction(figure: go.Figure, predicted: Column, low: Column, high: Column, colours: Palette, place: dict[str, Any]) -> None:
+    """For each layer a dash at its predicted ratio and a bar for its band, both as wide as their place on the axis."""
+    known = np.flatnonzero(np.isfinite(predicted))
+    ends = [end for index in known.tolist() for end in (index - HALF_WIDTH, index + HALF_WIDTH, None)]
+    dashes = [value for level in predicted[known].tolist() for value in (level, level, None)]
+    line = {"width": 2, "color": colours.runs[0]}
+    figure.add_scatter(x=ends, y=dashes, mode="lines", name="predicted ± chance", line=line, hoverinfo="skip", **place)
+    places: list[float | None] = []
+    values: list[float | None] = []
+    for index in known[np.isfinite(low[known])].tolist():
+        left, right = index - HALF_WIDTH, index + HALF_WIDTH
+        places += [left, right, right, left, None]
+        values += [low[index], low[index], high[index], high[index], None]
+    figure.add_scatter(
+        x=places, y=values, mode="lines", fill="toself", fillcolor=colours.band, line={"width": 0}, hoverinfo="skip",
+        **{**place, "showlegend": False},
+    )  # fmt: skip
+
+
+def _draw_measured(figure: go.Figure, frame: Frame, heights: Column, colours: Palette, place: dict[str, Any]) -> None:
+    points = np.flatnonzero(~np.isnan(heights)).tolist()
+    severities = [frame.severity_at(index) for index in points]
+    marker = {"size": layout.marker_size(len(points)), "opacity": 1, "line": {"width": 0}}
+    marker["color"] = [getattr(colours, str(each)) if each in LOUD else colours.runs[0] for each in severities]
+    marker["symbol"] = [SYMBOLS[str(each)] if each in LOUD else "circle" for each in severities]
+    options = {"mode": "markers", "name": "measured", "marker": marker, "hoverinfo": "text", "cliponaxis": False, **place}
+    figure.add_scatter(x=points, y=heights[points].tolist(), hovertext=[hover(frame, index) for index in points], **options)
+
+
+def hover(frame: Frame, index: int) -> str:
+    """What a layer is and does, and what was found in it."""
+    lines = [*words.site_lines(frame, index), *words.ratio_line(frame, index, "forward"), *words.ratio_line(frame, index, "backward")]
+    return "<br>".join([*lines, *words.finding_lines(frame.findings_at(index))])

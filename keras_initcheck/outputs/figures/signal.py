@@ -1,0 +1,63 @@
+"""The picture that answers the question: how large signal and gradient are at each layer, on their way through the network."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+
+from keras_initcheck.outputs.figures import layout, words
+from keras_initcheck.outputs.figures.direction import BACKWARD, FORWARD, Direction, has_value
+from keras_initcheck.outputs.figures.palette import palette
+from keras_initcheck.outputs.figures.panel import Panel
+from keras_initcheck.outputs.frame import Frame
+
+
+def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
+    """Depth → mean square of the signal, and below it that of the gradient, in powers of ten.
+
+    Each is shown as it was measured, as the weights alone predict it with the range that chance allows, and as it ideally is: flat.
+
+    A signal that is all zero is marked at the lower edge, NaN and infinity at the upper one.
+
+    Args:
+        frames: One probe, or several runs to lay over each other. Prediction and band are those of the first one.
+        dark: For dark surroundings.
+
+    Raises:
+        ValueError: There is no frame.
+    """
+    if not frames:
+        raise ValueError("`frames` must hold at least one probe. Received: none. Probe a model, or choose a run that has been logged.")
+    frames, colours = list(frames), palette(dark)
+    directions = [FORWARD, *([BACKWARD] if any(not np.isnan(BACKWARD.at_h(frame)).all() for frame in frames) else [])]
+    indices = _indices(frames, directions)
+    axis, room = layout.depth_axis(frames, indices, colours)
+    height = layout.PANEL_HEIGHT * len(directions) + layout.GAP * (len(directions) - 1)
+    figure = go.Figure(layout=layout.new_layout(colours, words.title_of(frames), height, room))
+    figure.update_layout(layout.stacked(len(directions), layout.PANEL_HEIGHT, layout.GAP, axis))
+    for number, direction in enumerate(directions):
+        Panel(figure, frames, direction, colours, layout.axis_name(number), indices).draw()
+    return figure
+
+
+def before_after(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
+    """The signal before and after a repair, over each other.
+
+    Args:
+        frames: The probe before, and the one after.
+        dark: For dark surroundings.
+
+    Raises:
+        ValueError: There are not two frames.
+    """
+    if len(frames) != 2:
+        raise ValueError(f"`frames` must be the probe before and the one after. Received: {len(frames)} frames.")
+    before, after = frames
+    return signal_propagation([replace(before, run="before"), replace(after, run="after")], dark=dark)
+
+
+def _indices(frames: Sequence[Frame], directions: Sequence[Direction]) -> list[int]:
+    """The sites that have a point in some panel of some frame."""
+    found = {int(index) for frame in frames for way in directions for index in np.flatnonzero(has_value(frame, way))}
+    return sorted(found)

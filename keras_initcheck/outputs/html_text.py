@@ -1,0 +1,176 @@
+"""Pieces of HTML: everything that a user chose a name for is escaped here, and nowhere else."""
+
+import html
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from keras_initcheck.outputs.console import LEGEND
+from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
+from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.outputs.text import clean
+from keras_initcheck.profile import Moments, SiteStats
+from keras_initcheck.report import Finding, Report
+
+MOST_OF_A_CODE = 6
+"""Findings of one code that are shown unfolded."""
+
+
+def escape(text: str) -> str:
+    r"""`text` on one line, as HTML shows it literally, in attributes too.
+
+    >>> escape("<script>\n'x'")
+    '&lt;script&gt; &#x27;x&#x27;'
+    """
+    return html.escape(clean(" ".join(text.split())))
+
+
+def prose(text: str) -> str:
+    """A sentence of a rule: escaped, with what stands between backticks as code.
+
+    >>> prose("`<b>` grows")
+    '<code>&lt;b&gt;</code> grows'
+    """
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: its head, the number or text to sort by, and what is shown."""
+
+    title: str
+    value: Callable[[SiteStats], float | str | None]
+    show: Callable[[SiteStats], str]
+    key: str = ""
+    """Of the sentence in the legend."""
+
+
+def _number(title: str, value: Callable[[SiteStats], float | None], key: str = "") -> Column:
+    return Column(title, value, lambda site: format_number(value(site)), key)
+
+
+def _output(title: str, value: Callable[[Moments], float], show: Callable[[float | None], str] = format_number) -> Column:
+    """A column of each site's output."""
+
+    def of(site: SiteStats) -> float | None:
+        return value(site.activations.h) if site.activations.h else None
+
+    return Column(title, of, lambda site: show(of(site)), title)
+
+
+def _deviation(site: SiteStats) -> float | None:
+    moments = site.activations.z or site.activations.h
+    return math.sqrt(max(moments.variance, 0.0)) if moments else None
+
+
+COLUMNS = (
+    Column("#", lambda site: site.index, lambda site: str(site.index)),
+    Column("layer", lambda site: site.name, lambda site: site.name),
+    Column("type", lambda site: site.layer_type, lambda site: site.layer_type),
+    Column(
+        "output",
+        lambda site: float(math.prod(site.output_shape[1:])) if site.output_shape else None,
+        lambda site: format_shape(site.output_shape),
+    ),
+    Column(
+        "parameters",
+        lambda site: site.num_parameters or None,
+        lambda site: format_count(site.num_parameters) if site.num_parameters else "",
+    ),
+    _number("forward", lambda site: site.forward_ratio, "forward"),
+    _number("predicted", lambda site: site.predicted_forward_ratio),
+    _number("backward", lambda site: site.backward_ratio, "backward"),
+    _number("predicted", lambda site: site.predicted_backward_ratio),
+    Column("gain", lambda site: site.log10_forward_gain, lambda site: format_power_of_ten(site.log10_forward_gain), "gain"),
+    _number("std z", _deviation, "std z"),
+    _output("mean", lambda h: h.mean),
+    _output("zeros", lambda h: h.share_zero, format_share),
+    _output("largest", lambda h: h.largest),
+    _output("batch", lambda h: h.batch_share),
+)
+TEXT_COLUMNS = ("layer", "type")
+
+
+def table(report: Report) -> str:
+    """All sites as a table whose heads sort it. Columns without a number are left out."""
+    sites, severities = report.profile.sites, site_severities(report)
+    columns = [column for column in COLUMNS if any(column.show(site) for site in sites)]
+    heads = "".join(f'<th scope="col"{_class(column)}><button type="button">{escape(column.title)}</button></th>' for column in columns)
+    rows = "\n".join(_row(site, columns, severities.get(site.index, "")) for site in sites)
+    known = {column.key: LEGEND[column.key] for column in columns if column.key in LEGEND}
+    legend = "".join(f"<dt>{escape(key)}</dt><dd>{escape(text)}</dd>" for key, text in known.items())
+    body = f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
+    return f'<div class="scroll" tabindex="0"><table class="sortable">{body}</table></div>\n<dl>{legend}</dl>'
+
+
+def findings(found: Sequence[Finding], anchors: dict[str, str]) -> str:
+    """The findings, worst first, with why and fix. Of many alike, and of those that are harmless, all but the first are folded away.
+
+    Args:
+        found: The findings.
+        anchors: The element to jump to for the name of each site.
+    """
+    if not found:
+        return '<p class="muted">None: no rule objects to anything.</p>'
+    groups: dict[str, list[Finding]] = {}
+    for each in found:
+        groups.setdefault(each.code, []).append(each)
+    return "\n".join(_group(each, anchors) for each in groups.values())
+
+
+def list_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """`<code>name</code>: text` as a list."""
+    return "<ul>" + "".join(f"<li><code>{escape(name)}</code>: {escape(text)}</li>" for name, text in pairs) + "</ul>"
+
+
+def _group(found: Sequence[Finding], anchors: dict[str, str]) -> str:
+    """Findings of one code. Why and fix stand where they differ from those of the finding before."""
+    said: set[tuple[str, str]] = set()
+    articles = [_finding(each, anchors, said) for each in found]
+    num_shown = MOST_OF_A_CODE if found[0].severity in LOUD else 1
+    shown, rest = "\n".join(articles[:num_shown]), articles[num_shown:]
+    if not rest:
+        return shown
+    folded = "\n".join(rest)
+    return f"{shown}\n<details><summary>{len(rest)} more like it ({escape(found[0].code)})</summary>\n{folded}\n</details>"
+
+
+def _finding(finding: Finding, anchors: dict[str, str], said: set[tuple[str, str]]) -> str:
+    place = finding.site or finding.layer
+    where = f"<code>{escape(place)}</code>" if place else "whole network"
+    if place in anchors:
+        where = f'<a href="#{anchors[place]}">{where}</a>'
+    mark = f'<span class="mark">{MARKS[finding.severity]} {escape(finding.code)}</span>'
+    parts = [f"<h3>{mark} {escape(finding.slug)}: {where}</h3>", f"<p>{prose(finding.message)}</p>"]
+    for label, text in (("Why", finding.why), ("Fix", finding.fix)):
+        if text and (label, text) not in said:
+            said.add((label, text))
+            parts.append(f'<p><span class="label">{label}</span>{prose(text)}</p>')
+    return f'<article class="finding {finding.severity}">{"".join(parts)}</article>'
+
+
+def _row(site: SiteStats, columns: Sequence[Column], severity: str) -> str:
+    cells = "".join(_cell(site, column) for column in columns)
+    return f'<tr id="site-{site.index}" class="{severity}">{cells}</tr>'
+
+
+def _cell(site: SiteStats, column: Column) -> str:
+    shown = escape(column.show(site))
+    if column.title == "layer":
+        return f'<td class="text name" title="{shown}">{shown}</td>'
+    if column.title in TEXT_COLUMNS:
+        return f'<td class="text">{shown}</td>'
+    value = column.value(site)
+    return f'<td data-value="{_javascript(value)}">{shown}</td>'
+
+
+def _javascript(value: float | str | None) -> str:
+    """A number as JavaScript reads it, `""` for none."""
+    if value is None or isinstance(value, str) or math.isnan(value):
+        return ""
+    return repr(value).replace("inf", "Infinity")
+
+
+def _class(column: Column) -> str:
+    return ' class="text"' if column.title in TEXT_COLUMNS else ""

@@ -1,0 +1,41 @@
+"""Figures of logged probes, drawn by `outputs.figures`, as JSON for plotly in the browser.
+
+Imported by the first request for a figure and not before: plotly may be missing, and takes its time.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.io
+
+from keras_initcheck.outputs.figures import draw
+from keras_initcheck.outputs.frame import Frame
+from keras_initcheck.tensorboard_plugin.figure_list import FigureTab
+from keras_initcheck.tensorboard_plugin.log import Probe, Series
+from keras_initcheck.tensorboard_plugin.telling import frame_of
+
+LEAST_MARGIN = 34
+"""Pixels above a figure without a title."""
+
+
+def draw_figure(tab: FigureTab, chosen: Sequence[tuple[Series, Probe]], dark: bool) -> str:
+    """The figure of those probes as JSON text, without the title, which the page has above it."""
+    frames = [frame_of(series, probe) for series, probe in chosen]
+    options = {"statistic": _measured(tab, frames)} if tab.statistics else {}
+    figure = json.loads(plotly.io.to_json(draw(tab.kind, frames, dark=dark, **options), validate=False, engine="json"))
+    return json.dumps({"data": figure["data"], "layout": _without_title(figure["layout"])}, separators=(",", ":"), allow_nan=False)
+
+
+def _measured(tab: FigureTab, frames: Sequence[Frame]) -> str:
+    """The first statistic that was measured at the newest probe, or else the first."""
+    measured = [name for name in tab.statistics if not np.isnan(frames[-1].column(name)).all()]
+    return (measured or tab.statistics)[0]
+
+
+def _without_title(layout: dict[str, object]) -> dict[str, object]:
+    margin = layout.get("margin")
+    if not isinstance(margin, dict) or "height" not in layout:
+        return layout
+    saved = max(margin.get("t", 0) - LEAST_MARGIN, 0)
+    return {**layout, "title": None, "height": layout["height"] - saved, "margin": {**margin, "t": margin.get("t", 0) - saved}}

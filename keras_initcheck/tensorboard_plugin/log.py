@@ -1,0 +1,212 @@
+"""The probes in TensorBoard's log directory, through TensorBoard's own data provider. Nothing is drawn or judged here.
+
+A run holds, for each list of sites, a tag with the first probe and a tag with all of them; TensorBoard samples the steps of the second.
+Here they are one series again: sorted by step, the newest of each step, the first probe always among them.
+"""
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tensorboard import errors
+from tensorboard.data import provider
+
+ALL = 1_000_000
+"""More than any series holds: the provider's own limit is the one that counts."""
+
+NUM_KEPT = 8
+"""Series that are kept in memory; 1000 probes of 100 sites take 9 MB."""
+
+MATRIX_TAG = re.compile(r"initcheck/(init|probe)/([0-9a-f]{12})")
+FINDINGS_TAGS = ("initcheck/init_findings", "initcheck/probe_findings")
+
+SITES = re.compile(r"[0-9a-f]{12}")
+STEP = re.compile(r"-?[0-9]{1,18}")
+
+
+@dataclass(frozen=True)
+class Series:
+    """The probes of one run that have the same sites.
+
+    Attributes:
+        context: TensorBoard's request context.
+        experiment: TensorBoard's experiment.
+        run: Name of the run.
+        sites: Hash of the list of sites.
+        description: What `outputs.site_statistics.describe` wrote.
+        first_step: Step of the run's first probe, or `None` where it has other sites.
+        last_step: Step of the newest probe.
+        stamp: Changes when there is something new.
+        tags: Names of the tags that hold the probes.
+    """
+
+    context: Any = field(repr=False, compare=False)
+    experiment: str
+    run: str
+    sites: str
+    description: Mapping[str, Any] = field(repr=False, compare=False)
+    first_step: int | None
+    last_step: int
+    stamp: str
+    tags: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The run's name without the directory that every name ends in."""
+        return self.run.removesuffix("/initcheck")
+
+    def summary(self) -> dict[str, object]:
+        """What the page is told about it."""
+        described = {"model": str(self.description.get("model", "")), "num_sites": len(self.description["sites"]["names"])}
+        steps = {"first_step": self.first_step, "last_step": self.last_step}
+        return {"run": self.run, "label": self.label, "sites": self.sites, **described, **steps, "stamp": self.stamp}
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """One probe as it was logged.
+
+    Attributes:
+        step: Number of training steps that had been taken.
+        wall_time: Seconds since 1970.
+        matrix: `(sites, statistics)` numbers.
+        findings: JSON, or `None` where TensorBoard's sample has the matrix but not the findings of a step.
+    """
+
+    step: int
+    wall_time: float
+    matrix: Any
+    findings: bytes | None
+
+    @property
+    def severity(self) -> str | None:
+        """The worst severity among the findings, `"ok"` if there are none, `None` where they are not known."""
+        if self.findings is None:
+            return None
+        # Quotes inside of JSON strings are escaped, so that a layer's name cannot look like this. Parsing would take seconds.
+        present = [severity for severity in ("error", "warning", "info") if b'"severity":"%s"' % severity.encode() in self.findings]
+        return present[0] if present else "ok" if self.findings.startswith(b'{"ok":true') else "warning"
+
+
+class Log:
+    """What a data provider holds for the plugin of that name. The newest series that were asked for are kept in memory."""
+
+    def __init__(self, data_provider: provider.DataProvider, plugin: str) -> None:
+        self._provider = data_provider
+        self._plugin = plugin
+        self._kept: OrderedDict[tuple[str, str, str], tuple[str, tuple[Probe, ...]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def series(self, context: Any, experiment: str, run: str | None = None) -> list[Series]:
+        """Every series, or those of that run, by run and age."""
+        runs = provider.RunTagFilter(runs=None if run is None else [run])
+        found = self._provider.list_tensors(context, experiment_id=experiment, plugin_name=self._plugin, run_tag_filter=runs)
+        return [series for name in sorted(found, key=_by_number) for series in _series_of_run(context, experiment, name, found[name])]
+
+    def probes(self, series: Series) -> tuple[Probe, ...]:
+        """The probes of a series, by step; read again only if there is something new."""
+        key = (series.experiment, series.run, series.sites)
+        with self._lock:
+            stamp, probes = self._kept.get(key, ("", ()))
+            if stamp != series.stamp:
+                probes = self._read(series)
+            self._kept[key] = (series.stamp, probes)
+            self._kept.move_to_end(key)
+            while len(self._kept) > NUM_KEPT:
+                self._kept.popitem(last=False)
+        return probes
+
+    def probe(self, series: Series, step: int) -> Probe:
+        """The probe at that step.
+
+        Raises:
+            errors.NotFoundError: There is none.
+        """
+        for probe in self.probes(series):
+            if probe.step == step:
+                return probe
+        raise errors.NotFoundError(f"No probe at step {step} of run {series.run!r}. `/steps` lists what there is.")
+
+    def _read(self, series: Series) -> tuple[Probe, ...]:
+        wanted = provider.RunTagFilter(runs=[series.run], tags=[*series.tags, *FINDINGS_TAGS])
+        found = self._provider.read_tensors(
+            series.context, experiment_id=series.experiment, plugin_name=self._plugin, downsample=ALL, run_tag_filter=wanted
+        )
+        tags = found.get(series.run, {})
+        matrices = _newest_by_step(tags.get(tag, ()) for tag in series.tags)
+        findings = _newest_by_step(tags.get(tag, ()) for tag in FINDINGS_TAGS)
+        return tuple(Probe(step, each.wall_time, each.numpy, _text(findings.get(step))) for step, each in sorted(matrices.items()))
+
+
+def parse_series(text: str) -> tuple[str, str]:
+    """Sites and run of a series that is addressed as `<sites>/<run>`.
+
+    Raises:
+        errors.InvalidArgumentError: It is not addressed like that.
+    """
+    sites, slash, run = text.partition("/")
+    if not slash or not SITES.fullmatch(sites):
+        raise errors.InvalidArgumentError(f"`series` must be `<sites>/<run>`, with twelve hexadecimal digits of sites. Received: {text!r}.")
+    return sites, run
+
+
+def parse_probe(text: str) -> tuple[str, int, str]:
+    """Sites, step and run of a probe that is addressed as `<sites>/<step>/<run>`.
+
+    Raises:
+        errors.InvalidArgumentError: It is not addressed like that.
+    """
+    sites, _, rest = text.partition("/")
+    step, slash, run = rest.partition("/")
+    if not slash or not SITES.fullmatch(sites) or not STEP.fullmatch(step):
+        raise errors.InvalidArgumentError(f"`probe` must be `<sites>/<step>/<run>`, with a whole number of steps. Received: {text!r}.")
+    return sites, int(step), run
+
+
+def _series_of_run(context: Any, experiment: str, run: str, tags: Mapping[str, provider.TensorTimeSeries]) -> Iterator[Series]:
+    """The series among the tags of a run, the one with the first probe first."""
+    kinds: dict[str, dict[str, provider.TensorTimeSeries]] = {}
+    for tag, matrix in tags.items():
+        if match := MATRIX_TAG.fullmatch(tag):
+            kinds.setdefault(match[2], {})[match[1]] = matrix
+    judged = [tags[tag] for tag in FINDINGS_TAGS if tag in tags]
+    for sites, held in sorted(kinds.items(), key=lambda item: ("init" not in item[1], _last_step(item[1]))):
+        description = _description(next(iter(held.values())).plugin_content)
+        if description is not None:
+            first_step = held["init"].max_step if "init" in held else None
+            stamp = json.dumps([[each.max_step, each.max_wall_time] for each in (*held.values(), *judged)])
+            names = tuple(f"initcheck/{kind}/{sites}" for kind in held)
+            yield Series(context, experiment, run, sites, description, first_step, _last_step(held), stamp, names)
+
+
+def _last_step(held: Mapping[str, provider.TensorTimeSeries]) -> int:
+    return max(int(each.max_step) for each in held.values())
+
+
+def _description(content: bytes) -> Mapping[str, Any] | None:
+    """The description of a matrix, or `None` if something else was logged under this plugin's name."""
+    try:
+        description = json.loads(content)
+        len(description["sites"]["names"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return dict(description)
+
+
+def _newest_by_step(series: Iterable[Iterable[provider.TensorDatum]]) -> dict[int, provider.TensorDatum]:
+    """The newest of the data at each step. TensorBoard's two readers differ in what they do with a step that comes twice."""
+    data = sorted((datum for each in series for datum in each), key=lambda datum: float(datum.wall_time))
+    return {datum.step: datum for datum in data}
+
+
+def _text(datum: provider.TensorDatum | None) -> bytes | None:
+    return None if datum is None else bytes(datum.numpy.item())
+
+
+def _by_number(run: str) -> list[tuple[bool, int, str]]:
+    """A key that sorts `initcheck_10` behind `initcheck_9`."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"([0-9]+)", run)]

@@ -1,0 +1,165 @@
+"""The tab as a user has it: a training's log, TensorBoard, and a browser that looks, clicks and reads."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+
+from keras_initcheck.outputs.events import EventLog
+from keras_initcheck.profile import Profile, SiteStats
+from keras_initcheck.report import Report
+
+DARKEST_LIGHT, LIGHTEST_DARK = 200, 80
+
+BROKEN_PLOTLY = "import sys\nsys.modules['plotly'] = None\n"
+
+
+def brightness(tab, selector):
+    """Of an element's background, 0..255."""
+    colour = tab.find(selector).evaluate("(e) => getComputedStyle(e).backgroundColor")
+    return sum(int(part) for part in colour.strip("rgba()").split(",")[:3]) / 3
+
+
+def chosen(tab, key):
+    """What the address says the user looks at."""
+    return [part.partition("=")[2] for part in tab.page.url.partition("#")[2].split("&") if part.startswith(f"p.initcheck.{key}=")]
+
+
+def run(name):
+    return f"&p.initcheck.run={quote(f'{name}/initcheck', safe='')}"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (400, 800)], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_site_has_a_point(tab, board, num_sites, num_gradients, width, height, theme):
+    tab.open(board, run("small"), width, height)
+    if theme == "dark":
+        tab.page.evaluate("() => document.body.classList.add('dark-mode')")
+        tab.find("body[data-ready$=dark]").wait_for()
+    assert len(tab.places()) == num_sites
+    assert len(tab.places("xy2")) == num_gradients
+    tab.keep_picture(f"tab_{theme}_{width}")
+
+
+def test_page_fits_a_phone(tab, board):
+    tab.open(board, width=400)
+    assert tab.value("document.documentElement.scrollWidth") <= 400
+
+
+def test_verdict_and_findings_are_readable(tab, board):
+    tab.open(board, run("small"))
+    assert tab.find(".verdict").get_attribute("data-severity") in ("warning", "error")
+    card = tab.find(".card[data-code=IC102]")
+    assert "forward gain" in card.locator("h3").inner_text()
+    assert "the weights multiply the signal's second moment by" in card.inner_text()
+    assert card.locator(".why").inner_text().startswith("Why ")
+    assert "he_normal" in card.locator(".fix").inner_text()
+
+
+def test_healthy_run_is_said_to_be_healthy(tab, board):
+    tab.open(board, run("well"))
+    assert tab.find(".verdict[data-severity=ok] h1").inner_text() == "healthy. No layer loses or blows up the signal."
+
+
+def test_slider_changes_the_picture_and_the_address(tab, board):
+    tab.open(board, run("small"))
+    before = tab.places()
+    tab.find("input[type=range]").press("End")
+    tab.find("body[data-ready^='signal 4 ']").wait_for()
+    assert tab.places() != before
+    assert "step 4 probe 3 of 3" in tab.find(".step").inner_text()
+    tab.find("body[data-details$=' 4']").wait_for()
+    assert chosen(tab, "step") == ["4"]
+
+
+def test_play_runs_through_the_steps(tab, board):
+    tab.open(board, run("small"))
+    tab.find("button[aria-label=Play]").click()
+    tab.find("body[data-ready^='signal 4 ']").wait_for()
+    tab.find("button[aria-label=Play]").wait_for()
+
+
+@pytest.mark.parametrize("name", ["signal", "ratios", "signal_map", "gradient_map", "updates"])
+def test_every_figure_is_drawn(tab, board, name):
+    tab.open(board, run("small"))
+    tab.find(f"[data-figure={name}]").click()
+    tab.find(f"body[data-ready^='{name} ']").wait_for()
+    assert tab.find(".chart .message").is_hidden()
+    assert tab.find(".canvas .subplot :is(path, image)").count() > 0
+    assert chosen(tab, "figure") == [name]
+    tab.keep_picture(f"figure_{name}")
+
+
+def test_link_leads_to_run_step_and_figure(tab, board):
+    tab.open(board, f"{run('well')}&p.initcheck.step=2&p.initcheck.figure=ratios")
+    assert tab.find("body").get_attribute("data-ready") == "ratios 2 light"
+    assert tab.find(".verdict .faint").inner_text() == "well · step 2"
+    assert tab.find("[aria-selected=true]").inner_text() == "Ratios"
+
+
+def test_runs_are_laid_over_one_another(tab, board, num_sites):
+    tab.open(board)
+    assert tab.find(".run input:checked").count() == 2
+    both = tab.places()
+    assert len(both) > num_sites
+    tab.find(".run", has_text="well").click()
+    tab.find("body[data-runs='1']").wait_for()
+    assert len(tab.places()) == num_sites
+
+
+def test_finding_leads_to_its_layer_in_the_table(tab, board):
+    tab.open(board, run("small"))
+    place = tab.find(".card button.place").first
+    name = place.inner_text()
+    place.click()
+    assert name in tab.find("tr.revealed").inner_text()
+
+
+def test_table_is_sorted_by_a_click(tab, board, num_sites):
+    tab.open(board, run("small"))
+    numbers = tab.find("tbody td:nth-child(2)")
+    assert numbers.all_inner_texts() == [str(number) for number in range(num_sites)]
+    tab.find("th[data-title='#'] button").click()
+    assert numbers.all_inner_texts() == [str(number) for number in reversed(range(num_sites))]
+    tab.find("th[data-title=layer] button").click()
+    assert numbers.all_inner_texts()[0] == str(num_sites - 1)  # "head" comes before "hidden"
+
+
+def test_theme_follows_tensorboard_s(tab, board):
+    tab.open(board)
+    assert brightness(tab, ".top") > DARKEST_LIGHT
+    tab.page.evaluate("() => document.body.classList.add('dark-mode')")
+    tab.find("body[data-ready$=dark]").wait_for()
+    assert brightness(tab, ".top") < LIGHTEST_DARK
+
+
+def test_theme_is_the_reader_s_where_there_is_no_tensorboard_around(tab, board):
+    tab.page.emulate_media(color_scheme="dark")
+    tab.open_alone(board)
+    assert brightness(tab, ".top") < LIGHTEST_DARK
+
+
+def test_empty_log_says_how_to_log_and_shows_what_comes(tab, start_tensorboard, tmp_path):
+    with start_tensorboard(tmp_path) as board:
+        tab.open_alone(board)
+        assert "No probes in this log directory yet" in tab.find(".notice").inner_text()
+        assert 'callbacks=[keras_initcheck.InitCheck("logs")]' in tab.find(".notice").inner_text()
+        tab.keep_picture("empty")
+        report = Report(Profile("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),)))
+        with EventLog(tmp_path) as log:
+            log.write(report, 0)
+            tab.find(".verdict[data-severity=ok]").wait_for()
+            log.write(report, 1)
+            tab.find(".step", has_text="of 2").wait_for()
+
+
+def test_without_plotly_tensorboard_starts_and_the_tab_tells_the_findings(tab, start_tensorboard, log_dir, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(BROKEN_PLOTLY)
+    with start_tensorboard(log_dir, environment={"PYTHONPATH": str(tmp_path)}) as board:
+        tab.open(board, run("small"))
+        assert "pip install plotly" in tab.find(".chart .message").inner_text()
+        assert tab.find(".card[data-code=IC102]").is_visible()
+        assert tab.find("tbody tr").count() > 0
+        tab.keep_picture("without_plotly")
+    assert all(re.match("404 .*plotly.min.js|503 .*figure|Refused to execute script", complaint) for complaint in tab.complaints)
+    tab.complaints.clear()

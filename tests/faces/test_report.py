@@ -1,0 +1,61 @@
+"""What a report shows of itself: figures, a page, a notebook's output."""
+
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import keras_initcheck as ic
+
+
+@pytest.fixture(scope="module")
+def report():
+    hidden = [keras.layers.Dense(8, "relu", name=f"hidden{index}") for index in range(3)]
+    return ic.check(keras.Sequential([keras.Input((8,)), *hidden, keras.layers.Dense(2, name="<head>")], name="small"))
+
+
+@pytest.mark.parametrize("kind", ["signal", "ratios", "heat_map"])
+def test_figure_of_each_kind(report, kind):
+    assert report.figure(kind).data
+    assert report.figure(kind, dark=True).layout.paper_bgcolor != report.figure(kind).layout.paper_bgcolor
+
+
+def test_figure_takes_the_options_of_its_kind(report):
+    assert report.figure("heat_map", statistic="share_zero_h").layout.title.text == "Share of exact zeros in the output"
+
+
+def test_figure_of_an_unknown_kind_is_an_error(report):
+    with pytest.raises(ValueError, match="Received: kind='pie'"):
+        report.figure("pie")
+
+
+def test_report_read_from_json_has_the_same_figure(report):
+    assert ic.Report.from_json(report.to_json()).figure().to_json() == report.figure().to_json()
+
+
+def test_notebook_shows_the_table_and_the_figure(report):
+    output = report._repr_html_()
+    assert output.startswith("<pre")
+    assert "&lt;head&gt;" in output
+    assert "<head>" not in output
+    assert "<script>" in output
+
+
+def test_notebook_without_plotly_shows_the_table_only(report, tmp_path):
+    report.save_json(tmp_path / "r.json")
+    code = (
+        "import sys; sys.modules['plotly'] = None\n"
+        "import keras_initcheck as ic\n"
+        f"report = ic.Report.from_json(open({str(tmp_path / 'r.json')!r}).read())\n"
+        "output = report._repr_html_(); print(output.startswith('<pre'), '<script>' in output)\n"
+        "try: report.figure()\n"
+        "except ic.InitCheckError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == ["True False", "Figures need the package plotly. Received: it is not installed. Try: pip install plotly"]
+
+
+def test_page_is_saved(report, tmp_path):
+    report.save_html(tmp_path / "report.html")
+    assert "small: healthy" in (tmp_path / "report.html").read_text(encoding="utf-8")
