@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench clean
+.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-truth clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -24,8 +24,11 @@ test-torch: $(STAMP)
 		KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/faces; \
 	else echo "torch is not installed in $(VENV): its tests are left out"; fi
 
+# Every model on TensorFlow, six on JAX and torch.
 sweep: $(STAMP)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m sweep tests/sweep
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m sweep tests/sweep
+	@if $(BIN)/python -c "import torch" 2>/dev/null; then KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m sweep tests/sweep; fi
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -35,6 +38,10 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/probe_cost.py
 	$(BIN)/python tests/benchmarks/probe_memory.py
+
+# The truth table on five draws of each network.
+bench-truth: $(STAMP)
+	$(BIN)/python tests/truth/table.py
 
 $(STAMP): setup.cfg pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -40,6 +40,4 @@ def test_application_is_probed(name):
     assert all(site.activations.h is not None for site in profile.sites if site.kind == "weight")
     assert all(weight.moments.is_finite for weight in profile.weights)
     assert all(reason for _, reason in profile.not_probed)
-    assert (
-        set(EXPECTED.get(name, [])) <= {finding.slug for finding in report.findings if finding.severity != "info"} or name not in EXPECTED
-    )
+    assert {finding.slug for finding in report.findings if finding.severity != "info"} == set(EXPECTED.get(name, []))
