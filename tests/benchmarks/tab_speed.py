@@ -76,12 +76,9 @@ def make_report(num_layers: int, step: int, generator: np.random.Generator) -> R
         )
         sites.append(site)
         q *= ratio
-    weights = [
-        WeightStats(f"{s.name}/kernel", s.layer, s.index, "kernel", (128, 128), 128.0, 128.0, moments(0.01), 12.0, 0.5, True) for s in sites
-    ]
-    finding = Finding(
-        "IC102", "forward-gain", "warning", "The signal changes.", "It matters.", "Use he_normal.", sites[0].name, sites[0].layer
-    )
+    facts = ("kernel", (128, 128), 128.0, 128.0, moments(0.01), 12.0, 0.5, True, moments(1e-6), 0.1)
+    weights = [WeightStats(f"{site.name}/kernel", site.layer, site.index, *facts) for site in sites]
+    finding = Finding("IC102", "forward-gain", "warning", "The signal changes.", "It matters.", "Use he_normal.", sites[0].name)
     return Report(Profile("deep", tuple(sites), tuple(weights), step=step), (finding,))
 
 
