@@ -43,7 +43,7 @@ FOREIGN = {
     "probe": {"numpy", "keras"},
     "rules": {"numpy"},
     "outputs": {"numpy", "rich", "tensorboard", "plotly"},
-    "island": {"numpy", "plotly", "tensorboard", "werkzeug"},
+    "island": {"numpy", "tensorboard", "werkzeug"},
     "faces": {"numpy", "keras", "rich", "sklearn"},
     "root": set(),
 }

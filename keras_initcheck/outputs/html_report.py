@@ -106,7 +106,7 @@ def figure_fragment(figure: "go.Figure") -> str:
 {_asset("unpack.js")}
 const {{ data, layout }} = JSON.parse(await unpack("{_pack(_json(figure))}"));
 const plotly = await loadPlotly("{_pack(get_plotlyjs())}");
-plotly.newPlot(document.getElementById("{identity}"), data, layout, {{ responsive: true, displaylogo: false }});
+plotly.newPlot(document.getElementById("{identity}"), data, layout, CONFIG);
 }})();"""
     return f'<div id="{identity}" style="min-height: {figure.layout.height}px"></div><script>{script}</script>'
 

@@ -35,9 +35,8 @@ def _outcome(handler: Handler, request: wrappers.Request) -> tuple[object, int]:
     except errors.PublicError as error:
         return {"error": str(error)}, error.http_code
     except ImportError as error:
-        package = (error.name or "").partition(".")[0]
-        hint = f"Install it where TensorBoard runs: pip install {package}" if package else "Install keras_initcheck again."
-        return {"error": f"This needs a package that cannot be loaded: {error}. {hint}"}, 503
+        hint = f" Install it where TensorBoard runs: pip install {error.name.partition('.')[0]}" if error.name else ""
+        return {"error": f"{error}{hint}"}, 503
     except Exception as error:  # the tab says what happened; the rest of TensorBoard goes on
         LOGGER.exception("%s failed", request.path)
         return {"error": f"{type(error).__name__}: {error}. TensorBoard's own output has the details."}, 500

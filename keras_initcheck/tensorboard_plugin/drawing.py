@@ -1,13 +1,12 @@
 """Figures of logged probes, drawn by `outputs.figures`, as JSON for plotly in the browser.
 
-Imported by the first request for a figure and not before: plotly may be missing, and takes its time.
+Imported by the first request for a figure and not before: `outputs.figures` needs plotly, which may be missing and takes its time.
 """
 
 import json
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.io
 
 from keras_initcheck.outputs.figures import draw
 from keras_initcheck.outputs.frame import Frame
@@ -15,16 +14,25 @@ from keras_initcheck.tensorboard_plugin.figure_list import FigureTab
 from keras_initcheck.tensorboard_plugin.log import Probe, Series
 from keras_initcheck.tensorboard_plugin.telling import frame_of
 
+MOST_STEPS = 200
+"""Probes in a figure over steps, evenly chosen where there are more: a screen has no room for them, and their texts take megabytes."""
+
 LEAST_MARGIN = 34
 """Pixels above a figure without a title."""
 
 
 def draw_figure(tab: FigureTab, chosen: Sequence[tuple[Series, Probe]], dark: bool) -> str:
     """The figure of those probes as JSON text, without the title, which the page has above it."""
-    frames = [frame_of(series, probe) for series, probe in chosen]
+    frames = [frame_of(series, probe) for series, probe in (_spread(chosen) if tab.over_steps else chosen)]
     options = {"statistic": _measured(tab, frames)} if tab.statistics else {}
-    figure = json.loads(plotly.io.to_json(draw(tab.kind, frames, dark=dark, **options), validate=False, engine="json"))
+    figure = json.loads(draw(tab.kind, frames, dark=dark, **options).to_json(validate=False, engine="json"))
     return json.dumps({"data": figure["data"], "layout": _without_title(figure["layout"])}, separators=(",", ":"), allow_nan=False)
+
+
+def _spread(chosen: Sequence[tuple[Series, Probe]]) -> list[tuple[Series, Probe]]:
+    """At most `MOST_STEPS` of them, the first and the last among them."""
+    places = np.linspace(0, len(chosen) - 1, min(len(chosen), MOST_STEPS)).round().astype(int)
+    return [chosen[place] for place in places]
 
 
 def _measured(tab: FigureTab, frames: Sequence[Frame]) -> str:

@@ -7,6 +7,7 @@ Here they are one series again: sorted by step, the newest of each step, the fir
 import json
 import re
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -204,7 +205,7 @@ def _newest_by_step(series: Iterable[Iterable[provider.TensorDatum]]) -> dict[in
 
 
 def _text(datum: provider.TensorDatum | None) -> bytes | None:
-    return None if datum is None else bytes(datum.numpy.item())
+    return None if datum is None else zlib.decompress(bytes(datum.numpy.item()))
 
 
 def _by_number(run: str) -> list[tuple[bool, int, str]]:

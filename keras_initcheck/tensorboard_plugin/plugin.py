@@ -21,6 +21,9 @@ run, step, figure or file that is not there, 503 where a package is missing, 500
 """
 
 import argparse
+import contextlib
+import importlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -101,6 +104,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         }
 
     def _figures(self, request: wrappers.Request) -> object:
+        threading.Thread(target=_load_plotly, daemon=True).start()  # while the browser loads its own half of it
         return {"figures": [{"name": name, **vars(each)} for name, each in FIGURE_TABS.items()]}
 
     def _figure(self, request: wrappers.Request) -> object:
@@ -134,6 +138,11 @@ class InitcheckPlugin(base_plugin.TBPlugin):
             if (series.run, series.sites) == (run, sites):
                 return series
         raise errors.NotFoundError(f"No probes of a run {run!r} with the sites {sites}. `/series` lists what there is.")
+
+
+def _load_plotly() -> None:
+    with contextlib.suppress(Exception):  # the request for a figure meets the same, and says so
+        importlib.import_module("keras_initcheck.tensorboard_plugin.drawing")
 
 
 def _place(request: wrappers.Request) -> tuple[Any, str]:

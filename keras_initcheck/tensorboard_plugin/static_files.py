@@ -23,6 +23,7 @@ FILES = MappingProxyType(
         "findings.js": JAVASCRIPT,
         "host.js": JAVASCRIPT,
         "index.js": JAVASCRIPT,
+        "page.js": JAVASCRIPT,
         "state.js": JAVASCRIPT,
         "table.js": JAVASCRIPT,
         "details.css": STYLE,

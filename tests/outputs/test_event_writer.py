@@ -62,6 +62,11 @@ def test_matrix_is_read_back_bitwise(tmp_path, read):
     assert log.descriptions("run") == {"a": {"rows": 2}}
 
 
+def test_bytes_are_read_back_whatever_they_end_in(tmp_path, read):
+    found = read(written(tmp_path, plugin_data("a", b"\xff\x00\x00", "initcheck", "{}"))).tensors("run", "initcheck")
+    assert found["a"][0].item() == b"\xff\x00\x00"
+
+
 def test_matrix_without_rows_keeps_its_shape(tmp_path, read):
     found = read(written(tmp_path, plugin_data("a", np.empty((0, 21)), "initcheck", "{}"))).tensors("run", "initcheck")
     assert found["a"][0].shape == (0, 21)

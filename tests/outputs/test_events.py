@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -76,6 +77,13 @@ def test_verdict_is_markdown(tmp_path, make, read):
     assert texts[1].item().decode() == "**net&#58; healthy. No layer loses or blows up the signal.**"
 
 
+def test_verdict_is_written_again_when_something_else_is_found(tmp_path, make, read):
+    same = [make.report(findings=[make.finding("plain0", message=message)]) for message in ("It grows 9-fold.", "It grows 8-fold.")]
+    other = make.report(findings=[make.finding("plain0", severity="warning")])
+    log = read(logged(tmp_path, *enumerate([*same, other, make.report(), make.report()])))
+    assert list(log.tensors("initcheck", "text")["initcheck/verdict"]) == [0, 2, 3]
+
+
 def test_histograms(tmp_path, make, read):
     histograms = (("weight/dense\n", Histogram(0.0, 2.0, (3.0, 4.0))), ("weight/empty", Histogram(0.0, 0.0, ())))
     log = read(logged(tmp_path, (4, make.report(histograms=histograms))))
@@ -113,8 +121,8 @@ def test_first_probe_has_tags_of_its_own(tmp_path, make, read):
 def test_findings_are_json(tmp_path, make, read):
     findings = [make.finding(name, measured=math.inf) for name in make.nasty_names]
     log = read(logged(tmp_path, (0, make.report(findings=findings)), max_findings=2))
-    document = json.loads(log.tensors("initcheck", "initcheck")["initcheck/probe_findings"][0].item())
-    assert log.descriptions("initcheck")["initcheck/probe_findings"] == {"version": 1, "content": "findings"}
+    document = json.loads(zlib.decompress(log.tensors("initcheck", "initcheck")["initcheck/probe_findings"][0].item()))
+    assert log.descriptions("initcheck")["initcheck/probe_findings"] == {"version": 1, "content": "findings", "encoding": "zlib"}
     assert (document["ok"], document["num_findings"]) == (False, 9)
     assert [each["site"] for each in document["findings"]] == ["plain", "[red]markup[/red]"]
     assert document["findings"][0]["measured"] == "Infinity"
@@ -240,6 +248,17 @@ def test_probe_of_a_hundred_sites_is_as_large_as_its_matrix(tmp_path, make):
     assert 9_600 < later < 9_600 + 1_000
     # The matrix twice, 2 × 10 KB of description, and 100 events over depth of 6 curves with 60 bytes each.
     assert first < 100_000
+
+
+def test_hundred_findings_are_small(tmp_path, make):
+    sites = [make.site(index, f"stage_{index // 10}/block_{index % 10}/dense") for index in range(100)]
+    report = make.report(sites, [make.finding(site.name) for site in sites])
+    with EventLog(tmp_path) as log:
+        log.write(report, 0)
+        first = size_of(tmp_path)
+        log.write(report, 1)
+        later = size_of(tmp_path) - first
+    assert later < 12_000
 
 
 def test_report_without_sites_is_logged(tmp_path, read):

@@ -113,6 +113,14 @@ def test_layer_without_a_place_on_the_axis_stands_at_its_edge(make, changes, nam
     assert low < y < high
 
 
+def test_box_tells_no_size_of_what_is_not_finite(make):
+    broken = Places(make.moments(), make.moments(), make.moments(0.0, share_nonfinite=1.0))
+    figure = draw("signal", [Frame.from_report(make.report([make.site(0, "a", activations=broken)]))])
+    (text,) = next(trace for trace in figure.data if trace.name == "NaN or infinite" and trace.yaxis == "y").hovertext
+    assert "signal: 100% NaN or infinite" in text
+    assert "mean square" not in text
+
+
 def test_finding_is_marked_on_its_layer_with_its_text(make):
     report = make.report(chain(make, [1.0, 9.1]), [make.finding("layer1", message="It grows <fast>.")])
     figure = draw("signal", [Frame.from_report(report)])

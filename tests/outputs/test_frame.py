@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def read_back(report, read, log_dir):
     reader = read(log_dir)
     tag = f"initcheck/probe/{hash_sites(report.profile)}"
     tensors = reader.tensors("initcheck", "initcheck")
-    findings = json.loads(tensors["initcheck/probe_findings"][7].item())
+    findings = json.loads(zlib.decompress(tensors["initcheck/probe_findings"][7].item()))
     return Frame.from_log(reader.descriptions("initcheck")[tag], tensors[tag][7], findings, step=7, run="before")
 
 

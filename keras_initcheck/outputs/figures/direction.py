@@ -100,10 +100,11 @@ def hover(frame: Frame, index: int, direction: Direction, with_run: bool) -> str
     """Everything that is known of a site, for the box beside the pointer."""
     lines = [f"<b>{words.escape(frame.run)}</b>"] if with_run and frame.run else []
     lines += words.site_lines(frame, index)
-    lines.append(f"{direction.noun.lower()}: mean square {format_power_of_ten(direction.at_h(frame)[index])}")
     share = direction.share_nonfinite(frame)[index]
-    lines += [f"{format_share(share)} NaN or infinite"] if share > 0 else []
-    lines += words.ratio_line(frame, index, direction.name)
+    lines += [f"{direction.noun.lower()}: {format_share(share)} NaN or infinite"] if share > 0 else []
+    if not share >= 1:  # what is known is about the finite rest; NaN where nothing is known of it
+        lines.append(f"{direction.noun.lower()}: mean square {format_power_of_ten(direction.at_h(frame)[index])}")
+        lines += words.ratio_line(frame, index, direction.name)
     return "<br>".join([*lines, *words.finding_lines(frame.findings_at(index))])
 
 

@@ -85,13 +85,25 @@ def _draw_prediction(figure: go.Figure, predicted: Column, low: Column, high: Co
 
 
 def _draw_measured(figure: go.Figure, frame: Frame, heights: Column, colours: Palette, place: dict[str, Any]) -> None:
+    """A point for each layer, those that a warning or an error blames with its symbol."""
     points = np.flatnonzero(~np.isnan(heights)).tolist()
-    severities = [frame.severity_at(index) for index in points]
-    marker = {"size": layout.marker_size(len(points)), "opacity": 1, "line": {"width": 0}}
-    marker["color"] = [getattr(colours, str(each)) if each in LOUD else colours.runs[0] for each in severities]
-    marker["symbol"] = [SYMBOLS[str(each)] if each in LOUD else "circle" for each in severities]
-    options = {"mode": "markers", "name": "measured", "marker": marker, "hoverinfo": "text", "cliponaxis": False, **place}
-    figure.add_scatter(x=points, y=heights[points].tolist(), hovertext=[hover(frame, index) for index in points], **options)
+    severities = {index: severity if (severity := frame.severity_at(index)) in LOUD else None for index in points}
+    for severity in (None, "warning", "error"):
+        chosen = [index for index in points if severities[index] == severity]
+        if chosen:
+            marker = {"size": layout.marker_size(len(points)), "opacity": 1, "line": {"width": 0}}
+            marker["color"] = colours.runs[0] if severity is None else getattr(colours, severity)
+            marker["symbol"] = "circle" if severity is None else SYMBOLS[severity]
+            options = {
+                "mode": "markers",
+                "name": severity or "measured",
+                "marker": marker,
+                "hoverinfo": "text",
+                "cliponaxis": False,
+                **place,
+            }
+            options["showlegend"] = all(trace.name != options["name"] for trace in figure.data)
+            figure.add_scatter(x=chosen, y=heights[chosen].tolist(), hovertext=[hover(frame, index) for index in chosen], **options)
 
 
 def hover(frame: Frame, index: int) -> str:

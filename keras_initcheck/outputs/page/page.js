@@ -3,6 +3,7 @@
 const packed = (name) => document.getElementById(name).textContent;
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const touch = window.matchMedia("(pointer: coarse)");
+const narrow = window.matchMedia("(max-width: 640px)");
 
 // A copy of a figure with each colour replaced by the one that `colours` has for it: whole values, and inside of styled text.
 function recolour(value, colours) {
@@ -19,7 +20,7 @@ async function drawAll(plotly, { figures, darkForLight }) {
     if (touch.matches) layout.dragmode = false; // a finger scrolls the page, it does not zoom
     if (plot.dataset.state === "waiting") plot.replaceChildren();
     plot.dataset.state = "drawn";
-    await plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false, displayModeBar: "hover" });
+    await plotly.newPlot(plot, data, layout, { ...CONFIG, displayModeBar: touch.matches || narrow.matches ? false : "hover" });
   }
   document.documentElement.dataset.ready = dark.matches ? "dark" : "light";
 }

@@ -13,3 +13,6 @@ async function loadPlotly(packed) {
   }
   return window.Plotly;
 }
+
+// No button leads away from the page.
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };

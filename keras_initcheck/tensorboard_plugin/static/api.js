@@ -47,13 +47,3 @@ export const loadFigureOfStep = (name, dark, chosen) =>
 /** A figure of all probes of a series. */
 export const loadFigureOverSteps = (name, dark, series) =>
   getOnce(series.stamp, "figure", { name, dark: Number(dark), series: series.id });
-
-/** Plotly, from the installed Python package. */
-export const plotly = new Promise((resolve, reject) => {
-  const script = document.createElement("script");
-  script.src = new URL("static/plotly.min.js", ROOT);
-  script.onload = () => resolve(window.Plotly);
-  script.onerror = () => reject(new Error("plotly is missing where TensorBoard runs. Install it with: pip install plotly"));
-  document.head.append(script);
-});
-plotly.catch(() => {}); // whoever draws is told

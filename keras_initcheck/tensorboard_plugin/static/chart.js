@@ -1,7 +1,7 @@
 // The chart: plotly draws what the server has laid out; here it only learns how wide the page is.
 
-import { plotly } from "./api.js";
 import { element } from "./elements.js";
+import { plotly } from "./index.js";
 
 const NARROW = 560;
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
@@ -16,6 +16,7 @@ export function makeChart() {
   async function show(figure, key) {
     const Plotly = await plotly;
     message.hidden = true;
+    canvas.hidden = false;
     await Plotly.react(canvas, figure.data, fit(figure.layout, canvas.clientWidth, key), CONFIG);
     drawn = [figure, key];
   }
@@ -25,6 +26,7 @@ export function makeChart() {
     message.textContent = error.message;
     message.hidden = false;
     window.Plotly?.purge(canvas);
+    canvas.hidden = true;
     drawn = null;
   }
 
