@@ -137,6 +137,9 @@ class SiteStats:
         log10_forward_gain: log10 of the measured gain from the start of the stretch to this layer's `h`.
         log10_backward_gain: log10 of the measured gain from the end of the stretch back to this layer's `x`.
         is_head: Whether no other weight layer comes after it.
+        predicted_log10_second_moment: log10 of the second moment of `h` that follows from the model's inputs and all weights on the way.
+        predicted_log10_gradient: log10 of that of the random cotangent's gradient at `h`, from the weights on its way back.
+        unpredicted: Why one of the two is not known, in words; `None` where both are.
     """
 
     index: int
@@ -164,6 +167,9 @@ class SiteStats:
     log10_forward_gain: float | None = None
     log10_backward_gain: float | None = None
     is_head: bool = False
+    predicted_log10_second_moment: float | None = None
+    predicted_log10_gradient: float | None = None
+    unpredicted: str | None = None
 
     @property
     def gradients(self) -> Places:

@@ -11,6 +11,7 @@ from keras_initcheck.probe.activation import describe
 from keras_initcheck.probe.forward import LOSS, RANDOM, Layout
 from keras_initcheck.probe.histograms import histograms
 from keras_initcheck.probe.inventory import OwnedVariable
+from keras_initcheck.probe.predictions import with_predictions
 from keras_initcheck.probe.recorder import Channel, SiteRecord
 from keras_initcheck.probe.row_table import RowTable
 from keras_initcheck.probe.weight_ratios import Predictor, joined_activations
@@ -26,6 +27,9 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
     sites = stretches.mark_heads(sites)
     predictor = Predictor(weights, factors)
     sites = stretches.assign(tuple(predictor.with_ratios(site, record) for site, record in zip(sites, layout.sites, strict=True)))
+    inputs = tuple((name, to_moments(table.inputs[channel.index], channel)) for name, channel in layout.inputs)
+    if factors is None:
+        sites = with_predictions(model, sites, layout.sites, dict(inputs), weights, layout.cotangent_places)
     forward, backward = _end_to_end(sites)
     return Profile(
         model=model.name,
@@ -33,7 +37,7 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
         weights=weights,
         not_probed=_not_probed(model, layout),
         loss=table.loss if table.has_loss else None,
-        inputs=tuple((name, to_moments(table.inputs[channel.index], channel)) for name, channel in layout.inputs),
+        inputs=inputs,
         log10_forward_gain=forward,
         log10_backward_gain=backward,
         histograms=histograms(layout, table, weights) if table.signals.shape[-1] > rows.NUM_COLUMNS else (),

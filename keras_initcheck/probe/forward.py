@@ -52,7 +52,7 @@ class Options:
 
 @dataclass
 class Layout:
-    """What the rows of a pass stand for, learnt while it is traced."""
+    """What the rows of a pass stand for, learnt while it is traced; `cotangent_places` are those of `Recorder.cotangent_place`."""
 
     sites: list[SiteRecord] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
@@ -60,6 +60,7 @@ class Layout:
     inputs: list[tuple[str, Channel]] = field(default_factory=list)
     objectives: list[str] = field(default_factory=list)
     num_links: int = 0
+    cotangent_places: list[tuple[int, bool] | None] = field(default_factory=list)
     unobserved: dict[str, str] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
 
@@ -171,7 +172,7 @@ class Forward:
                 layout.objectives.append(LOSS)
                 found.append(scaled)
         if RANDOM in self.options.cotangents:
-            value = self._random_objective(outputs, recorder)
+            value = self._random_objective(layout, outputs, recorder)
             if value is not None:
                 layout.objectives.append(RANDOM)
                 found.append(value)
@@ -193,12 +194,13 @@ class Forward:
                 return None
             raise DataError(_label_message(self.model, batch.y, outputs, error)) from error
 
-    def _random_objective(self, outputs: Any, recorder: Recorder) -> Any | None:
+    def _random_objective(self, layout: Layout, outputs: Any, recorder: Recorder) -> Any | None:
         generator = np.random.default_rng(self.options.seed)
         terms = []
         for output in keras.tree.flatten(outputs):
             if is_observable(output):
                 start = recorder.before_activation(output)
+                layout.cotangent_places.append(recorder.cotangent_place(output))
                 size = min(int(np.prod(start.shape)), _COTANGENT_SIZE)
                 direction = rows.tiled(generator.standard_normal(size), tuple(start.shape), start.dtype)
                 terms.append(ops.sum(ops.cast(start * direction, "float32")))

@@ -26,9 +26,28 @@ class Channel:
     dtype: str
 
 
+@dataclass(frozen=True)
+class Operand:
+    """A floating-point tensor among a site's arguments.
+
+    Attributes:
+        site: Index of the site whose output it is, `MODEL_INPUT`, or `None` where it was not recognised.
+        shape: Its shape.
+        name: Of a model's input: its path, as in `Profile.inputs`.
+    """
+
+    site: int | None
+    shape: tuple[int, ...]
+    name: str = ""
+
+
 @dataclass
 class SiteRecord:
-    """What is known of a site while the pass is traced. `link` numbers the comparison of its input with the output of the site before."""
+    """What is known of a site while the pass is traced. `link` numbers the comparison of its input with the output of the site before.
+
+    `arguments` are its operands and the numbers between them, in order and with repetitions; `in_causal_attention` says whether it was
+    called by a layer that was told to use a causal mask.
+    """
 
     index: int
     name: str
@@ -45,6 +64,9 @@ class SiteRecord:
     z: Channel | None = None
     h: Channel | None = None
     activation: Any | None = None
+    arguments: tuple[Operand | float, ...] = ()
+    is_training: bool = False
+    in_causal_attention: bool = False
 
 
 @dataclass
@@ -55,6 +77,7 @@ class _Owner:
     site: int
     channel: Channel | None
     pre_activation: Any | None = None
+    name: str = ""
 
 
 @dataclass
@@ -79,6 +102,7 @@ class Recorder:
     _calls: Counter[str] = field(default_factory=Counter)
     _paths: dict[int, str] = field(default_factory=dict)
     _is_inside_leaf: bool = False
+    _is_causal: bool = False
     _latest: Any | None = None
 
     def __post_init__(self) -> None:
@@ -102,8 +126,8 @@ class Recorder:
 
     def enter(self, inputs: Any) -> None:
         """Says that the tensors in `inputs` are the model's own inputs."""
-        for tensor in keras.tree.flatten(inputs):
-            self._owners[id(tensor)] = _Owner(tensor, MODEL_INPUT, None)
+        for name, tensor in internals.flatten_with_names(inputs):
+            self._owners[id(tensor)] = _Owner(tensor, MODEL_INPUT, None, name=name)
 
     def leave(self, outputs: Any) -> Any:
         """The model's outputs, observed where the model itself did arithmetic after its last layer."""
@@ -116,6 +140,17 @@ class Recorder:
         """
         owner = self._owners.get(id(tensor))
         return tensor if owner is None or owner.pre_activation is None else owner.pre_activation
+
+    def cotangent_place(self, output: Any) -> tuple[int, bool] | None:
+        """Where a random cotangent starts that belongs to that output: a site, and whether at its pre-activation instead of its output.
+
+        `None` where no site made that tensor.
+        """
+        start, owner = self.before_activation(output), self._owners.get(id(output))
+        origin = self._owners.get(id(start))
+        if origin is None and owner is not None and owner.pre_activation is start:
+            return owner.site, True
+        return None if origin is None or origin.site == MODEL_INPUT else (origin.site, False)
 
     def _wrapper(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -140,10 +175,12 @@ class Recorder:
 
     def _call_container(self, layer: Any, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._scopes.append(layer.name)
+        was_causal, self._is_causal = self._is_causal, bool(kwargs.get("use_causal_mask"))
         try:
             outputs = original(*args, **kwargs)
         finally:
             self._scopes.pop()
+            self._is_causal = was_causal
         return outputs if internals.runs_graph(layer) else self._observe_block(layer, layer.name, outputs)
 
     def _observe_block(self, layer: Any, name: str, outputs: Any) -> Any:
@@ -187,9 +224,21 @@ class Recorder:
             inputs=tuple(dict.fromkeys(owner.site for owner in owners if owner is not None and owner.site != MODEL_INPUT)),
             inputs_known=all(o is not None for o, t in zip(owners, tensors, strict=True) if is_observable(t)),
             input_shape=tuple(tensors[0].shape) if tensors else None,
+            arguments=tuple(self._arguments(args, kwargs)),
+            is_training=bool(kwargs.get("training", next((each for each in args if isinstance(each, bool)), False))),
+            in_causal_attention=self._is_causal,
         )
         self.sites.append(site)
         return site
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Operand | float]:
+        for argument in keras.tree.flatten((args, kwargs)):
+            if is_observable(argument):
+                owner = self._owners.get(id(argument))
+                shape = tuple(argument.shape)
+                yield Operand(None, shape) if owner is None else Operand(owner.site, shape, owner.name)
+            elif isinstance(argument, int | float) and not isinstance(argument, bool):
+                yield float(argument)
 
     def _tap_input(self, site: SiteRecord, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if not args or not is_observable(args[0]) or (site.kind != "weight" and site.inputs_known):

@@ -146,6 +146,9 @@ def full_report() -> Report:
         log_ratio_variance=0.04,
         stretch=2,
         is_head=True,
+        predicted_log10_second_moment=-0.25,
+        predicted_log10_gradient=0.5,
+        unpredicted="a recurrent layer",
     )
     return report(
         [site],
