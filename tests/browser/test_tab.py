@@ -177,3 +177,9 @@ def test_without_plotly_tensorboard_starts_and_the_tab_tells_the_findings(tab, s
         tab.keep_picture("without_plotly")
     assert all(re.match("404 .*plotly.min.js|503 .*figure|Refused to execute script", complaint) for complaint in tab.complaints)
     tab.complaints.clear()
+
+
+def test_reload_button_of_tensorboard_asks_for_new_probes(tab, board):
+    tab.open(board)
+    with tab.page.expect_request("**/plugin/initcheck/series"):
+        tab.page.locator("button.reload-button").click()
