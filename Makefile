@@ -10,7 +10,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
 
-# TensorFlow runs the whole suite; JAX, and torch where it is installed, run what depends on the backend.
+# TensorFlow runs the whole suite, with the TensorBoard tab in a browser where Chromium is installed; JAX, and torch where it is installed,
+# run what depends on the backend.
 test: test-tensorflow test-jax test-torch
 
 test-tensorflow: $(STAMP)
@@ -38,6 +39,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/probe_cost.py
 	$(BIN)/python tests/benchmarks/probe_memory.py
+	$(BIN)/python tests/benchmarks/tab_speed.py
 
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)

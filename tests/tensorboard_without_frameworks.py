@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from keras_initcheck.outputs.events import EventLog
@@ -22,23 +23,29 @@ def small_report() -> Report:
     return Report(Profile("small", sites, log10_forward_gain=-0.3))
 
 
-def served_runs(log_dir: str) -> dict:
-    """What TensorBoard's scalar plugin answers about the runs of a directory."""
+def answer(address: str) -> dict:
+    """What TensorBoard answers, as JSON; an empty object until it does."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as opened:
+            return json.load(opened)
+    except (urllib.error.URLError, ConnectionError):
+        return {}
+
+
+def served(log_dir: str) -> tuple[dict, dict, dict]:
+    """What TensorBoard says about a directory: its runs, the package's own series, and the figure of the first probe."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", log_dir, "--port", str(port), "--host", "127.0.0.1"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    root, deadline = f"http://127.0.0.1:{port}/data/plugin", time.monotonic() + 60
     try:
         while time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/data/plugin/scalars/tags", timeout=5) as answer:
-                    runs = json.load(answer)
-                if runs:
-                    return runs
-            except (urllib.error.URLError, ConnectionError):
-                pass
+            runs, series = answer(f"{root}/scalars/tags"), answer(f"{root}/initcheck/series").get("series")
+            if runs and series:
+                probe = urllib.parse.quote(f"{series[0]['sites']}/0/{series[0]['run']}", safe="")
+                return runs, series[0], answer(f"{root}/initcheck/figure?name=signal&probe={probe}")
             time.sleep(0.5)
         raise SystemExit("TensorBoard did not serve the run within a minute")
     finally:
@@ -52,6 +59,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
         with EventLog(directory) as log:
             log.write(small_report(), 0)
-        runs = served_runs(directory)
+        runs, series, figure = served(directory)
     assert "initcheck/log10_forward_gain" in runs["initcheck"], runs
-    print(f"1 passed, 0 failed: TensorBoard serves {sorted(runs)}")
+    assert (series["model"], series["num_sites"]) == ("small", 2), series
+    assert figure["data"], figure
+    print(f"1 passed, 0 failed: TensorBoard serves {sorted(runs)}, and its tab the figure of {series['run']}")

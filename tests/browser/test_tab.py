@@ -58,7 +58,7 @@ def test_verdict_and_findings_are_readable(tab, board):
 
 def test_healthy_run_is_said_to_be_healthy(tab, board):
     tab.open(board, run("well"))
-    assert tab.find(".verdict[data-severity=ok] h1").inner_text() == "healthy. No layer loses or blows up the signal."
+    assert tab.find(".verdict[data-severity=ok] h1").inner_text() == "Healthy. No layer loses or blows up the signal."
 
 
 def test_slider_changes_the_picture_and_the_address(tab, board):
@@ -88,6 +88,20 @@ def test_every_figure_is_drawn(tab, board, name):
     assert tab.find(".canvas .subplot :is(path, image)").count() > 0
     assert chosen(tab, "figure") == [name]
     tab.keep_picture(f"figure_{name}")
+
+
+def test_figure_over_steps_marks_the_step_in_view(tab, board):
+    tab.open(board, f"{run('small')}&p.initcheck.step=2&p.initcheck.figure=signal_map")
+    assert tab.find(".shapelayer path").count() == 1
+    before = tab.find(".shapelayer path").get_attribute("d")
+    tab.find("input[type=range]").press("End")
+    tab.find("body[data-ready^='signal_map 4 ']").wait_for()
+    assert tab.find(".shapelayer path").get_attribute("d") != before
+
+
+def test_worst_run_is_told_first(tab, board):
+    tab.open(board)
+    assert tab.find(".findings select").input_value().endswith("/small/initcheck")
 
 
 def test_link_leads_to_run_step_and_figure(tab, board):
@@ -163,3 +177,9 @@ def test_without_plotly_tensorboard_starts_and_the_tab_tells_the_findings(tab, s
         tab.keep_picture("without_plotly")
     assert all(re.match("404 .*plotly.min.js|503 .*figure|Refused to execute script", complaint) for complaint in tab.complaints)
     tab.complaints.clear()
+
+
+def test_reload_button_of_tensorboard_asks_for_new_probes(tab, board):
+    tab.open(board)
+    with tab.page.expect_request("**/plugin/initcheck/series"):
+        tab.page.locator("button.reload-button").click()

@@ -1,9 +1,8 @@
-// The chart: plotly draws what the server has laid out; here it only learns how wide the page is.
+// The chart: plotly draws what the server has laid out. Here it only gets the page's width, and a line at the step in view.
 
 import { element } from "./elements.js";
 import { plotly } from "./index.js";
 
-const NARROW = 560;
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 export function makeChart() {
@@ -12,13 +11,18 @@ export function makeChart() {
   const root = element("div", { className: "chart" }, canvas, message);
   let drawn = null;
 
-  /** Draws a figure. `key` tells what it is a figure of: what the user has zoomed to stays while that is the same. */
-  async function show(figure, key) {
+  /**
+   * Draws a figure. What the user has zoomed to stays while `key` is the same.
+   * `step` is the step to mark in a figure over steps, else undefined.
+   */
+  async function show(figure, key, step) {
     const Plotly = await plotly;
     message.hidden = true;
     canvas.hidden = false;
-    await Plotly.react(canvas, figure.data, fit(figure.layout, canvas.clientWidth, key), CONFIG);
-    drawn = [figure, key];
+    const shapes = step === undefined ? [] : [lineAt(step, figure.layout)];
+    if (figure === drawn) return Plotly.relayout(canvas, { shapes });
+    await Plotly.react(canvas, figure.data, { ...figure.layout, shapes, autosize: true, uirevision: key }, CONFIG);
+    drawn = figure;
   }
 
   /** Says why there is no figure. */
@@ -30,23 +34,10 @@ export function makeChart() {
     drawn = null;
   }
 
-  let width = 0;
-  new ResizeObserver(() => {
-    const isOther = width < NARROW !== canvas.clientWidth < NARROW;
-    width = canvas.clientWidth;
-    if (drawn && isOther) show(...drawn);
-  }).observe(root);
-
   return { root, show, fail };
 }
 
-/** The layout without a size of its own, and with the legend below where the page is narrow. */
-function fit(layout, width, key) {
-  const fitted = { ...layout, autosize: true, width: undefined, uirevision: key };
-  fitted.paper_bgcolor = fitted.plot_bgcolor = "rgba(0,0,0,0)";
-  if (width < NARROW) {
-    fitted.legend = { ...layout.legend, orientation: "h", x: 0, xanchor: "left", y: -0.25, yanchor: "top" };
-    fitted.margin = { ...layout.margin, l: 44, r: 12 };
-  }
-  return fitted;
+function lineAt(step, layout) {
+  const line = { color: layout.font.color, width: 1.5, dash: "dot" };
+  return { type: "line", x0: step, x1: step, yref: "paper", y0: 0, y1: 1, line };
 }

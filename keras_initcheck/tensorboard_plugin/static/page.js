@@ -82,6 +82,7 @@ const refresh = oneAtATime(async () => {
     }
     await Promise.all(chosen.shownSeries().map(loadSteps));
     chosen.settleStep();
+    if (isFirst) chosen.settleFocus();
     notice.hidden = true;
     page.hidden = false;
     await draw();
@@ -178,7 +179,8 @@ const drawFigure = oneAtATime(async () => {
   const { step } = state;
   if (!figure) return;
   try {
-    await chart.show(await loadFigure(figure, step), `${figure.name} ${state.shown}`);
+    const mark = figure.over_steps ? chosen.stepOf(state.focus, step) : undefined;
+    await chart.show(await loadFigure(figure, step), `${figure.name} ${state.shown}`, mark);
     caption.textContent = figure.caption;
   } catch (error) {
     if (error.status === 404) refresh();

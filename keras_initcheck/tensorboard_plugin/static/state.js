@@ -3,6 +3,7 @@
 import { readAddress, writeAddress } from "./host.js";
 
 const MOST_SHOWN_AT_FIRST = 4;
+const SEVERITIES = ["ok", "info", "warning", "error"];
 
 export const state = {
   series: [], // all there are
@@ -54,6 +55,16 @@ export function settleStep() {
   const steps = stepsShown();
   if (steps.length === 0) return;
   state.step = state.isFollowing ? steps.at(-1) : steps.reduce((a, b) => (Math.abs(b - state.step) < Math.abs(a - state.step) ? b : a));
+}
+
+/** Looks at the worst of the runs, unless the address names one. */
+export function settleFocus() {
+  if (readAddress().run?.length) return;
+  const rank = (id) => {
+    const { steps, severities } = state.steps.get(id);
+    return SEVERITIES.indexOf(severities[steps.indexOf(stepOf(id))]);
+  };
+  state.focus = state.shown.reduce((a, b) => (rank(b) > rank(a) ? b : a));
 }
 
 /** Chooses what the address says. Runs may be named without their hash. */

@@ -1,6 +1,6 @@
 // The sites in a table that can be sorted. Rows and cells are made once and then only filled: a slider changes them often.
 
-import { count, element } from "./elements.js";
+import { element } from "./elements.js";
 
 const MARKS = { error: "✗", warning: "!", info: "i" };
 const NON_FINITE = { NaN: Number.NaN, Infinity: Number.POSITIVE_INFINITY, "-Infinity": Number.NEGATIVE_INFINITY };
@@ -19,7 +19,7 @@ export function makeTable() {
 
   function update(probe) {
     ({ columns, severities } = probe.table);
-    title.textContent = count(severities.length, "site");
+    title.textContent = `Layers (${severities.length.toLocaleString("en")})`;
     const wanted = JSON.stringify([columns.map((column) => column.title), severities.length]);
     if (wanted !== layout) build();
     layout = wanted;
