@@ -39,6 +39,7 @@ LEGEND = {
     "batch": "how much of the output's variance is between samples; 0: all look alike.",
     "forward": "q(h)/q(x), the output's mean square over the input's: measured / predicted from the weights. 1 keeps the signal.",
     "backward": "the same for the gradient on its way back.",
+    "q(h)": "mean square of the output: measured / predicted from the inputs and all weights on the way.",
     "gain": "product of forward since the last normalisation, merge or fork.",
 }
 

@@ -152,9 +152,21 @@ def _backward(sites: Sequence[SiteStats], density: Density) -> list[str]:
     return _ratios([(site.backward_ratio, site.predicted_backward_ratio) for site in sites], density)
 
 
+def _second_moments(sites: Sequence[SiteStats], density: Density) -> list[str]:
+    """Of the output: what was measured, and what the whole network before it lets expect."""
+    pairs = [(h.log10_second_moment if (h := site.activations.h) else None, site.predicted_log10_second_moment) for site in sites]
+    if all(predicted is None for _, predicted in pairs):
+        return [""] * len(sites)
+    return _pairs([tuple(format_power_of_ten(number, density.number) for number in pair) for pair in pairs], density)
+
+
 def _ratios(pairs: Sequence[tuple[float | None, float | None]], density: Density) -> list[str]:
+    return _pairs([tuple(format_number(number, density.number) for number in pair) for pair in pairs], density)
+
+
+def _pairs(shown: Sequence[tuple[str, ...]], density: Density) -> list[str]:
     """`measured / predicted`, the slashes below each other. A minus stands for the one that is not known."""
-    texts = [tuple(format_number(number, density.number) or "-" for number in pair) for pair in pairs]
+    texts = [tuple(text or "-" for text in pair) for pair in shown]
     longest = max((len(measured) for measured, _ in texts), default=0)
     longest_right = max((len(predicted) for _, predicted in texts), default=0)
     return [
@@ -175,4 +187,5 @@ COLUMNS = (
     Column("forward", 1, _forward, "center"),
     Column("backward", 3, _backward, "center"),
     Column("gain", 2, _gains),
+    Column("q(h)", 12, _second_moments, "center"),
 )

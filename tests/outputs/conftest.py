@@ -63,6 +63,7 @@ def weight_site(index: int, name: str, ratio: float = 1.0, **changes: object) ->
         "predicted_backward_ratio": 1.0,
         "log10_forward_gain": 0.0,
         "log10_backward_gain": 0.0,
+        "predicted_log10_second_moment": 0.0,
     }
     return SiteStats(index=index, name=name, layer=name.partition("#")[0], **{**facts, **changes})  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from keras_initcheck.outputs.table import lay_out
 from keras_initcheck.profile import Places
 
-ALL = ("type", "output", "parameters", "mean", "std z", "zeros", "largest", "batch", "forward", "backward", "gain")
+ALL = ("type", "output", "parameters", "mean", "std z", "zeros", "largest", "batch", "forward", "backward", "gain", "q(h)")
 BASIC = ("type", "output", "std z", "forward", "backward", "gain")
 
 
@@ -25,6 +25,7 @@ def widest(make):
         "predicted_forward_ratio": 1.23456e-300,
         "predicted_backward_ratio": 1.23456e-300,
         "log10_forward_gain": -400.25,
+        "predicted_log10_second_moment": -400.25,
     }
     return [make.site(index, f"stage_{index}/block/attention/query_dense", 1.23456e-300, **facts) for index in range(300)]
 
@@ -55,7 +56,7 @@ def test_numbers_end_below_each_other_and_their_head(make):
 def test_row_holds_the_site_s_numbers(make):
     site = make.site(3, "dense", 0.5, backward_ratio=0.25, output_shape=(32, 10), num_parameters=1010, log10_forward_gain=-1.0)
     (line,) = lay_out([site], "!", 200).lines
-    cells = "! 3 dense Dense 10 1.01k 0 1.41 50% 3.00 0.250 0.500 / 1.00 0.250 / 1.00 0.100"
+    cells = "! 3 dense Dense 10 1.01k 0 1.41 50% 3.00 0.250 0.500 / 1.00 0.250 / 1.00 0.100 0.500 / 1.00"
     assert line.split() == cells.split()
 
 

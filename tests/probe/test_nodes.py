@@ -111,7 +111,7 @@ def test_max_pooling_after_relu_is_an_upper_bound(predict, normal):
         dense(64),
     )
     profile, found = predict(make, normal(16, 16, 16, 8))
-    assert -0.1 < found["max_pooling2d"][0] < 0.0
+    assert -0.1 < found["max_pooling2d"][0] < CHANCE
     assert profile.site("max_pooling2d").predicted_log10_second_moment == pytest.approx(math.log10(1.54379 * 2 * 0.917), abs=0.05)
 
 
@@ -203,7 +203,7 @@ def test_graph_operations_are_layers_too(predict, normal):
         hidden = keras.ops.relu(LAYERS.Dense(256, kernel_initializer="he_normal")(inputs))
         hidden = keras.ops.reshape(hidden, (-1, 4, 512)) * 3.0
         hidden = keras.ops.mean(keras.ops.gelu(LAYERS.Dense(256)(hidden)), axis=1)
-        return keras.Model(inputs, LAYERS.Dense(64)(hidden[:, :128]))
+        return keras.Model(inputs, hidden[:, :128])
 
     _, found = predict(make, normal(32, 8, 256))
     # Positions share what units have of ReLU's mean, which an average of independent ones loses
@@ -272,6 +272,32 @@ def test_gate_on_the_tensor_itself_is_unknown(predict, normal):
 
     profile, _ = predict(make, normal(16, 32))
     assert profile.site("multiply").unpredicted == "it multiplies a tensor with a function of itself"
+
+
+SINGLE = {
+    "alpha_dropout": (lambda: LAYERS.AlphaDropout(0.2), (64,)),
+    "frozen_batch_normalization": (lambda: LAYERS.BatchNormalization(trainable=False), (64,)),
+    "gaussian_noise": (lambda: LAYERS.GaussianNoise(0.5), (64,)),
+    "global_average": (LAYERS.GlobalAveragePooling1D, (16, 64)),
+    "global_max": (LAYERS.GlobalMaxPooling1D, (16, 64)),
+    "group_normalization": (lambda: LAYERS.GroupNormalization(4), (8, 8, 64)),
+    "masking": (LAYERS.Masking, (16, 64)),
+    "max_pooling_over_padding": (lambda: LAYERS.MaxPooling2D(3, 2, "same"), (9, 9, 16)),
+    "permute": (lambda: LAYERS.Permute((2, 1)), (16, 64)),
+    "repeat_vector": (lambda: LAYERS.RepeatVector(3), (64,)),
+    "rescaling": (lambda: LAYERS.Rescaling(0.5, 1.0), (64,)),
+    "softmax": (LAYERS.Softmax, (64,)),
+    "spatial_dropout": (lambda: LAYERS.SpatialDropout1D(0.3), (16, 64)),
+    "unit_normalization": (LAYERS.UnitNormalization, (64,)),
+    "zero_padding": (lambda: LAYERS.ZeroPadding2D(1), (8, 8, 16)),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_layer_between_independent_elements_is_predicted(predict, normal, name):
+    layer, shape = SINGLE[name]
+    _, found = predict(model_of(shape, dense(shape[-1], initializer="orthogonal"), layer), normal(64, *shape))
+    assert_predicted(found, signal=0.1, gradient=0.1)
 
 
 @pytest.mark.parametrize(("name", "gradient"), [("MobileNetV2", 0.5), ("ResNet50", 1.5)])
