@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-truth clean
+.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-truth pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -44,6 +44,10 @@ bench: $(STAMP)
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)
 	$(BIN)/python tests/truth/table.py
+
+# The README's pictures; needs Chromium.
+pictures: $(STAMP)
+	$(BIN)/python examples/make_pictures.py
 
 $(STAMP): setup.cfg pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

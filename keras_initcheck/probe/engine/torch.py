@@ -108,7 +108,9 @@ def compile_pass(
         for index, (objective, with_weights) in enumerate(zip(result.objectives, result.with_weight_gradients, strict=True)):
             wanted = [*slots, *(variables if with_weights else [])]
             is_last = index == len(result.objectives) - 1
-            found = torch.autograd.grad(objective, wanted, retain_graph=not is_last, allow_unused=True)
+            found = [None] * len(wanted)
+            if objective.requires_grad:  # not where nothing on the way to it can be observed or trained
+                found = torch.autograd.grad(objective, wanted, retain_graph=not is_last, allow_unused=True)
             found = [torch.zeros_like(source) if gradient is None else gradient for gradient, source in zip(found, wanted, strict=True)]
             rows += [*found[: len(slots)], *(gradient_row(gradient) for gradient in found[len(slots) :])]
         return np.asarray(torch.cat([row.detach().to(getattr(torch, row_dtype())) for row in rows]).cpu())
