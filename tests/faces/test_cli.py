@@ -44,11 +44,8 @@ def labelled():
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """A directory of its own, and a `sys.path` that is as before afterwards."""
-    (tmp_path / "models.py").write_text(MODELS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+def workplace(make_workplace):
+    make_workplace(MODELS)
 
 
 def command(*arguments, environment=None, **options):

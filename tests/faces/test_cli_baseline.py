@@ -1,7 +1,6 @@
 """`initcheck MODEL --baseline report.json`: only what is new counts."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -35,11 +34,8 @@ def other():
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """A directory of its own, and a `sys.path` that is as before afterwards."""
-    (tmp_path / "models.py").write_text(MODELS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+def workplace(make_workplace):
+    make_workplace(MODELS)
 
 
 @pytest.fixture

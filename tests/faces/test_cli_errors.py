@@ -36,10 +36,8 @@ number = 3
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    (tmp_path / "models.py").write_text(MODELS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+def workplace(make_workplace):
+    make_workplace(MODELS)
 
 
 @pytest.fixture
