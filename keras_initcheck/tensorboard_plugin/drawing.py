@@ -3,12 +3,12 @@
 Imported by the first request for a figure and not before: `outputs.figures` needs plotly, which may be missing and takes its time.
 """
 
-import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from keras_initcheck.outputs.figures import draw
+from keras_initcheck.outputs.figures import draw_sheet
 from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.tensorboard_plugin.figure_list import FigureTab
 from keras_initcheck.tensorboard_plugin.log import Probe, Series
@@ -25,8 +25,9 @@ def draw_figure(tab: FigureTab, chosen: Sequence[tuple[Series, Probe]], dark: bo
     """The figure of those probes as JSON text, without the title, which the page has above it."""
     frames = [frame_of(series, probe) for series, probe in (_spread(chosen) if tab.over_steps else chosen)]
     options = {"statistic": _measured(tab, frames)} if tab.statistics else {}
-    figure = json.loads(draw(tab.kind, frames, dark=dark, **options).to_json(validate=False, engine="json"))
-    return json.dumps({"data": figure["data"], "layout": _without_title(figure["layout"])}, separators=(",", ":"), allow_nan=False)
+    sheet = draw_sheet(tab.kind, frames, dark=dark, **options)
+    sheet.layout = _without_title(sheet.layout)
+    return sheet.to_json()
 
 
 def _spread(chosen: Sequence[tuple[Series, Probe]]) -> list[tuple[Series, Probe]]:
@@ -41,7 +42,7 @@ def _measured(tab: FigureTab, frames: Sequence[Frame]) -> str:
     return (measured or tab.statistics)[0]
 
 
-def _without_title(layout: dict[str, object]) -> dict[str, object]:
+def _without_title(layout: dict[str, Any]) -> dict[str, Any]:
     margin = layout.get("margin")
     if not isinstance(margin, dict) or "height" not in layout:
         return layout

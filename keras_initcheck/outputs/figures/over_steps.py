@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import plotly.graph_objects as go
 
 from keras_initcheck.outputs.figures import layout, words
 from keras_initcheck.outputs.figures.palette import Palette, palette
+from keras_initcheck.outputs.figures.sheet import Sheet
 from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.numbers import format_number, format_power_of_ten
 
@@ -53,7 +53,7 @@ SHARES_NONFINITE: Mapping[str, str] = MappingProxyType(
 """Where it is written how much of what a statistic is taken from is not finite: the statistic itself is about the rest."""
 
 
-def heat_map(frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h", dark: bool = False) -> go.Figure:
+def heat_map(frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h", dark: bool = False) -> Sheet:
     """Layers × steps. Powers of ten are compared with the *first* layer of the same step: compared with the layer before, they are noise.
 
     NaN and infinity are black, what is exactly zero is grey.
@@ -77,21 +77,21 @@ def heat_map(frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h
     dead = np.isneginf(values)
     shown = _compare_with_first(values) if scale == RELATIVE else np.where(dead, np.nan, values)
     height = int(np.clip(ROW_HEIGHTS[0] * len(rows), *PLOT_HEIGHTS))
-    figure = go.Figure(layout=layout.new_layout(colours, words.break_lines(title, words.TITLE_WIDTH), height, 40 + layout.LEGEND_ROOM))
+    sheet = Sheet(layout.new_layout(colours, words.break_lines(title, words.TITLE_WIDTH), height, 40 + layout.LEGEND_ROOM))
     texts = [_texts(frames, int(row), statistic, scale, shown[number]) for number, row in enumerate(rows)]
     common = {"x": _cell_edges([frame.step for frame in frames]), "y": _row_edges(len(rows)), "hoverinfo": "text", "hovertext": texts}
-    figure.add_heatmap(z=_listed(shown), **_colour_scale(shown, scale, colours), **common)
+    sheet.add_heatmap(z=_listed(shown), **_colour_scale(shown, scale, colours), **common)
     for mask, colour, name in ((dead, colours.zero, "zero"), (broken, colours.nonfinite, "NaN or infinite")):
         if mask.any():
             flat = {"colorscale": [[0, colour], [1, colour]], "showscale": False, "zmin": 0, "zmax": 1}
-            figure.add_heatmap(z=_listed(np.where(mask, 1.0, np.nan)), **flat, **common)
+            sheet.add_heatmap(z=_listed(np.where(mask, 1.0, np.nan)), **flat, **common)
             square = {"symbol": "square", "size": 12, "color": colour, "line": {"width": 1, "color": colours.muted}}
-            figure.add_scatter(x=[None], y=[None], mode="markers", marker=square, name=name, showlegend=True)
-    figure.update_layout(xaxis=_step_axis(colours), yaxis=_row_axis(frames[0], rows, colours), margin={"l": 120})
-    return figure
+            sheet.add_scatter(x=[None], y=[None], mode="markers", marker=square, name=name, showlegend=True)
+    sheet.arrange(xaxis=_step_axis(colours), yaxis=_row_axis(frames[0], rows, colours), margin={"l": 120})
+    return sheet
 
 
-def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
+def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     """Step → log10 |gradient| / |weight| of each layer: times the learning rate, how much a plain gradient step changes it.
 
     Layers that learn at one speed run together. A gradient of 0 stands at the lower edge, one with NaN or infinity at the upper one.
@@ -108,9 +108,9 @@ def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
     columns = [frame.column(statistic) for frame in frames]
     rows = [int(row) for row in _rows(frames[0], columns)]
     title = "<b>|gradient| / |weight|</b> of each layer: times the<br>learning rate, the relative change of a step"
-    figure = go.Figure(layout=layout.new_layout(colours, title, 320, 40 + layout.LEGEND_ROOM))
+    sheet = Sheet(layout.new_layout(colours, title, 320, 40 + layout.LEGEND_ROOM))
     axis = layout.power_axis([value for column in columns for value in column[rows]], colours, title="", around=None)
-    figure.update_layout(xaxis=_step_axis(colours), yaxis=axis)
+    sheet.arrange(xaxis=_step_axis(colours), yaxis=axis)
     bottom, top = layout.edges_of(axis)
     steps = [frame.step for frame in frames]
     mode = "lines+markers" if len(steps) <= MOST_MARKED_STEPS else "lines"
@@ -119,12 +119,12 @@ def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
         values = [top if broken else max(column[row], bottom) for column, broken in zip(columns, is_broken, strict=True)]
         colour = _depth_colour(number, len(rows), colours)
         texts = _texts(frames, row, statistic, ABSOLUTE, [column[row] for column in columns])
-        figure.add_scatter(
+        sheet.add_scatter(
             x=steps, y=values, mode=mode, name=words.label(frames[0].names[row]),
             line={"color": colour, "width": 1.5}, marker={"size": 5, "color": colour}, hoverinfo="text", hovertext=texts,
             showlegend=len(rows) <= 8 or number in (0, len(rows) // 2, len(rows) - 1), cliponaxis=False,
         )  # fmt: skip
-    return figure
+    return sheet
 
 
 def _in_order(frames: Sequence[Frame]) -> list[Frame]:

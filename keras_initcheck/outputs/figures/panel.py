@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from keras_initcheck.outputs.figures import layout, words
 from keras_initcheck.outputs.figures.direction import FORWARD, Direction, blame, describe, hover, ideal, marked_sites
 from keras_initcheck.outputs.figures.palette import Palette
 from keras_initcheck.outputs.figures.predictions import INPUT, source_position
+from keras_initcheck.outputs.figures.sheet import Sheet
 from keras_initcheck.outputs.frame import Column, Frame
 from keras_initcheck.outputs.marks import LOUD, worst_severity
 
@@ -21,7 +21,7 @@ class Panel:
     """Draws one direction of all frames.
 
     Args:
-        figure: What to draw on.
+        sheet: What to draw on.
         frames: The probes.
         direction: What to draw of them.
         colours: The colours.
@@ -30,9 +30,9 @@ class Panel:
     """
 
     def __init__(
-        self, figure: go.Figure, frames: list[Frame], direction: Direction, colours: Palette, axis: str, indices: Sequence[int]
+        self, sheet: Sheet, frames: list[Frame], direction: Direction, colours: Palette, axis: str, indices: Sequence[int]
     ) -> None:
-        self.figure, self.frames, self.direction, self.colours = figure, frames, direction, colours
+        self.sheet, self.frames, self.direction, self.colours = sheet, frames, direction, colours
         self.name = axis
         self.curve = direction.predict(frames[0])
         self.ideal = ideal(frames[0], direction)
@@ -41,7 +41,7 @@ class Panel:
         self.low, self.high = layout.edges_of(self.axis)
         self.size = layout.marker_size(len(indices))
         self.ends = [min(indices, default=0) - 1, max(indices, default=0)]
-        figure.update_layout({layout.layout_name(axis): self.axis})
+        sheet.arrange(**{layout.layout_name(axis): self.axis})
 
     def draw(self) -> None:
         """Adds everything, what matters most last."""
@@ -51,7 +51,7 @@ class Panel:
             self._draw_measured(number, frame)
         for number, frame in enumerate(self.frames):
             self._draw_findings(number, frame)
-        layout.add_heading(self.figure, self._heading(), self.name, self.colours)
+        layout.add_heading(self.sheet, self._heading(), self.name, self.colours)
 
     def _draw_prediction(self) -> None:
         """The band as two lines with what is between them filled, and the median."""
@@ -137,19 +137,19 @@ class Panel:
 
     def _once(self, name: str) -> dict[str, Any]:
         """Shows an entry in the legend once, however many traces it stands for."""
-        is_new = all(trace.name != name for trace in self.figure.data)
+        is_new = not self.sheet.has_trace(name)
         return {"legendgroup": name, "showlegend": is_new}
 
     def _add(self, x: Sequence[float], y: Sequence[float], name: str, **options: Any) -> None:
         options = {**({} if name == "" else self._once(name)), "hoverinfo": "skip", "mode": "lines", **options}
-        self.figure.add_scatter(x=list(x), y=list(y), name=name, xaxis="x", yaxis=self.name, **options)
+        self.sheet.add_scatter(x=list(x), y=list(y), name=name, xaxis="x", yaxis=self.name, **options)
 
     def _add_points(self, frame: Frame, points: Any, heights: Column, marker: dict[str, Any], **options: Any) -> None:
         if len(points) == 0:
             return
         texts = [hover(frame, int(index), self.direction, len(self.frames) > 1) for index in points]
         options = {"mode": "markers", "hoverinfo": "text", "hovertext": texts, "marker": marker, "cliponaxis": False, **options}
-        self.figure.add_scatter(x=points.tolist(), y=heights[points].tolist(), xaxis="x", yaxis=self.name, **options)
+        self.sheet.add_scatter(x=points.tolist(), y=heights[points].tolist(), xaxis="x", yaxis=self.name, **options)
 
 
 def _edges(frame: Frame, heights: Column, direction: Direction) -> tuple[list[float], list[float]]:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from keras_initcheck.outputs.figures import layout, words
 from keras_initcheck.outputs.figures.palette import Palette, palette
 from keras_initcheck.outputs.figures.panel import SYMBOLS
 from keras_initcheck.outputs.figures.predictions import band_of_ratio
+from keras_initcheck.outputs.figures.sheet import Sheet
 from keras_initcheck.outputs.frame import Column, Frame
 from keras_initcheck.outputs.marks import LOUD
 
@@ -22,7 +22,7 @@ HEADINGS = {
 }
 
 
-def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
+def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     """Layer → measured forward and backward ratio, in powers of ten, with each layer's own predicted ratio and 99% band. 1 is ideal.
 
     A ratio of 0 stands at the lower edge, one that is not finite at the upper one.
@@ -41,50 +41,50 @@ def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure
     indices = np.flatnonzero(np.any([~np.isnan(frame.column(f"log10_{way}_ratio")) for way in ways], axis=0)).tolist()
     axis, room = layout.depth_axis([frame], indices, colours, with_input=False)
     height = layout.PANEL_HEIGHT * len(ways) + layout.GAP * (len(ways) - 1)
-    figure = go.Figure(layout=layout.new_layout(colours, words.title_of([frame]), height, room))
-    figure.update_layout(layout.stacked(len(ways), layout.PANEL_HEIGHT, layout.GAP, axis))
+    sheet = Sheet(layout.new_layout(colours, words.title_of([frame]), height, room))
+    sheet.arrange(**layout.stacked(len(ways), layout.PANEL_HEIGHT, layout.GAP, axis))
     for number, way in enumerate(ways):
-        _draw(figure, frame, way, layout.axis_name(number), indices, colours)
-    return figure
+        _draw(sheet, frame, way, layout.axis_name(number), indices, colours)
+    return sheet
 
 
-def _draw(figure: go.Figure, frame: Frame, way: str, axis_name: str, indices: Sequence[int], colours: Palette) -> None:
+def _draw(sheet: Sheet, frame: Frame, way: str, axis_name: str, indices: Sequence[int], colours: Palette) -> None:
     """One panel: the guide, the predictions with their bands, the measured ratios."""
     measured, predicted = frame.column(f"log10_{way}_ratio"), frame.column(f"log10_predicted_{way}_ratio")
     low, high = band_of_ratio(frame.column("log_ratio_variance"), predicted)
     axis = layout.power_axis([*measured, *predicted, *low, *high], colours, title="ratio of mean squares")
-    figure.update_layout({layout.layout_name(axis_name): axis})
+    sheet.arrange(**{layout.layout_name(axis_name): axis})
     place = {"xaxis": "x", "yaxis": axis_name, "showlegend": axis_name == "y"}
     ends = [min(indices, default=0) - 0.5, max(indices, default=0) + 0.5]
     guide = {"color": colours.ideal, "width": 1.5, "dash": "dash"}
-    figure.add_scatter(x=ends, y=[0, 0], mode="lines", name="ideal: 1", line=guide, hoverinfo="skip", **place)
-    _draw_prediction(figure, predicted, low, high, colours, place)
+    sheet.add_scatter(x=ends, y=[0, 0], mode="lines", name="ideal: 1", line=guide, hoverinfo="skip", **place)
+    _draw_prediction(sheet, predicted, low, high, colours, place)
     bottom, top = layout.edges_of(axis)
     heights = np.where(np.isneginf(measured), bottom, np.where(np.isposinf(measured), top, measured))
-    _draw_measured(figure, frame, heights, colours, place)
-    layout.add_heading(figure, HEADINGS[way], axis_name, colours)
+    _draw_measured(sheet, frame, heights, colours, place)
+    layout.add_heading(sheet, HEADINGS[way], axis_name, colours)
 
 
-def _draw_prediction(figure: go.Figure, predicted: Column, low: Column, high: Column, colours: Palette, place: dict[str, Any]) -> None:
+def _draw_prediction(sheet: Sheet, predicted: Column, low: Column, high: Column, colours: Palette, place: dict[str, Any]) -> None:
     """For each layer a dash at its predicted ratio and a bar for its band, both as wide as their place on the axis."""
     known = np.flatnonzero(np.isfinite(predicted))
     ends = [end for index in known.tolist() for end in (index - HALF_WIDTH, index + HALF_WIDTH, None)]
     dashes = [value for level in predicted[known].tolist() for value in (level, level, None)]
     line = {"width": 2, "color": colours.runs[0]}
-    figure.add_scatter(x=ends, y=dashes, mode="lines", name="predicted ± chance", line=line, hoverinfo="skip", **place)
+    sheet.add_scatter(x=ends, y=dashes, mode="lines", name="predicted ± chance", line=line, hoverinfo="skip", **place)
     places: list[float | None] = []
     values: list[float | None] = []
     for index in known[np.isfinite(low[known])].tolist():
         left, right = index - HALF_WIDTH, index + HALF_WIDTH
         places += [left, right, right, left, None]
         values += [low[index], low[index], high[index], high[index], None]
-    figure.add_scatter(
+    sheet.add_scatter(
         x=places, y=values, mode="lines", fill="toself", fillcolor=colours.band, line={"width": 0}, hoverinfo="skip",
         **{**place, "showlegend": False},
     )  # fmt: skip
 
 
-def _draw_measured(figure: go.Figure, frame: Frame, heights: Column, colours: Palette, place: dict[str, Any]) -> None:
+def _draw_measured(sheet: Sheet, frame: Frame, heights: Column, colours: Palette, place: dict[str, Any]) -> None:
     """A point for each layer, those that a warning or an error blames with its symbol."""
     points = np.flatnonzero(~np.isnan(heights)).tolist()
     severities = {index: severity if (severity := frame.severity_at(index)) in LOUD else None for index in points}
@@ -102,8 +102,8 @@ def _draw_measured(figure: go.Figure, frame: Frame, heights: Column, colours: Pa
                 "cliponaxis": False,
                 **place,
             }
-            options["showlegend"] = all(trace.name != options["name"] for trace in figure.data)
-            figure.add_scatter(x=chosen, y=heights[chosen].tolist(), hovertext=[hover(frame, index) for index in chosen], **options)
+            options["showlegend"] = not sheet.has_trace(options["name"])
+            sheet.add_scatter(x=chosen, y=heights[chosen].tolist(), hovertext=[hover(frame, index) for index in chosen], **options)
 
 
 def hover(frame: Frame, index: int) -> str:

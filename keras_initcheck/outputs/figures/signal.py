@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import plotly.graph_objects as go
 
 from keras_initcheck.outputs.figures import layout, words
 from keras_initcheck.outputs.figures.direction import BACKWARD, FORWARD, Direction, has_value
 from keras_initcheck.outputs.figures.palette import palette
 from keras_initcheck.outputs.figures.panel import Panel
+from keras_initcheck.outputs.figures.sheet import Sheet
 from keras_initcheck.outputs.frame import Frame
 
 
-def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
+def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     """Depth → mean square of the signal, and below it that of the gradient, in powers of ten.
 
     Each is shown as it was measured, as the weights alone predict it with the range that chance allows, and as it ideally is: flat.
@@ -34,14 +34,14 @@ def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> go.Fig
     indices = _indices(frames, directions)
     axis, room = layout.depth_axis(frames, indices, colours)
     height = layout.PANEL_HEIGHT * len(directions) + layout.GAP * (len(directions) - 1)
-    figure = go.Figure(layout=layout.new_layout(colours, words.title_of(frames), height, room))
-    figure.update_layout(layout.stacked(len(directions), layout.PANEL_HEIGHT, layout.GAP, axis))
+    sheet = Sheet(layout.new_layout(colours, words.title_of(frames), height, room))
+    sheet.arrange(**layout.stacked(len(directions), layout.PANEL_HEIGHT, layout.GAP, axis))
     for number, direction in enumerate(directions):
-        Panel(figure, frames, direction, colours, layout.axis_name(number), indices).draw()
-    return figure
+        Panel(sheet, frames, direction, colours, layout.axis_name(number), indices).draw()
+    return sheet
 
 
-def before_after(frames: Sequence[Frame], *, dark: bool = False) -> go.Figure:
+def before_after(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     """The signal before and after a repair, over each other.
 
     Args:
