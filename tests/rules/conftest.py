@@ -12,7 +12,7 @@ HALF = {"relu": 0.5, None: 1.0}
 
 def moments(second_moment=1.0, **changes):
     facts = {"mean": 0.0, "variance": second_moment, "largest": 3.0 * second_moment, "share_zero": 0.0, "share_nonfinite": 0.0}
-    return Moments(**{**facts, "batch_share": 0.5, "num_elements": 4096, **changes}, second_moment=second_moment)
+    return Moments(**{**facts, "batch_share": 0.5, "num_elements": 4096, "share_dead": 0.0, **changes}, second_moment=second_moment)
 
 
 def places(h=1.0, z=1.0, x=1.0):

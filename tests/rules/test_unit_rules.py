@@ -78,6 +78,11 @@ def test_equal_inputs_cannot_be_told_apart(make):
     assert not list(CollapsedSamples().check(collapsing(make, [1e-9], inputs=(("x", make.moments(batch_share=0.0)),))))
 
 
+def test_repeated_probe_cannot_tell_a_collapse_from_rounding(make):
+    layer = make.weight_layer("dense", activations=make.places(h=make.moments(batch_share=-1e-7, share_dead=math.nan)))
+    assert not list(CollapsedSamples().check(make.chain(layer, make.head(), inputs=(("x", make.moments(batch_share=1.0)),))))
+
+
 def attention(make, query, key):
     sites = [
         make.weight_layer(f"mha/{name}", activation=None, activations=make.places(h=q)) for name, q in (("query", query), ("key", key))
