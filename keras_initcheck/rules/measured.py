@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import SEVERITIES, Finding
+from keras_initcheck.report import Finding
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, stretches
 from keras_initcheck.rules.gains import counting
@@ -14,6 +14,8 @@ from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory.noise import TWO_SIDED_99
 
+FEWEST_LAYERS = 2
+"""Of a stretch that has a gain to judge; what a single layer does is told by measured-layer."""
 BIAS_SHARE = 0.1
 """Share of a pre-activation's second moment that biases may have; freshly initialised ones have none."""
 
@@ -29,26 +31,25 @@ class MeasuredGainRule(Rule):
     quantity: ClassVar[str]
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding for each stretch whose measured gain leaves its band."""
+        """One finding for each stretch whose measured gain leaves both its band and the budget."""
         graph = Graph(profile)
         for run in stretches(profile, self.direction):
             yield from self._judge(profile, thresholds, graph, counting(run, graph))
 
     def _judge(self, profile: Profile, thresholds: Thresholds, graph: Graph, run: Sequence[Factor]) -> Iterable[Finding]:
-        pairs = [(factor, _ln_excess(factor)) for factor in run]
-        known = [(factor, excess) for factor, excess in pairs if excess is not None]
-        if not known or len(known) < len(run):
+        known = [(factor, excess) for factor in run if (excess := _ln_excess(factor)) is not None]
+        if len(known) < max(len(run), FEWEST_LAYERS) or _is_excused(graph, run[-1].site):
             return
         ln_static = math.fsum(factor.log_ratio for factor in run)
         departure = math.fsum(excess for _, excess in known)
-        if beyond_band(departure, [factor.site for factor in run]) <= math.log(thresholds.measured_gain_factor):
-            return
         severity = budgets.severity(ln_static + departure, profile.optimizer, thresholds)
-        is_new = _rank(severity) > _rank(budgets.severity(ln_static, profile.optimizer, thresholds))
-        excused = graph.is_normalised(run[-1].site) or graph.is_gate(run[-1].site) or graph.is_beside_skip(run[-1].site)
+        is_told = budgets.severity(ln_static, profile.optimizer, thresholds) is not None  # by the gain rules, with the cure
+        is_chance = beyond_band(departure, [factor.site for factor in run]) <= math.log(thresholds.measured_gain_factor)
+        if severity is None or is_told or is_chance:
+            return
         worst = max(known, key=lambda pair: pair[1] * math.copysign(1.0, departure))[0]
         yield self.finding(
-            severity if severity is not None and is_new and not excused else "info",
+            severity,
             f"{_where(run)} the {self.quantity} is multiplied by {_power(ln_static + departure)}, where the weights alone make "
             f"{_power(ln_static)}. {cause(profile, run)}",
             site=worst.site,
@@ -56,6 +57,11 @@ class MeasuredGainRule(Rule):
             expected=f"{_power(ln_static)} within a factor of {thresholds.measured_gain_factor:g} and chance",
             culprits=(worst.site.layer,),
         )
+
+
+def _is_excused(graph: Graph, last: SiteStats) -> bool:
+    """Whether the size of the stretch's output is somebody else's business."""
+    return graph.is_normalised(last) or graph.is_gate(last) or graph.is_beside_skip(last)
 
 
 def beyond_band(departure: float, sites: Sequence[SiteStats]) -> float:
@@ -110,10 +116,6 @@ def _power(ln_gain: float) -> str:
     return f"e^{ln_gain:.1f}"
 
 
-def _rank(severity: str | None) -> int:
-    return SEVERITIES.index(severity) if severity is not None else -1
-
-
 class MeasuredForwardGain(MeasuredGainRule):
     """The signal on this batch."""
 
@@ -130,8 +132,8 @@ class MeasuredForwardGain(MeasuredGainRule):
     why = "What the weights do not explain comes from the data, biases or saturation: other initial weights alone will not cure it."
     example = "Ten ReLU layers whose biases were initialised with N(0, 1): each adds to the signal what no kernel accounts for."
     limits = (
-        "Its severity follows the measured gain against the budgets of forward-gain, and is information within them, where forward-gain "
-        "speaks already, and before a normalisation, a gate or a dominating skip connection. The band was simulated for ReLU."
+        "Its severity follows the measured gain against the budgets of forward-gain. Silent within them, where forward-gain speaks "
+        "already, for single layers, and before a normalisation, a gate or beside a skip connection. The band was simulated for ReLU."
     )
     fix = "Centre and scale the input, initialise biases with zeros, and look at saturated-units."
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
+from keras_initcheck.rules.thresholds import Thresholds
 
 VARIANCE = 0.0842  # of the log ratio at 64 ReLU units: v (1 + v), v = 5/64
 BAND = 2.576 * math.sqrt(6 * VARIANCE) - 3 * VARIANCE + math.log(2)
@@ -28,13 +29,21 @@ def six(make):
 @pytest.mark.parametrize("sign", [1, -1])
 def test_gain_within_its_band_is_not_mentioned(six, sign):
     edge = BAND if sign > 0 else BAND + 6 * VARIANCE  # the band lies around -B/2
-    assert not list(MeasuredForwardGain().check(six(sign * 0.99 * edge / 6)))
-    assert list(MeasuredForwardGain().check(six(sign * 1.01 * edge / 6)))
+    strict = Thresholds(sgd_gain_warning=1.0)
+    assert not list(MeasuredForwardGain().check(six(sign * 0.99 * edge / 6), strict))
+    assert list(MeasuredForwardGain().check(six(sign * 1.01 * edge / 6), strict))
 
 
-def test_gain_beyond_its_band_but_within_the_budget_is_information(six):
-    (finding,) = MeasuredForwardGain().check(six(5.9 / 6))
-    assert (finding.severity, finding.measured) == ("info", pytest.approx(math.exp(5.9)))
+def test_gain_beyond_its_band_but_within_the_budget_is_not_mentioned(six):
+    assert not list(MeasuredForwardGain().check(six(5.9 / 6)))
+
+
+def test_gain_that_the_weights_explain_is_left_to_their_rule(six):
+    profile = six(2.1)
+    assert list(MeasuredForwardGain().check(profile))
+    weights = tuple(replace(w, moments=replace(w.moments, second_moment=6 * w.moments.second_moment)) for w in profile.weights)
+    sites = tuple(replace(site, predicted_forward_ratio=6.0) if site.name.startswith("dense") else site for site in profile.sites)
+    assert not list(MeasuredForwardGain().check(replace(profile, weights=weights, sites=sites)))
 
 
 @pytest.mark.parametrize(("ln_gain", "severity"), [(6.1, "warning"), (-6.1, "warning"), (11.9, "warning"), (12.1, "error")])
@@ -49,14 +58,13 @@ def test_backward_gain_is_judged_alike(six):
     assert not list(MeasuredForwardGain().check(six(-2.2, "backward")))
 
 
-def test_normalisation_behind_makes_it_information(make, six):
+def test_normalisation_behind_makes_it_harmless(make, six):
     profile = six(2.1)
     sites = list(profile.sites)
     normalised = make.site("norm", "normalization")
     head = replace(sites[-1], index=8, inputs=(7,))
     profile = replace(profile, sites=(*sites[:-1], replace(normalised, index=7, inputs=(6,)), head))
-    (finding,) = MeasuredForwardGain().check(profile)
-    assert finding.severity == "info"
+    assert not list(MeasuredForwardGain().check(profile))
 
 
 def test_large_biases_are_named_as_the_cause(make, six):
