@@ -84,6 +84,7 @@ class Forward:
 
     Attributes:
         layout: What the rows stand for; filled whenever the pass is traced.
+        copies: Whether what is observed is passed on as a copy: for layers that write to the tensors they are given.
     """
 
     def __init__(self, model: Any, engine: ModuleType, options: Options) -> None:
@@ -91,6 +92,7 @@ class Forward:
         self.engine = engine
         self.options = options
         self.layout = Layout()
+        self.copies = False
         self._exact_row = engine.compile_row(rows.exact_row)
         self._exact_weight_row = engine.compile_row(rows.exact_weight_row)
 
@@ -104,7 +106,9 @@ class Forward:
             channel = Channel(len(taps), tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
             taps.append(self.signal_row(tensor))
             layout.channels.append(channel)
-            return self.engine.tap(tensor, make_slot(self.options.gradient_width, self._slot_dtype), self.gradient_row), channel
+            return self.engine.tap(
+                tensor, make_slot(self.options.gradient_width, self._slot_dtype), self.gradient_row, self.copies
+            ), channel
 
         def relate(before: Any, after: Any) -> int:
             links.append(rows.turns(self.engine.stop_gradient(before), self.engine.stop_gradient(after)))

@@ -284,6 +284,21 @@ def test_training_with_several_losses_after_a_probe(normal):
     assert history(is_probed=True) == history(is_probed=False)
 
 
+@pytest.mark.backend("torch")
+@pytest.mark.parametrize("is_exact", [True, False], ids=["exact", "repeated"])
+def test_layer_that_writes_to_its_input_is_probed(normal, is_exact):
+    class Adding(LAYERS.Layer):
+        def call(self, x):
+            x += 1.0
+            return 2.0 * x
+
+    model = keras.Sequential([keras.Input((6,)), LAYERS.Dense(5, name="before"), Adding(name="adding"), LAYERS.Dense(3)])
+    profile = Probe(model).measure(take_batch(normal(16, 6)), is_exact=is_exact)
+    before, adding = profile.site("before").activations.h, profile.site("adding").activations.h
+    assert adding.mean == pytest.approx(2.0 * (before.mean + 1.0), abs=1e-5)  # rounding of a float32 mean
+    assert profile.site("before").random_gradients.h.second_moment > 0
+
+
 def test_what_is_no_model_is_refused():
     with pytest.raises(TypeError, match=r"must be a keras\.Model\. Received: model=3"):
         Probe(3)

@@ -4,7 +4,8 @@
 * `fast_signal_row(tensor)`, `fast_gradient_row(tensor)`: the short rows of `rows.py`, in few passes and few operations.
 * `compile_row(row)`: `row`, compiled where that pays within one pass.
 * `stop_gradient(tensor)`.
-* `tap(tensor, slot, row)`: `tensor` unchanged; the "gradient" that `slot` receives is `row(gradient of tensor)`.
+* `tap(tensor, slot, row, is_copy)`: `tensor` unchanged; the "gradient" that `slot` receives is `row(gradient of tensor)`. Where tensors
+  can be written to, `is_copy` makes that harmless.
 * `trace_state()`: a token that differs inside a traced loop of the framework.
 * `compile_pass(forward, model, gradient_row, is_repeated)`: see the TensorFlow module.
 * `replay(batches, iterator)`: an iterator that yields `batches`, in place of the one that they were taken from.

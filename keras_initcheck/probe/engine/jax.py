@@ -65,8 +65,7 @@ def _accumulating(tensor: Any) -> Any:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def tap(tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
-    """See the package's docstring."""
+def _tap(tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
     return tensor
 
 
@@ -78,7 +77,12 @@ def _tap_backward(row: Callable[[Any], Any], _: None, upstream: Any) -> tuple[An
     return upstream, row(upstream)
 
 
-tap.defvjp(_tap_forward, _tap_backward)
+_tap.defvjp(_tap_forward, _tap_backward)
+
+
+def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False) -> Any:
+    """See the package's docstring."""
+    return _tap(tensor, slot, row)
 
 
 def replay(batches: list[Any], iterator: Any) -> Any:

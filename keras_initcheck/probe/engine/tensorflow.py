@@ -60,7 +60,7 @@ def _second_moment(tensor: Any) -> Any:
     return tf.nn.l2_loss(tensor) * (2.0 / max(math.prod(tensor.shape), 1))
 
 
-def tap(tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
+def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False) -> Any:
     """See the package's docstring."""
 
     @tf.custom_gradient

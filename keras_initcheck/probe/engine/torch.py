@@ -65,19 +65,19 @@ def _second_moment(tensor: Any) -> Any:
 
 class _Tap(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
+    def forward(ctx: Any, tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool) -> Any:
         ctx.row = row
-        return tensor.view_as(tensor)
+        return tensor.clone() if is_copy else tensor.view_as(tensor)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
         with torch.no_grad():
-            return upstream[0], ctx.row(upstream[0]), None
+            return upstream[0], ctx.row(upstream[0]), None, None
 
 
-def tap(tensor: Any, slot: Any, row: Callable[[Any], Any]) -> Any:
+def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False) -> Any:
     """See the package's docstring."""
-    return _Tap.apply(tensor, slot, row)
+    return _Tap.apply(tensor, slot, row, is_copy)
 
 
 def replay(batches: list[Any], iterator: Any) -> Any:
@@ -85,9 +85,7 @@ def replay(batches: list[Any], iterator: Any) -> Any:
     return iter(batches)
 
 
-def compile_pass(
-    forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
-) -> Callable[[Any], np.ndarray]:
+def compile_pass(forward: Any, model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool) -> Callable[[Any], np.ndarray]:
     """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
 
     The arguments and the result are those of the TensorFlow module. Nothing is compiled: each call runs eagerly.
@@ -103,7 +101,14 @@ def compile_pass(
 
         variables = [variable.value for variable in model.trainable_variables]
         with torch.enable_grad():
-            result = forward(make_slot, batch, ())
+            try:
+                result = forward(make_slot, batch, ())
+            except RuntimeError as error:
+                if forward.copies or "modified inplace" not in str(error):
+                    raise
+                forward.copies = True  # `x += y` in a layer: a view must not be written to, a copy may
+                slots.clear()
+                result = forward(make_slot, batch, ())
         rows = list(result.rows)
         for index, (objective, with_weights) in enumerate(zip(result.objectives, result.with_weight_gradients, strict=True)):
             wanted = [*slots, *(variables if with_weights else [])]
