@@ -63,9 +63,14 @@ def _second_moment(tensor: Any) -> Any:
 def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False) -> Any:
     """See the package's docstring."""
 
+    def backward(upstream: Any) -> tuple[Any, Any]:
+        made = row(upstream)
+        with tf.control_dependencies([made]):  # first the row, then on: a row that is put off keeps its gradient in memory
+            return tf.identity(upstream), made
+
     @tf.custom_gradient
     def identity(tensor: Any, slot: Any) -> Any:
-        return tf.identity(tensor), lambda upstream: (upstream, row(upstream))
+        return tf.identity(tensor), backward
 
     return identity(tensor, slot)
 
