@@ -9,6 +9,7 @@ from keras_initcheck.rules import budgets
 from keras_initcheck.rules.residual import Block, stacks
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.theory import residual
 
 
 class NarrowForDepth(Rule):
@@ -70,27 +71,27 @@ class ResidualGrowth(Rule):
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each stack."""
         for stack in stacks(profile):
-            growth, excess = _growth(stack)
-            severity = budgets.severity(excess, profile.optimizer, thresholds)
-            if severity is None:
+            growth = _growth(stack)
+            severity = budgets.severity(growth.excess, profile.optimizer, thresholds) if growth is not None else None
+            if growth is None or severity is None:
                 continue
             culprits = tuple(dict.fromkeys(block.last_layer for block in stack if block.last_layer is not None))
             yield self.finding(
                 severity,
                 f"Over {len(stack)} residual blocks, up to `{stack[-1].merge.name}`, the signal's second moment is multiplied by "
-                f"e^{growth:.1f}, and by e^{excess:.1f} more than with normalised branches.",
+                f"e^{growth.log_growth:.1f}, and by e^{growth.excess:.1f} more than with normalised branches.",
                 site=stack[-1].merge,
-                measured=math.exp(min(growth, 709.0)),
+                measured=math.exp(min(growth.log_growth, 709.0)),
                 expected=f"growth like 1 + the sum of the branches' variances, within {budgets.described(profile.optimizer, thresholds)}",
                 culprits=culprits,
             )
 
 
-def _growth(stack: Sequence[Block]) -> tuple[float, float]:
-    """`ln(q_L / q_0)` of the stream, and how much of that exceeds the growth that normalised branches would make."""
-    start, end = stack[0].stream, stack[-1].merge.activations.h
-    if end is None or not start or not end.second_moment:
-        return 0.0, 0.0
-    growth = math.log(end.second_moment) - math.log(start)
-    added = math.fsum(block.branch / (start if block.is_normalised else block.stream) for block in stack if block.stream)
-    return growth, growth - math.log1p(added)
+def _growth(stack: Sequence[Block]) -> residual.ResidualGrowth | None:
+    """How the stream of a stack grows; `None` where it is zero or not known somewhere."""
+    outputs = [block.merge.activations.h for block in stack]
+    sizes = [stack[0].stream, *(output.second_moment for output in outputs if output is not None)]
+    if len(sizes) <= len(stack) or not all(0.0 < size < math.inf for size in (*sizes, *(block.stream for block in stack))):
+        return None
+    added = [block.branch / (sizes[0] if block.is_normalised else block.stream) for block in stack]
+    return residual.residual_growth(list(map(math.log, sizes)), added)
