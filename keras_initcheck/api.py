@@ -11,7 +11,7 @@ from keras_initcheck.outputs import console, json_format
 from keras_initcheck.probe.batch import Batch, take_batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.synthetic import synthetic_inputs
-from keras_initcheck.profile import Profile
+from keras_initcheck.profile import SYNTHETIC_DATA, Profile
 from keras_initcheck.rules import catalogue
 from keras_initcheck.rules.policy import Policy
 
@@ -167,4 +167,4 @@ def _batch(model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | Non
     if y is not None:
         raise ValueError("`y` must come with `x`. Received: y without x. Pass both, or neither for synthetic inputs.")
     inputs = synthetic_inputs(model, batch_size or 32, seed)
-    return take_batch(inputs, batch_size=batch_size), "standard normal inputs"
+    return take_batch(inputs, batch_size=batch_size), SYNTHETIC_DATA

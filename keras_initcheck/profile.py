@@ -7,6 +7,9 @@ activations were float32. `nan` means "not defined here", `None` means "was not 
 import math
 from dataclasses import dataclass, field
 
+SYNTHETIC_DATA = "standard normal inputs"
+"""What `Profile.data` says of a batch that was made up for a model that came without data."""
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -236,6 +239,11 @@ class Profile:
     def kernels(self, layer: str) -> tuple[WeightStats, ...]:
         """The kernels of the layer at that path, in the order in which the layer applies them."""
         return tuple(weight for weight in self.weights if weight.layer == layer and weight.role == "kernel")
+
+    @property
+    def is_of_synthetic_data(self) -> bool:
+        """Whether the batch was made up, so that its scale says nothing about the user's data."""
+        return self.data == SYNTHETIC_DATA
 
     @property
     def weight_sites(self) -> tuple[SiteStats, ...]:

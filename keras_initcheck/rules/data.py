@@ -70,8 +70,9 @@ class InputScale(Rule):
     )
     example = "model.fit(images, ...) with uint8 images and no Rescaling layer."
     limits = (
-        "Information where the first layer is not trained (pretrained networks have their own scale) or is followed by a normalisation, "
-        "which removes it. Single columns of another scale than the others are not seen."
+        "Information where the first layer is not trained (pretrained networks have their own scale), where a normalisation that removes "
+        "it follows, and where the inputs were made up because none were given: a model that divides by 255 expects others. Single "
+        "columns of another scale than the others are not seen."
     )
     fix = "Subtract the mean and divide by the standard deviation, or put a Normalization or Rescaling layer in front."
 
@@ -83,7 +84,7 @@ class InputScale(Rule):
             if x is None or not 0.0 < x.second_moment < math.inf or not graph.is_fed_by_data(site):
                 continue
             if abs(math.log(x.second_moment)) > thresholds.input_scale:
-                is_harmless = not site.is_trainable or graph.is_normalised(site)
+                is_harmless = profile.is_of_synthetic_data or not site.is_trainable or graph.is_normalised(site)
                 yield self._report(site, x, is_harmless)
 
     def _report(self, site: SiteStats, x: Moments, is_harmless: bool) -> Finding:
