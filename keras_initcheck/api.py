@@ -109,7 +109,8 @@ def check(
     Args:
         model: A `keras.Model`, compiled or not: Sequential, Functional, subclassed, nested.
         x: Inputs as `fit` takes them: arrays, a dict or list of arrays, `tf.data.Dataset`, `PyDataset`, generator, torch `DataLoader`.
-            Without it standard normal inputs of the model's own shapes are used, valid ids where an input feeds an Embedding.
+            Without it standard normal inputs of the model's own shapes are used (before its own Rescaling and Normalization layers: what
+                becomes standard normal there), valid ids where an input feeds an Embedding.
         y: Labels, where `x` holds arrays. With labels and a compiled loss the loss's gradients are measured too.
         sample_weight: Weights of the samples, where `x` holds arrays.
         batch_size: Samples to take from arrays, 32 unless told.

@@ -141,6 +141,12 @@ def own_variables(layer: Any) -> list[Any]:
     return [variable for variable in layer.variables if id(variable) not in inner]
 
 
+def next_layers(model: Any, tensor: Any) -> list[tuple[Any, Any]]:
+    """`(operation, its first output)` of all that takes a symbolic tensor, in the model's own graph and the nested ones."""
+    nodes = [node for graph in functional_graphs(model) for node in _nodes(graph)]
+    return [(node.operation, node.output_tensors[0]) for node in nodes if any(other is tensor for other in node.input_tensors)]
+
+
 def consumers(graph: Any, tensor: Any) -> list[Any]:
     """The operations of a Functional graph that take a symbolic tensor."""
     return [node.operation for node in _nodes(graph) if any(other is tensor for other in node.input_tensors)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_initcheck.errors import DataError
 from keras_initcheck.probe import internals, kinds
+from keras_initcheck.probe.preprocessing import before_preprocessing, preprocessing_behind
 
 SEQUENCE_LENGTH = 32
 IMAGE_SIZE = 64
@@ -15,6 +16,9 @@ IMAGE_SIZE = 64
 
 def synthetic_inputs(model: Any, batch_size: int, seed: int) -> Any:
     """Standard normal inputs of the model's own shapes; valid ids where an input feeds an Embedding.
+
+    Where an input first passes the model's own `Rescaling` and `Normalization` layers, what leaves these is standard normal: a network
+    that divides by 255 gets pixels, not numbers of 1/255.
 
     Args:
         model: A model that knows its input shapes: Functional, built Sequential, or a subclassed one that was built with a shape.
@@ -29,7 +33,11 @@ def synthetic_inputs(model: Any, batch_size: int, seed: int) -> Any:
     """
     generator = np.random.default_rng(seed)
     sizes = _vocabulary_sizes(model)
-    return keras.tree.map_structure(lambda spec: _draw(spec, sizes.get(id(spec)), batch_size, generator), _input_specs(model))
+
+    def one(spec: Any) -> np.ndarray:
+        return before_preprocessing(_draw(spec, sizes.get(id(spec)), batch_size, generator), preprocessing_behind(spec, model))
+
+    return keras.tree.map_structure(one, _input_specs(model))
 
 
 def _input_specs(model: Any) -> Any:
