@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_initcheck.api import Report, assert_healthy, check
+    from keras_initcheck.api import Repair, Report, assert_healthy, check, repair
     from keras_initcheck.callback import InitCheck
     from keras_initcheck.errors import DataError, DriftError, InitCheckError, InitCheckWarning, ProbeError
     from keras_initcheck.report import Finding
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Repair": "api",
     "Report": "api",
     "assert_healthy": "api",
     "check": "api",
+    "repair": "api",
     "InitCheck": "callback",
     "DataError": "errors",
     "DriftError": "errors",
@@ -35,9 +37,11 @@ __all__ = [
     "InitCheckError",
     "InitCheckWarning",
     "ProbeError",
+    "Repair",
     "Report",
     "assert_healthy",
     "check",
+    "repair",
 ]
 
 

@@ -1,17 +1,22 @@
-"""The pre-fit diagnostic: `check`, `assert_healthy`, and the report they give. Glue only."""
+"""The pre-fit diagnostic and its cure: `check`, `assert_healthy`, `repair`, and what they give. Glue only."""
 
 import html
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from keras_initcheck import report as records
 from keras_initcheck.errors import MissingPackageError
 from keras_initcheck.outputs import console, json_format
+from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import Batch, take_batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.synthetic import synthetic_inputs
 from keras_initcheck.profile import SYNTHETIC_DATA, Profile
+from keras_initcheck.repairs.options import Options
+from keras_initcheck.repairs.repair import Outcome, Repairer
+from keras_initcheck.repairs.selection import selection
 from keras_initcheck.rules import catalogue
 from keras_initcheck.rules.policy import Policy
 
@@ -137,6 +142,90 @@ def check(
     probe = Probe(model, seed=seed)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
     return judged(probe.measure(batch, data=data), policy)
+
+
+class Repair(Outcome):
+    """What `repair` did: `before` and `after` (reports), `steps`, `is_kept`, `message`, and `undo()`. `print` shows the steps."""
+
+
+def repair(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    method: str = "auto",
+    mode: str = "forward",
+    layers: Any = None,
+    allow_trained: bool = False,
+    dry_run: bool = False,
+    target: float = 1.0,
+    tolerance: float = 0.1,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    thresholds: Mapping[str, float] | None = None,
+    exempt: Mapping[str, Sequence[str]] | None = None,
+) -> Repair:
+    """Re-initialises the layers of a model that drift, and proves it: what a new probe does not find better is undone.
+
+    Args:
+        model: A `keras.Model`, as in `check`.
+        x: As in `check`.
+        y: As in `check`.
+        method: `"auto"` does the least that works: kernels of a wrong size are multiplied by one number each, so that their distribution
+            stays; constant, zero, repeated and not finite ones are drawn anew for their activation; biases that kill or saturate units
+            become zero; the last layers of residual branches that blow up the stream are scaled by 1/√N; what the measurement still
+            blames is settled on the batch. Healthy layers are not touched. `"fixup"` is the same with zeros as last layers of branches
+            (Zhang et al. 2019). `"he"`, `"lecun"` and `"orthogonal"` draw every kernel anew with its true fan-in and its activation's
+            gain (normal, normal, orthogonal), `"glorot"` with the mean of both fans. `"lsuv"` draws orthonormal kernels and settles
+            each layer on the batch (Mishkin & Matas 2016), in one pass.
+        mode: What keeps its scale where the number of units changes and one kernel cannot keep both: `"forward"` the signal,
+            `"backward"` the gradient, `"balanced"` their geometric mean.
+        layers: The only layers that may change: a path, a pattern such as `"head/*"`, a layer, or a list of these.
+        allow_trained: Whether to change a model whose optimizer has made steps.
+        dry_run: Whether to plan only.
+        target: Standard deviation of settled pre-activations.
+        tolerance: Share by which they may miss it.
+        sample_weight: As in `check`.
+        batch_size: As in `check`.
+        seed: Seed of the probe and of what is drawn.
+        select: As in `check`.
+        ignore: As in `check`; what is ignored is not repaired.
+        thresholds: As in `check`.
+        exempt: As in `check`; what is exempt is not repaired.
+
+    Returns:
+        What was done. `undo()` gives the model its values back, bitwise.
+
+    Raises:
+        TypeError: `model` is no Keras model.
+        ValueError: An argument is out of its range, `layers` means none, or the model is trained and `allow_trained` is false.
+        DataError: As in `check`.
+        ProbeError: As in `check`.
+
+    Cost: two or three probes, and one forward pass where something is settled; the weights are copied to the host. Side effects: the
+    values of weights, and the optimizer's memory of them. Frozen layers, embeddings, normalisations and intended zeros keep theirs.
+    """
+    policy = catalogue.policy_of(select, ignore, thresholds, exempt)
+    probe = Probe(model, seed=seed)
+    _check_trained(model, allow_trained)
+    batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
+    before = judged(probe.measure(batch, data=data), policy)
+    chosen = selection(layers, probe.owned)
+    options = Options(method, mode, target, tolerance, seed, chosen)
+    repairer = Repairer(probe, batch, lambda profile: judged(replace(profile, data=data), policy), options)
+    return Repair(**vars(repairer.run(before, is_dry=dry_run)))
+
+
+def _check_trained(model: Any, allow_trained: bool) -> None:
+    steps = internals.steps_taken(model)
+    if steps and not allow_trained:
+        raise ValueError(
+            f"`model` must be one that was not trained, since its weights would be lost. Received: {model.name!r}, whose "
+            f"optimizer has made {steps} steps. Pass allow_trained=True if that is what you want."
+        )
 
 
 def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> None:

@@ -11,6 +11,7 @@ from keras_initcheck.api import Report, judged
 from keras_initcheck.errors import DriftError, InitCheckWarning
 from keras_initcheck.first_batch import intercept_first_batch
 from keras_initcheck.outputs.events import EventLog
+from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import Batch, take_batch
 from keras_initcheck.probe.forward import LOSS, RANDOM
 from keras_initcheck.probe.probe import Probe
@@ -146,13 +147,13 @@ class InitCheck(keras.callbacks.Callback):
             return
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
-        is_new = self.report is None or self.report.profile.step != _steps_taken(self.model)
+        is_new = self.report is None or self.report.profile.step != internals.steps_taken(self.model)
         if is_new or with_histograms:
             self._measure(self._batch, (LOSS,), is_exact=False, with_histograms=with_histograms)
 
     def _measure(self, batch: Batch, cotangents: tuple[str, ...], is_exact: bool, with_histograms: bool) -> None:
         assert self._probe is not None, "on_train_begin makes it"
-        step = _steps_taken(self.model)
+        step = internals.steps_taken(self.model)
         source = "first batch of fit" if self.data is None else "data of InitCheck"
         profile = self._probe.measure(
             batch, cotangents=cotangents, is_exact=is_exact, with_histograms=with_histograms, step=step, data=source
@@ -240,10 +241,6 @@ def _is_distributed(model: Any) -> bool:
     if getattr(model, "distribute_strategy", None) is not None and model.distribute_strategy.num_replicas_in_sync > 1:
         return True
     return keras.distribution.distribution() is not None
-
-
-def _steps_taken(model: Any) -> int:
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations.value)) if model.optimizer is not None else 0
 
 
 def _values(report: Report) -> dict[str, float]:

@@ -16,6 +16,7 @@ LAYERS = {
     "theory": "theory",
     "probe": "probe",
     "rules": "rules",
+    "repairs": "repairs",
     "outputs": "outputs",
     "tensorboard_plugin": "island",
     "api": "faces",
@@ -32,9 +33,10 @@ MAY_IMPORT = {
     "theory": {"records", "theory"},
     "probe": {"records", "theory", "probe"},
     "rules": {"records", "theory", "rules"},
+    "repairs": {"records", "theory", "probe", "rules", "repairs"},
     "outputs": {"records", "outputs"},
     "island": {"outputs", "island"},
-    "faces": {"records", "theory", "probe", "rules", "outputs", "faces", "root"},
+    "faces": {"records", "theory", "probe", "rules", "repairs", "outputs", "faces", "root"},
     "root": {"records", "faces"},
 }
 FOREIGN = {
@@ -42,6 +44,7 @@ FOREIGN = {
     "theory": {"numpy"},
     "probe": {"numpy", "keras"},
     "rules": {"numpy"},
+    "repairs": {"numpy", "keras"},
     "outputs": {"numpy", "rich", "tensorboard", "plotly"},
     "island": {"numpy", "tensorboard", "werkzeug"},
     "faces": {"numpy", "keras", "rich", "sklearn"},

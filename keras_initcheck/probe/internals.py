@@ -28,6 +28,11 @@ def functional_graphs(model: Any) -> list[Any]:
     return list(graphs.values())
 
 
+def is_layer(value: Any) -> bool:
+    """Whether `value` is a Keras layer."""
+    return isinstance(value, keras.layers.Layer)
+
+
 def runs_graph(layer: Any) -> bool:
     """Whether the outputs of `layer` are outputs of layers inside it, so that it adds no arithmetic of its own."""
     return isinstance(layer, keras.Sequential) or (hasattr(layer, "operations") and hasattr(layer, "_nodes_by_depth"))
@@ -99,6 +104,12 @@ def compiled_parts(model: Any) -> list[Any]:
     optimizer = getattr(model, "optimizer", None)
     parts = [optimizer, getattr(optimizer, "inner_optimizer", None), getattr(model, "_compile_loss", None), *getattr(model, "metrics", [])]
     return [part for part in parts if hasattr(part, "__dict__")]
+
+
+def steps_taken(model: Any) -> int:
+    """Updates that the model's optimizer has made; 0 where there is none."""
+    optimizer = getattr(model, "optimizer", None)
+    return 0 if optimizer is None else int(keras.ops.convert_to_numpy(optimizer.iterations.value))
 
 
 def takes_training(model: Any) -> bool:

@@ -25,9 +25,10 @@ _ROLES = {
 
 @dataclass(frozen=True)
 class OwnedVariable:
-    """A variable with its owner: path of the layer, index of the site (its own, or that of the layer which runs it), role, fans."""
+    """A variable with its owner: the layer, its path, index of the site (its own, or that of the layer which runs it), role, fans."""
 
     variable: Any
+    owner: Any
     name: str
     layer: str
     site: int | None
@@ -42,7 +43,7 @@ def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedV
         fans = _fans(layer)
         for variable in internals.own_variables(layer):
             name = str(variable.name).rsplit("/", 1)[-1]
-            owned = OwnedVariable(variable, f"{path}/{name}".lstrip("/"), path, site, _role(name, variable), fans.get(name))
+            owned = OwnedVariable(variable, layer, f"{path}/{name}".lstrip("/"), path, site, _role(name, variable), fans.get(name))
             found.setdefault(id(variable), owned)
     return found
 

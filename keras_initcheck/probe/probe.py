@@ -10,9 +10,10 @@ import keras
 import numpy as np
 
 from keras_initcheck.errors import InitCheckError, ProbeError
-from keras_initcheck.probe import assemble, engine, internals
+from keras_initcheck.probe import assemble, engine, internals, inventory
 from keras_initcheck.probe.batch import Batch, num_samples
-from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Options
+from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
+from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.preserve import preserved
 from keras_initcheck.probe.row_table import RowTable
@@ -41,6 +42,7 @@ class Probe:
         self.seed = seed
         self._engine = engine.load()
         self._factors = FactorTable()
+        self._layout: Layout | None = None
         self._compiled: dict[tuple[Any, ...], tuple[Forward, Callable[[Batch], np.ndarray]]] = {}
 
     def measure(
@@ -77,12 +79,24 @@ class Probe:
             forward, table = self._run(options, batch)
             if not is_exact and not table.is_reliable:
                 forward, table = self._run(replace(options, is_exact=True), batch)
+            self._layout = forward.layout
             measured = assemble.profile(self.model, forward.layout, table, None if is_exact else self._factors)
         except InitCheckError:
             raise
         except Exception as error:
             raise ProbeError(_failure(self.model, batch, error)) from error
         return replace(measured, **self._circumstances(batch), step=step, data=data, seconds=time.perf_counter() - start)
+
+    @property
+    def owned(self) -> list[OwnedVariable]:
+        """The model's variables, with the names that they have in the profile and their owners, as the latest pass saw them.
+
+        Raises:
+            ProbeError: Nothing was measured yet.
+        """
+        if self._layout is None:
+            raise ProbeError("Variables have names once the model was measured. Received: a new probe. Call measure first.")
+        return list(inventory.owned_variables(self.model, self._layout.sites).values())
 
     def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
         if not internals.is_built(self.model):

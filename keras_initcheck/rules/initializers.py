@@ -5,23 +5,22 @@ from collections.abc import Sequence
 
 from keras_initcheck.profile import WeightStats
 from keras_initcheck.rules.factors import BACKWARD, Factor
-from keras_initcheck.theory import activations
 from keras_initcheck.theory.fans import keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
+from keras_initcheck.theory.scales import usual_scale
 
 HE, GLOROT, LECUN = '"he_normal"', '"glorot_normal"', '"lecun_normal"'
 _BY_ACTIVATION = {
-    "relu": (HE, 2.0),
-    "relu6": (HE, 2.0),
-    "leaky_relu": (HE, 2.0),
-    "selu": (LECUN, 1.0),
-    "tanh": (GLOROT, 1.0),
-    "hard_tanh": (GLOROT, 1.0),
-    "softsign": (GLOROT, 1.0),
-    "linear": (GLOROT, 1.0),
+    "relu": HE,
+    "relu6": HE,
+    "leaky_relu": HE,
+    "selu": LECUN,
+    "tanh": GLOROT,
+    "hard_tanh": GLOROT,
+    "softsign": GLOROT,
+    "linear": GLOROT,
 }
-"""The usual initialiser and its `n Var[w]` (for Glorot that of a square layer). He et al. 2015, section 2.2; Klambauer et al. 2017,
-section 2; Glorot & Bengio 2010, section 4.2.1. For tanh and softsign 1 errs to the linear side, where the gradient is kept."""
+"""The usual initialiser, whose `n Var[w]` (for Glorot that of a square layer) `usual_scale` gives."""
 _SQUASHING = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
 
 
@@ -55,12 +54,9 @@ def advice(factor: Factor, kernels: Sequence[WeightStats]) -> str:
 
 def _recommended(factor: Factor, name: str) -> tuple[str, float]:
     """An initialiser in Keras' words, and the `n Var[w]` that it makes."""
+    scale = usual_scale(name) or 1.0 / factor.activation
     if name in _BY_ACTIVATION:
-        return _BY_ACTIVATION[name]
-    if name in activations.ACTIVATIONS and name != "threshold":
-        scale = 1.0 / activations.moments(activations.named(name)).forward_factor
-    else:
-        scale = 1.0 / factor.activation
+        return _BY_ACTIVATION[name], scale
     return f'VarianceScaling({scale:.3g}, "fan_in") (1 / E[f²], gain {math.sqrt(scale):.3g})', scale
 
 

@@ -36,6 +36,12 @@ def isolated_randomness() -> Iterator[None]:
     yield
 
 
+@contextlib.contextmanager
+def without_gradients() -> Iterator[None]:
+    """JAX differentiates what it is asked to, and nothing else."""
+    yield
+
+
 def compile_row(row: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`row`, compiled once for each shape."""
     compiled: Callable[[Any], Any] = jax.jit(row)

@@ -32,6 +32,12 @@ def isolated_randomness() -> Iterator[None]:
     yield
 
 
+@contextlib.contextmanager
+def without_gradients() -> Iterator[None]:
+    """TensorFlow records gradients on tapes only."""
+    yield
+
+
 def compile_row(row: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`row` as it is: its few dozen operations run faster than they would be traced."""
     return row

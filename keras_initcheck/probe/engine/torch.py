@@ -33,6 +33,13 @@ def isolated_randomness() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def without_gradients() -> Iterator[None]:
+    """PyTorch would keep every activation for a backward pass."""
+    with torch.no_grad():
+        yield
+
+
 def compile_row(row: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`row` as it is: its few dozen operations run faster than they would be traced."""
     return row

@@ -1,0 +1,101 @@
+"""The kernels of a profile that a repair may change, each layer's together, and how large they should be."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from keras_initcheck.profile import Profile, SiteStats, WeightStats
+from keras_initcheck.repairs.options import BACKWARD, FORWARD, Options
+from keras_initcheck.theory.scales import usual_scale
+
+_CENTRED = 0.01
+"""Share of a kernel's second moment that its mean may have: then multiplying keeps what matters."""
+
+
+@dataclass(frozen=True)
+class LayerKernels:
+    """The kernels of one layer.
+
+    Attributes:
+        site: The layer's first site.
+        kernels: Its kernels, in the order of application; those of a recurrent layer work side by side.
+    """
+
+    site: SiteStats
+    kernels: tuple[WeightStats, ...]
+
+    @property
+    def layer(self) -> str:
+        """Path of the layer."""
+        return self.site.layer
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the kernels."""
+        return tuple(kernel.name for kernel in self.kernels)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the kernels are those of gates and work side by side."""
+        return self.site.kind == "recurrent"
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether the kernels' means are negligible."""
+        return all(kernel.moments.mean**2 <= _CENTRED * kernel.moments.second_moment for kernel in self.kernels)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether a kernel is all zero: no factor gives it a scale."""
+        return any(kernel.moments.second_moment == 0.0 for kernel in self.kernels)
+
+    @property
+    def num_gates(self) -> int:
+        """Gates side by side in the last axis of each kernel."""
+        if not self.is_recurrent:
+            return 1
+        return max(1, round(self.kernels[0].shape[-1] / (self.kernels[0].fan_out or 1.0)))
+
+    def second_moments(self, mode: str) -> tuple[float, ...]:
+        """The `E[w²]` that each kernel should have: the layer's scale over its fans, in equal parts where kernels multiply.
+
+        Args:
+            mode: Whose scale is kept. `"backward"` takes the outputs that an input feeds instead of the inputs of an output, as in He et
+                al. 2015, section 2.2; `"balanced"` the geometric mean of the two, so that either gain gets half of the misfit.
+        """
+        scale = self._scale() ** (1.0 if self.is_recurrent else 1.0 / len(self.kernels))
+        return tuple(scale / _fan(kernel, mode) for kernel in self.kernels)
+
+    def log_excess(self, mode: str) -> float:
+        """`ln` of what the layer's factor is beyond what it should be; of gates the kernel that is off most."""
+        wanted = self.second_moments(mode)
+        parts = [math.log(kernel.moments.second_moment / each) for kernel, each in zip(self.kernels, wanted, strict=True)]
+        return max(parts, key=abs) if self.is_recurrent else math.fsum(parts)
+
+    def _scale(self) -> float:
+        """`n Var[w]`: the usual one of the activation; for one that is not known, what the layer's measured factor asks for."""
+        if self.is_recurrent or self.site.is_head or self.site.activation is None:
+            return 1.0
+        known = usual_scale(self.site.activation)
+        ratio = self.site.predicted_forward_ratio
+        if known is None and ratio is not None and 0.0 < ratio < math.inf:
+            return math.prod((kernel.fan_in or 1.0) * kernel.moments.second_moment for kernel in self.kernels) / ratio
+        return known or 1.0
+
+
+def changeable(profile: Profile, options: Options) -> Iterator[LayerKernels]:
+    """The layers whose kernels have known fans, are trained, and are among those that the user named."""
+    seen = set()
+    for site in profile.sites:
+        if site.kind not in ("weight", "recurrent") or site.layer in seen:
+            continue
+        seen.add(site.layer)
+        kernels = tuple(weight for weight in profile.weights if weight.role == "kernel" and weight.site == site.index)
+        is_known = all(kernel.fan_in and kernel.fan_out and kernel.is_trainable for kernel in kernels)
+        if kernels and is_known and all(map(options.selects, kernels)):
+            yield LayerKernels(site, kernels)
+
+
+def _fan(kernel: WeightStats, mode: str) -> float:
+    fan_in, fan_out = kernel.fan_in or 1.0, kernel.fan_out or 1.0
+    return fan_in if mode == FORWARD else fan_out if mode == BACKWARD else math.sqrt(fan_in * fan_out)

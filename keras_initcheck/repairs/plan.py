@@ -1,0 +1,61 @@
+"""What a repair intends to do, as plain records. Nothing here touches a model."""
+
+from dataclasses import dataclass
+
+from keras_initcheck.report import Finding
+
+RESCALE, REDRAW, RESET, SETTLE = "rescale", "redraw", "reset", "settle"
+_WORDS = {RESCALE: "multiply", REDRAW: "draw anew", RESET: "set to zero", SETTLE: "settle on the batch"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of one layer.
+
+    Attributes:
+        layer: Path of the layer.
+        action: `"rescale"` (multiplied, so that distribution and orthogonality stay), `"redraw"`, `"reset"` (to zero) or `"settle"`
+            (multiplied until the standard deviation of the pre-activation on the batch is right).
+        variables: Names of the variables that change, as in `WeightStats.name`.
+        why: What the step is for, in words.
+        factor: Number that each variable is multiplied by. Of `"settle"` it is known when it is done, else `None`.
+        stds: Root mean squares that the variables are drawn with, one for each.
+        num_gates: Kernels side by side in each variable's last axis, each drawn on its own.
+        is_orthogonal: Whether what is drawn has orthonormal rows or columns.
+    """
+
+    layer: str
+    action: str
+    variables: tuple[str, ...]
+    why: str
+    factor: float | None = None
+    stds: tuple[float, ...] = ()
+    num_gates: int = 1
+    is_orthogonal: bool = False
+
+    def __str__(self) -> str:
+        """The step as a line: `multiply dense/kernel by 0.0884: ...`."""
+        names = ", ".join(self.variables)
+        amount = "" if self.factor is None else f" by {self.factor:.4g}"
+        drawn = f" with a root mean square of {' and '.join(f'{std:.3g}' for std in self.stds)}" if self.stds else ""
+        return f"{_WORDS[self.action]} {names}{amount}{' (orthogonal)' * self.is_orthogonal}{drawn}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps, what they go for, and what no step can cure.
+
+    Attributes:
+        steps: The steps in the order in which they are applied.
+        targets: The findings that they go for.
+        left: `(finding, reason)` of warnings and errors that no re-initialisation cures.
+    """
+
+    steps: tuple[Step, ...] = ()
+    targets: tuple[Finding, ...] = ()
+    left: tuple[tuple[Finding, str], ...] = ()
+
+    def __str__(self) -> str:
+        """One line for each step, and one for each finding that is left."""
+        lines = [f"{position}. {step}" for position, step in enumerate(self.steps, 1)] or ["Nothing to change."]
+        return "\n".join([*lines, *(f"- {finding.code} {finding.slug} stays: {reason}" for finding, reason in self.left)])

@@ -1,0 +1,164 @@
+"""From a report to a plan: the least intervention that can cure what was found. Pure: a profile goes in, records come out."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from keras_initcheck.profile import Profile, WeightStats
+from keras_initcheck.repairs.kernels import LayerKernels, changeable
+from keras_initcheck.repairs.options import FIXUP, LSUV, REDRAWS, Options
+from keras_initcheck.repairs.plan import REDRAW, RESCALE, RESET, SETTLE, Plan, Step
+from keras_initcheck.report import Finding
+from keras_initcheck.theory.noise import STATIC_FACTOR
+
+DEGENERATE = ("IC101", "IC105", "IC106", "IC107")
+"""Kernels that no factor mends: not finite, constant, zero, drawn twice."""
+SCALE = ("IC102", "IC103", "IC201", "IC202", "IC203", "IC205", "IC206", "IC207", "IC208", "IC301", "IC302", "IC303", "IC304")
+"""Findings that follow from the size of weights or biases somewhere."""
+GROWTH = "IC502"
+_MEASURED = ("IC201", "IC202", "IC203", "IC205", "IC206", "IC208", "IC303")
+_LARGE_BIAS = 0.1
+"""Share of the pre-activation's second moment from which a bias is taken for the reason of dead or saturated units. Keras' own are 0."""
+
+
+def plan(profile: Profile, findings: Sequence[Finding], options: Options) -> Plan:
+    """What to change so that the warnings and errors among the findings go away; `REDRAWS` and LSUV change all that may change.
+
+    Args:
+        profile: What was measured.
+        findings: What the rules found in it.
+        options: The method and what it may change.
+    """
+    faults = [finding for finding in findings if finding.severity != "info"]
+    layers = {each.layer: each for each in changeable(profile, options)}
+    if options.method in (*REDRAWS, LSUV):
+        return Plan(tuple(_redraw_all(layers.values(), faults, options)), tuple(faults))
+    steps: dict[str, list[Step]] = {}
+    targets, left = [], []
+    for finding in faults:
+        own = _steps_for(finding, profile, layers, options)
+        for step in own:
+            _add(steps, step)
+        if own:
+            targets.append(finding)
+        else:
+            left.append((finding, _why_left(finding)))
+    order = {site.layer: site.index for site in reversed(profile.sites)}
+    found = sorted((step for each in steps.values() for step in each), key=lambda step: order.get(step.layer, -1))
+    return Plan(tuple(found), tuple(targets), tuple(left))
+
+
+def settling(profile: Profile, findings: Sequence[Finding], options: Options) -> Plan:
+    """What is left to settle on the batch: the layers around what the measurement still blames."""
+    layers = {each.layer: each for each in changeable(profile, options)}
+    steps: dict[str, list[Step]] = {}
+    targets = [finding for finding in findings if finding.severity != "info" and finding.code in (*SCALE, GROWTH)]
+    for finding in targets:
+        for each in _around(finding, profile, layers):
+            if not each.is_recurrent and not each.is_zero:
+                _add(steps, Step(each.layer, SETTLE, each.names, _reason(finding)))
+    return Plan(tuple(step for each in steps.values() for step in each), tuple(targets))
+
+
+def _add(steps: dict[str, list[Step]], step: Step) -> None:
+    """A layer's kernels change once, for the first and worst finding that asks for it; redrawing them goes before rescaling."""
+    own = steps.setdefault(step.layer, [])
+    same = [each for each in own if set(each.variables) & set(step.variables)]
+    if not same:
+        own.append(step)
+    elif step.action == REDRAW and same[0].action == RESCALE:
+        own[own.index(same[0])] = step
+
+
+def _steps_for(finding: Finding, profile: Profile, layers: dict[str, LayerKernels], options: Options) -> list[Step]:
+    blamed = _blamed(finding)
+    if finding.code in DEGENERATE:
+        again = blamed[1:] if finding.code == "IC107" else blamed
+        return [redraw(layers[layer], finding, options) for layer in again if layer in layers]
+    if finding.code == GROWTH:
+        return [_branch_scaled(layers[layer], len(blamed), finding, options) for layer in blamed if layer in layers]
+    if finding.code not in SCALE:
+        return []
+    around = _around(finding, profile, layers)
+    steps = [_scaled(each, finding, options) for each in around if not each.is_zero and _is_off(each, options)]
+    if finding.code in _MEASURED:
+        steps += [step for each in around for step in _biases_reset(each, profile, finding, options)]
+    return steps
+
+
+def _blamed(finding: Finding) -> list[str]:
+    return list(dict.fromkeys(layer for layer in (*finding.culprits, finding.layer) if layer is not None))
+
+
+def _around(finding: Finding, profile: Profile, layers: dict[str, LayerKernels]) -> list[LayerKernels]:
+    """The layers that a finding names, and those of their stretches: a gain is a product. Without a name, all."""
+    blamed = set(_blamed(finding))
+    stretches = {site.stretch for site in profile.sites if site.layer in blamed and site.stretch is not None}
+    if not blamed:
+        return list(layers.values())
+    return [each for each in layers.values() if each.layer in blamed or each.site.stretch in stretches]
+
+
+def _is_off(layer: LayerKernels, options: Options) -> bool:
+    excess = layer.log_excess(options.mode)
+    return not math.isfinite(excess) or abs(excess) > math.log(STATIC_FACTOR)
+
+
+def _scaled(layer: LayerKernels, finding: Finding, options: Options) -> Step:
+    """Multiplied by `1 / sqrt(s)`, which moves a kernel that has a mean but does not mend it: that one is drawn anew."""
+    if not layer.is_centred or layer.is_recurrent:
+        return redraw(layer, finding, options)
+    factor = math.exp(-layer.log_excess(options.mode) / (2 * len(layer.kernels)))
+    return Step(layer.layer, RESCALE, layer.names, _reason(finding), factor=factor)
+
+
+def redraw(layer: LayerKernels, finding: Finding | None, options: Options) -> Step:
+    """A new draw at the right scale; recurrent kernels orthogonal, as Keras draws them (Saxe et al. 2014)."""
+    return Step(
+        layer.layer,
+        REDRAW,
+        layer.names,
+        f"method {options.method}" if finding is None else _reason(finding),
+        stds=tuple(math.sqrt(each) for each in layer.second_moments(options.mode)),
+        num_gates=layer.num_gates,
+        is_orthogonal=layer.is_recurrent or options.method in ("orthogonal", LSUV),
+    )
+
+
+def _branch_scaled(layer: LayerKernels, num_blocks: int, finding: Finding, options: Options) -> Step:
+    """`1/√N` keeps the stream's growth below e; Fixup zeroes the last layer (Zhang et al. 2019, section 3)."""
+    if options.method == FIXUP:
+        return Step(layer.layer, RESET, layer.names, _reason(finding))
+    return Step(layer.layer, RESCALE, layer.names, _reason(finding), factor=num_blocks ** (-0.5 / len(layer.kernels)))
+
+
+def _biases_reset(layer: LayerKernels, profile: Profile, finding: Finding, options: Options) -> list[Step]:
+    x = layer.site.activations.x
+    if x is None or layer.is_recurrent:
+        return []
+    wanted = math.prod(layer.second_moments(options.mode)) * math.prod(kernel.fan_in or 1.0 for kernel in layer.kernels) * x.second_moment
+    names = [bias.name for bias in _biases(layer, profile) if bias.moments.second_moment > _LARGE_BIAS * wanted and options.selects(bias)]
+    return [Step(layer.layer, RESET, tuple(names), _reason(finding))] if names else []
+
+
+def _biases(layer: LayerKernels, profile: Profile) -> list[WeightStats]:
+    return [weight for weight in profile.weights if weight.role == "bias" and weight.site == layer.site.index and weight.is_trainable]
+
+
+def _redraw_all(layers: Iterable[LayerKernels], faults: Sequence[Finding], options: Options) -> list[Step]:
+    """All but zeros that nobody complained of: those are meant."""
+    blamed = {layer for finding in faults if finding.code == "IC106" for layer in _blamed(finding)}
+    chosen = [each for each in layers if not each.is_zero or each.layer in blamed]
+    steps = [redraw(each, None, options) for each in chosen]
+    if options.method == LSUV:
+        steps += [Step(each.layer, SETTLE, each.names, "method lsuv") for each in chosen if not each.is_recurrent]
+    return steps
+
+
+def _reason(finding: Finding) -> str:
+    return f"{finding.code} {finding.slug}"
+
+
+def _why_left(finding: Finding) -> str:
+    if finding.code in (*DEGENERATE, *SCALE, GROWTH):
+        return "the layers that it blames are protected, or their weights are of the right size already."
+    return "no initialisation cures it."

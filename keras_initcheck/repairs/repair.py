@@ -1,0 +1,161 @@
+"""Plan, apply, verify, and undo what did not help."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.probe import Probe
+from keras_initcheck.profile import Profile
+from keras_initcheck.repairs import optimizer_slots
+from keras_initcheck.repairs.apply import apply
+from keras_initcheck.repairs.options import AUTO, FIXUP, Options
+from keras_initcheck.repairs.plan import SETTLE, Plan, Step
+from keras_initcheck.repairs.planner import plan, settling
+from keras_initcheck.repairs.settle import Settler
+from keras_initcheck.repairs.snapshot import Snapshot
+from keras_initcheck.report import Finding, Report
+
+Judge = Callable[[Profile], Report]
+
+
+@dataclass
+class Outcome:
+    """What a repair did.
+
+    Attributes:
+        before: The report that it went by.
+        after: The report on the changed model, also of changes that were undone; `None` where nothing was changed.
+        plan: The steps, their targets, and what no step can cure.
+        is_kept: Whether the model has the new values.
+        message: What happened, in a sentence or two.
+    """
+
+    before: Report
+    after: Report | None
+    plan: Plan
+    is_kept: bool
+    message: str
+    _snapshot: Snapshot | None = field(default=None, repr=False)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What was changed, or would be."""
+        return self.plan.steps
+
+    def undo(self) -> None:
+        """Gives the model bitwise the values that it had before. What was trained since is lost; a second call changes nothing."""
+        if self._snapshot is not None and self.is_kept:
+            self._snapshot.restore()
+            self.is_kept = False
+
+    def __str__(self) -> str:
+        """The steps, and what came of them."""
+        return f"{self.plan}\n{self.message}"
+
+
+@dataclass(frozen=True)
+class Repairer:
+    """Repairs one model.
+
+    Args:
+        probe: A probe that has measured `before`.
+        batch: The batch that it measured, for the verification and for settling.
+        judge: What makes a report of a profile.
+        options: The choices.
+    """
+
+    probe: Probe
+    batch: Batch
+    judge: Judge
+    options: Options
+
+    def run(self, before: Report, is_dry: bool = False) -> Outcome:
+        """Repairs the model, or says what it would do.
+
+        The new values are kept if a new probe shows that every finding the plan went for is gone and that none is new. Else the model
+        gets its old values back. Whatever fails on the way, the model is bitwise what it was.
+
+        Args:
+            before: The report to go by.
+            is_dry: Whether to leave the model alone.
+
+        Returns:
+            The outcome.
+        """
+        planned = plan(before.profile, before.findings, self.options)
+        if is_dry:
+            return Outcome(before, None, planned, False, "Nothing was changed: this is what a repair would begin with.")
+        if not planned.steps:
+            return Outcome(before, None, planned, False, _nothing_to_do(before, planned))
+        return self._carry_out(before, planned)
+
+    def _carry_out(self, before: Report, planned: Plan) -> Outcome:
+        owned = {each.name: each.variable for each in self.probe.owned}
+        optimizer = getattr(self.probe.model, "optimizer", None)
+        slots = [slot for slot, _, _ in optimizer_slots.slots(optimizer, owned.values())]
+        snapshot = Snapshot([*owned.values(), *slots])
+        try:
+            steps, after = self._apply(planned.steps, owned)
+            failure = _failure(before, after, planned.targets)
+            if failure and self.options.method in (AUTO, FIXUP):
+                more = settling(after.profile, after.findings, self.options)
+                if more.steps:
+                    settled, after = self._apply(more.steps, owned)
+                    steps, failure = (*steps, *settled), _failure(before, after, planned.targets)
+            optimizer_slots.reset(optimizer, [owned[name] for step in steps for name in step.variables])
+        except BaseException:
+            snapshot.restore()
+            raise
+        done = replace(planned, steps=steps)
+        if failure:
+            snapshot.restore()
+            return Outcome(before, after, done, False, f"Undone, the model is what it was: {failure}")
+        return Outcome(before, after, done, True, _success(done), snapshot)
+
+    def _apply(self, steps: Sequence[Step], variables: dict[str, Any]) -> tuple[tuple[Step, ...], Report]:
+        """The steps with what became of them, and the report on the changed model."""
+        apply(steps, variables, self.options.seed)
+        done = tuple(self._settle(steps, variables)) if any(step.action == SETTLE for step in steps) else tuple(steps)
+        return done, self.judge(self.probe.measure(self.batch))
+
+    def _settle(self, steps: Sequence[Step], variables: dict[str, Any]) -> list[Step]:
+        layers = {id(each.variable): each.owner for each in self.probe.owned}
+        kernels = {
+            id(layers[id(variables[step.variables[0]])]): [variables[name] for name in step.variables]
+            for step in steps
+            if step.action == SETTLE
+        }
+        settler = Settler(self.probe.model, kernels, self.options.target, self.options.tolerance)
+        settler.run(self.batch)
+        factors = {
+            id(variable): settler.settled[key].factor for key, each in kernels.items() if key in settler.settled for variable in each
+        }
+        return [
+            replace(step, factor=factors.get(id(variables[step.variables[0]]), 1.0)) if step.action == SETTLE else step for step in steps
+        ]
+
+
+def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
+    """Why the changed model is not better; empty if it is."""
+    new = after.new_findings(before)
+    stayed = [target for target in targets if any(each.is_like(target) and each.rank > 0 for each in after.findings)]
+    if new:
+        return f"{_listed(new)} would be new. {new[0].message}"
+    return f"{_listed(stayed)} would stay." if stayed else ""
+
+
+def _success(done: Plan) -> str:
+    layers = len({step.layer for step in done.steps})
+    left = f" Left: {_listed([finding for finding, _ in done.left])}." if done.left else ""
+    return f"Changed {layers} layer{'s' * (layers > 1)}; a new probe finds no {_listed(done.targets) or 'fault'} any more.{left}"
+
+
+def _nothing_to_do(before: Report, planned: Plan) -> str:
+    if before.ok:
+        return "Nothing to repair: the model has no finding."
+    return f"Nothing was changed: {_listed([finding for finding, _ in planned.left])} cannot be cured by new weights here."
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    return ", ".join(dict.fromkeys(f"{finding.code} {finding.slug}" for finding in findings))

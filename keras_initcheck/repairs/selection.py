@@ -1,0 +1,47 @@
+"""Which variables a user's choice of layers means."""
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from keras_initcheck.probe import internals
+from keras_initcheck.probe.inventory import OwnedVariable
+from keras_initcheck.profile import WeightStats
+from keras_initcheck.repairs.options import every_weight
+
+
+def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Callable[[WeightStats], bool]:
+    """A predicate for `Options.selects`.
+
+    Args:
+        layers: `None` for all; a path such as `"encoder/dense_3"`, a pattern such as `"encoder/*"`, a layer (with all layers inside
+            it), or a sequence of these.
+        owned: The model's variables with their owners.
+
+    Raises:
+        ValueError: An entry means no layer with variables; the message lists those that come close.
+        TypeError: An entry is neither a string nor a layer.
+    """
+    if layers is None:
+        return every_weight
+    entries = layers if isinstance(layers, Sequence) and not isinstance(layers, str) else [layers]
+    chosen = {path for entry in entries for path in _paths(entry, owned)}
+    return lambda weight: weight.layer in chosen
+
+
+def _paths(entry: Any, owned: Sequence[OwnedVariable]) -> set[str]:
+    if isinstance(entry, str):
+        found = {each.layer for each in owned if fnmatch.fnmatchcase(each.layer, entry) or each.layer.startswith(f"{entry}/")}
+    elif internals.is_layer(entry):
+        inside = {id(layer) for layer in internals.flatten_layers(entry)}
+        found = {each.layer for each in owned if id(each.owner) in inside}
+    else:
+        raise TypeError(f"`layers` must hold paths, patterns and layers. Received: {entry!r} of type {type(entry).__name__}.")
+    if not found:
+        raise ValueError(f"`layers` must mean layers of the model that have weights. Received: {entry!r}. It has: {_known(owned)}.")
+    return found
+
+
+def _known(owned: Sequence[OwnedVariable]) -> str:
+    names = list(dict.fromkeys(each.layer for each in owned))
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

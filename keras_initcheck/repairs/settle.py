@@ -1,0 +1,167 @@
+"""Scales layers on a batch until their pre-activations have the wanted standard deviation, in one forward pass.
+
+The idea of LSUV (Mishkin & Matas 2016, section 3), with one difference: a layer is corrected when the pass reaches it, and what it
+makes then goes on to the next. The published procedure runs the network again for each layer, which costs depth squared.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from keras_initcheck.probe import engine, internals
+from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.preserve import preserved
+from keras_initcheck.repairs.snapshot import Snapshot
+
+ATTEMPTS = 10
+"""Corrections of one layer, as in the paper. Without a bias one is exact; a bias does not scale with the kernel and takes a few."""
+
+
+@dataclass
+class Settled:
+    """What happened to one layer.
+
+    Attributes:
+        factor: Number that each kernel was multiplied by, in all.
+        before: Standard deviation of the pre-activation when the pass reached it.
+        after: The same when the pass went on.
+    """
+
+    factor: float = 1.0
+    before: float = math.nan
+    after: float = math.nan
+
+
+@dataclass
+class Settler:
+    """One pass that corrects layers on its way.
+
+    Args:
+        model: A built model.
+        kernels: The kernels to multiply, by the identity of their layer.
+        target: Wanted standard deviation.
+        tolerance: Share by which it may be missed.
+
+    Attributes:
+        settled: What happened, by the identity of the layer.
+    """
+
+    model: Any
+    kernels: Mapping[int, list[Any]]
+    target: float = 1.0
+    tolerance: float = 0.1
+    settled: dict[int, Settled] = field(default_factory=dict)
+    _later: dict[int, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._engine = engine.load()
+
+    def run(self, batch: Batch) -> None:
+        """Runs the model on the batch, eagerly and in training mode. All but the kernels is what it was, also after an exception.
+
+        Side effects: the kernels get other values.
+        """
+        changed = [variable for each in self.kernels.values() for variable in each]
+        before = Snapshot(self.model.variables)
+        try:
+            with preserved(self.model), self._installed():
+                arguments = {"training": True} if internals.takes_training(self.model) else {}
+                with self._engine.without_gradients(), self._engine.isolated_randomness():
+                    self.model(batch.x, **arguments)
+            self._settle_shared()
+        except BaseException:
+            before.restore()
+            raise
+        before.restore(but=changed)
+
+    def factor(self, layer: int) -> float:
+        """Number that each kernel of the layer of that identity was multiplied by; 1 where the pass did not settle it."""
+        return self.settled[layer].factor if layer in self.settled else 1.0
+
+    @contextlib.contextmanager
+    def _installed(self) -> Iterator[None]:
+        layers = [layer for layer in internals.flatten_layers(self.model) if id(layer) in self.kernels]
+        wrapped = []
+        try:
+            for layer in layers:
+                if "call" not in layer.__dict__:
+                    layer.__dict__["call"] = self._wrapper(layer, layer.call)
+                    wrapped.append(layer)
+            yield
+        finally:
+            for layer in wrapped:
+                del layer.__dict__["call"]
+
+    def _wrapper(self, layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            def deviation() -> float | None:
+                with _linear(layer):
+                    return _standard_deviation(original(*args, **kwargs))
+
+            if id(layer) in self.settled:
+                self._later.setdefault(id(layer), []).append(deviation() or math.nan)
+            else:
+                self._settle(layer, deviation)
+            return original(*args, **kwargs)
+
+        return call
+
+    def _settle(self, layer: Any, deviation: Callable[[], float | None]) -> None:
+        found = deviation()
+        if found is None:  # inside a traced loop, where nothing has a value
+            return
+        record = self.settled[id(layer)] = Settled(before=found, after=found)
+        for _ in range(ATTEMPTS):
+            if not 0.0 < record.after < math.inf or abs(record.after / self.target - 1.0) <= self._aim:
+                break
+            self._multiply(layer, self.target / record.after)
+            record.after = deviation() or math.nan
+
+    @property
+    def _aim(self) -> float:
+        """A tenth of the tolerance: rounding and the next batch have their share too."""
+        return 0.1 * self.tolerance
+
+    def _multiply(self, layer: Any, factor: float) -> None:
+        kernels = self.kernels[id(layer)]
+        for kernel in kernels:
+            kernel.assign(kernel.value * factor ** (1.0 / len(kernels)))
+        self.settled[id(layer)].factor *= factor ** (1.0 / len(kernels))
+
+    def _settle_shared(self) -> None:
+        """A layer that was called again is corrected once more, for the geometric mean of its calls."""
+        for layer in internals.flatten_layers(self.model):
+            later = self._later.get(id(layer), [])
+            if later and all(0.0 < each < math.inf for each in later):
+                logs = [math.log(each / self.target) for each in (self.settled[id(layer)].after, *later)]
+                self._multiply(layer, math.exp(-math.fsum(logs) / len(logs)))
+
+
+@contextlib.contextmanager
+def _linear(layer: Any) -> Iterator[None]:
+    """The layer without its activation, for the time of the context."""
+    had = layer.__dict__.get("activation")
+    layer.__dict__["activation"] = keras.activations.linear
+    try:
+        yield
+    finally:
+        if had is None:
+            del layer.__dict__["activation"]
+        else:
+            layer.__dict__["activation"] = had
+
+
+def _standard_deviation(tensor: Any) -> float | None:
+    """Over all elements, summed in float32 and safe at any scale; `None` for a tensor without a value."""
+    values = keras.ops.cast(tensor, "float32")
+    try:
+        largest = float(keras.ops.convert_to_numpy(keras.ops.max(keras.ops.abs(values))))
+    except Exception:  # each framework has its own way to refuse the value of a traced tensor
+        return None
+    if not 0.0 < largest < math.inf:
+        return largest
+    return largest * float(keras.ops.convert_to_numpy(keras.ops.std(values / largest)))
