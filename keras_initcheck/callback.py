@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.api import Report, judged
+from keras_initcheck.api import Repair, Report, judged
 from keras_initcheck.errors import DriftError, InitCheckWarning
 from keras_initcheck.first_batch import intercept_first_batch
 from keras_initcheck.outputs.events import EventLog
@@ -15,9 +15,10 @@ from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import Batch, take_batch
 from keras_initcheck.probe.forward import LOSS, RANDOM
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.repair_in_fit import NOT_REPAIRED, RepairInFit
 from keras_initcheck.rules import catalogue
 
-ACTIONS = ("warn", "raise", "ignore")
+ACTIONS = ("warn", "raise", "ignore", "repair")
 
 
 class InitCheck(keras.callbacks.Callback):
@@ -30,8 +31,9 @@ class InitCheck(keras.callbacks.Callback):
     Args:
         log_dir: Directory for TensorBoard; the events go to `<log_dir>/initcheck`. `None` writes none.
         data: Another batch to probe: `(x, y)`, `(x, y, sample_weight)` or whatever yields batches.
-        on_drift: What to do when a probe finds a warning or an error: `"warn"`, `"raise"` (a `DriftError` ends the fit), `"ignore"`, or
-            a callable that gets the `Report`.
+        on_drift: What to do when a probe finds a warning or an error: `"warn"`, `"raise"` (a `DriftError` ends the fit), `"ignore"`,
+            `"repair"` (what `keras_initcheck.repair` does, before the first update; a warning tells what was done), or a callable that
+            gets the `Report`.
         update_freq: `"epoch"`, or a number of batches between probes. `"auto"` is `"epoch"`.
         histogram_freq: Number of epochs between histograms of activations, weights and their gradients; 0 makes none.
         per_layer: Whether every layer gets scalars of its own.
@@ -39,11 +41,15 @@ class InitCheck(keras.callbacks.Callback):
         ignore: Codes or slugs of rules not to apply.
         thresholds: Numbers for rules to judge by, as in `check`.
         exempt: Layers to leave alone, as in `check`.
-        seed: Seed of the random gradient that measures backward ratios at the first probe.
+        seed: Seed of the random gradient that measures backward ratios at the first probe, and of what a repair draws.
+        repair_options: With `"repair"`: `method`, `mode`, `layers`, `target`, `tolerance` and `allow_trained` of `repair`.
+        repair_during_training: With `"repair"`: whether layers that die, saturate or blow up later are repaired too.
+        max_repairs: How often at most during a training.
+        repair_pause: Probes after such a repair that go by without one.
 
     Attributes:
         report: The latest `Report`, or `None`.
-        first_report: The report before the first update, or `None`.
+        first_report: The report before the first update and before any repair, or `None`.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -70,9 +76,15 @@ class InitCheck(keras.callbacks.Callback):
         thresholds: Mapping[str, float] | None = None,
         exempt: Mapping[str, Sequence[str]] | None = None,
         seed: int = 0,
+        repair_options: Mapping[str, Any] | None = None,
+        repair_during_training: bool = False,
+        max_repairs: int = 3,
+        repair_pause: int = 2,
     ) -> None:
         super().__init__()
         _check_arguments(on_drift, update_freq, histogram_freq)
+        if on_drift != "repair" and (repair_options or repair_during_training):
+            raise ValueError(f'`repair_options` and `repair_during_training` need on_drift="repair". Received: on_drift={on_drift!r}.')
         self.log_dir = log_dir
         self.data = data
         self.on_drift = on_drift
@@ -87,13 +99,20 @@ class InitCheck(keras.callbacks.Callback):
         self._batch: Batch | None = None
         self._log: EventLog | None = None
         self._is_aside = False
+        self._repairs = RepairInFit(repair_options or {}, repair_during_training, max_repairs, repair_pause, self.policy, seed)
         self._warned: set[tuple[str, str | None]] = set()
         self._restore: Callable[[], None] = _nothing
         self._batches_seen = 0
 
+    @property
+    def repairs(self) -> Sequence[Repair]:
+        """What each repair of the latest training did."""
+        return tuple(self._repairs.done)
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Probes given data, or arranges that the first batch of the fit is probed before the first update."""
         self._is_aside = False
+        self._repairs.begin()
         self._guarded(self._begin)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -139,8 +158,10 @@ class InitCheck(keras.callbacks.Callback):
 
     def _first_probe(self, batch: Batch) -> None:
         self.report = None
-        self._measure(batch, (LOSS, RANDOM), is_exact=True, with_histograms=bool(self.histogram_freq))
-        self.first_report = self.report
+        report = self._measure(batch, (LOSS, RANDOM), is_exact=True, with_histograms=bool(self.histogram_freq))
+        self.first_report = report
+        if self.on_drift == "repair" and not report.ok:
+            self._tell_repair(report, self._repairs.at_start(self._known_probe, report, batch))
 
     def _probe_again(self, with_histograms: bool = False) -> None:
         if self._batch is None:
@@ -149,18 +170,35 @@ class InitCheck(keras.callbacks.Callback):
             self.model.jax_state_sync()
         is_new = self.report is None or self.report.profile.step != internals.steps_taken(self.model)
         if is_new or with_histograms:
-            self._measure(self._batch, (LOSS,), is_exact=False, with_histograms=with_histograms)
+            report = self._measure(self._batch, (LOSS,), is_exact=False, with_histograms=with_histograms)
+            done = self._repairs.later(self._known_probe, report, self._batch) if self.on_drift == "repair" else None
+            if done is not None:
+                self._tell_repair(report, done)
 
-    def _measure(self, batch: Batch, cotangents: tuple[str, ...], is_exact: bool, with_histograms: bool) -> None:
-        assert self._probe is not None, "on_train_begin makes it"
+    def _measure(self, batch: Batch, cotangents: tuple[str, ...], is_exact: bool, with_histograms: bool) -> Report:
         step = internals.steps_taken(self.model)
         source = "first batch of fit" if self.data is None else "data of InitCheck"
-        profile = self._probe.measure(
+        profile = self._known_probe.measure(
             batch, cotangents=cotangents, is_exact=is_exact, with_histograms=with_histograms, step=step, data=source
         )
         self.report = judged(profile, self.policy)
         self._write(self.report, step)
         self._act(self.report)
+        return self.report
+
+    @property
+    def _known_probe(self) -> Probe:
+        assert self._probe is not None, "on_train_begin makes it"
+        return self._probe
+
+    def _tell_repair(self, report: Report, done: Repair | None) -> None:
+        """Says what was found and done, and logs the repaired model as a run of its own, beside the one that led to it."""
+        if done is not None and done.is_kept and done.after is not None:
+            self.report = Report(done.after.profile, done.after.findings, done.after.num_exempted)
+            self._write(self.report, report.profile.step)
+        if done is not None and self._log is not None:
+            self._log.write_text("repair", "\n".join([*(f"- {step}" for step in done.steps), "", done.message]))
+        warnings.warn(f"{_message(report)}\n{NOT_REPAIRED if done is None else done}", InitCheckWarning, stacklevel=2)
 
     def _write(self, report: Report, step: int) -> None:
         if self.log_dir is None:
@@ -170,7 +208,7 @@ class InitCheck(keras.callbacks.Callback):
         self._log.write(report, step)
 
     def _act(self, report: Report) -> None:
-        if report.ok or self.on_drift == "ignore":
+        if report.ok or self.on_drift in ("ignore", "repair"):
             return
         if callable(self.on_drift):
             try:
@@ -223,11 +261,6 @@ def _nothing() -> None:
 
 
 def _check_arguments(on_drift: Any, update_freq: Any, histogram_freq: Any) -> None:
-    if on_drift == "repair":
-        raise ValueError(
-            f"`on_drift` must be one of {ACTIONS} or a callable. Received: on_drift='repair', which this release does not have. "
-            "Use 'warn' and change the initialisers that the findings name."
-        )
     if not callable(on_drift) and on_drift not in ACTIONS:
         raise ValueError(f"`on_drift` must be one of {ACTIONS} or a callable. Received: on_drift={on_drift!r}.")
     is_count = isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0

@@ -18,7 +18,7 @@ def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Cal
 
     Args:
         model: A model inside `fit`, at `on_train_begin`.
-        use: Called once, with the variables' values on the model. It must not raise unless the fit shall end.
+        use: Called once, with the variables' values on the model, which it may change. It must not raise unless the fit shall end.
         give_up: Called with the reason where the iterator cannot be replayed; nothing has been taken off it then.
 
     Returns:
@@ -40,7 +40,7 @@ def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Cal
         batches += iterator if isinstance(iterator, list) else itertools.islice(iterator, int(model.steps_per_execution))
         if batches:
             use(Batch(*keras.utils.unpack_x_y_sample_weight(batches[0])))
-        return original(*state, replayed)
+        return original(*([_values(model)] if state else []), replayed)
 
     def restore() -> None:
         if model.train_function is train_function:
@@ -52,8 +52,16 @@ def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Cal
 
 def _attach(model: Any, state: Any) -> None:
     """On JAX, `fit` keeps the variables' values in the state that it passes along; the probe reads them from the model."""
-    optimizer_variables = model.optimizer.variables if model.optimizer is not None else []
-    owners = (model.trainable_variables, model.non_trainable_variables, optimizer_variables, model.metrics_variables)
-    for variables, values in zip(owners, state, strict=True):
+    for variables, values in zip(_owners(model), state, strict=True):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+
+
+def _values(model: Any) -> tuple[list[Any], ...]:
+    """The state that JAX's `fit` goes on with: the values that the variables have now."""
+    return tuple([variable.value for variable in variables] for variables in _owners(model))
+
+
+def _owners(model: Any) -> tuple[list[Any], ...]:
+    optimizer_variables = model.optimizer.variables if model.optimizer is not None else []
+    return (model.trainable_variables, model.non_trainable_variables, optimizer_variables, model.metrics_variables)

@@ -22,6 +22,7 @@ LAYERS = {
     "api": "faces",
     "callback": "faces",
     "first_batch": "faces",
+    "repair_in_fit": "faces",
     "command": "faces",
     "cli": "faces",
     "demo": "faces",

@@ -108,6 +108,21 @@ class EventLog:
             hint = f"Cannot write TensorBoard events: {error.strerror}. Make room, allow writing, or choose another `log_dir`"
             raise OSError(error.errno, hint, place) from error
 
+    def write_text(self, tag: str, markdown: str) -> None:
+        """Adds a text to the running run, at its latest step, such as what a repair did.
+
+        Args:
+            tag: Name of the text, below `initcheck/`.
+            markdown: The text, as TensorBoard's text tab shows it.
+
+        Raises:
+            RuntimeError: No run has begun.
+            OSError: The file could not be written.
+        """
+        if self._writer is None:
+            raise RuntimeError("A text needs a run to belong to. Received: none yet. Call `write` first.")
+        self._writer.write([text(f"initcheck/{tag}", markdown)], self._last_step)
+
     def close(self) -> None:
         """Ends the run. May be called again; a later `write` begins a new run."""
         if self._writer is not None:

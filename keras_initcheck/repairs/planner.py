@@ -8,7 +8,7 @@ from keras_initcheck.repairs.kernels import LayerKernels, changeable
 from keras_initcheck.repairs.options import FIXUP, LSUV, REDRAWS, Options
 from keras_initcheck.repairs.plan import REDRAW, RESCALE, RESET, SETTLE, Plan, Step
 from keras_initcheck.report import Finding
-from keras_initcheck.theory.noise import STATIC_FACTOR
+from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 
 DEGENERATE = ("IC101", "IC105", "IC106", "IC107")
 """Kernels that no factor mends: not finite, constant, zero, drawn twice."""
@@ -16,6 +16,7 @@ SCALE = ("IC102", "IC103", "IC201", "IC202", "IC203", "IC205", "IC206", "IC207",
 """Findings that follow from the size of weights or biases somewhere."""
 GROWTH = "IC502"
 _MEASURED = ("IC201", "IC202", "IC203", "IC205", "IC206", "IC208", "IC303")
+_DEAD = ("IC202", "IC208")
 _LARGE_BIAS = 0.1
 """Share of the pre-activation's second moment from which a bias is taken for the reason of dead or saturated units. Keras' own are 0."""
 
@@ -79,9 +80,11 @@ def _steps_for(finding: Finding, profile: Profile, layers: dict[str, LayerKernel
     if finding.code not in SCALE:
         return []
     around = _around(finding, profile, layers)
-    steps = [_scaled(each, finding, options) for each in around if not each.is_zero and _is_off(each, options)]
+    steps = [_scaled(each, finding, options) for each in around if not each.is_zero and _is_off(each, each.layer in blamed, options)]
     if finding.code in _MEASURED:
         steps += [step for each in around for step in _biases_reset(each, profile, finding, options)]
+    if finding.code in _DEAD and not steps:
+        steps = [redraw(each, finding, options) for each in around if each.layer in blamed]
     return steps
 
 
@@ -98,9 +101,12 @@ def _around(finding: Finding, profile: Profile, layers: dict[str, LayerKernels])
     return [each for each in layers.values() if each.layer in blamed or each.site.stretch in stretches]
 
 
-def _is_off(layer: LayerKernels, options: Options) -> bool:
+def _is_off(layer: LayerKernels, is_blamed: bool, options: Options) -> bool:
+    """A layer that a finding names is brought to its scale; its neighbours only where they are clearly off it."""
     excess = layer.log_excess(options.mode)
-    return not math.isfinite(excess) or abs(excess) > math.log(STATIC_FACTOR)
+    factor = 1.0 if is_blamed else STATIC_FACTOR
+    chance = max(static_tolerance(kernel.moments.num_elements, 1, factor=factor) for kernel in layer.kernels)
+    return not math.isfinite(excess) or abs(excess) > chance
 
 
 def _scaled(layer: LayerKernels, finding: Finding, options: Options) -> Step:

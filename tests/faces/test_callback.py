@@ -275,7 +275,9 @@ def test_histograms_are_made_when_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"on_drift": "repair"}, "this release does not have"),
+        ({"repair_during_training": True}, 'need on_drift="repair"'),
+        ({"on_drift": "repair", "repair_options": {"methode": "he"}}, "`repair_options` may hold"),
+        ({"on_drift": "repair", "repair_options": {"method": "xavier"}}, "`method` must be one of"),
         ({"on_drift": "explode"}, "`on_drift` must be one of"),
         ({"update_freq": 0}, "`update_freq` must be"),
         ({"update_freq": "batch"}, "`update_freq` must be"),

@@ -1,0 +1,204 @@
+"""`repair`: what drifted is cured and proved, what is healthy or protected is bitwise what it was, and everything can be undone."""
+
+import keras
+import numpy as np
+import pytest
+from faulty import FAULTY, are_same, batch, cnn, compiled, mlp, normal, residual, values
+
+import keras_initcheck as ic
+from keras_initcheck.repairs.settle import Settler
+
+
+def found(report):
+    return {finding.slug for finding in report.findings if finding.severity != "info"}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_faulty_network_is_cured_and_the_cure_is_undone(name):
+    keras.utils.set_random_seed(0)
+    model = compiled(FAULTY[name]())
+    before = values(model)
+    done = ic.repair(model, *batch(model))
+    assert found(done.before), "the network must be faulty for this test to say something"
+    assert done.is_kept, done
+    assert done.after.ok
+    assert ic.check(model, *batch(model, seed=1)).ok, "also on another batch"
+    done.undo()
+    assert are_same(values(model), before)
+
+
+@pytest.mark.parametrize("method", ["he", "glorot", "lecun", "orthogonal", "lsuv"])
+def test_every_method_cures_weights_of_a_wrong_size(method):
+    keras.utils.set_random_seed(0)
+    model = compiled(mlp(normal(1.0)))
+    done = ic.repair(model, *batch(model), method=method)
+    assert done.is_kept, done
+    assert all(f"hidden_{n}" in {step.layer for step in done.steps} for n in range(6))
+
+
+def test_healthy_network_is_left_alone():
+    model = compiled(mlp(keras.initializers.HeNormal))
+    before = values(model)
+    done = ic.repair(model, *batch(model))
+    assert (done.steps, done.is_kept, done.after) == ((), False, None)
+    assert are_same(values(model), before)
+
+
+def test_rescaling_keeps_the_direction_of_each_kernel():
+    model = compiled(mlp(lambda: keras.initializers.Orthogonal(gain=0.1)))
+    before = values(model)[0]
+    ic.repair(model, *batch(model))
+    ratio = values(model)[0] / before
+    # float32 rounds each product to 6e-8 of itself.
+    np.testing.assert_allclose(ratio, ratio.flat[0], rtol=1e-6)
+    assert ratio.flat[0] == pytest.approx(10 * np.sqrt(2), rel=1e-4)  # E[w²] is that of an orthogonal matrix to within rounding
+
+
+def test_only_the_layer_that_is_out_of_line_is_touched():
+    keras.utils.set_random_seed(0)
+    model = mlp(keras.initializers.HeNormal)
+    model.get_layer("hidden_2").kernel.assign(model.get_layer("hidden_2").kernel.value * 30.0)
+    done = ic.repair(compiled(model), *batch(model))
+    assert done.is_kept
+    assert {step.layer for step in done.steps} == {"hidden_2"}
+
+
+def test_dry_run_plans_and_changes_nothing():
+    model = compiled(mlp(normal(1.0)))
+    before = values(model)
+    done = ic.repair(model, *batch(model), dry_run=True)
+    assert are_same(values(model), before)
+    assert not done.is_kept
+    assert [step.layer for step in done.steps] == [f"hidden_{n}" for n in range(6)]
+    # sqrt(2/64) of weights that are N(0,1); 4096 of them have a standard deviation within 4.5 / sqrt(2 * 4096) of 1.
+    assert all(step.factor == pytest.approx(np.sqrt(2 / 64), rel=0.05) for step in done.steps)
+    assert "1. multiply hidden_0/kernel by 0.1" in str(done)
+
+
+def test_frozen_layers_and_those_not_named_keep_their_values():
+    model = mlp(normal(1.0))
+    model.get_layer("hidden_0").trainable = False
+    before = values(model)
+    done = ic.repair(compiled(model), *batch(model), layers=["hidden_0", "hidden_1"])
+    assert {step.layer for step in done.steps} == {"hidden_1"}
+    assert not done.is_kept, "one layer of six cannot cure them"
+    assert "stay" in done.message
+    assert are_same(values(model), before + values(model)[len(before) :])
+
+
+@pytest.mark.parametrize("chosen", ["hidden_*", ["hidden_0", "hidden_1"], "layer"])
+def test_layers_are_named_by_pattern_path_and_object(chosen):
+    model = compiled(mlp(normal(1.0), depth=2, width=256))
+    done = ic.repair(model, *batch(model), layers=model.get_layer("hidden_1") if chosen == "layer" else chosen, dry_run=True)
+    assert {step.layer for step in done.steps} == ({"hidden_1"} if chosen == "layer" else {"hidden_0", "hidden_1"})
+
+
+def test_unknown_layers_and_methods_are_refused():
+    model = mlp(normal(1.0), depth=2)
+    with pytest.raises(ValueError, match="`layers` must mean layers of the model"):
+        ic.repair(model, *batch(model), layers="nope")
+    with pytest.raises(TypeError, match="`layers` must hold paths"):
+        ic.repair(model, *batch(model), layers=[3])
+    with pytest.raises(ValueError, match="`method` must be one of"):
+        ic.repair(model, *batch(model), method="xavier")
+    with pytest.raises(ValueError, match="`mode` must be one of"):
+        ic.repair(model, *batch(model), mode="sideways")
+
+
+def test_intended_zeros_stay_zero():
+    model = residual(blocks=4)
+    for block in range(4):
+        model.get_layer(f"outer_{block}").kernel.assign(np.zeros((64, 64)))
+        model.get_layer(f"inner_{block}").kernel.assign(model.get_layer(f"inner_{block}").kernel.value * 1e4)
+    ic.repair(compiled(model), *batch(model), method="he")
+    assert all(not np.any(keras.ops.convert_to_numpy(model.get_layer(f"outer_{block}").kernel.value)) for block in range(4))
+
+
+def test_trained_model_is_refused_and_its_momenta_are_reset_where_that_is_allowed():
+    keras.utils.set_random_seed(0)
+    model = compiled(mlp(normal(0.01)), keras.optimizers.SGD(0.01, momentum=0.9))
+    x, y = batch(model)
+    model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="optimizer has made 1 steps"):
+        ic.repair(model, x, y)
+    before = values(model)
+    done = ic.repair(model, x, y, allow_trained=True)
+    assert done.is_kept
+    slots = {variable.path: keras.ops.convert_to_numpy(variable.value) for variable in model.optimizer.variables}
+    kernels = [value for path, value in slots.items() if "hidden" in path and "kernel" in path]
+    assert len(kernels) == 6
+    assert not any(map(np.any, kernels))
+    assert any(np.any(value) for path, value in slots.items() if "head" in path), "the head keeps its momentum"
+    assert int(keras.ops.convert_to_numpy(model.optimizer.iterations.value)) == 1
+    done.undo()
+    assert are_same(values(model), before)
+
+
+def test_a_cure_that_does_not_help_is_undone():
+    model = compiled(mlp(keras.initializers.HeNormal, depth=2))
+    x, y = batch(model)
+    before = values(model)
+    done = ic.repair(model, x * 1e4, y)
+    assert not done.is_kept
+    assert [finding.slug for finding, _ in done.plan.left] == ["input-scale"]
+    assert are_same(values(model), before)
+
+
+def test_an_exception_in_the_middle_leaves_the_model_as_it_was(monkeypatch):
+    model = compiled(mlp(normal(1.0)))
+    x, y = batch(model)
+    before = values(model)
+
+    def fails(self, batch):
+        raise RuntimeError("in the middle")
+
+    monkeypatch.setattr(Settler, "run", fails)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        ic.repair(model, x, y, method="lsuv")
+    assert are_same(values(model), before)
+
+
+def test_balanced_mode_splits_the_misfit_between_signal_and_gradient():
+    hidden = [keras.layers.Dense(units, "relu", kernel_initializer=normal(1.0)()) for units in (512, 32, 512, 32)]
+    model = compiled(keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10)]))
+    moments = {}
+    for mode in ("forward", "backward", "balanced"):
+        done = ic.repair(model, *batch(model), mode=mode)
+        assert done.is_kept, done
+        moments[mode] = np.mean(keras.ops.convert_to_numpy(hidden[1].kernel.value) ** 2)
+        done.undo()
+    # float32 kernels are rescaled to what the measured E[w²] asks for, which is summed in float64.
+    assert moments["forward"] == pytest.approx(2 / 512, rel=1e-4)
+    assert moments["backward"] == pytest.approx(2 / 32, rel=1e-4)
+    assert moments["balanced"] == pytest.approx(2 / np.sqrt(512 * 32), rel=1e-4)
+
+
+def test_shared_layer_is_corrected_once():
+    shared = keras.layers.Dense(64, "relu", kernel_initializer=normal(1.0)(), name="shared")
+    signal = entered = keras.Input((64,))
+    for _ in range(4):
+        signal = shared(signal)
+    model = compiled(keras.Model(entered, keras.layers.Dense(10)(signal)))
+    done = ic.repair(model, *batch(model))
+    assert done.is_kept, done
+    assert [step.layer for step in done.steps] == ["shared"]
+    assert np.mean(keras.ops.convert_to_numpy(shared.kernel.value) ** 2) == pytest.approx(2 / 64, rel=1e-4)
+
+
+def test_mixed_precision():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = compiled(mlp(normal(1.0)))
+        done = ic.repair(model, *batch(model))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert done.is_kept, done
+
+
+def test_convolutions_get_their_true_fans():
+    keras.utils.set_random_seed(0)
+    model = compiled(cnn())
+    ic.repair(model, *batch(model))
+    kernel = keras.ops.convert_to_numpy(model.get_layer("conv_1").kernel.value)
+    assert np.mean(kernel**2) == pytest.approx(2 / (9 * 16), rel=1e-4)  # measured in float64, multiplied in float32
