@@ -18,11 +18,11 @@ test-tensorflow: $(STAMP)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not sweep"
 
 test-jax: $(STAMP)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/faces/test_callback.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py
 
 test-torch: $(STAMP)
 	@if $(BIN)/python -c "import torch" 2>/dev/null; then \
-		KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/faces/test_callback.py; \
+		KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py; \
 	else echo "torch is not installed in $(VENV): its tests are left out"; fi
 
 # Every model on TensorFlow, six on JAX and torch.

@@ -145,7 +145,50 @@ def check(
 
 
 class Repair(Outcome):
-    """What `repair` did: `before` and `after` (reports), `steps`, `is_kept`, `message`, and `undo()`. `print` shows the steps."""
+    """What `repair` did: `before` and `after` (reports), `steps`, `is_kept`, `message`, and `undo()`.
+
+    `print` shows the steps and what came of them; a notebook shows signal and gradient before and after too.
+    """
+
+    def figure(self, *, dark: bool = False) -> Any:
+        """A plotly figure of signal and gradient before and after, over each other.
+
+        Raises:
+            ValueError: Nothing was changed, so that there is no state after.
+            MissingPackageError: plotly is not installed.
+        """
+        from keras_initcheck.outputs.figures import draw
+        from keras_initcheck.outputs.frame import Frame
+
+        return draw("before_after", [Frame.from_report(report) for _, report in self._pair()], dark=dark)
+
+    def save_html(self, path: str | Path) -> None:
+        """Writes the reports before and after as one HTML file that works offline.
+
+        Raises:
+            ValueError: Nothing was changed, so that there is no state after.
+            OSError: The file cannot be written.
+            MissingPackageError: plotly is not installed.
+        """
+        from keras_initcheck.outputs.html_report import compare_html
+
+        compare_html(self._pair(), path)
+
+    def _pair(self) -> list[tuple[str, records.Report]]:
+        if self.after is None:
+            raise ValueError(f"There must be a changed model to compare. Received: a repair that changed nothing. {self.message}")
+        return [("before", self.before), ("after", self.after)]
+
+    def _repr_html_(self) -> str:
+        text = f'<pre style="overflow-x: auto; line-height: 1.3">{html.escape(str(self))}</pre>'
+        if self.after is None:
+            return text
+        try:
+            from keras_initcheck.outputs.html_report import figure_fragment
+
+            return text + figure_fragment(self.figure())
+        except MissingPackageError:
+            return text
 
 
 def repair(

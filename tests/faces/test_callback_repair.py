@@ -1,0 +1,118 @@
+"""`InitCheck(on_drift="repair")` inside real fits."""
+
+import keras
+import numpy as np
+import pytest
+from faulty import are_same, compiled, mlp, normal, values
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import keras_initcheck as ic
+
+
+def arrays(samples=64):
+    generator = np.random.default_rng(0)
+    return generator.standard_normal((samples, 64)).astype("float32"), generator.integers(0, 10, samples)
+
+
+def faulty_net(steps_per_execution=1, is_traced=False):
+    keras.utils.set_random_seed(3)
+    model = mlp(normal(1.0), depth=4)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, steps_per_execution=steps_per_execution)
+    model.run_eagerly = keras.backend.backend() == "tensorflow" and not is_traced
+    return model
+
+
+def fitted(model, check, **arguments):
+    x, y = arrays()
+    with pytest.warns(ic.InitCheckWarning) as told:
+        model.fit(x, y, batch_size=16, verbose=0, callbacks=[check], **arguments)
+    return [str(warning.message) for warning in told if issubclass(warning.category, ic.InitCheckWarning)]
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_model_is_repaired_before_the_first_update(steps_per_execution):
+    if steps_per_execution > 1 and keras.backend.backend() == "torch":
+        pytest.skip("Keras runs one step at a time on torch")
+    model = faulty_net(steps_per_execution, is_traced=True)
+    check = ic.InitCheck(None, on_drift="repair")
+    (message,) = fitted(model, check)
+    assert "multiply hidden_1/kernel by 0.1" in message
+    assert "IC102" in message
+    assert not check.first_report.ok
+    assert check.report.ok
+    (done,) = check.repairs
+    assert done.is_kept
+    for n in range(4):
+        kernel = keras.ops.convert_to_numpy(model.get_layer(f"hidden_{n}").kernel.value)
+        # Four small steps move the weights by far less than the factor of 32 in second moment that the repair took out.
+        assert np.mean(kernel**2) == pytest.approx(2 / 64, rel=0.1)
+
+
+def test_training_goes_on_from_the_repaired_values_bitwise():
+    """As a fit of a model that was repaired outside with the same batch."""
+    x, y = arrays(16)
+    inside, outside = faulty_net(is_traced=True), faulty_net(is_traced=True)
+    with pytest.warns(ic.InitCheckWarning):
+        inside.fit(x, y, batch_size=16, verbose=0, shuffle=False, callbacks=[ic.InitCheck(None, on_drift="repair")])
+    assert ic.repair(outside, x, y, batch_size=16).is_kept
+    outside.fit(x, y, batch_size=16, verbose=0, shuffle=False)
+    assert are_same(values(inside), values(outside))
+
+
+def test_before_and_after_are_two_runs_with_the_steps_as_text(tmp_path):
+    fitted(faulty_net(), ic.InitCheck(tmp_path, on_drift="repair"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["initcheck", "initcheck_2"]
+    after = EventAccumulator(str(tmp_path / "initcheck_2"), size_guidance={"tensors": 0})
+    after.Reload()
+    (event,) = after.Tensors("initcheck/repair")
+    assert b"multiply hidden_1/kernel" in event.tensor_proto.string_val[0]
+
+
+def test_trained_model_is_told_about_and_left_alone():
+    model = faulty_net()
+    x, y = arrays()
+    model.fit(x, y, batch_size=16, verbose=0)
+    check = ic.InitCheck(None, on_drift="repair")
+    (message, *_) = fitted(model, check)
+    assert "Not repaired: the model was trained" in message
+    assert check.repairs == ()
+
+
+def test_layers_that_break_later_are_repaired_within_limits():
+    model = compiled(mlp(keras.initializers.HeNormal, depth=3))
+
+    class Breaks(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            model.get_layer("hidden_1").bias.assign(np.full(64, -1e3))
+
+    check = ic.InitCheck(None, on_drift="repair", repair_during_training=True, max_repairs=2, repair_pause=1)
+    x, y = arrays()
+    with pytest.warns(ic.InitCheckWarning):
+        model.fit(x, y, batch_size=16, epochs=6, verbose=0, callbacks=[Breaks(), check])
+    # The first probe finds the first epoch's bias; a later repair makes it two, though the bias breaks six times.
+    assert [[step.variables for step in done.steps] for done in check.repairs] == [[("hidden_1/bias",)]] * 2
+    assert all(done.is_kept for done in check.repairs)
+
+
+def test_healthy_model_is_not_touched():
+    x, y = arrays()
+    trained = []
+    for callbacks in ([], [ic.InitCheck(None, on_drift="repair")]):
+        keras.utils.set_random_seed(5)
+        model = compiled(mlp(keras.initializers.HeNormal, depth=3))
+        model.fit(x, y, batch_size=16, verbose=0, callbacks=callbacks)
+        trained.append(values(model))
+    assert are_same(*trained)
+
+
+def test_a_repair_that_fails_lets_the_training_go_on(monkeypatch):
+    from keras_initcheck.repairs.repair import Repairer
+
+    def fails(self, report, is_dry=False):
+        raise RuntimeError("no way")
+
+    monkeypatch.setattr(Repairer, "run", fails)
+    (message,) = fitted(faulty_net(), ic.InitCheck(None, on_drift="repair"))
+    assert "steps aside" in message
+    assert "no way" in message
