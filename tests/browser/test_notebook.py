@@ -51,6 +51,7 @@ def test_tab_works_in_the_frame_of_a_page_from_another_origin(tab, board, num_si
         tab.find("input[type=range]").press("End")
         tab.find("body[data-ready^='signal 4 ']").wait_for()
         assert tab.places() != before
+        tab.find("body[data-details$=' 4']").wait_for()
         assert tab.value("document.documentElement.scrollWidth <= innerWidth")
         tab.keep_picture(f"notebook_{width}")
         asked = {origin for origin in tab.origins if origin.startswith("http")}
