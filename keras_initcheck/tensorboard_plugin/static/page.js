@@ -152,7 +152,7 @@ function changeFocus() {
 const rest = afterPause(async () => {
   chosen.writeChoice();
   await drawDetails();
-  if (!chosen.currentFigure()?.over_steps) await prepare();
+  if (chart.isShowing() && !chosen.currentFigure()?.over_steps) await prepare();
 }, MILLISECONDS_OF_REST);
 
 async function draw() {
