@@ -19,7 +19,7 @@ class Moments:
         mean: Mean.
         variance: Variance around that mean.
         second_moment: `q = E[a²]`, the quantity that telescopes through a network.
-        largest: Largest magnitude.
+        largest: Largest magnitude; `nan` where it was not taken.
         share_zero: Share of elements that are exactly zero, 0..1.
         share_nonfinite: Share of elements that are NaN or infinite, 0..1.
         batch_share: Mean variance over the batch of each unit, divided by `variance`: 1 where samples are unrelated, 0 where the
@@ -42,6 +42,13 @@ class Moments:
     def is_finite(self) -> bool:
         """Whether every element was finite."""
         return self.share_nonfinite == 0.0
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether every element is exactly zero: by the largest magnitude, as a second moment may underflow, or else by the share."""
+        if math.isnan(self.largest):
+            return self.is_finite and self.share_zero == 1.0 and self.second_moment == 0.0
+        return self.is_finite and self.largest == 0.0
 
     @property
     def log10_second_moment(self) -> float:

@@ -14,6 +14,9 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 """Unicode categories that move the cursor, reverse the direction, cannot be encoded, or are drawn differently by every terminal."""
 
+VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
+"""Printable, but they have neighbours drawn differently by every terminal."""
+
 SHARE_OF_START = 0.4
 """How much of a shortened name is its start: the end, the layer's own name, tells more than the parent's."""
 
@@ -24,6 +27,8 @@ def clean(text: str) -> str:
     >>> clean("conv[red]\x1b[31m")
     'conv[red]�[31m'
     """
+    if text.isprintable() and VARIATION_SELECTORS.isdisjoint(text):  # as nearly all names are; a page cleans thousands of them
+        return text
     return "".join(REPLACEMENT if _is_unprintable(character) else character for character in text)
 
 
@@ -57,6 +62,9 @@ def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> l
         first: Put before the first line instead.
     """
     lines = [indent if first is None else first]
+    whole = lines[0] + clean(" ".join(text.split()))
+    if cell_len(whole) <= width:
+        return [whole]
     is_empty = True
     for word in _pieces(text, width - cell_len(indent)):
         if not is_empty and cell_len(lines[-1]) + 1 + cell_len(word) > width:
@@ -71,10 +79,11 @@ def _pieces(text: str, width: int) -> Iterator[str]:
     """The words of `text`, cleaned, those that are too long in pieces."""
     for word in text.split():
         rest = clean(word)
-        while rest:
-            piece = _take(rest, width) or rest[0]
+        while cell_len(rest) > width and (piece := _take(rest, width) or rest[:1]):
             yield piece
             rest = rest[len(piece) :]
+        if rest:
+            yield rest
 
 
 def _take(characters: Iterable[str], width: int) -> str:
@@ -89,5 +98,4 @@ def _take(characters: Iterable[str], width: int) -> str:
 
 
 def _is_unprintable(character: str) -> bool:
-    is_variation_selector = "\ufe00" <= character <= "\ufe0f"
-    return is_variation_selector or unicodedata.category(character) in UNPRINTABLE
+    return character in VARIATION_SELECTORS or unicodedata.category(character) in UNPRINTABLE

@@ -15,7 +15,7 @@ LARGEST_ZERO_SHARE = 0.01
 
 def is_zero(weight: WeightStats) -> bool:
     """Whether every value is exactly zero."""
-    return weight.moments.is_finite and weight.moments.largest == 0.0
+    return weight.moments.is_zero
 
 
 def is_constant(weight: WeightStats, share: float = DEFAULTS.constant_share) -> bool:

@@ -107,8 +107,7 @@ def _ends_signal(site: SiteStats, profile: Profile) -> bool:
 
 
 def _is_silent(place: Moments | None) -> bool:
-    """By the largest magnitude: a second moment may underflow."""
-    return place is not None and place.is_finite and place.largest == 0.0
+    return place is not None and place.is_zero
 
 
 def _excuse(profile: Profile, graph: Graph, site: SiteStats) -> str:

@@ -50,7 +50,7 @@ FIGURE_TABS = MappingProxyType(
         "gradient_map": FigureTab(
             "heat_map",
             "Gradient over time",
-            "The same for the gradient of the loss, compared with the first layer at the same step.",
+            "Each row is a layer, each column a probe: how strong the loss's gradient is, compared with the first layer at the same step.",
             over_steps=True,
             is_single=True,
             statistics=("log10_loss_gradient_second_moment_h", "log10_random_gradient_second_moment_h"),

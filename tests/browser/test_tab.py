@@ -13,6 +13,21 @@ DARKEST_LIGHT, LIGHTEST_DARK = 200, 80
 
 BROKEN_PLOTLY = "import sys\nsys.modules['plotly'] = None\n"
 
+SLIDE_TWICE = """{
+  const range = document.querySelector("input[type=range]");
+  const slide = (step) => {
+    range.value = step;
+    range.dispatchEvent(new Event("input"));
+  };
+  const observer = new MutationObserver(() => {
+    observer.disconnect();
+    slide(14);
+  });
+  observer.observe(document.body, { attributes: true });
+  slide(9);
+}"""
+"""To step 9, and once its picture is drawn to step 14."""
+
 
 def brightness(tab, selector):
     """Of an element's background, 0..255."""
@@ -183,3 +198,31 @@ def test_reload_button_of_tensorboard_asks_for_new_probes(tab, board):
     tab.open(board)
     with tab.page.expect_request("**/plugin/initcheck/series"):
         tab.page.locator("button.reload-button").click()
+
+
+def test_sliding_asks_for_pictures_alone_and_for_the_rest_when_it_ends(tab, start_tensorboard, tmp_path):
+    report = Report(Profile("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),)))
+    with EventLog(tmp_path) as log:
+        for step in range(20):
+            log.write(report, step)
+    asked = []
+    with start_tensorboard(tmp_path) as board:
+        with tab.page.expect_response(re.compile("/figure.*%2F3%2F")):  # the last of what is asked for beforehand
+            tab.open(board)
+        tab.page.on("request", lambda request: asked.extend(re.findall(r"/(figure|probe)\?.*probe=[0-9a-f]+%2F(\d+)%2F", request.url)))
+        with tab.page.expect_response(re.compile("/figure.*%2F17%2F")):
+            tab.value(SLIDE_TWICE)
+    nearby = [("figure", "15"), ("figure", "16"), ("figure", "13"), ("figure", "17")]
+    assert asked == [("figure", "9"), ("figure", "14"), ("probe", "14"), *nearby]
+
+
+def test_looking_for_new_probes_leaves_what_the_reader_has_unfolded(tab, board):
+    tab.open(board, run("small"))
+    tab.find(".card button.text", has_text="more like it").first.click()
+    before = tab.find(".card .finding").count()
+    tab.find("body").evaluate("(body) => delete body.dataset.details")
+    with tab.page.expect_response("**/plugin/initcheck/series"):
+        tab.page.locator("button.reload-button").click()
+    tab.drawn()
+    assert tab.find(".card .finding").count() == before
+    assert tab.find(".card button.text", has_text="more like it").count() == 0

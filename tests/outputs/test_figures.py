@@ -6,12 +6,13 @@ import sys
 import pytest
 
 from keras_initcheck.errors import InitCheckError, MissingPackageError
-from keras_initcheck.outputs.figures import FIGURES, draw
+from keras_initcheck.outputs.figures import FIGURES, NOTHING, draw
 from keras_initcheck.outputs.figures.layout import tick_distance
 from keras_initcheck.outputs.figures.palette import DARK, LIGHT, dark_for_light
 from keras_initcheck.outputs.figures.words import break_lines, escape
 from keras_initcheck.outputs.frame import Frame
-from keras_initcheck.profile import Histogram
+from keras_initcheck.profile import Histogram, Profile
+from keras_initcheck.report import Report
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def frames(make):
 def test_each_kind_is_drawn_in_its_colours(frames, kind, dark):
     figure = draw(kind, frames, dark=dark)
     assert figure.data
+    assert NOTHING not in [each.text for each in figure.layout.annotations]
     assert figure.layout.paper_bgcolor == (DARK if dark else LIGHT).background
     assert (LIGHT if dark else DARK).ink not in figure.to_json()
 
@@ -48,9 +50,16 @@ def test_no_frames_are_an_error(kind):
 
 
 @pytest.mark.parametrize("kind", ["signal", "ratios", "heat_map", "update_ratio"])
-def test_network_without_sites_is_an_empty_figure(make, kind):
-    draw(kind, [Frame.from_report(make.report([make.site(0, "a")]))])
-    draw(kind, [Frame.from_report(make.report([make.other(0, "a", "Dropout", "pass")]))])
+def test_picture_of_a_network_without_layers_says_that_it_has_no_numbers(kind):
+    figure = draw(kind, [Frame.from_report(Report(Profile("empty", ())))])
+    assert NOTHING in [each.text for each in figure.layout.annotations]
+
+
+@pytest.mark.parametrize(("kind", "is_drawn"), [("signal", True), ("ratios", False), ("heat_map", True), ("update_ratio", False)])
+def test_layer_without_weights_has_a_signal_but_no_ratio(make, kind, is_drawn):
+    figure = draw(kind, [Frame.from_report(make.report([make.other(0, "drop", "Dropout", "pass")]))])
+    assert ("drop" in figure.to_json()) is is_drawn
+    assert (NOTHING in [each.text for each in figure.layout.annotations]) is not is_drawn
 
 
 def test_every_light_colour_has_one_dark_colour():

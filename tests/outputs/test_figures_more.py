@@ -7,6 +7,7 @@ import pytest
 
 from keras_initcheck.outputs.figures import draw
 from keras_initcheck.outputs.figures.distributions import outline
+from keras_initcheck.outputs.figures.over_steps import MAP_LEGEND_ROOM
 from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.profile import Histogram, Places
 
@@ -53,6 +54,11 @@ def test_map_shows_zero_in_grey_and_nan_in_black(make):
     assert [list(row) for row in dead.z] == [[None, None], [1.0, None], [None, None]]
     assert [list(row) for row in broken.z] == [[None, 1.0]] * 3
     assert {trace.name for trace in figure.data if trace.showlegend} == {"zero", "NaN or infinite"}
+
+
+def test_map_keeps_room_for_a_legend_only_where_it_has_one(make):
+    plain, marked = (draw("heat_map", [frame_of(make, (10, last, 10))]).layout for last in (10, 0))
+    assert marked.margin.b - plain.margin.b == marked.height - plain.height == MAP_LEGEND_ROOM
 
 
 def test_map_of_shares_runs_from_none_to_all(make):

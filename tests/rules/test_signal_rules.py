@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -84,3 +85,11 @@ def test_few_units_may_be_silent_on_one_sample(make, zero, units, batch_size, se
     layer = make.weight_layer("a", activations=make.places(h=zero), output_shape=(batch_size, units))
     profile = make.chain(layer, make.head(), batch_size=batch_size)
     assert [finding.severity for finding in DeadLayer().check(profile)] == [severity]
+
+
+@pytest.mark.parametrize(("share_zero", "is_dead"), [(1.0, True), (0.999, False)], ids=["all zero", "nearly all zero"])
+def test_dead_layer_is_found_where_the_largest_magnitude_was_not_taken(make, share_zero, is_dead):
+    """As in the probes of a training after the first one. A second moment of zero alone may be an underflow."""
+    unmeasured = make.moments(0.0, largest=math.nan, share_zero=share_zero)
+    dead = make.weight_layer("dead", activations=make.places(unmeasured, unmeasured, 1.0))
+    assert bool(list(DeadLayer().check(make.chain(dead, make.head())))) is is_dead

@@ -40,6 +40,8 @@ FIGURES: Mapping[str, "Callable[..., Sheet]"] = MappingProxyType(
 )
 """Each kind of figure. All take a sequence of frames and `dark`; `heat_map` also `statistic`, `histograms` also `what`."""
 
+NOTHING = "No layer has a number for this picture."
+
 
 def draw(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: Any) -> "go.Figure":
     """The figure of that kind.
@@ -60,4 +62,7 @@ def draw_sheet(kind: str, frames: Sequence[Frame], *, dark: bool = False, **opti
     """The same as plain dictionaries, in a fifth of the time."""
     if kind not in FIGURES:
         raise ValueError(f"`kind` must be one of {list(FIGURES)}. Received: kind={kind!r}.")
-    return FIGURES[kind](frames, dark=dark, **options)
+    sheet = FIGURES[kind](frames, dark=dark, **options)
+    if not sheet.is_telling():
+        sheet.add_annotation(text=NOTHING, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    return sheet

@@ -1,7 +1,7 @@
 """The two ways through a network: what travels, where it is measured, and what a probe says about it. Nothing is drawn here."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,14 +96,18 @@ def marked_sites(frame: Frame, direction: Direction) -> dict[int, str]:
     return marked
 
 
-def hover(frame: Frame, index: int, direction: Direction, with_run: bool) -> str:
-    """Everything that is known of a site, for the box beside the pointer."""
+def hovers(frame: Frame, indices: Sequence[int], direction: Direction, with_run: bool) -> list[str]:
+    """Everything that is known of those sites, for the box beside the pointer."""
+    shares, values = direction.share_nonfinite(frame), direction.at_h(frame)
+    return [_hover(frame, index, direction, shares[index], values[index], with_run) for index in indices]
+
+
+def _hover(frame: Frame, index: int, direction: Direction, share: float, value: float, with_run: bool) -> str:
     lines = [f"<b>{words.escape(frame.run)}</b>"] if with_run and frame.run else []
     lines += words.site_lines(frame, index)
-    share = direction.share_nonfinite(frame)[index]
     lines += [f"{direction.noun.lower()}: {format_share(share)} NaN or infinite"] if share > 0 else []
     if not share >= 1:  # what is known is about the finite rest; NaN where nothing is known of it
-        lines.append(f"{direction.noun.lower()}: mean square {format_power_of_ten(direction.at_h(frame)[index])}")
+        lines.append(f"{direction.noun.lower()}: mean square {format_power_of_ten(value)}")
         lines += words.ratio_line(frame, index, direction.name)
     return "<br>".join([*lines, *words.finding_lines(frame.findings_at(index))])
 

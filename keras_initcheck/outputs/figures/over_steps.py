@@ -18,6 +18,10 @@ from keras_initcheck.outputs.numbers import format_number, format_power_of_ten
 ROW_HEIGHTS = (26, 3)
 """Pixels of a layer's row, in a small network and at least."""
 PLOT_HEIGHTS = (120, 620)
+AXIS_ROOM = 40
+"""Pixels below the plot for the steps and the axis' title."""
+MAP_LEGEND_ROOM = 32
+"""Pixels for the one row of a map's legend."""
 
 MOST_MARKED_STEPS = 50
 """Steps whose points are marked on a curve: more of them run together, and slow the page down."""
@@ -77,7 +81,8 @@ def heat_map(frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h
     dead = np.isneginf(values)
     shown = _compare_with_first(values) if scale == RELATIVE else np.where(dead, np.nan, values)
     height = int(np.clip(ROW_HEIGHTS[0] * len(rows), *PLOT_HEIGHTS))
-    sheet = Sheet(layout.new_layout(colours, words.break_lines(title, words.TITLE_WIDTH), height, 40 + layout.LEGEND_ROOM))
+    room = AXIS_ROOM + (MAP_LEGEND_ROOM if dead.any() or broken.any() else 0)
+    sheet = Sheet(layout.new_layout(colours, words.break_lines(title, words.TITLE_WIDTH), height, room))
     texts = [_texts(frames, int(row), statistic, scale, shown[number]) for number, row in enumerate(rows)]
     common = {"x": _cell_edges([frame.step for frame in frames]), "y": _row_edges(len(rows)), "hoverinfo": "text", "hovertext": texts}
     sheet.add_heatmap(z=_listed(shown), **_colour_scale(shown, scale, colours), **common)
@@ -108,7 +113,7 @@ def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     columns = [frame.column(statistic) for frame in frames]
     rows = [int(row) for row in _rows(frames[0], columns)]
     title = "<b>|gradient| / |weight|</b> of each layer: times the<br>learning rate, the relative change of a step"
-    sheet = Sheet(layout.new_layout(colours, title, 320, 40 + layout.LEGEND_ROOM))
+    sheet = Sheet(layout.new_layout(colours, title, 320, AXIS_ROOM + layout.LEGEND_ROOM))
     axis = layout.power_axis([value for column in columns for value in column[rows]], colours, title="", around=None)
     sheet.arrange(xaxis=_step_axis(colours), yaxis=axis)
     bottom, top = layout.edges_of(axis)

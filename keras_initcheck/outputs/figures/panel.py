@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_initcheck.outputs.figures import layout, words
-from keras_initcheck.outputs.figures.direction import FORWARD, Direction, blame, describe, hover, ideal, marked_sites
+from keras_initcheck.outputs.figures.direction import FORWARD, Direction, blame, describe, hovers, ideal, marked_sites
 from keras_initcheck.outputs.figures.palette import Palette
 from keras_initcheck.outputs.figures.predictions import INPUT, source_position
 from keras_initcheck.outputs.figures.sheet import Sheet
@@ -147,7 +147,7 @@ class Panel:
     def _add_points(self, frame: Frame, points: Any, heights: Column, marker: dict[str, Any], **options: Any) -> None:
         if len(points) == 0:
             return
-        texts = [hover(frame, int(index), self.direction, len(self.frames) > 1) for index in points]
+        texts = hovers(frame, points.tolist(), self.direction, len(self.frames) > 1)
         options = {"mode": "markers", "hoverinfo": "text", "hovertext": texts, "marker": marker, "cliponaxis": False, **options}
         self.sheet.add_scatter(x=points.tolist(), y=heights[points].tolist(), xaxis="x", yaxis=self.name, **options)
 

@@ -45,6 +45,10 @@ class Sheet:
         """Whether a trace of that name is there."""
         return any(trace.get("name") == name for trace in self.data)
 
+    def is_telling(self) -> bool:
+        """Whether a trace has something to tell beside the pointer, and is more than a guide for the eye."""
+        return any(trace.get("hovertext") or trace.get("text") for trace in self.data)
+
     def figure(self) -> go.Figure:
         """The figure as a plotly object."""
         return go.Figure(data=self.data, layout=self.layout)

@@ -34,7 +34,7 @@ export function makeChart() {
     drawn = null;
   }
 
-  return { root, show, fail };
+  return { root, show, fail, isShowing: () => drawn !== null };
 }
 
 function lineAt(step, layout) {

@@ -30,13 +30,15 @@ export function oneAtATime(work) {
   };
 }
 
-/** `work`, once calls have paused for that many milliseconds. */
+/** `work`, once calls have paused for that many milliseconds; `cancel` calls it off. */
 export function afterPause(work, milliseconds) {
   let timer = 0;
-  return () => {
-    clearTimeout(timer);
+  const cancel = () => clearTimeout(timer);
+  const call = () => {
+    cancel();
     timer = setTimeout(work, milliseconds);
   };
+  return Object.assign(call, { cancel });
 }
 
 /** A number with separators of thousands. */

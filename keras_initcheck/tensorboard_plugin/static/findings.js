@@ -16,6 +16,7 @@ export function makeVerdict() {
     const opening = [`${series.model}: `, `${severity}: `].reduce((text, start) => (text.startsWith(start) ? text.slice(start.length) : text), probe.verdict);
     const where = `${labelOf(series)} · ${step === series.first_step ? "first probe" : `step ${step.toLocaleString("en")}`}`;
     const words = element("div", {}, element("p", { className: "faint" }, where), element("h1", {}, ...prose(opening)));
+    if (root.dataset.severity === severity && root.lastChild.innerHTML === words.innerHTML) return; // screen readers read out what is new
     root.dataset.severity = severity;
     root.replaceChildren(element("span", { className: "mark" }, MARKS[severity]), words);
   }
@@ -33,10 +34,13 @@ export function makeFindings(onFocus, onPlace) {
   const title = element("h2");
   const list = element("div", { className: "cards" });
   const root = element("section", { className: "findings" }, element("header", {}, title, choice), list);
+  let told = null;
 
   function update(probe) {
     choice.replaceChildren(...state.shown.map((id) => new Option(labelOf(find(id)), id, false, id === state.focus)));
     choice.hidden = state.shown.length < 2;
+    if (probe === told) return; // what the reader has unfolded or selected stays
+    told = probe;
     title.textContent = summary(probe);
     const cards = [...groups(probe.findings)].map((group) => card(group, onPlace));
     if (probe.num_findings > probe.findings.length) {

@@ -132,7 +132,6 @@ function emptyNotice() {
 
 async function changeStep() {
   slider.update();
-  rest();
   await drawFigure();
 }
 
@@ -149,10 +148,11 @@ function changeFocus() {
   if (chosen.currentFigure()?.is_single) drawFigure();
 }
 
-/** What can wait until the slider rests. */
-const rest = afterPause(() => {
+/** What waits until the picture is drawn and the slider rests, and takes no time from them: the details, and then the steps nearby. */
+const rest = afterPause(async () => {
   chosen.writeChoice();
-  drawDetails();
+  await drawDetails();
+  if (chart.isShowing() && !chosen.currentFigure()?.over_steps) await prepare();
 }, MILLISECONDS_OF_REST);
 
 async function draw() {
@@ -177,7 +177,8 @@ const loadFigure = (figure, step) =>
 const drawFigure = oneAtATime(async () => {
   const figure = chosen.currentFigure();
   const { step } = state;
-  if (!figure) return;
+  rest.cancel();
+  if (!figure) return rest();
   try {
     const mark = figure.over_steps ? chosen.stepOf(state.focus, step) : undefined;
     await chart.show(await loadFigure(figure, step), `${figure.name} ${state.shown}`, mark);
@@ -189,11 +190,11 @@ const drawFigure = oneAtATime(async () => {
   document.body.dataset.runs = state.shown.length;
   document.body.dataset.ready = `${figure.name} ${step} ${state.isDark ? "dark" : "light"}`;
   performance.mark("initcheck");
-  if (!figure.over_steps) prepare();
+  rest();
 });
 
 /** Asks for the steps nearby, one after the other, before somebody plays or slides to them. */
-const prepare = afterPause(async () => {
+async function prepare() {
   const { step } = state;
   const figure = chosen.currentFigure();
   const steps = chosen.stepsShown();
@@ -202,7 +203,7 @@ const prepare = afterPause(async () => {
     if (state.step !== step || chosen.currentFigure() !== figure) return;
     if (next !== undefined) await loadFigure(figure, next).catch(() => {});
   }
-}, MILLISECONDS_OF_REST);
+}
 
 const drawDetails = oneAtATime(async () => {
   const { focus } = state;
