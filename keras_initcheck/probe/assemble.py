@@ -105,11 +105,17 @@ def _site(record: SiteRecord, layout: Layout, table: RowTable, weights: tuple[We
         output_shape=record.output_shape,
         num_parameters=sum(math.prod(weight.shape) for weight in own),
         is_trainable=bool(getattr(record.layer, "trainable", True)),
-        activation=describe(record.activation).name if record.activation is not None else None,
+        activation=_activation(record),
         activations=_places(record, table.signals, 1.0),
         loss_gradients=_gradient_places(record, table, LOSS),
         random_gradients=_gradient_places(record, table, RANDOM),
     )
+
+
+def _activation(record: SiteRecord) -> str | None:
+    """Of a recurrent layer that of its candidate state."""
+    function = getattr(record.layer, "activation", None) if record.kind == "recurrent" else record.activation
+    return describe(function).name if function is not None else None
 
 
 def _gradient_places(record: SiteRecord, table: RowTable, objective: str) -> Places | None:

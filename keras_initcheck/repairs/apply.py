@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_initcheck.repairs import draw
-from keras_initcheck.repairs.plan import REDRAW, RESCALE, RESET, Step
+from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RESCALE, RESET, Step
 
 
 def apply(steps: Sequence[Step], variables: Mapping[str, Any], seed: int) -> None:
@@ -23,6 +24,9 @@ def apply(steps: Sequence[Step], variables: Mapping[str, Any], seed: int) -> Non
             variable = variables[name]
             if step.action == RESCALE:
                 variable.assign(variable.value * step.factor)
+            elif step.action == RECENTRE:
+                kernel = variables[step.kernel].value
+                variable.assign(-0.5 * keras.ops.sum(kernel, axis=tuple(range(len(kernel.shape) - 1))))
             elif step.action == RESET:
                 variable.assign(np.zeros(variable.shape))
             elif step.action == REDRAW:

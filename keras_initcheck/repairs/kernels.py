@@ -8,6 +8,9 @@ from keras_initcheck.profile import Profile, SiteStats, WeightStats
 from keras_initcheck.repairs.options import BACKWARD, FORWARD, Options
 from keras_initcheck.theory.scales import usual_scale
 
+SIGMOID = "sigmoid"
+_SIGMOID_ON_SIGMOID, _SIGMOID_ON_CENTRED = 16.0, 4.0
+"""`n Var[w]` that make of a sigmoid what Glorot's 1 makes of a tanh: its argument is twice as large, its output half as large."""
 _CENTRED = 0.01
 """Share of a kernel's second moment that its mean may have: then multiplying keeps what matters."""
 
@@ -19,10 +22,14 @@ class LayerKernels:
     Attributes:
         site: The layer's first site.
         kernels: Its kernels, in the order of application; those of a recurrent layer work side by side.
+        bias: The bias that it adds, where it is trained.
+        follows_sigmoid: Whether all that it gets are the outputs of a sigmoid.
     """
 
     site: SiteStats
     kernels: tuple[WeightStats, ...]
+    bias: WeightStats | None = None
+    follows_sigmoid: bool = False
 
     @property
     def layer(self) -> str:
@@ -56,6 +63,16 @@ class LayerKernels:
             return 1
         return max(1, round(self.kernels[0].shape[-1] / (self.kernels[0].fan_out or 1.0)))
 
+    @property
+    def is_recentred(self) -> bool:
+        """Whether a bias of minus half of each unit's weights belongs to the right scale.
+
+        A sigmoid is a tanh of half the size around 1/2: `σ(z) = (1 + tanh(z/2)) / 2`. With that bias, and weights four times as large,
+        a layer between sigmoids computes what a layer between tanhs would, whose gradient Glorot weights keep.
+        """
+        is_plain = self.site.layer_type in ("Dense", "Conv1D", "Conv2D", "Conv3D")
+        return self.site.activation == SIGMOID and self.follows_sigmoid and is_plain and self.bias is not None
+
     def second_moments(self, mode: str) -> tuple[float, ...]:
         """The `E[w²]` that each kernel should have: the layer's scale over its fans, in equal parts where kernels multiply.
 
@@ -76,6 +93,8 @@ class LayerKernels:
         """`n Var[w]`: the usual one of the activation; for one that is not known, what the layer's measured factor asks for."""
         if self.is_recurrent or self.site.is_head or self.site.activation is None:
             return 1.0
+        if self.site.activation == SIGMOID and self.bias is not None:
+            return _SIGMOID_ON_SIGMOID if self.is_recentred else _SIGMOID_ON_CENTRED
         known = usual_scale(self.site.activation)
         ratio = self.site.predicted_forward_ratio
         if known is None and ratio is not None and 0.0 < ratio < math.inf:
@@ -86,6 +105,7 @@ class LayerKernels:
 def changeable(profile: Profile, options: Options) -> Iterator[LayerKernels]:
     """The layers whose kernels have known fans, are trained, and are among those that the user named."""
     seen = set()
+    biases = {weight.site: weight for weight in profile.weights if weight.role == "bias" and weight.is_trainable}
     for site in profile.sites:
         if site.kind not in ("weight", "recurrent") or site.layer in seen:
             continue
@@ -93,7 +113,18 @@ def changeable(profile: Profile, options: Options) -> Iterator[LayerKernels]:
         kernels = tuple(weight for weight in profile.weights if weight.role == "kernel" and weight.site == site.index)
         is_known = all(kernel.fan_in and kernel.fan_out and kernel.is_trainable for kernel in kernels)
         if kernels and is_known and all(map(options.selects, kernels)):
-            yield LayerKernels(site, kernels)
+            yield LayerKernels(site, kernels, biases.get(site.index), _follows_sigmoid(profile, site))
+
+
+def _follows_sigmoid(profile: Profile, site: SiteStats) -> bool:
+    """Looks through the activation layer of a layer before and through flattening and dropout."""
+    while site.inputs_known and len(site.inputs) == 1:
+        site = profile.sites[site.inputs[0]]
+        if site.kind == "weight":
+            return site.activation == SIGMOID
+        if site.kind not in ("activation", "pass"):
+            return False
+    return False
 
 
 def _fan(kernel: WeightStats, mode: str) -> float:

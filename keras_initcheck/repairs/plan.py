@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from keras_initcheck.report import Finding
 
-RESCALE, REDRAW, RESET, SETTLE = "rescale", "redraw", "reset", "settle"
-_WORDS = {RESCALE: "multiply", REDRAW: "draw anew", RESET: "set to zero", SETTLE: "settle on the batch"}
+RESCALE, REDRAW, RESET, RECENTRE, SETTLE = "rescale", "redraw", "reset", "recentre", "settle"
+_WORDS = {RESCALE: "multiply", REDRAW: "draw anew", RESET: "set to zero", RECENTRE: "recentre", SETTLE: "settle on the batch"}
 
 
 @dataclass(frozen=True)
@@ -14,14 +14,16 @@ class Step:
 
     Attributes:
         layer: Path of the layer.
-        action: `"rescale"` (multiplied, so that distribution and orthogonality stay), `"redraw"`, `"reset"` (to zero) or `"settle"`
-            (multiplied until the standard deviation of the pre-activation on the batch is right).
+        action: `"rescale"` (multiplied, so that distribution and orthogonality stay), `"redraw"`, `"reset"` (to zero), `"recentre"` (a
+            bias that takes out what inputs around 1/2 add to each unit) or `"settle"` (multiplied until the standard deviation of the
+            pre-activation on the batch is right).
         variables: Names of the variables that change, as in `WeightStats.name`.
         why: What the step is for, in words.
         factor: Number that each variable is multiplied by. Of `"settle"` it is known when it is done, else `None`.
         stds: Root mean squares that the variables are drawn with, one for each.
         num_gates: Kernels side by side in each variable's last axis, each drawn on its own.
         is_orthogonal: Whether what is drawn has orthonormal rows or columns.
+        kernel: Of `"recentre"` the kernel whose columns' sums the bias takes out.
     """
 
     layer: str
@@ -32,6 +34,7 @@ class Step:
     stds: tuple[float, ...] = ()
     num_gates: int = 1
     is_orthogonal: bool = False
+    kernel: str = ""
 
     def __str__(self) -> str:
         """The step as a line: `multiply dense/kernel by 0.0884: ...`."""

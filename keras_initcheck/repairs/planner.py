@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.profile import Profile, WeightStats
+from keras_initcheck.profile import Profile
 from keras_initcheck.repairs.kernels import LayerKernels, changeable
 from keras_initcheck.repairs.options import FIXUP, LSUV, REDRAWS, Options
-from keras_initcheck.repairs.plan import REDRAW, RESCALE, RESET, SETTLE, Plan, Step
+from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RESCALE, RESET, SETTLE, Plan, Step
 from keras_initcheck.report import Finding
 from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 
@@ -81,8 +81,9 @@ def _steps_for(finding: Finding, profile: Profile, layers: dict[str, LayerKernel
         return []
     around = _around(finding, profile, layers)
     steps = [_scaled(each, finding, options) for each in around if not each.is_zero and _is_off(each, each.layer in blamed, options)]
+    steps += [_recentred(each, finding) for each in around if each.is_recentred and any(step.layer == each.layer for step in steps)]
     if finding.code in _MEASURED:
-        steps += [step for each in around for step in _biases_reset(each, profile, finding, options)]
+        steps += [step for each in around for step in _bias_reset(each, finding, options)]
     if finding.code in _DEAD and not steps:
         steps = [redraw(each, finding, options) for each in around if each.layer in blamed]
     return steps
@@ -137,17 +138,19 @@ def _branch_scaled(layer: LayerKernels, num_blocks: int, finding: Finding, optio
     return Step(layer.layer, RESCALE, layer.names, _reason(finding), factor=num_blocks ** (-0.5 / len(layer.kernels)))
 
 
-def _biases_reset(layer: LayerKernels, profile: Profile, finding: Finding, options: Options) -> list[Step]:
-    x = layer.site.activations.x
-    if x is None or layer.is_recurrent:
+def _recentred(layer: LayerKernels, finding: Finding) -> Step:
+    assert layer.bias is not None, "a layer without one is not recentred"
+    return Step(layer.layer, RECENTRE, (layer.bias.name,), _reason(finding), kernel=layer.names[0])
+
+
+def _bias_reset(layer: LayerKernels, finding: Finding, options: Options) -> list[Step]:
+    x, bias = layer.site.activations.x, layer.bias
+    if x is None or bias is None or layer.is_recurrent or layer.is_recentred or not options.selects(bias):
         return []
-    wanted = math.prod(layer.second_moments(options.mode)) * math.prod(kernel.fan_in or 1.0 for kernel in layer.kernels) * x.second_moment
-    names = [bias.name for bias in _biases(layer, profile) if bias.moments.second_moment > _LARGE_BIAS * wanted and options.selects(bias)]
-    return [Step(layer.layer, RESET, tuple(names), _reason(finding))] if names else []
-
-
-def _biases(layer: LayerKernels, profile: Profile) -> list[WeightStats]:
-    return [weight for weight in profile.weights if weight.role == "bias" and weight.site == layer.site.index and weight.is_trainable]
+    size = x.second_moment or 1.0  # behind a dead layer nothing enters: what would, if it lived
+    wanted = math.prod(layer.second_moments(options.mode)) * math.prod(kernel.fan_in or 1.0 for kernel in layer.kernels) * size
+    is_large = bias.moments.second_moment > _LARGE_BIAS * wanted
+    return [Step(layer.layer, RESET, (bias.name,), _reason(finding))] if is_large else []
 
 
 def _redraw_all(layers: Iterable[LayerKernels], faults: Sequence[Finding], options: Options) -> list[Step]:

@@ -11,6 +11,8 @@ from keras_initcheck.theory.noise import static_tolerance
 
 FORWARD, BACKWARD = "forward", "backward"
 _SAME = 2e-3  # quadrature is better, three digits are shown
+LARGE_BIAS = 0.5
+"""Second moment of the bias over that of what the weights make of the input, from which the weights alone say little of the signal."""
 _CENTRED = 0.1
 """Share of `E[w²]` that the squared mean may have for `E[w²]` to be called the variance."""
 
@@ -64,9 +66,15 @@ class Factor:
 
 
 def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
-    """The factor of one site; `None` where it is not known, or zero or not finite, so that it is no factor of a scale."""
+    """The factor of one site; `None` where it is not known, or zero or not finite, so that it is no factor of a scale.
+
+    A forward factor is not known either where the bias makes a good part of the pre-activation: it may add to what the weights make or
+    take the mean of it out again, as the bias `-E[h] Σ w` of a layer behind a sigmoid does.
+    """
     kernels = profile.kernels(site.layer)
     ratio = site.predicted_forward_ratio if direction == FORWARD else site.predicted_backward_ratio
+    if direction == FORWARD and _is_led_by_bias(profile, site, kernels):
+        return None
     if ratio is None or not kernels or any(kernel.fan_in is None or kernel.fan_out is None for kernel in kernels):
         return None
     stride = 1.0 if direction == FORWARD else max(1.0, _stride(site, kernels))
@@ -76,6 +84,15 @@ def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
     if not 0.0 < ratio * stride < math.inf or not 0.0 < fan * variance < math.inf:
         return None
     return Factor(site, direction, fan, variance, ratio * stride, all(_is_centred(kernel) for kernel in kernels))
+
+
+def _is_led_by_bias(profile: Profile, site: SiteStats, kernels: Sequence[WeightStats]) -> bool:
+    x = site.activations.x
+    biases = [weight for weight in profile.weights if weight.role == "bias" and weight.layer == site.layer]
+    if x is None or not biases or not x.second_moment:
+        return False
+    by_weights = math.prod((kernel.fan_in or 0.0) * kernel.moments.second_moment for kernel in kernels) * x.second_moment
+    return math.fsum(bias.moments.second_moment for bias in biases) > LARGE_BIAS * by_weights
 
 
 def tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds = DEFAULTS) -> float:

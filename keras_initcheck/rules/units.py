@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from keras_initcheck.profile import Profile, SiteStats
 from keras_initcheck.report import Finding
 from keras_initcheck.rules.graph import Graph
+from keras_initcheck.rules.recurrent import predicted_slope
 from keras_initcheck.rules.rule import Rule, listed, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -30,11 +31,12 @@ class SaturatedUnits(Rule):
     title = "units saturate: their activation is flat where they are"
     what = (
         "Behind tanh, sigmoid, softsign and their hard variants the mean square of the slope, measured by what the activation does to a "
-        "random gradient, is less than a tenth of the steepest slope's."
+        "random gradient, is less than a tenth of the steepest slope's. The candidate state inside LSTM, GRU and SimpleRNN is judged "
+        "before training, by the size that the weights give its pre-activation."
     )
     why = "A flat unit passes no gradient back: what is below it learns slowly or not at all (Glorot & Bengio 2010, section 3)."
     example = 'Dense(256, activation="tanh", kernel_initializer=RandomNormal(stddev=1.0)) on 256 inputs: z has a deviation of 10 and more.'
-    limits = "One finding for the network. Heads and gates are left out; the gates inside LSTM and GRU are not seen."
+    limits = "One finding for the network. Heads and gates are left out, and recurrent cells of a user's own."
     fix = 'Smaller weights: "glorot_normal" with tanh; or normalise the input of these layers.'
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
@@ -42,6 +44,7 @@ class SaturatedUnits(Rule):
         graph = Graph(profile)
         judged = [site for site in profile.weight_sites if site.activation in SLOPES and not site.is_head and not graph.is_gate(site)]
         slopes = [(site, slope) for site in judged if (slope := relative_slope(site)) is not None]
+        slopes += [(site, slope) for site in _recurrent(profile) if (slope := _recurrent_slope(profile, site)) is not None]
         flat = [(site, slope) for site, slope in slopes if slope < thresholds.saturated_slope]
         if flat:
             site, slope = min(flat, key=lambda pair: pair[1])
@@ -54,6 +57,15 @@ class SaturatedUnits(Rule):
                 expected=f"above {thresholds.saturated_slope:g}",
                 culprits=tuple(dict.fromkeys(each.layer for each, _ in flat)),
             )
+
+
+def _recurrent(profile: Profile) -> list[SiteStats]:
+    """Recurrent layers that no training has changed yet."""
+    return [site for site in profile.sites if site.kind == "recurrent" and site.activation in SLOPES and profile.step == 0]
+
+
+def _recurrent_slope(profile: Profile, site: SiteStats) -> float | None:
+    return predicted_slope(profile, site, SLOPES[site.activation or ""])
 
 
 def relative_slope(site: SiteStats) -> float | None:

@@ -43,6 +43,11 @@ def transformer():
     return keras.Model(entered, LAYERS.Dense(10, name="head")(LAYERS.GlobalAveragePooling1D()(LAYERS.LayerNormalization()(signal))))
 
 
+def gated():
+    recurrent = LAYERS.GRU(32, kernel_initializer=normal(2.0)(), recurrent_initializer=normal(2.0)(), name="gru")
+    return keras.Sequential([keras.Input((8, 8)), recurrent, LAYERS.Dense(10, name="head")])
+
+
 def with_nan():
     model = mlp(keras.initializers.HeNormal, depth=3)
     kernel = np.array(keras.ops.convert_to_numpy(model.layers[1].kernel.value))
@@ -57,6 +62,9 @@ FAULTY = {
     "too large": lambda: mlp(normal(1.0)),
     "a little too large": lambda: mlp(lambda: keras.initializers.VarianceScaling(2.0 * 1.44), depth=30),
     "saturated tanh": lambda: mlp(normal(1.0), depth=4, activation="tanh"),
+    "small sigmoid": lambda: mlp(normal(0.01), activation="sigmoid", width=100),
+    "deep sigmoid": lambda: mlp(keras.initializers.GlorotNormal, depth=8, activation="sigmoid", width=100),
+    "GRU": gated,
     "CNN": cnn,
     "residual": residual,
     "transformer": transformer,

@@ -93,3 +93,21 @@ def attention(make, query, key):
 @pytest.mark.parametrize(("query", "key", "expected"), [(1.0, 1.0, 0), (7.9, 7.9, 0), (8.1, 8.1, 1), (65.0, 1.0, 1)])
 def test_attention_saturates_beyond_a_logit_spread_of_eight(make, query, key, expected):
     assert len(list(SaturatedAttention().check(attention(make, query, key)))) == expected
+
+
+def recurrent_layer(make, std, activation="tanh", **changes):
+    """32 units on 8 inputs of unit scale, both kernels with that standard deviation, a state that fills half of its range."""
+    site = make.site("gru", "recurrent", activation=activation, activations=make.places(x=1.0, h=0.25))
+    kernels = [make.kernel("gru", std**2, fan, 32.0, name=f"gru/{name}") for name, fan in (("kernel", 8.0), ("recurrent_kernel", 32.0))]
+    return replace(make.chain(site, make.head()), weights=tuple(kernels), **changes)
+
+
+@pytest.mark.parametrize(("std", "expected"), [(0.2, 0), (1.2, 0), (1.5, 1), (2.0, 1)])
+def test_recurrent_kernels_are_judged_by_the_size_of_the_candidate_state(make, std, expected):
+    # q_z = (8 + 32/4) std²; E[tanh'²] falls below 0.1 at a standard deviation of 5.2 (quadrature), which is a std of 1.3
+    assert len(list(SaturatedUnits().check(recurrent_layer(make, std)))) == expected
+
+
+def test_recurrent_layers_with_other_activations_or_trained_weights_are_passed_over(make):
+    assert not list(SaturatedUnits().check(recurrent_layer(make, 2.0, activation="relu")))
+    assert not list(SaturatedUnits().check(recurrent_layer(make, 2.0, step=10)))

@@ -155,6 +155,13 @@ FAULTY = (
     Net("NaN in a kernel", lambda: _with_nan(mlp(4, 64, "relu", "he_normal")), "from a diverged run", ("IC101",), "hidden_2"),
     Net("residual MLP 48 without norm", lambda: residual(48), "3 a block", ("IC502",)),
     Net("residual MLP 48, relu after", lambda: residual(48, after="relu"), "1.5 a block and more", ("IC502",)),
+    Net(
+        "GRU, kernels N(0,2²)",
+        lambda: recurrent(lambda: layers.GRU(32, kernel_initializer=normal(2.0), recurrent_initializer=normal(2.0), name="gru")),
+        "the candidate state is ±1 whatever comes in",
+        ("IC205",),
+        "gru",
+    ),
     Net("transformer N(0,1)", lambda: transformer(lambda: normal(1.0)), "logits of 64", ("IC207", *GAIN)),
     Net("stop_gradient", stopped, "a branch that cannot learn", ("IC304",), "lost"),
     Net("pixels 0..255", lambda: scaled_input(58.0, 120.0), "input not scaled", ("IC403",)),
