@@ -1,11 +1,10 @@
-"""Saturated and dead units, collapsed samples, saturated attention."""
+"""Saturated and dead units, and collapsed samples."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedAttention, SaturatedUnits
+from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedUnits
 
 
 def tanh_layers(make, *slopes):
@@ -81,15 +80,3 @@ def test_equal_inputs_cannot_be_told_apart(make):
 def test_repeated_probe_cannot_tell_a_collapse_from_rounding(make):
     layer = make.weight_layer("dense", activations=make.places(h=make.moments(batch_share=-1e-7, share_dead=math.nan)))
     assert not list(CollapsedSamples().check(make.chain(layer, make.head(), inputs=(("x", make.moments(batch_share=1.0)),))))
-
-
-def attention(make, query, key):
-    sites = [
-        make.weight_layer(f"mha/{name}", activation=None, activations=make.places(h=q)) for name, q in (("query", query), ("key", key))
-    ]
-    return replace(make.chain(*sites, make.head()), batch_size=8)
-
-
-@pytest.mark.parametrize(("query", "key", "expected"), [(1.0, 1.0, 0), (7.9, 7.9, 0), (8.1, 8.1, 1), (65.0, 1.0, 1)])
-def test_attention_saturates_beyond_a_logit_spread_of_eight(make, query, key, expected):
-    assert len(list(SaturatedAttention().check(attention(make, query, key)))) == expected
