@@ -14,7 +14,7 @@ from keras_initcheck.probe import internals, rows, sketch
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.recorder import Channel, Recorder, SiteRecord, is_observable
-from keras_initcheck.probe.targets import TargetRecord, observed
+from keras_initcheck.probe.targets import TargetRecord, has_invalid_labels, observed
 
 LOSS, RANDOM = "loss", "random"
 _COTANGENT_SIZE = 2**16 + 1  # a prime: tiling it never lines up with an axis
@@ -176,9 +176,10 @@ class Forward:
 
     def _target_rows(self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder) -> list[Any]:
         """Of a single probe: labels do not change in a training."""
-        if not self.options.is_exact or LOSS not in layout.objectives:
+        if not self.options.is_exact or LOSS not in self.options.cotangents or not internals.is_compiled(self.model):
             return []
-        found = observed(self.model, batch.y, outputs, recorder, self.engine.stop_gradient)
+        has_loss = LOSS in layout.objectives
+        found = observed(self.model, batch.y, outputs, recorder, self.engine.stop_gradient, has_loss=has_loss)
         layout.targets = [record for record, _ in found]
         return [row for _, row in found]
 
@@ -213,6 +214,9 @@ class Forward:
         except Exception as error:
             if batch.y is None:
                 layout.notes.append(("loss", f"the model's loss needs labels, and none were given ({type(error).__name__})"))
+                return None
+            if has_invalid_labels(self.model, batch.y, outputs):  # a finding says more than the framework's error
+                layout.notes.append(("loss", f"not computed, since its labels are out of range ({type(error).__name__})"))
                 return None
             raise DataError(_label_message(self.model, batch.y, outputs, error)) from error
 

@@ -1,7 +1,7 @@
 """Each output beside its labels and its loss: a small row on the device while the pass is traced, and a `Target` from it on the host."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from keras import ops
 
 from keras_initcheck.probe import labels
 from keras_initcheck.probe.activation import UNKNOWN, describe
-from keras_initcheck.probe.losses import KnownLoss, Pairing, pairings
+from keras_initcheck.probe.losses import Pairing, pairings
 from keras_initcheck.probe.recorder import Recorder, SiteRecord, is_dense, is_observable
-from keras_initcheck.profile import Target
+from keras_initcheck.profile import Labels, Target
 
 NUM_COLUMNS = 5
 """Loss, smallest and largest output, then the size of the logits and the deviation of the logits relative to it."""
@@ -33,8 +33,10 @@ class TargetRecord:
     has_logits: bool
 
 
-def observed(model: Any, y: Any, outputs: Any, recorder: Recorder, stop_gradient: Any) -> list[tuple[TargetRecord, Any]]:
-    """A record and a row `(NUM_COLUMNS,)` for each output whose labels and loss are known."""
+def observed(
+    model: Any, y: Any, outputs: Any, recorder: Recorder, stop_gradient: Callable[[Any], Any], *, has_loss: bool
+) -> list[tuple[TargetRecord, Any]]:
+    """A record and a row `(NUM_COLUMNS,)` for each output whose labels and loss are known; the loss in it is NaN unless it `has_loss`."""
     found = []
     for pairing in pairings(model, y, outputs):
         if _is_judged(pairing, y):
@@ -43,7 +45,7 @@ def observed(model: Any, y: Any, outputs: Any, recorder: Recorder, stop_gradient
             logits = pairing.output if pairing.loss.from_logits or activation is None else recorder.before_activation(pairing.output)
             has_logits = activation != UNKNOWN or pairing.loss.from_logits
             record = TargetRecord(pairing, site.index if site else None, activation, int(pairing.output.shape[-1]), has_logits)
-            found.append((record, _row(pairing, y, stop_gradient(pairing.output), stop_gradient(logits))))
+            found.append((record, _row(pairing, y, stop_gradient(pairing.output), stop_gradient(logits), has_loss)))
     return found
 
 
@@ -63,11 +65,25 @@ def _is_judged(pairing: Pairing, y: Any) -> bool:
     return bool(num_labels * per_label == num_outputs)
 
 
-def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) -> Target | None:
-    loss: KnownLoss = record.pairing.loss
-    values = record.pairing.labels(y)
+def has_invalid_labels(model: Any, y: Any, outputs: Any) -> bool:
+    """Whether labels are what their loss cannot mean, so that a framework may refuse them; `False` where a traced pass cannot see them."""
+    try:
+        found = [_statistics(pairing, y) for pairing in pairings(model, y, outputs) if _is_judged(pairing, y)]
+    except Exception:  # frameworks say in different ways that a symbolic tensor has no values
+        return False
+    return any(statistics is not None and statistics.share_invalid > 0 for statistics in found)
+
+
+def _statistics(pairing: Pairing, y: Any) -> Labels | None:
+    values = pairing.labels(y)
     count = max(1, MOST_VALUES // math.prod(values.shape[1:]))
-    statistics = labels.statistics(np.asarray(keras.ops.convert_to_numpy(values[:count])), record.width, loss.name, loss.ignored_class)
+    width, loss = int(pairing.output.shape[-1]), pairing.loss
+    return labels.statistics(np.asarray(keras.ops.convert_to_numpy(values[:count])), width, loss.name, loss.ignored_class)
+
+
+def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) -> Target | None:
+    loss = record.pairing.loss
+    statistics = _statistics(record.pairing, y)
     if statistics is None:
         return None
     value, minimum, maximum, size, relative_deviation = (float(number) for number in row)
@@ -97,9 +113,9 @@ def _activation(site: SiteRecord | None) -> str | None:
     return None if function is None else describe(function).name
 
 
-def _row(pairing: Pairing, y: Any, output: Any, logits: Any) -> Any:
+def _row(pairing: Pairing, y: Any, output: Any, logits: Any, has_loss: bool) -> Any:
     output, logits = (ops.cast(tensor, "float32") for tensor in (output, logits))
-    value = pairing.loss.function(pairing.labels(y), output)
+    value = pairing.loss.function(pairing.labels(y), output) if has_loss else math.nan
     size = ops.max(ops.abs(logits))
     scaled = logits / ops.where(size > 0, size, ops.ones_like(size))  # squares of large logits overflow
     is_softmax = pairing.loss.name.endswith("categorical_crossentropy") and int(logits.shape[-1]) > 1

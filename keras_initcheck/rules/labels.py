@@ -48,7 +48,7 @@ class LabelsOutOfRange(Rule):
     )
     example = 'Classes 1 to 10 with Dense(10, activation="softmax"); standardised targets with a sigmoid or ReLU head.'
     limits = (
-        "One batch, and Keras' own losses. Where the backend itself refuses the labels, the probe ends with its message instead. Rows of "
+        "One batch, and Keras' own losses. Where the backend refuses to compute the loss, what follows from it is not measured. Rows of "
         "zeros, which mask a sample, and an ignore_class are left out; other rows that do not sum to one are information unless several "
         "classes are set; with sample weights, which may mask labels, class numbers are information too."
     )
@@ -73,7 +73,8 @@ def _fault(target: Target) -> tuple[str, str, str] | None:
     extent = f"from {labels.minimum:.4g} to {labels.maximum:.4g}"
     if labels.share_invalid and target.loss == "sparse_categorical_crossentropy":
         message = f"The labels of `{name}` reach {extent}; the {target.width} classes are 0 to {target.width - 1}."
-        return "info" if target.is_weighted else "error", message, _class_fix(labels, target.width)
+        is_masked = target.is_weighted and not math.isnan(target.value)  # no weight masks what the framework refuses
+        return "info" if is_masked else "error", message, _class_fix(labels, target.width)
     if labels.share_invalid and target.loss == "binary_crossentropy":
         message = f"The labels of `{name}` reach {extent}; a binary cross-entropy takes 0 to 1."
         return "error", message, "Map the labels to 0 and 1, or use another loss."

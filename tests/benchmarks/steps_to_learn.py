@@ -1,6 +1,6 @@
 """Prints what heads, labels and columns of another scale cost: steps of training to a small loss, on real data.
 
-    KERAS_BACKEND=torch python tests/benchmarks/steps_to_learn.py [--seeds 2] [--only head,probabilities,labels,columns]
+    KERAS_BACKEND=jax python tests/benchmarks/steps_to_learn.py [--seeds 2] [--only head,probabilities,labels,columns]
 
 * head: digits; an MLP whose head is drawn `factor` times as large as He's, and a loss that takes logits.
 * probabilities: the same with a softmax before a loss that takes, and clips, probabilities.

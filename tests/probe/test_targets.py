@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_initcheck.errors import DataError
 from keras_initcheck.probe.forward import LOSS
 
 LAYERS, LOSSES = keras.layers, keras.losses
@@ -208,3 +209,19 @@ def test_repeated_probe_leaves_targets_and_tables_alone(measure, x, classes):
     profile = measure(model, x, classes, cotangents=(LOSS,), is_exact=False)
     assert (profile.targets, profile.columns) == ((), ())
     assert [weight.rank for weight in profile.weights] == [None, None]
+
+
+@pytest.mark.parametrize("shift", [1, -1])
+def test_labels_that_a_framework_refuses_are_measured_all_the_same(measure, x, classes, shift):
+    model = model_of((4, "softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    profile = measure(model, x, classes + shift)
+    assert profile.targets[0].labels.share_invalid == 0.25
+    assert profile.loss is not None or "out of range" in dict(profile.not_probed)["loss"]
+
+
+def test_labels_of_another_width_are_an_error(measure, x, classes):
+    model = model_of((4, "softmax"))
+    model.compile("sgd", "categorical_crossentropy")
+    with pytest.raises(DataError, match=r"must fit the model's loss .* labels \(12, 5\)"):
+        measure(model, x, np.eye(5)[classes])

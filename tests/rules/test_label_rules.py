@@ -34,9 +34,10 @@ def test_classes_that_the_head_does_not_have_are_an_error(make, minimum, maximum
     assert finding.fix.startswith(fix)
 
 
-def test_sample_weights_may_mask_classes(make):
-    masked = make.target(labels=make.labels(-1.0, 9.0, share_invalid=0.1), is_weighted=True)
-    assert severities(LabelsOutOfRange(), profile(make, masked)) == ["info"]
+@pytest.mark.parametrize(("value", "expected"), [(2.3, "info"), (math.nan, "error")], ids=["computed", "refused"])
+def test_sample_weights_may_mask_classes_that_the_framework_takes(make, value, expected):
+    masked = make.target(labels=make.labels(-1.0, 9.0, share_invalid=0.1), is_weighted=True, value=value)
+    assert severities(LabelsOutOfRange(), profile(make, masked)) == [expected]
 
 
 def test_labels_with_nan_are_an_error_and_explain_the_loss(make):
