@@ -114,6 +114,13 @@ def test_softmax_over_one_unit_explains_the_missing_gradient(make):
     assert finding.fix.startswith('Use Dense(1, activation="sigmoid")')
 
 
+def test_large_input_explains_large_logits(make):
+    first = make.weight_layer("hidden", activations=make.places(x=1e6))
+    report = judge(make.chain(first, make.head(), targets=(logits(make, 300.0),)))
+    assert [(finding.code, finding.severity) for finding in report.findings] == [("IC403", "warning"), ("IC404", "info")]
+    assert report.findings[1].message.endswith("This follows from IC403.")
+
+
 def test_output_made_outside_of_layers_is_judged_without_a_site(make):
     (finding,) = LossAtInit().check(profile(make, logits(make, 30.0, site=None)))
     assert (finding.site, finding.culprits) == (None, ())
