@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-truth pictures clean
+.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-steps bench-truth pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -40,6 +40,10 @@ bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/probe_cost.py
 	$(BIN)/python tests/benchmarks/probe_memory.py
 	$(BIN)/python tests/benchmarks/tab_speed.py
+
+# What heads, labels and columns of another scale cost: the measurements behind the rules on them..
+bench-steps: $(STAMP)
+	KERAS_BACKEND=jax $(BIN)/python tests/benchmarks/steps_to_learn.py
 
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)

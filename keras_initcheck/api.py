@@ -141,7 +141,7 @@ def check(
     policy = catalogue.policy_of(select, ignore, thresholds, exempt)
     probe = Probe(model, seed=seed)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
-    return judged(probe.measure(batch, data=data), policy)
+    return judged(probe.measure(batch, data=data, step=internals.steps_taken(model)), policy)
 
 
 class Repair(Outcome):

@@ -96,6 +96,7 @@ class WeightStats:
         is_trainable: Whether it is trained.
         gradient: Statistics of the loss's gradient, or `None` (no labels, not trainable, not connected).
         gradient_norm: Euclidean norm of that gradient, or `None`.
+        rank: Number of a kernel's directions, counted up to 16, all axes but the last taken together; `None` where it was not taken.
     """
 
     name: str
@@ -111,6 +112,7 @@ class WeightStats:
     is_trainable: bool
     gradient: Moments | None = None
     gradient_norm: float | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,89 @@ class SiteStats:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """The columns of a table that enters the model, without those that are constant or mostly zero.
+
+    Attributes:
+        input: Name of the input, as in `Profile.inputs`.
+        width: Number of its columns, all of them.
+        largest: Indices of the columns with the largest second moment, largest first: a tenth of them, one at least.
+        share: Share of the second moment that these have together, 0..1.
+        root_mean_square: That of the largest column.
+        median: Median of the columns' root mean squares, the lower one of two.
+    """
+
+    input: str
+    width: int
+    largest: tuple[int, ...]
+    share: float
+    root_mean_square: float
+    median: float
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Statistics of the labels that one output of the model is held against.
+
+    Attributes:
+        minimum: Smallest finite value.
+        maximum: Largest finite value.
+        mean: Mean of the finite values.
+        deviation: Root of the units' mean variance over samples and positions: the error of the best constant.
+        absolute_deviation: Mean distance from each unit's median: the same for absolute errors.
+        entropy: Entropy of the classes in nats, which is the cross-entropy of the best constant; `nan` where there are no classes.
+        share_nonfinite: Share of values that are NaN or infinite, 0..1.
+        share_invalid: Share of labels, 0..1, that the loss cannot mean: classes that the output does not have, rows that are no
+            distribution over classes, values outside 0..1 for a binary cross-entropy. Rows of zeros, which mask a sample, are none.
+        is_multi_hot: Whether rows are zeros and ones with several ones, where one class is expected.
+    """
+
+    minimum: float
+    maximum: float
+    mean: float
+    deviation: float
+    absolute_deviation: float
+    entropy: float = math.nan
+    share_nonfinite: float = 0.0
+    share_invalid: float = 0.0
+    is_multi_hot: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """One output of the model beside its labels and its loss, where the loss is one that Keras itself brings along.
+
+    Attributes:
+        name: Name of the output.
+        site: Index of the site that made it, or `None` where it was made outside of layers.
+        activation: Name of the activation that made it; `None` if there is none, `"unknown"` if it cannot be told.
+        width: Number of its units: classes of a softmax.
+        loss: Keras' name of the loss, such as `"mean_squared_error"`.
+        from_logits: Whether that loss applies softmax or sigmoid by itself.
+        value: Mean of the loss on the batch, without sample weights, loss weights and regularisation.
+        minimum: Smallest value of the output on the batch.
+        maximum: Largest value.
+        logit_deviation: Standard deviation, over the units of a sample, of what enters the softmax (over all elements for a sigmoid or
+            a single unit); `nan` where that is not known.
+        labels: Statistics of the labels.
+        is_weighted: Whether sample weights came with the batch, which may mask labels.
+    """
+
+    name: str
+    site: int | None
+    activation: str | None
+    width: int
+    loss: str
+    from_logits: bool
+    value: float
+    minimum: float
+    maximum: float
+    logit_deviation: float
+    labels: Labels
+    is_weighted: bool = False
+
+
+@dataclass(frozen=True)
 class Profile:
     """Everything that one probe measured.
 
@@ -210,6 +295,8 @@ class Profile:
         seed: Seed of the random cotangent and of synthetic data.
         versions: `(package, version)` pairs.
         histograms: `(tag, histogram)` pairs where they were asked for.
+        targets: Outputs with their labels, from exact probes with labels.
+        columns: The model's inputs that are tables, from exact probes.
     """
 
     model: str
@@ -230,6 +317,8 @@ class Profile:
     seed: int = 0
     versions: tuple[tuple[str, str], ...] = ()
     histograms: tuple[tuple[str, Histogram], ...] = ()
+    targets: tuple[Target, ...] = ()
+    columns: tuple[Columns, ...] = ()
 
     def site(self, name: str) -> SiteStats:
         """The site of that name.

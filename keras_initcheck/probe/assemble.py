@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_initcheck.probe import inventory, rows
+from keras_initcheck.probe import inventory, rows, sketch
 from keras_initcheck.probe.activation import describe
 from keras_initcheck.probe.forward import LOSS, RANDOM, Layout
 from keras_initcheck.probe.histograms import histograms
@@ -54,8 +54,9 @@ def to_moments(row: np.ndarray, channel: Channel) -> Moments:
 def _weights(model: Any, layout: Layout, table: RowTable) -> tuple[WeightStats, ...]:
     owned = inventory.owned_variables(model, layout.sites)
     trainable = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
+    ranks = {id(variable): sketch.rank(row) for variable, row in zip(layout.sketched, table.sketches, strict=True)}
     return tuple(
-        _weight(owned[id(variable)], row, trainable.get(id(variable)), table)
+        replace(_weight(owned[id(variable)], row, trainable.get(id(variable)), table), rank=ranks.get(id(variable)))
         for variable, row in zip(layout.weights, table.weights, strict=True)
         if id(variable) in owned
     )

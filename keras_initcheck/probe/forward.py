@@ -10,10 +10,11 @@ import numpy as np
 from keras import ops
 
 from keras_initcheck.errors import DataError, InitCheckError
-from keras_initcheck.probe import internals, rows
+from keras_initcheck.probe import internals, rows, sketch
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.recorder import Channel, Recorder, SiteRecord, is_observable
+from keras_initcheck.probe.targets import TargetRecord, has_invalid_labels, observed
 
 LOSS, RANDOM = "loss", "random"
 _COTANGENT_SIZE = 2**16 + 1  # a prime: tiling it never lines up with an axis
@@ -57,8 +58,10 @@ class Layout:
     sites: list[SiteRecord] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
     weights: list[Any] = field(default_factory=list)
+    sketched: list[Any] = field(default_factory=list)
     inputs: list[tuple[str, Channel]] = field(default_factory=list)
     objectives: list[str] = field(default_factory=list)
+    targets: list[TargetRecord] = field(default_factory=list)
     num_links: int = 0
     cotangent_places: list[tuple[int, bool] | None] = field(default_factory=list)
     unobserved: dict[str, str] = field(default_factory=dict)
@@ -116,15 +119,18 @@ class Forward:
 
         with keras.StatelessScope(state_mapping or internals.regularised_values(self.model), collect_losses=True):
             weights = self._weight_rows(layout)
+            sketches = self._sketches(layout)
             recorder = Recorder(self.model, observe, relate, self.engine.trace_state)
             recorder.enter(batch.x)
             inputs = self._input_rows(layout, batch.x)
             with recorder.installed():
                 outputs = recorder.leave(self._call_model(batch.x))
             objectives, scalars = self._objectives(layout, batch, outputs, recorder)
+            compared = self._target_rows(layout, batch, outputs, recorder)
         layout.sites, layout.unobserved, layout.num_links = recorder.sites, recorder.unobserved, len(links)
-        compared = [ops.stack(links)] if links else []
-        return Pass(objectives, [name == LOSS for name in layout.objectives], [scalars, *compared, *inputs, *weights, *taps])
+        related = [ops.stack(links)] if links else []
+        rows_in_order = [scalars, *related, *compared, *sketches, *inputs, *weights, *taps]
+        return Pass(objectives, [name == LOSS for name in layout.objectives], rows_in_order)
 
     def signal_row(self, tensor: Any) -> Any:
         """The row of a signal."""
@@ -156,6 +162,10 @@ class Forward:
         layout.weights = [v for v in self.model.weights if keras.backend.is_float_dtype(v.dtype) and 0 not in v.shape]
         return [self.weight_row(variable.value) for variable in layout.weights]
 
+    def _sketches(self, layout: Layout) -> list[Any]:
+        layout.sketched = [v for v in layout.weights if sketch.is_sketched(v)] if self.options.is_exact else []
+        return [sketch.row(self.engine.stop_gradient(variable.value)) for variable in layout.sketched]
+
     def _input_rows(self, layout: Layout, x: Any) -> list[Any]:
         found: list[Any] = []
         for path, tensor in internals.flatten_with_names(x):
@@ -163,6 +173,15 @@ class Forward:
                 layout.inputs.append((path, Channel(len(found), tuple(tensor.shape), str(tensor.dtype))))
                 found.append(self.signal_row(tensor))
         return found
+
+    def _target_rows(self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder) -> list[Any]:
+        """Of a single probe: labels do not change in a training."""
+        if not self.options.is_exact or LOSS not in self.options.cotangents or not internals.is_compiled(self.model):
+            return []
+        has_loss = LOSS in layout.objectives
+        found = observed(self.model, batch.y, outputs, recorder, self.engine.stop_gradient, has_loss=has_loss)
+        layout.targets = [record for record, _ in found]
+        return [row for _, row in found]
 
     def _objectives(self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder) -> tuple[list[Any], Any]:
         found: list[Any] = []
@@ -195,6 +214,9 @@ class Forward:
         except Exception as error:
             if batch.y is None:
                 layout.notes.append(("loss", f"the model's loss needs labels, and none were given ({type(error).__name__})"))
+                return None
+            if has_invalid_labels(self.model, batch.y, outputs):  # a finding says more than the framework's error
+                layout.notes.append(("loss", f"not computed, since its labels are out of range ({type(error).__name__})"))
                 return None
             raise DataError(_label_message(self.model, batch.y, outputs, error)) from error
 

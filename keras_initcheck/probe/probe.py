@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_initcheck.errors import InitCheckError, ProbeError
-from keras_initcheck.probe import assemble, engine, internals, inventory
+from keras_initcheck.probe import assemble, engine, internals, inventory, tables, targets
 from keras_initcheck.probe.batch import Batch, num_samples
 from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
 from keras_initcheck.probe.inventory import OwnedVariable
@@ -81,11 +81,14 @@ class Probe:
                 forward, table = self._run(replace(options, is_exact=True), batch)
             self._layout = forward.layout
             measured = assemble.profile(self.model, forward.layout, table, None if is_exact else self._factors)
+            compared = targets.assembled(forward.layout.targets, table.targets, batch.y, batch.sample_weight is not None)
+            columns = tables.columns(batch.x) if is_exact else ()
         except InitCheckError:
             raise
         except Exception as error:
             raise ProbeError(_failure(self.model, batch, error)) from error
-        return replace(measured, **self._circumstances(batch), step=step, data=data, seconds=time.perf_counter() - start)
+        circumstances = {**self._circumstances(batch), "step": step, "data": data, "seconds": time.perf_counter() - start}
+        return replace(measured, targets=compared, columns=columns, **circumstances)
 
     @property
     def owned(self) -> list[OwnedVariable]:

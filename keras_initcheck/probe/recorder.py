@@ -133,6 +133,11 @@ class Recorder:
         """The model's outputs, observed where the model itself did arithmetic after its last layer."""
         return self._observe_block(self.model, "(output)", outputs)
 
+    def maker(self, tensor: Any) -> SiteRecord | None:
+        """The site whose output a tensor is, or `None` where no site made it."""
+        owner = self._owners.get(id(tensor))
+        return None if owner is None or owner.site == MODEL_INPUT else self.sites[owner.site]
+
     def before_activation(self, tensor: Any) -> Any:
         """The pre-activation behind an output with an activation of its own, else the tensor itself.
 
@@ -297,15 +302,18 @@ class Recorder:
 
 def is_observable(tensor: Any) -> bool:
     """Whether `tensor` is a dense floating-point tensor of known shape with at least one element."""
+    return is_dense(tensor) and bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)))
+
+
+def is_dense(tensor: Any) -> bool:
+    """Whether `tensor` is a dense tensor of known shape with at least one element."""
     if not keras.ops.is_tensor(tensor) or _is_sparse(tensor):
         return False
     try:
         shape = tuple(tensor.shape)
     except ValueError:  # a TensorFlow tensor of unknown rank
         return False
-    if any(size is None or size == 0 for size in shape):
-        return False
-    return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)))
+    return all(size is not None and size > 0 for size in shape)
 
 
 def _is_sparse(tensor: Any) -> bool:

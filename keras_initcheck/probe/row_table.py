@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_initcheck.probe import rows
+from keras_initcheck.probe import rows, sketch, targets
 from keras_initcheck.probe.forward import LOSS, Layout, Options
 
 
@@ -23,6 +23,8 @@ class RowTable:
         self.loss, self.loss_scale = (float(value) for value in self._take(1, 2)[0])
         self.has_loss = LOSS in layout.objectives
         self._turns = self._take(1, layout.num_links)[0]
+        self.targets = self._take(len(layout.targets), targets.NUM_COLUMNS)
+        self.sketches = self._take(len(layout.sketched), sketch.NUM_COLUMNS)
         self.inputs = self._rows(len(layout.inputs), options.signal_width)
         self.weights = self._rows(len(layout.weights), options.gradient_width, is_signal=True)
         self.signals = self._rows(len(layout.channels), options.signal_width)

@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from keras_initcheck.profile import Profile
 from keras_initcheck.report import Report
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
+from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
 from keras_initcheck.rules.causes import subordinated
+from keras_initcheck.rules.columns import ColumnScale
 from keras_initcheck.rules.data import InputScale, NonfiniteInput, NonfiniteLoss
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
 from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
-from keras_initcheck.rules.kernels import ConstantKernel, DuplicateKernels, ZeroKernel
+from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
+from keras_initcheck.rules.kernels import CollapsedRank, ConstantKernel, DuplicateKernels, ZeroKernel
+from keras_initcheck.rules.labels import LabelScale, LabelsOutOfRange
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
 from keras_initcheck.rules.policy import Policy
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.thresholds import named
-from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedAttention, SaturatedUnits
+from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedUnits
 from keras_initcheck.rules.weights import NonfiniteWeights
 
 RULES: tuple[Rule, ...] = (
@@ -28,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     ConstantKernel(),
     ZeroKernel(),
     DuplicateKernels(),
+    CollapsedRank(),
     NonfiniteActivations(),
     DeadLayer(),
     MeasuredForwardGain(),
@@ -36,6 +41,7 @@ RULES: tuple[Rule, ...] = (
     CollapsedSamples(),
     SaturatedAttention(),
     DeadUnits(),
+    UniformAttention(),
     NonfiniteGradients(),
     NoGradient(),
     MeasuredBackwardGain(),
@@ -43,6 +49,11 @@ RULES: tuple[Rule, ...] = (
     NonfiniteInput(),
     NonfiniteLoss(),
     InputScale(),
+    LossAtInit(),
+    LabelsOutOfRange(),
+    HeadAndLoss(),
+    LabelScale(),
+    ColumnScale(),
     NarrowForDepth(),
     ResidualGrowth(),
 )

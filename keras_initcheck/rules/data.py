@@ -72,7 +72,7 @@ class InputScale(Rule):
     limits = (
         "Information where the first layer is not trained (pretrained networks have their own scale), where a normalisation that removes "
         "it follows, and where the inputs were made up because none were given: a model that divides by 255 expects others. Single "
-        "columns of another scale than the others are not seen."
+        "columns of another scale than the others are column-scale's."
     )
     fix = "Subtract the mean and divide by the standard deviation, or put a Normalization or Rescaling layer in front."
 

@@ -29,6 +29,8 @@ class Factor:
         variance: Mean of `w²`. Kernels that are applied one after the other multiply, in `fan` too.
         ratio: `fan * variance` times what the activation that follows does.
         is_centred: Whether the weights' mean is negligible.
+        is_led_by_bias: Whether the bias makes a good part of the pre-activation, so that the factor says little of the signal: the bias
+            may add to what the weights make, or take the mean of it out again as `-E[h] Σ w` does behind a sigmoid.
     """
 
     site: SiteStats
@@ -37,6 +39,7 @@ class Factor:
     variance: float
     ratio: float
     is_centred: bool = True
+    is_led_by_bias: bool = False
 
     @property
     def activation(self) -> float:
@@ -66,15 +69,9 @@ class Factor:
 
 
 def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
-    """The factor of one site; `None` where it is not known, or zero or not finite, so that it is no factor of a scale.
-
-    A forward factor is not known either where the bias makes a good part of the pre-activation: it may add to what the weights make or
-    take the mean of it out again, as the bias `-E[h] Σ w` of a layer behind a sigmoid does.
-    """
+    """The factor of one site; `None` where it is not known, or zero or not finite, so that it is no factor of a scale."""
     kernels = profile.kernels(site.layer)
     ratio = site.predicted_forward_ratio if direction == FORWARD else site.predicted_backward_ratio
-    if direction == FORWARD and _is_led_by_bias(profile, site, kernels):
-        return None
     if ratio is None or not kernels or any(kernel.fan_in is None or kernel.fan_out is None for kernel in kernels):
         return None
     stride = 1.0 if direction == FORWARD else max(1.0, _stride(site, kernels))
@@ -83,16 +80,16 @@ def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
     variance = math.prod(kernel.moments.second_moment for kernel in kernels)
     if not 0.0 < ratio * stride < math.inf or not 0.0 < fan * variance < math.inf:
         return None
-    return Factor(site, direction, fan, variance, ratio * stride, all(_is_centred(kernel) for kernel in kernels))
+    is_biased = direction == FORWARD and _is_led_by_bias(profile, site, fan * variance)
+    return Factor(site, direction, fan, variance, ratio * stride, all(_is_centred(kernel) for kernel in kernels), is_biased)
 
 
-def _is_led_by_bias(profile: Profile, site: SiteStats, kernels: Sequence[WeightStats]) -> bool:
+def _is_led_by_bias(profile: Profile, site: SiteStats, scale: float) -> bool:
     x = site.activations.x
     biases = [weight for weight in profile.weights if weight.role == "bias" and weight.layer == site.layer]
-    if x is None or not biases or not x.second_moment:
+    if x is None or not x.second_moment:
         return False
-    by_weights = math.prod((kernel.fan_in or 0.0) * kernel.moments.second_moment for kernel in kernels) * x.second_moment
-    return math.fsum(bias.moments.second_moment for bias in biases) > LARGE_BIAS * by_weights
+    return math.fsum(bias.moments.second_moment for bias in biases) > LARGE_BIAS * scale * x.second_moment
 
 
 def tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds = DEFAULTS) -> float:

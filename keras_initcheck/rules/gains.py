@@ -37,7 +37,7 @@ class GainRule(Rule):
         return [finding for run in stretches(profile, self.direction) for finding in self._judge(profile, graph, run, thresholds)]
 
     def _judge(self, profile: Profile, graph: Graph, run: Sequence[Factor], thresholds: Thresholds) -> Iterable[Finding]:
-        counted = counting(run, graph)
+        counted = [factor for factor in counting(run, graph) if not factor.is_led_by_bias]
         ln_gain = math.fsum(factor.log_ratio for factor in counted)
         severity = budgets.severity(ln_gain, profile.optimizer, thresholds)
         if severity is None:
@@ -134,7 +134,8 @@ class ForwardGain(GainRule):
         "Heads are left out: no activation follows them. The first layer on the data counts only if it amplifies, since its factor "
         "multiplies the input's own scale. A stretch that a normalisation follows, that ends in a gate, or that shrinks beside a skip "
         "connection is information, or nothing if it is one layer. Layers without weights (pooling, dropout) and the sum over residual "
-        "blocks are not part of the product. The prediction assumes weights that are independent of the input. The budgets rest on one "
+        "blocks are not part of the product, nor layers whose bias makes a good part of the pre-activation. The prediction assumes weights "
+        "that are independent of the input. The budgets rest on one "
         "data set."
     )
     fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'

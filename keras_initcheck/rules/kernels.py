@@ -1,4 +1,4 @@
-"""Kernels whose values are no random draw: all equal, all zero, or those of another layer."""
+"""Kernels whose values are no random draw: all equal, all zero, those of another layer, or of few directions."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,6 +11,9 @@ from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 LARGEST_ZERO_SHARE = 0.01
 """Random draws in float32 hold next to no exact zero, identities and fixed filters many."""
+
+RANK_COUNTED_TO = 16
+"""Directions up to which `WeightStats.rank` counts."""
 
 
 def is_zero(weight: WeightStats) -> bool:
@@ -155,6 +158,49 @@ class DuplicateKernels(Rule):
             expected="independent random values",
             culprits=layers,
         )
+
+
+class CollapsedRank(Rule):
+    """A kernel whose units are combinations of a few."""
+
+    code = "IC108"
+    slug = "collapsed-rank"
+    title = "a kernel has few directions: its units are combinations of one another"
+    what = (
+        "A kernel whose singular values are all below a hundredth of the largest one, but for as many as a quarter of its smaller side, or "
+        "4 where that is above 16. Independent draws have full rank, and their singular values are of one size: in a square kernel the "
+        "median one is 0.40 of the largest (Marchenko & Pastur 1967). Counted from the kernel's product with 16 random vectors."
+    )
+    why = (
+        "The layer passes on that few numbers of its input, however many units it has. What it drops is lost to all later layers, and "
+        "the gradient to the earlier ones has as few directions."
+    )
+    example = "kernel.assign(np.outer(u, v)); a first filter that is broadcast to all others; a pretrained filter tiled over many channels."
+    limits = (
+        "Hidden kernels that are trained, with four units and more on both sides; information in heads and frozen layers. A bottleneck or "
+        "an adapter of low rank consists of kernels that have their full rank. Constant and zero kernels have rules of their own. Repeated "
+        "probes of a running training do not count, and cannot tell."
+    )
+    fix = "Draw all values independently, or use orthogonal initialisation."
+
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+        """One finding for each such kernel."""
+        for weight, site in _called(profile):
+            if weight.rank is None or is_zero(weight) or is_constant(weight, thresholds.constant_share):
+                continue
+            side = min(weight.moments.num_elements // weight.shape[-1], weight.shape[-1])
+            bound = min(side, RANK_COUNTED_TO) // 4
+            if weight.rank <= bound:
+                is_fault = is_hidden(profile, weight.layer) and weight.is_trainable
+                directions = "a single direction" if weight.rank == 1 else f"{weight.rank} directions"
+                yield self.finding(
+                    "warning" if is_fault else "info",
+                    f"`{weight.name}` {weight.shape} has {directions}: its {weight.shape[-1]} units are combinations of so few.",
+                    site=site,
+                    measured=float(weight.rank),
+                    expected=f"more than {bound}; {side} is full rank",
+                    culprits=(weight.layer,),
+                )
 
 
 def _is_random(weight: WeightStats, constant_share: float) -> bool:

@@ -39,7 +39,8 @@ class LayerRatio(Rule):
                 continue
             directions = (FORWARD,) if graph.is_fed_by_data(site) else (FORWARD, BACKWARD)
             found = [each for each in (factor(profile, site, direction) for direction in directions) if each is not None]
-            off = [each for each in found if abs(each.log_ratio) > tolerance(profile, site, thresholds)]
+            told = [each for each in found if not each.is_led_by_bias]
+            off = [each for each in told if abs(each.log_ratio) > tolerance(profile, site, thresholds)]
             if off:
                 yield self._report(profile, site, off, thresholds)
 

@@ -115,6 +115,38 @@ class Thresholds:
         6.0,
         "|ln| of the input's second moment beyond which input-scale speaks. Measured: forward-gain's warning with SGD, spent on the data.",
     )
+    logit_deviation: float = _number(
+        20.0,
+        "Standard deviation of a classifier's logits above which loss-at-init speaks, if the loss is worse than a guess. Measured: on "
+        "digits 15 costs nothing, 30 half as many steps again to twice as many.",
+    )
+    clipped_logit_deviation: float = _number(
+        10.0,
+        "The same where a softmax or sigmoid comes before a loss that clips probabilities, on JAX and torch. Measured: on digits 7.5 costs "
+        "nothing, 15 three to seven times the steps.",
+    )
+    label_size: float = _number(
+        20.0,
+        "Root mean square of a regression's labels above which label-scale speaks. Measured: at 30 SGD with momentum diverges at its usual "
+        "rate and Adam takes twice the steps; 10 costs nothing.",
+    )
+    label_offset: float = _number(
+        5.0,
+        "Standard deviations by which the mean of a regression's labels may differ from 0 before label-scale speaks. Measured: 3 costs up "
+        "to three times the steps, 10 up to twelve times.",
+    )
+    output_ratio: float = _number(
+        20.0,
+        "How many times the labels' root mean square the deviation of a regression's untrained output may be before label-scale speaks. "
+        "Measured: 11 times costs four times the steps, 37 times nine with Adam, and SGD more than fifteen.",
+        least=1.0,
+    )
+    column_ratio: float = _number(
+        20.0,
+        "How many times the median column's root mean square the largest one's may be before column-scale speaks. Measured: on breast "
+        "cancer one column of 10 times the others' size costs up to 1.8 times the steps, 30 up to four times.",
+        least=1.0,
+    )
     narrow_log_variance: float = _number(
         2.5,
         "Variance of ln of a stretch's gain between draws of the weights above which narrow-for-its-depth speaks. Chosen: a sum "

@@ -158,38 +158,3 @@ def _is_collapsed(site: SiteStats, thresholds: Thresholds) -> bool:
     h = site.activations.h
     is_exact = h is not None and not math.isnan(h.share_dead)
     return h is not None and is_exact and h.variance > 0.0 and h.batch_share < thresholds.collapsed_batch_share
-
-
-class SaturatedAttention(Rule):
-    """Attention that looks at one position only, by chance."""
-
-    code = "IC207"
-    slug = "saturated-attention"
-    title = "attention logits are so large that each position looks at one other"
-    what = (
-        "The logits of a MultiHeadAttention are products of queries and keys, of variance q(query) q(key) with Keras' scale 1/sqrt(d). "
-        "The rule speaks where their standard deviation is above 8."
-    )
-    why = "The softmax is one-hot at random: its gradient vanishes, and queries and keys learn slowly."
-    example = "A transformer whose projections are drawn from N(0, 1): with 256 inputs the logits have a deviation of 256."
-    limits = "Keras' own MultiHeadAttention and GroupedQueryAttention. Queries and keys are taken as independent."
-    fix = 'Scale the query and key projections to unit output: "glorot_uniform", and a normalisation before the attention.'
-
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding for each attention layer."""
-        sites = {site.name: site for site in profile.weight_sites}
-        for name, query in sites.items():
-            parent, _, leaf = name.rpartition("/")
-            key = sites.get(f"{parent}/key")
-            if leaf != "query" or key is None or query.activations.h is None or key.activations.h is None:
-                continue
-            spread = math.sqrt(query.activations.h.second_moment) * math.sqrt(key.activations.h.second_moment)
-            if spread > thresholds.attention_logit_spread:
-                yield self.finding(
-                    "warning",
-                    f"The attention logits of `{parent}` have a standard deviation of about {spread:.3g}.",
-                    site=query,
-                    measured=spread,
-                    expected=f"below {thresholds.attention_logit_spread:g}; 1 is usual",
-                    culprits=(query.layer, key.layer),
-                )

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import re
 import subprocess
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from tensorboard.context import RequestContext
 from tensorboard.data import grpc_provider
 from tensorboard.data.provider import RunTagFilter
 
-from keras_initcheck.profile import Histogram, Moments, Places, Profile, SiteStats, WeightStats
+from keras_initcheck.profile import Columns, Histogram, Labels, Moments, Places, Profile, SiteStats, Target, WeightStats
 from keras_initcheck.report import Finding, Report
 
 NASTY_NAMES = (
@@ -100,6 +101,7 @@ def kernel(site: SiteStats) -> WeightStats:
         True,
         moments(0.01),
         12.8,
+        16,
     )
 
 
@@ -162,6 +164,8 @@ def full_report() -> Report:
         seed=3,
         versions=(("keras", "3.15.1"),),
         histograms=(("weight/dense", Histogram(-1.0, 1.0, (1.0, 2.0))),),
+        targets=(Target("out", 0, "softmax", 10, "huber", True, 2.5, -1.0, 1.0, math.nan, Labels(0.0, 9.0, 4.5, 2.9, 2.5), True),),
+        columns=(Columns("table", 13, (12, 3), 0.98, 700.0, 2.5),),
     )
 
 

@@ -174,6 +174,9 @@ def test_number_beyond_float64_is_refused(full_report):
 
 def test_report_of_an_earlier_release_lacks_what_has_a_default(full_report):
     document = strict(to_json(full_report))
-    del document["num_exempted"], document["profile"]["sites"][0]["log_ratio_variance"]
+    profile = document["profile"]
+    del document["num_exempted"], profile["sites"][0]["log_ratio_variance"], profile["weights"][0]["rank"]
+    del profile["targets"], profile["columns"]
     read = from_json(json.dumps(document))
-    assert (read.num_exempted, read.profile.sites[0].log_ratio_variance) == (0, None)
+    assert (read.num_exempted, read.profile.sites[0].log_ratio_variance, read.profile.weights[0].rank) == (0, None, None)
+    assert (read.profile.targets, read.profile.columns) == ((), ())

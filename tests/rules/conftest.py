@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_initcheck.profile import Moments, Places, Profile, SiteStats, WeightStats
+from keras_initcheck.profile import Columns, Labels, Moments, Places, Profile, SiteStats, Target, WeightStats
 
 HALF = {"relu": 0.5, None: 1.0}
 
@@ -74,10 +74,36 @@ def chain(*layers, **changes):
     return Profile(**{"model": "net", "sites": tuple(sites), "weights": tuple(weights), "batch_size": 8, **changes})
 
 
+def labels(minimum=0.0, maximum=9.0, **changes):
+    """Class numbers of ten classes, unless told."""
+    facts = {"mean": (minimum + maximum) / 2, "deviation": 2.9, "absolute_deviation": 2.5, "entropy": 2.3}
+    return Labels(minimum, maximum, **{**facts, **changes})
+
+
+def target(loss="sparse_categorical_crossentropy", **changes):
+    """A softmax over ten classes that guesses, unless told."""
+    facts = {"name": "out", "site": 1, "activation": "softmax", "width": 10, "from_logits": False, "value": 2.3, "minimum": 0.0}
+    return Target(loss=loss, **{**facts, "maximum": 1.0, "logit_deviation": 1.0, "labels": labels(), **changes})
+
+
+def regression(mean=0.0, deviation=1.0, **changes):
+    """A linear output of about unit size with such labels."""
+    extent = labels(mean - 2 * deviation, mean + 2 * deviation, mean=mean, deviation=deviation, absolute_deviation=0.8 * deviation)
+    facts = {"activation": None, "width": 1, "value": mean**2 + deviation**2 + 1, "minimum": -2.0, "maximum": 2.0, "labels": extent}
+    return target("mean_squared_error", **{**facts, **changes})
+
+
+def columns(ratio, share=0.99, **changes):
+    """A table of 13 columns, the last of which is `ratio` times as large as the others."""
+    facts = {"input": "x", "width": 13, "largest": (12,), "share": share, "root_mean_square": ratio, "median": 1.0}
+    return Columns(**{**facts, **changes})
+
+
 @pytest.fixture
 def make():
     """The builders of this file."""
-    return SimpleNamespace(moments=moments, places=places, kernel=kernel, site=site, weight_layer=weight_layer, head=head, chain=chain)
+    builders = (moments, places, kernel, site, weight_layer, head, chain, labels, target, regression, columns)
+    return SimpleNamespace(**{builder.__name__: builder for builder in builders})
 
 
 @pytest.fixture

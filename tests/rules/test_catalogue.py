@@ -1,11 +1,13 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from keras_initcheck.rules import catalogue
 from keras_initcheck.rules.catalogue import RULES, explain, judge, policy_of
 
+README = Path(__file__).parents[2] / "README.md"
 FIELDS = ("code", "slug", "title", "what", "why", "example", "limits", "fix")
 
 
@@ -46,6 +48,12 @@ def test_page_has_every_section_and_fits_a_terminal(rule):
     assert page.startswith(f"{rule.code} {rule.slug}: {rule.title}\n")
     assert all(f"\n{title}\n  " in page for title in ("What it means", "Why it matters", "Example", "Known limits", "Fix"))
     assert max(map(len, page.splitlines())) <= 100
+
+
+def test_readme_lists_every_rule():
+    listing = README.read_text().partition("## What it looks for")[2].partition("\n## ")[0]
+    slugs = re.findall(r"[a-z]+(?:-[a-z]+)+", listing.partition("`initcheck")[0])
+    assert slugs == [rule.slug for rule in RULES]
 
 
 def test_unknown_page_is_refused():

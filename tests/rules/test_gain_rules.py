@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -171,3 +172,18 @@ def test_gain_beyond_float64_is_infinite(make):
 def test_cost_is_told(make):
     (finding,) = ForwardGain().check(chain_of_gain(make, -7.0))
     assert "SGD took 2.5 to 8 times the steps" in finding.why
+
+
+def test_a_layer_that_its_bias_leads_is_left_to_the_measured_rules(make):
+    """As between sigmoids, where a bias of minus half of the weights' sums takes out what inputs around 1/2 add."""
+    layers = [make.weight_layer(f"dense_{k}", variance=16 / 64) for k in range(6)]
+    plain = make.chain(*layers, make.head())
+    bias = make.kernel("dense_0", 0.0)
+    for size, expected in ((0.49, 1), (0.51, 0)):
+        # of what the weights make of an input of unit scale: 64 · 16/64
+        biases = [
+            replace(bias, name=f"dense_{k}/bias", layer=f"dense_{k}", role="bias", moments=make.moments(size * 16.0)) for k in range(6)
+        ]
+        led = replace(plain, weights=(*plain.weights, *biases))
+        assert len(list(ForwardGain().check(led))) == expected
+        assert len(list(BackwardGain().check(led))) == 1

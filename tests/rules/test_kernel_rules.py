@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.kernels import ConstantKernel, DuplicateKernels, ZeroKernel
+from keras_initcheck.rules.kernels import CollapsedRank, ConstantKernel, DuplicateKernels, ZeroKernel
 
 
 @pytest.fixture
@@ -132,3 +132,38 @@ def test_identities_and_fixed_filters_are_no_duplicates(make, share_zero, count)
     values = make.moments(2 / 64, share_zero=share_zero)
     layers = [make.weight_layer(name, kernels=[make.kernel(name, 0.1, fingerprint=0.25, moments=values)]) for name in "ab"]
     assert len(severities(DuplicateKernels(), make.chain(*layers, make.head()))) == count
+
+
+def ranked(make, rank, fan_in=64.0, fan_out=64.0, **changes):
+    layer = make.weight_layer("low", kernels=[make.kernel("low", 2 / 64, fan_in, fan_out, rank=rank, **changes)])
+    return make.chain(make.weight_layer("a"), layer, make.head())
+
+
+@pytest.mark.parametrize(
+    ("fan_in", "fan_out", "rank", "count"),
+    [(64.0, 64.0, 4, 1), (64.0, 64.0, 5, 0), (64.0, 8.0, 2, 1), (64.0, 8.0, 3, 0), (4.0, 64.0, 1, 1), (4.0, 64.0, 2, 0), (3.0, 64.0, 1, 0)],
+)
+def test_quarter_of_the_directions_that_are_counted_is_a_warning(make, fan_in, fan_out, rank, count):
+    assert severities(CollapsedRank(), ranked(make, rank, fan_in, fan_out)) == ["warning"] * count
+
+
+@pytest.mark.parametrize("changes", [{"rank": None}, {"rank": 16}], ids=["not counted", "full"])
+def test_kernel_of_full_or_unknown_rank_is_silent(make, changes):
+    assert not severities(CollapsedRank(), ranked(make, **changes))
+
+
+def test_frozen_kernel_and_head_of_low_rank_are_information(make):
+    head = make.head(kernels=[make.kernel("head", 1 / 64, rank=1)])
+    assert severities(CollapsedRank(), ranked(make, 1, is_trainable=False)) == ["info"]
+    assert severities(CollapsedRank(), make.chain(make.weight_layer("a"), head)) == ["info"]
+
+
+def test_constant_and_zero_kernels_have_rules_of_their_own(make, zero):
+    for values in (zero, make.moments(1.0, mean=1.0, variance=0.0)):
+        assert not severities(CollapsedRank(), ranked(make, 1, moments=values))
+
+
+def test_single_direction_is_told(make):
+    (finding,) = CollapsedRank().check(ranked(make, 1))
+    assert finding.message == "`low/kernel` (64, 64) has a single direction: its 64 units are combinations of so few."
+    assert (finding.measured, finding.expected, finding.culprits) == (1.0, "more than 4; 64 is full rank", ("low",))

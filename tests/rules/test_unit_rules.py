@@ -1,11 +1,11 @@
-"""Saturated and dead units, collapsed samples, saturated attention."""
+"""Saturated and dead units, and collapsed samples."""
 
 import math
 from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedAttention, SaturatedUnits
+from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedUnits
 
 
 def tanh_layers(make, *slopes):
@@ -83,21 +83,9 @@ def test_repeated_probe_cannot_tell_a_collapse_from_rounding(make):
     assert not list(CollapsedSamples().check(make.chain(layer, make.head(), inputs=(("x", make.moments(batch_share=1.0)),))))
 
 
-def attention(make, query, key):
-    sites = [
-        make.weight_layer(f"mha/{name}", activation=None, activations=make.places(h=q)) for name, q in (("query", query), ("key", key))
-    ]
-    return replace(make.chain(*sites, make.head()), batch_size=8)
-
-
-@pytest.mark.parametrize(("query", "key", "expected"), [(1.0, 1.0, 0), (7.9, 7.9, 0), (8.1, 8.1, 1), (65.0, 1.0, 1)])
-def test_attention_saturates_beyond_a_logit_spread_of_eight(make, query, key, expected):
-    assert len(list(SaturatedAttention().check(attention(make, query, key)))) == expected
-
-
 def recurrent_layer(make, std, activation="tanh", **changes):
     """32 units on 8 inputs of unit scale, both kernels with that standard deviation, a state that fills half of its range."""
-    site = make.site("gru", "recurrent", activation=activation, activations=make.places(x=1.0, h=0.25))
+    site = make.site("gru", "recurrent", activation=activation, activations=make.places(x=1.0, h=0.25), inputs_known=False)
     kernels = [make.kernel("gru", std**2, fan, 32.0, name=f"gru/{name}") for name, fan in (("kernel", 8.0), ("recurrent_kernel", 32.0))]
     return replace(make.chain(site, make.head()), weights=tuple(kernels), **changes)
 

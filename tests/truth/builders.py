@@ -258,3 +258,15 @@ def scaled_input(scale, shift=0.0):
     for _ in range(3):
         x = layers.Dense(64, "relu", kernel_initializer="he_normal")(x)
     return keras.Model(start, head(x))
+
+
+def single_attention(factors):
+    """A block of attention whose projections are multiplied by name."""
+    start = keras.Input((16, 32))
+    attention = layers.MultiHeadAttention(4, 8, name="attention")
+    x = layers.LayerNormalization()(layers.Add()([start, attention(start, start)]))
+    for variable in attention.weights:
+        layer, name = variable.path.split("/")[-2:]
+        if name == "kernel" and layer in factors:
+            variable.assign(variable * factors[layer])
+    return keras.Model(start, head(layers.GlobalAveragePooling1D()(x)))

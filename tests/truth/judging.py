@@ -30,13 +30,18 @@ def is_classifier(model):
     return not getattr(model, "inputs", None) or tuple(model.output_shape[1:]) == (10,)
 
 
+def is_regression(net, model):
+    """Whether a squared error is right for random labels; the data sets that are compiled with nothing of their own have classes."""
+    return net.data is None and not is_classifier(model)
+
+
 def judged(net, seed):
     """The report on a fresh draw of the network."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     model = net.build()
-    model.compile(net.optimizer, "sparse_categorical_crossentropy" if is_classifier(model) else "mse")
-    return ic.check(model, *batch(model, seed))
+    model.compile(net.optimizer, net.loss or ("mse" if is_regression(net, model) else "sparse_categorical_crossentropy"))
+    return ic.check(model, *(net.data(seed) if net.data else batch(model, seed)))
 
 
 def wrong(net, report):

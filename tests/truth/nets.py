@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
+import real
 from builders import (
     autoencoder,
     changed,
@@ -22,6 +24,7 @@ from builders import (
     rezero,
     scaled_input,
     siamese,
+    single_attention,
     squeeze_excite,
     stopped,
     subclassed,
@@ -44,6 +47,8 @@ class Net:
         codes: Empty for a healthy net. Otherwise the codes of which at least one must come as a warning or an error.
         culprit: A layer that must be among the culprits, if there is one to name.
         optimizer: What it is compiled with.
+        loss: What it is compiled with; a cross-entropy or squared error by its output unless told.
+        data: Makes inputs and labels from a seed; random ones unless told.
     """
 
     name: str
@@ -52,10 +57,32 @@ class Net:
     codes: tuple[str, ...] = ()
     culprit: str | None = None
     optimizer: str = "sgd"
+    loss: Any = None
+    data: Callable[[int], tuple[Any, Any]] | None = None
 
 
 def _gpt2(blocks=4):
     return transformer(lambda: normal(0.02), output_initializer=lambda: normal(0.02 / math.sqrt(2 * blocks)), blocks=blocks)
+
+
+_SPARSE, _BINARY = "sparse_categorical_crossentropy", "binary_crossentropy"
+_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _digits(activation=None):
+    return _table_mlp(64, 10, activation)
+
+
+def _table_mlp(inputs, outputs, activation=None):
+    hidden = [layers.Dense(64, "relu", kernel_initializer="he_normal", name=f"hidden_{number}") for number in range(2)]
+    return keras.Sequential([keras.Input((inputs,)), *hidden, layers.Dense(outputs, activation, name="head")])
+
+
+def _bottleneck(width):
+    x = start = keras.Input((64,))
+    for units in (64, width, 64):
+        x = layers.Dense(units, "tanh", kernel_initializer="glorot_normal")(x)
+    return keras.Model(start, layers.Dense(10, "softmax")(x))
 
 
 HEALTHY = (
@@ -84,7 +111,7 @@ HEALTHY = (
     Net("DenseNet blocks", densenet, "normalised before each layer"),
     Net("squeeze and excite", squeeze_excite, "a gate's size is a choice"),
     Net("gated linear units", gated_linear, "normalised before each layer"),
-    Net("U-net", unet, "few layers on every path"),
+    Net("U-net", unet, "few layers on every path", loss=_BINARY, data=real.masks),
     Net("WaveNet blocks", wavenet, "gated branches beside a skip connection"),
     Net("residual MLP 24, pre-norm", lambda: residual(24, norm="pre"), "growth 1 + l v"),
     Net("residual MLP 24, post-norm", lambda: residual(24, norm="post"), "normalised after each block"),
@@ -105,6 +132,16 @@ HEALTHY = (
     Net("subclassed, bare relu", subclassed, "an activation that is no layer"),
     Net("frozen backbone", frozen_backbone, "only the head is trained"),
     Net("zero head", lambda: _zero_head(mlp(4, 64, "relu", "he_normal")), "meant (muP, Fixup)"),
+    Net("digits", lambda: _digits("softmax"), "starts by guessing", data=real.digits),
+    Net("digits, logits", lambda: _digits(), "starts by guessing", loss=_LOGITS, data=real.digits),
+    Net("digits, head x 4", lambda: changed(_digits(), "head", 4.0), "measured: costs nothing", loss=_LOGITS, data=real.digits),
+    Net("diabetes, standardised", lambda: _table_mlp(10, 1), "unit scale", loss="mse", data=real.diabetes),
+    Net("breast cancer, standardised", lambda: _table_mlp(30, 1, "sigmoid"), "unit scale", loss=_BINARY, data=real.breast_cancer),
+    Net("iris as it comes", lambda: _table_mlp(4, 3, "softmax"), "centimetres", data=real.iris),
+    Net("one-hot table", lambda: _table_mlp(40, 3, "softmax"), "sparse columns", data=real.one_hot),
+    Net("orthogonal", lambda: mlp(6, 64, "tanh", "orthogonal"), "full rank"),
+    Net("bottleneck of 3", lambda: _bottleneck(3), "narrow by design"),
+    Net("attention with zero queries", lambda: single_attention({"query": 0.0}), "meant (muP)"),
     Net("MLP 13x128 Glorot with Adam", lambda: mlp(13, 128, "relu"), "e^-8.3 is within Adam's budget", optimizer="adam"),
 )
 """No warning and no error may come."""
@@ -125,6 +162,13 @@ def _with_nan(model):
     values = keras.ops.convert_to_numpy(kernel).copy()
     values[0, 0] = math.nan
     kernel.assign(values)
+    return model
+
+
+def _outer(model):
+    kernel = model.get_layer("hidden_1").kernel
+    values = keras.ops.convert_to_numpy(kernel)
+    kernel.assign(np.outer(values[:, 0], values[0] / values[0, 0]))
     return model
 
 
@@ -167,6 +211,59 @@ FAULTY = (
     Net("pixels 0..255", lambda: scaled_input(58.0, 120.0), "input not scaled", ("IC403",)),
     Net("input of 1e-4", lambda: scaled_input(1e-4), "input not scaled", ("IC403",)),
     Net("subclassed N(0,0.01²)", lambda: subclassed(initializer=lambda: normal(0.01)), "0.003 a layer", GAIN),
+    Net(
+        "digits, head x 40",
+        lambda: changed(_digits(), "head", 40.0),
+        "sure of guesses",
+        ("IC404",),
+        "head",
+        loss=_LOGITS,
+        data=real.digits,
+    ),
+    Net(
+        "digits, no softmax",
+        lambda: _digits(),
+        "logits taken for probabilities",
+        ("IC406",),
+        "head",
+        loss=_SPARSE,
+        data=real.digits,
+    ),
+    Net(
+        "digits, softmax twice",
+        lambda: _digits("softmax"),
+        "probabilities taken for logits",
+        ("IC406",),
+        "head",
+        loss=_LOGITS,
+        data=real.digits,
+    ),
+    Net(
+        "softmax over one unit", lambda: _table_mlp(30, 1, "softmax"), "always 1", ("IC406",), "head", loss=_BINARY, data=real.breast_cancer
+    ),
+    Net(
+        "several classes a row",
+        lambda: _digits("softmax"),
+        "softmax gives one",
+        ("IC405",),
+        "head",
+        loss="categorical_crossentropy",
+        data=real.multi_hot,
+    ),
+    Net(
+        "labels beyond tanh",
+        lambda: _table_mlp(10, 1, "tanh"),
+        "-1.5 to 2 from -1 to 1",
+        ("IC405",),
+        "head",
+        loss="mse",
+        data=real.diabetes,
+    ),
+    Net("labels with NaN", lambda: _table_mlp(10, 1), "missing values", ("IC405",), "head", loss="mse", data=real.missing),
+    Net("diabetes as it comes", lambda: _table_mlp(10, 1), "labels around 150", ("IC407",), "head", loss="mse", data=real.raw_diabetes),
+    Net("wine as it comes", lambda: _table_mlp(13, 3, "softmax"), "one column has 98%", ("IC408",), "hidden_0", data=real.wine),
+    Net("outer product", lambda: _outer(mlp(4, 64, "relu", "he_normal")), "one direction", ("IC108",), "hidden_1"),
+    Net("attention with zero projections", lambda: single_attention({"query": 0.0, "key": 0.0}), "uniform for ever", ("IC209",)),
     Net("MLP 30x128 Glorot with Adam", lambda: mlp(30, 128, "relu"), "e^-20 is beyond Adam's budget", GAIN, optimizer="adam"),
 )
 """At least one of the codes must come as a warning or an error, with the culprit where there is one."""

@@ -5,6 +5,7 @@ from judging import judged, wrong
 from nets import FAULTY, HEALTHY
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1")  # Keras itself sees that one
 @pytest.mark.parametrize("net", [*HEALTHY, *FAULTY], ids=lambda net: net.name)
 def test_verdict(net):
     assert not wrong(net, judged(net, seed=0))

@@ -1,0 +1,75 @@
+"""Statistics of one output's labels, on the host: labels are small beside what a network makes of the inputs."""
+
+import math
+
+import numpy as np
+
+from keras_initcheck.profile import Labels
+
+LARGEST_ROUNDING = 1e-2
+"""How far a row of class probabilities may sum from one: bfloat16 and float16 round sums of many classes by less."""
+
+
+def statistics(values: np.ndarray, width: int, loss: str, ignored_class: int | None = None) -> Labels | None:
+    """The statistics of labels for an output of `width` units; `None` where no label is left.
+
+    Args:
+        values: The labels as they came.
+        width: Number of the output's units.
+        loss: Keras' name of the loss.
+        ignored_class: Class that the loss leaves out.
+    """
+    values = np.asarray(values, "float64")
+    is_sparse = loss == "sparse_categorical_crossentropy"
+    if ignored_class is not None:
+        values = values[values != ignored_class]
+    if not values.size:
+        return None
+    rows = values.reshape(-1, 1 if is_sparse else width)
+    finite = rows[np.isfinite(rows).all(axis=1)]
+    if not len(finite):
+        return Labels(math.nan, math.nan, math.nan, math.nan, math.nan, share_nonfinite=float(1 - np.isfinite(values).mean()))
+    invalid, is_multi_hot = _invalid(finite, width, loss)
+    return Labels(
+        minimum=float(finite.min()),
+        maximum=float(finite.max()),
+        mean=float(finite.mean()),
+        deviation=math.sqrt(float(finite.var(axis=0).mean())),
+        absolute_deviation=float(np.abs(finite - np.median(finite, axis=0)).mean()),
+        entropy=_entropy(finite, width, loss),
+        share_nonfinite=float(1 - np.isfinite(values).mean()),
+        share_invalid=float(invalid.mean()),
+        is_multi_hot=is_multi_hot,
+    )
+
+
+def _invalid(rows: np.ndarray, width: int, loss: str) -> tuple[np.ndarray, bool]:
+    """Which rows the loss cannot mean, and whether that is because several classes are set."""
+    if loss == "sparse_categorical_crossentropy":
+        return (rows < 0) | (rows >= width) | (rows != np.floor(rows)), False
+    if loss == "binary_crossentropy":
+        return (rows < 0) | (rows > 1), False
+    if loss == "categorical_crossentropy":
+        is_distribution = (np.abs(rows.sum(axis=1) - 1) <= LARGEST_ROUNDING) & (rows >= 0).all(axis=1)
+        invalid = ~is_distribution & rows.any(axis=1)
+        is_binary = bool(((rows == 0) | (rows == 1)).all())
+        return invalid, is_binary and bool(invalid.any())
+    return np.zeros(len(rows), bool), False
+
+
+def _entropy(rows: np.ndarray, width: int, loss: str) -> float:
+    if loss == "sparse_categorical_crossentropy":
+        classes = rows[(rows >= 0) & (rows < width)].astype("int64")
+        return _nats(np.bincount(classes) / max(len(classes), 1))
+    if loss == "categorical_crossentropy":
+        total = np.clip(rows, 0, None).sum(axis=0)
+        return _nats(total / total.sum()) if total.sum() else math.nan
+    if loss == "binary_crossentropy":
+        shares = np.clip(rows.mean(axis=0), 0, 1)
+        return float(np.mean([_nats(np.array([share, 1 - share])) for share in shares]))
+    return math.nan
+
+
+def _nats(shares: np.ndarray) -> float:
+    present = shares[shares > 0]
+    return max(float(-(present * np.log(present)).sum()), 0.0)

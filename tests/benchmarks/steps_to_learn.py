@@ -1,0 +1,139 @@
+"""Prints what heads, labels and columns of another scale cost: steps of training to a small loss, on real data.
+
+    KERAS_BACKEND=jax python tests/benchmarks/steps_to_learn.py [--seeds 2] [--only head,probabilities,labels,columns]
+
+* head: digits; an MLP whose head is drawn `factor` times as large as He's, and a loss that takes logits.
+* probabilities: the same with a softmax before a loss that takes, and clips, probabilities.
+* labels: diabetes; standardised targets that are multiplied with a scale and shifted.
+* columns: breast cancer; standardised columns, one of them multiplied with a factor, and all together scaled back to 1.
+
+Each case is trained at several learning rates. The best one counts, and the rate that most begin with stands beside it; "-" where the
+loss was not reached in 600 steps at any rate. These are the measurements behind rules on head, labels and columns.
+"""
+
+import argparse
+import os
+import statistics
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from sklearn import datasets
+
+NUM_STEPS = 600
+BATCH = 64
+RATES = {"sgd": (0.001, 0.01, 0.1), "adam": (0.0003, 0.001, 0.003, 0.01)}
+USUAL = {"sgd": 0.01, "adam": 0.001}
+HEADS = (1, 4, 8, 16, 32, 64)
+COLUMNS = (1, 3, 10, 30, 100, 300)
+LABELS = ((1, 0), (1, 3), (1, 5), (1, 10), (1, 30), (10, 0), (30, 0), (77, 152), (0.3, 0), (0.1, 0), (0.03, 0), (0.001, 0))
+
+
+class StepsTo(keras.callbacks.Callback):
+    """Counts steps until the mean of the last 20 losses of a batch is at or below a bound, and stops there."""
+
+    def __init__(self, bound):
+        super().__init__()
+        self.bound, self.losses, self.count = bound, [], NUM_STEPS + 1
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Keras' loss is a running mean: it begins anew with each batch."""
+        self.model.reset_metrics()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.losses.append(logs["loss"])
+        if len(self.losses) >= 20 and statistics.fmean(self.losses[-20:]) <= self.bound:
+            self.count = len(self.losses)
+        self.model.stop_training = self.count <= NUM_STEPS or not np.isfinite(logs["loss"]) or len(self.losses) >= NUM_STEPS
+
+
+def train(x, y, head, loss, optimizer, rate, seed, bound):
+    """Loss before training, and steps until it is below `bound`."""
+    keras.utils.set_random_seed(seed)
+    hidden = [keras.layers.Dense(128, "relu", kernel_initializer="he_normal") for _ in range(2)]
+    model = keras.Sequential([keras.Input(x.shape[1:]), *hidden, head()])
+    chosen = keras.optimizers.SGD(rate, momentum=0.9) if optimizer == "sgd" else keras.optimizers.Adam(rate)
+    model.compile(chosen, loss)
+    before = float(model.evaluate(x, y, verbose=0))
+    counter = StepsTo(bound)
+    model.fit(x, y, batch_size=BATCH, epochs=1 + NUM_STEPS // (len(x) // BATCH), verbose=0, callbacks=[counter])
+    return before, counter.count
+
+
+def row(title, x, y, head, loss, bound, seeds):
+    """Prints the loss at the start, and for each optimizer the median steps at the best rate and at the usual one."""
+    cells, before = [], []
+    for optimizer, rates in RATES.items():
+        counts = {}
+        for rate in rates:
+            runs = [train(x, y, head, loss, optimizer, rate, seed, bound) for seed in range(seeds)]
+            before += [start for start, _ in runs]
+            counts[rate] = statistics.median([count for _, count in runs])
+        best = min(counts, key=counts.get)
+        cells.append(f"{optimizer} {shown(counts[best]):>5} at {best:<6g} {shown(counts[USUAL[optimizer]]):>5} at {USUAL[optimizer]:<6g}")
+    print(f"{title:22} loss {statistics.fmean(before):10.4g}   {'   '.join(cells)}", flush=True)
+
+
+def shown(count):
+    """A count of steps, or a dash."""
+    return "-" if count > NUM_STEPS else f"{count:g}"
+
+
+def standardised(columns):
+    """Columns with mean 0 and deviation 1."""
+    return ((columns - columns.mean(axis=0)) / columns.std(axis=0)).astype("float32")
+
+
+def heads(seeds, activation):
+    """Heads of several sizes on digits."""
+    x, y = datasets.load_digits(return_X_y=True)
+    x = ((x - x.mean()) / x.std()).astype("float32")
+    print(f"digits, to a loss of 0.1; a uniform guess has {np.log(10):.3g}")
+    for factor in HEADS:
+
+        def head(factor=factor):
+            initializer = keras.initializers.VarianceScaling(factor**2, "fan_in", "untruncated_normal")
+            return keras.layers.Dense(10, activation, kernel_initializer=initializer)
+
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=activation is None)
+        row(f"head x {factor}", x, y, head, loss, 0.1, seeds)
+
+
+def labels(seeds):
+    """Targets of several scales."""
+    x, y = (standardised(values) for values in datasets.load_diabetes(return_X_y=True))
+    print("diabetes, to half of the labels' variance")
+    for scale, shift in LABELS:
+        row(f"deviation {scale:g}, mean {shift:g}", x, scale * y + shift, lambda: keras.layers.Dense(1), "mse", 0.5 * scale**2, seeds)
+
+
+def columns(seeds):
+    """Tables with one large column."""
+    x, y = datasets.load_breast_cancer(return_X_y=True)
+    print("breast cancer, to a loss of 0.1")
+    for factor in COLUMNS:
+        table = standardised(x)
+        table[:, 9] *= factor  # of little use alone
+        table /= np.sqrt(np.square(table).mean())
+        row(f"one column x {factor}", table, y, lambda: keras.layers.Dense(1, "sigmoid"), "binary_crossentropy", 0.1, seeds)
+
+
+def main():
+    """Prints the parts that were asked for."""
+    parts = {
+        "head": lambda seeds: heads(seeds, None),
+        "probabilities": lambda seeds: heads(seeds, "softmax"),
+        "labels": labels,
+        "columns": columns,
+    }
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--only", default=",".join(parts))
+    arguments = parser.parse_args()
+    for name in arguments.only.split(","):
+        parts[name](arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Losses far above a guess, and heads that do not fit their loss."""
+
+import math
+
+import pytest
+
+from keras_initcheck.rules.catalogue import judge
+from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
+
+
+def profile(make, *targets, **changes):
+    return make.chain(make.weight_layer("hidden"), make.head(), **{"targets": targets, "backend": "torch", **changes})
+
+
+def severities(rule, profile):
+    return [finding.severity for finding in rule.check(profile)]
+
+
+def logits(make, deviation, value=12.0, **changes):
+    """A classifier whose loss applies the softmax."""
+    return make.target(activation=None, from_logits=True, value=value, logit_deviation=deviation, minimum=-3.0, **changes)
+
+
+def test_classifier_that_guesses_is_silent(make):
+    assert not severities(LossAtInit(), profile(make, make.target()))
+
+
+@pytest.mark.parametrize(("deviation", "count"), [(19.9, 0), (20.1, 1)])
+def test_large_logits_are_a_warning(make, deviation, count):
+    assert severities(LossAtInit(), profile(make, logits(make, deviation))) == ["warning"] * count
+
+
+@pytest.mark.parametrize(("deviation", "count"), [(9.9, 0), (10.1, 1)])
+def test_clipped_probabilities_bear_half_as_much(make, deviation, count):
+    assert severities(LossAtInit(), profile(make, make.target(value=12.0, logit_deviation=deviation))) == ["warning"] * count
+
+
+def test_tensorflow_finds_the_logits_behind_probabilities(make):
+    assert not severities(LossAtInit(), profile(make, make.target(value=12.0, logit_deviation=15.0), backend="tensorflow"))
+
+
+@pytest.mark.parametrize(("surplus", "count"), [(1.9, 0), (2.1, 1)])
+def test_large_logits_that_are_mostly_right_are_silent(make, surplus, count):
+    assert len(severities(LossAtInit(), profile(make, logits(make, 50.0, value=math.log(10) + surplus)))) == count
+
+
+def test_binary_decision_is_held_against_ln_2(make):
+    labels = make.labels(0.0, 1.0)
+    binary = make.target("binary_crossentropy", activation="sigmoid", width=1, value=2.8, logit_deviation=40.0, labels=labels)
+    (finding,) = LossAtInit().check(profile(make, binary))
+    assert "2.8 before training, and 0.693 by guessing" in finding.message
+
+
+def test_large_input_of_the_head_is_named(make):
+    head = make.head(activations=make.places(x=400.0))
+    (finding,) = LossAtInit().check(make.chain(make.weight_layer("hidden"), head, targets=(logits(make, 30.0),)))
+    assert "What enters the head has a root mean square of 20." in finding.message
+    assert (finding.site, finding.culprits) == ("head", ("head",))
+
+
+@pytest.mark.parametrize("changes", [{"step": 1}, {"batch_size": 3}], ids=["trained", "few samples"])
+def test_trained_networks_and_few_samples_are_not_judged(make, changes):
+    assert not severities(LossAtInit(), profile(make, logits(make, 50.0), **changes))
+
+
+def test_logits_that_are_not_known_are_not_judged(make):
+    assert not severities(LossAtInit(), profile(make, logits(make, math.nan)))
+
+
+def test_loss_of_a_misfit_is_told_once(make):
+    misfit = make.target(activation=None, minimum=-90.0, maximum=90.0, value=14.0, logit_deviation=30.0)
+    assert [finding.code for finding in judge(profile(make, misfit)).findings] == ["IC406"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"from_logits": True}, ["warning"]),
+        ({"from_logits": True, "activation": None, "minimum": -2.0}, []),
+        ({"activation": None, "minimum": -0.1}, ["warning"]),
+        ({"activation": None}, []),
+        ({"activation": "tanh", "minimum": -0.9}, ["warning"]),
+        ({"activation": "unknown", "minimum": -0.1}, []),
+        ({"activation": "softmax", "width": 1}, ["error"]),
+        ({"loss": "mean_squared_error", "activation": "softmax", "width": 1}, ["error"]),
+        ({"loss": "binary_crossentropy", "activation": "sigmoid", "from_logits": True}, ["warning"]),
+        ({"loss": "binary_crossentropy", "activation": "sigmoid", "width": 1}, []),
+        ({"loss": "mean_squared_error", "activation": None, "minimum": -2.0}, []),
+    ],
+    ids=[
+        "softmax",
+        "softmax twice",
+        "logits",
+        "no softmax",
+        "no softmax, all in 0..1",
+        "tanh",
+        "unknown",
+        "softmax over one",
+        "softmax over one, squared error",
+        "sigmoid twice",
+        "sigmoid",
+        "regression",
+    ],
+)
+def test_head_must_fit_its_loss(make, changes, expected):
+    facts = {"loss": "sparse_categorical_crossentropy", **changes}
+    assert severities(HeadAndLoss(), profile(make, make.target(**facts))) == expected
+
+
+def test_softmax_over_one_unit_explains_the_missing_gradient(make):
+    one = make.target(width=1)
+    (finding,) = HeadAndLoss().check(profile(make, one))
+    assert finding.fix.startswith('Use Dense(1, activation="sigmoid")')
+
+
+def test_large_input_explains_large_logits(make):
+    first = make.weight_layer("hidden", activations=make.places(x=1e6))
+    report = judge(make.chain(first, make.head(), targets=(logits(make, 300.0),)))
+    assert [(finding.code, finding.severity) for finding in report.findings] == [("IC403", "warning"), ("IC404", "info")]
+    assert report.findings[1].message.endswith("This follows from IC403.")
+
+
+def test_output_made_outside_of_layers_is_judged_without_a_site(make):
+    (finding,) = LossAtInit().check(profile(make, logits(make, 30.0, site=None)))
+    assert (finding.site, finding.culprits) == (None, ())
