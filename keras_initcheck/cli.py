@@ -185,7 +185,8 @@ def _write(report: "Report", arguments: Namespace, comparison: "Comparison | Non
         with _naming("--json", arguments.json):
             report.save_json(arguments.json)
     if arguments.html is not None:
-        _write_html(report, arguments.html, repair)
+        with _naming("--html", arguments.html):
+            (repair if repair is not None and repair.is_kept else report).save_html(arguments.html)
     if arguments.log_dir is not None:
         _write_events(report, arguments.log_dir)
         print(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", file=others)
@@ -194,18 +195,6 @@ def _write(report: "Report", arguments: Namespace, comparison: "Comparison | Non
 def _beside_json(arguments: Namespace) -> TextIO:
     """Where text goes that is not the report: standard output belongs to the JSON where that goes there."""
     return sys.stderr if arguments.json == "-" else sys.stdout
-
-
-def _write_html(report: "Report", path: str, repair: "Repair | None") -> None:
-    """The report as a page; of a repaired model what it was beside what it is."""
-    from keras_initcheck.command.repairing import before_and_after
-    from keras_initcheck.outputs.html_report import compare_html
-
-    with _naming("--html", path):
-        if repair is not None and repair.is_kept:
-            compare_html(before_and_after(repair), path)
-        else:
-            report.save_html(path)
 
 
 def _save(model: Any, arguments: Namespace, *, is_worth_it: bool) -> None:

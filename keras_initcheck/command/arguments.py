@@ -175,7 +175,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="judge by this number, such as sgd_gain_warning=8; may be repeated",
     )
-    parser.add_argument("--seed", metavar="N", type=at_least(0), help="seed of synthetic inputs and gradient (default: 0)")
+    parser.add_argument("--seed", metavar="N", type=at_least(0), help="seed of synthetic inputs, gradient and redrawn weights (default: 0)")
     parser.add_argument("--batch-size", metavar="N", type=at_least(1), help="samples of synthetic inputs or arrays (default: 32)")
     parser.add_argument("--no-config", dest="config", action="store_false", help="leave setup.cfg and pyproject.toml unread")
     parser.add_argument("--unsafe", action="store_true", help="run Python code that is stored in the model file")

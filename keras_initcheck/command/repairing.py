@@ -51,11 +51,6 @@ def final(outcome: Repair) -> Report:
     return report
 
 
-def before_and_after(outcome: Repair) -> list[tuple[str, records.Report]]:
-    """The two reports, under these names."""
-    return [("before", outcome.before), ("after", final(outcome))]
-
-
 def introduction(outcome: Repair) -> str:
     """What stands above the report: of a changed model, what was wrong and what was done. Else nothing."""
     if not outcome.is_kept:
@@ -66,7 +61,7 @@ def introduction(outcome: Repair) -> str:
 def conclusion(outcome: Repair) -> str:
     """What stands below it: before and after beside each other, or what was planned or tried."""
     if outcome.is_kept:
-        return f"\n{comparison.render(before_and_after(outcome))}"
+        return "\n" + comparison.render([("before", outcome.before), ("after", final(outcome))])
     return "\n".join(["", *_done("Plan" if outcome.after is None else "Repair", outcome)])
 
 

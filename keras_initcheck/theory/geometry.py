@@ -38,7 +38,10 @@ class Geometry:
         strides = self.strides if isinstance(self.strides, tuple) else (self.strides,)
         for name, numbers in (("strides", strides), ("groups", (self.groups,)), ("gates", (self.num_gates,))):
             if not numbers or not all(isinstance(number, int) and number >= 1 for number in numbers):
-                raise ValueError(f"`{name}` must be 1 or more. Received: {name}={numbers if len(numbers) != 1 else numbers[0]}.")
+                received = numbers if len(numbers) != 1 else numbers[0]
+                raise ValueError(
+                    f"`{name}` must be an integer of 1 or more{' for each axis' * (name == 'strides')}. Received: {received!r}."
+                )
         chosen = {
             "groups": self.groups > 1,
             "depthwise": self.is_depthwise,

@@ -41,12 +41,12 @@ def test_matrices_are_those_that_share_inputs(options, shape, matrices):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strides": 0}, "`strides` must be 1 or more. Received: strides=0."),
-        ({"strides": (2, 0)}, r"Received: strides=\(2, 0\)."),
-        ({"strides": ()}, "`strides` must be 1 or more."),
-        ({"strides": 2.5}, "Received: strides=2.5."),
-        ({"groups": -1}, "`groups` must be 1 or more. Received: groups=-1."),
-        ({"num_gates": 0}, "`gates` must be 1 or more."),
+        ({"strides": 0}, "`strides` must be an integer of 1 or more for each axis. Received: 0."),
+        ({"strides": (2, 0)}, r"Received: \(2, 0\)."),
+        ({"strides": ()}, r"Received: \(\)."),
+        ({"strides": 2.5}, "Received: 2.5."),
+        ({"groups": -1}, "`groups` must be an integer of 1 or more. Received: -1."),
+        ({"num_gates": 0}, "`gates` must be an integer of 1 or more."),
         ({"is_depthwise": True, "is_transposed": True}, "Received: depthwise and transposed. Give one."),
         ({"groups": 2, "num_gates": 3}, "Received: groups and gates."),
         ({"num_gates": 3, "strides": 2}, "`strides` must be 1 with `gates`. Received: strides=2."),
