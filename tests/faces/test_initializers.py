@@ -187,7 +187,7 @@ def test_saved_model_opens_in_a_new_process_that_imports_the_module(tmp_path):
     assert main([str(path)]) == 0
 
 
-@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+@pytest.mark.parametrize("distribution", ["truncated_normal", "orthogonal"])
 def test_deep_gelu_net_is_healthy(distribution):
     initializer = ic.initializers.for_activation("gelu", distribution=distribution)
     body = [layers.Dense(256, "gelu", kernel_initializer=initializer) for _ in range(30)]
