@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BACKEND_TESTS := tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py tests/faces/test_initializers.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-steps bench-truth pictures clean
@@ -18,11 +19,11 @@ test-tensorflow: $(STAMP)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not sweep"
 
 test-jax: $(STAMP)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "not sweep" $(BACKEND_TESTS)
 
 test-torch: $(STAMP)
 	@if $(BIN)/python -c "import torch" 2>/dev/null; then \
-		KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "not sweep" tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py; \
+		KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "not sweep" $(BACKEND_TESTS); \
 	else echo "torch is not installed in $(VENV): its tests are left out"; fi
 
 # Every model on TensorFlow, six on JAX and torch.

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_initcheck import initializers
     from keras_initcheck.api import Repair, Report, assert_healthy, check, repair
     from keras_initcheck.callback import InitCheck
     from keras_initcheck.errors import DataError, DriftError, InitCheckError, InitCheckWarning, ProbeError
@@ -41,11 +42,14 @@ __all__ = [
     "Report",
     "assert_healthy",
     "check",
+    "initializers",
     "repair",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "initializers":
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -11,7 +11,7 @@ import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from keras_initcheck.command.arguments import parse
 from keras_initcheck.command.sources import check_source
@@ -20,8 +20,9 @@ from keras_initcheck.report import SEVERITIES
 
 if TYPE_CHECKING:
     from keras_initcheck import report as records
-    from keras_initcheck.api import Report
+    from keras_initcheck.api import Repair, Report
     from keras_initcheck.command.baseline import Comparison
+    from keras_initcheck.command.loading import Data
     from keras_initcheck.command.settings import Settings
 
 HEALTHY, FINDINGS, FAILED = 0, 1, 2
@@ -71,19 +72,26 @@ def _run(argv: Sequence[str] | None) -> int:
         return _list(arguments)
     from keras_initcheck.command.backend import start_keras
     from keras_initcheck.command.baseline import compare, read_baseline
+    from keras_initcheck.command.saving import check_place
     from keras_initcheck.command.settings import settle
 
     settings = settle(arguments, Path.cwd())
     for role, source in (("MODEL", arguments.model), ("DATA", arguments.data)):
         if source is not None:
             check_source(role, source)
+    if arguments.save is not None:
+        check_place(arguments.save, is_forced=arguments.force)
     baseline = read_baseline(arguments.baseline) if arguments.baseline is not None else None
     start_keras()
-    report = _check(arguments, settings)
+    model, data = _open(arguments)
+    report, repair = _check(model, data, arguments, settings)
     comparison = compare(report, baseline, settings.policy) if baseline is not None else None
-    _write(report, arguments, comparison)
+    _write(report, arguments, comparison, repair)
     worst = report.worst if comparison is None else comparison.worst
-    return FINDINGS if _is_failure(worst, settings.fail_on) else HEALTHY
+    code = FINDINGS if _is_failure(worst, settings.fail_on) else HEALTHY
+    if repair is not None and arguments.save is not None:
+        _save(model, arguments, is_worth_it=repair.is_kept or code == HEALTHY)
+    return code
 
 
 def _demo(arguments: Namespace) -> int:
@@ -117,22 +125,31 @@ def _fail(message: str) -> int:
     return FAILED
 
 
-def _check(arguments: Namespace, settings: "Settings") -> "Report":
-    from keras_initcheck.api import check
+def _open(arguments: Namespace) -> "tuple[Any, Data]":
     from keras_initcheck.command.loading import Data, open_data, open_model
     from keras_initcheck.command.user_code import Importer, UserCodeError
 
     importer = Importer()
     try:
         model = open_model(arguments.model, importer, is_unsafe=arguments.unsafe)
-        data = open_data(arguments.data, importer, model) if arguments.data is not None else Data()
+        return model, open_data(arguments.data, importer, model) if arguments.data is not None else Data()
     except UserCodeError as error:
         _show_traceback(error.__cause__)
         raise
+
+
+def _check(model: Any, data: "Data", arguments: Namespace, settings: "Settings") -> "tuple[Report, Repair | None]":
+    """The report on the model, of a repaired one as it is then, and what became of the repair."""
+    from keras_initcheck.api import check
+    from keras_initcheck.command.repairing import final, repaired
+
     if sys.stderr.isatty():
         print(f"probing {model.name} ...", file=sys.stderr)
     try:
-        return check(model, data.x, data.y, sample_weight=data.sample_weight, **settings.options)
+        if arguments.repair is None:
+            return check(model, data.x, data.y, sample_weight=data.sample_weight, **settings.options), None
+        outcome = repaired(model, data, arguments, settings.options)
+        return final(outcome), outcome
     except (TypeError, ValueError) as error:
         raise InitCheckError(str(error)) from error
 
@@ -147,16 +164,21 @@ def _show_traceback(error: BaseException | None) -> None:
     traceback.print_exception(type(error), error, frames)
 
 
-def _write(report: "Report", arguments: Namespace, comparison: "Comparison | None") -> None:
-    """The report and what is new in it to the terminal, and the report to the files that were asked for."""
+def _write(report: "Report", arguments: Namespace, comparison: "Comparison | None", repair: "Repair | None") -> None:
+    """The report, what is new in it and what was repaired to the terminal, and the report to the files that were asked for."""
+    from keras_initcheck.command import repairing
     from keras_initcheck.outputs.console import print_report
 
     is_pure = arguments.json == "-"
-    others = sys.stderr if is_pure else sys.stdout
+    others = _beside_json(arguments)
+    if repair is not None:
+        print(repairing.introduction(repair), end="", file=others)
     if is_pure:
         print(report.to_json(indent=1))
     else:
         print_report(report, width=arguments.width)
+    if repair is not None:
+        print(repairing.conclusion(repair), file=others)
     if comparison is not None:
         print(f"\n{comparison}", file=others)
     if arguments.json is not None and not is_pure:
@@ -164,10 +186,25 @@ def _write(report: "Report", arguments: Namespace, comparison: "Comparison | Non
             report.save_json(arguments.json)
     if arguments.html is not None:
         with _naming("--html", arguments.html):
-            report.save_html(arguments.html)
+            (repair if repair is not None and repair.is_kept else report).save_html(arguments.html)
     if arguments.log_dir is not None:
         _write_events(report, arguments.log_dir)
         print(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", file=others)
+
+
+def _beside_json(arguments: Namespace) -> TextIO:
+    """Where text goes that is not the report: standard output belongs to the JSON where that goes there."""
+    return sys.stderr if arguments.json == "-" else sys.stdout
+
+
+def _save(model: Any, arguments: Namespace, *, is_worth_it: bool) -> None:
+    from keras_initcheck.command.saving import save
+
+    if not is_worth_it:
+        print(f"\nNot saved to {arguments.save}: the model is what it was, with its findings.", file=_beside_json(arguments))
+        return
+    save(model, arguments.save)
+    print(f"\nSaved to {arguments.save}.", file=_beside_json(arguments))
 
 
 def _compare(paths: Sequence[str], html: str | None) -> None:

@@ -23,6 +23,7 @@ LAYERS = {
     "callback": "faces",
     "first_batch": "faces",
     "repair_in_fit": "faces",
+    "initializers": "faces",
     "command": "faces",
     "cli": "faces",
     "demo": "faces",

@@ -5,19 +5,24 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from keras_initcheck import __version__
-from keras_initcheck.command.values import FAIL_ON, at_least, codes, exemption, threshold
+from keras_initcheck.command.values import FAIL_ON, at_least, codes, exemption, method, threshold
 from keras_initcheck.errors import InitCheckError
+from keras_initcheck.repairs.options import AUTO, FORWARD, MODES
 
 NARROWEST = 40
+REPAIR_OPTIONS = ("--save", "--force", "--dry-run", "--layers", "--mode", "--allow-trained")
+"""Options that mean nothing without --repair."""
 
 USAGE = """initcheck MODEL [DATA] [options]
+       initcheck MODEL [DATA] --repair [METHOD] (--save PATH | --dry-run)
        initcheck --demo [--quick] [--log-dir DIR]
        initcheck --compare REPORT REPORT [...] [--html PATH]
        initcheck --explain CODE | --list-rules | --list-thresholds"""
 
 DESCRIPTION = """\
 Probes a Keras model with one batch before training, and tells which layers
-lose or blow up the signal and its gradient, and why. The model is not changed.
+lose or blow up the signal and its gradient, and why. The model is not changed,
+unless --repair asks for it, and then its file is not, unless --force does.
 """
 
 EPILOG = """\
@@ -38,6 +43,15 @@ DATA
   file.py:function           yields batches: a dataset, loader or generator.
   none                       Standard normal inputs of the model's own shapes.
 
+--repair METHOD
+  auto                       The least that works: multiplies kernels of a wrong
+                             size, draws degenerate ones anew, resets biases,
+                             settles on the batch what is left. The default.
+  he, glorot, lecun,         Draws all kernels anew, with true fans and the gain
+  orthogonal                 of their activations.
+  lsuv, fixup                Mishkin & Matas 2016; Zhang et al. 2019.
+  What a new probe does not find better is undone.
+
 configuration
   [keras_initcheck] in setup.cfg of the current directory (as a table of
   pyproject.toml: [tool.keras_initcheck]) may hold select, ignore, fail_on,
@@ -48,7 +62,8 @@ exit status
   1    at least one; with --baseline, one that is new. By default only an error
        counts: something that ruins a training. So
        `initcheck train.py:model && python train.py` starts what can train.
-       --fail-on warning also stops for what makes it slow.
+       --fail-on warning also stops for what makes it slow. With --repair it is
+       the repaired model that counts; with --dry-run the model as it is.
   2    the command could not do its work, and says why in one line
   130  interrupted
 
@@ -59,6 +74,8 @@ examples
   initcheck model.keras --baseline known.json
   initcheck train.py:make_model --html report.html
   initcheck --compare before.json after.json --html compared.html
+  initcheck train.py:make_model data.npz --repair --dry-run
+  initcheck model.keras --repair --save repaired.keras
   initcheck --demo
 """
 
@@ -89,7 +106,25 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--compare must name two reports or more, as --json writes them. Received: {arguments.compare[0]} alone.")
     if arguments.quick and not arguments.demo:
         parser.error("--quick must come with --demo. Received: --quick alone.")
+    _check_repair(parser, arguments)
     return arguments
+
+
+def _check_repair(parser: Parser, arguments: argparse.Namespace) -> None:
+    if arguments.repair is None:
+        given = [name for name in REPAIR_OPTIONS if getattr(arguments, name.removeprefix("--").replace("-", "_"))]
+        if given:
+            parser.error(f"{given[0]} must come with --repair. Received: {given[0]} alone.")
+    elif arguments.model is None:
+        parser.error("--repair must come with MODEL, the model to repair. Received: --repair without one.")
+    elif (arguments.save is None) != arguments.dry_run:
+        received = "both" if arguments.dry_run else "neither"
+        parser.error(
+            "--repair must come with one of --save PATH, which keeps the repaired model, and --dry-run, which shows what would be done. "
+            f"Received: {received}."
+        )
+    elif arguments.force and arguments.save is None:
+        parser.error("--force must come with --save. Received: --force alone.")
 
 
 def _parser() -> Parser:
@@ -104,6 +139,7 @@ def _parser() -> Parser:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="what to check, see below")
     parser.add_argument("data", metavar="DATA", nargs="?", help="what to check it with, see below")
     _add_options(parser)
+    _add_repair(parser)
     other = parser.add_argument_group("instead of a check")
     other.add_argument("--demo", action="store_true", help="AlexNet on two photographs: why its ReLUs explode or die, and what helps")
     other.add_argument("--quick", action="store_true", help="with --demo: a narrow AlexNet, in a few seconds")
@@ -139,8 +175,25 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="judge by this number, such as sgd_gain_warning=8; may be repeated",
     )
-    parser.add_argument("--seed", metavar="N", type=at_least(0), help="seed of synthetic inputs and gradient (default: 0)")
+    parser.add_argument("--seed", metavar="N", type=at_least(0), help="seed of synthetic inputs, gradient and redrawn weights (default: 0)")
     parser.add_argument("--batch-size", metavar="N", type=at_least(1), help="samples of synthetic inputs or arrays (default: 32)")
     parser.add_argument("--no-config", dest="config", action="store_false", help="leave setup.cfg and pyproject.toml unread")
     parser.add_argument("--unsafe", action="store_true", help="run Python code that is stored in the model file")
     parser.add_argument("--width", metavar="N", type=at_least(NARROWEST), help="cells in a line (default: the terminal's)")
+
+
+def _add_repair(parser: argparse.ArgumentParser) -> None:
+    repair = parser.add_argument_group("repair")
+    repair.add_argument(
+        "--repair", metavar="METHOD", type=method, nargs="?", const=AUTO, help="re-initialise what drifts and probe again, see below"
+    )
+    repair.add_argument("--save", metavar="PATH", help="write the repaired model to a .keras file, or its weights to a .weights.h5 file")
+    repair.add_argument("--force", action="store_true", help="with --save: replace a file that exists")
+    repair.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
+    repair.add_argument(
+        "--layers", metavar="PATTERN", nargs="+", action="extend", help="the only layers that may change, by path, such as 'head/*'"
+    )
+    repair.add_argument(
+        "--mode", choices=MODES, help=f"what keeps its size where layers widen or narrow: signal, gradient, or both (default: {FORWARD})"
+    )
+    repair.add_argument("--allow-trained", action="store_true", help="repair a model whose optimizer has made steps")

@@ -15,6 +15,7 @@ import numpy as np
 from keras_initcheck.command.sources import LoadError, target
 from keras_initcheck.command.user_code import Importer, call, reason, signature_of
 from keras_initcheck.errors import DataError
+from keras_initcheck.initializers import ForActivation
 
 FIRST_KERAS_WITH_SAFE_H5 = (3, 11, 3)
 """Before this release `safe_mode` was ignored for .h5 files: CVE-2025-9905, keras-team/keras#21602."""
@@ -85,7 +86,7 @@ def _from_file(path: Path, is_unsafe: bool) -> keras.Model:
     if not is_unsafe:
         _check_safety(path)
     try:
-        return keras.models.load_model(path, safe_mode=not is_unsafe)
+        return keras.models.load_model(path, custom_objects={"ForActivation": ForActivation}, safe_mode=not is_unsafe)
     except Exception as error:  # zip, HDF5, JSON and Keras each have their own
         if "safe_mode" in str(error) and not is_unsafe:
             raise LoadError(

@@ -3,6 +3,8 @@
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
 
+from keras_initcheck.repairs.options import METHODS
+
 FAIL_ON = ("never", "warning", "error")
 
 
@@ -19,6 +21,13 @@ def severity(text: str) -> str:
     """One of `FAIL_ON`."""
     if text not in FAIL_ON:
         raise ArgumentTypeError(f"must be one of {', '.join(FAIL_ON)}. Received: {text!r}.")
+    return text
+
+
+def method(text: str) -> str:
+    """One of the methods of a repair."""
+    if text not in METHODS:
+        raise ArgumentTypeError(f"must be one of {', '.join(METHODS)}, and MODEL and DATA must stand before it. Received: {text!r}.")
     return text
 
 
