@@ -14,6 +14,7 @@ from keras_initcheck.rules.kernels import ConstantKernel, DuplicateKernels, Zero
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
 from keras_initcheck.rules.policy import Policy
+from keras_initcheck.rules.prediction import LeavesPrediction
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.thresholds import named
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     CollapsedSamples(),
     SaturatedAttention(),
     DeadUnits(),
+    LeavesPrediction(),
     NonfiniteGradients(),
     NoGradient(),
     MeasuredBackwardGain(),
