@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-truth pictures clean
+.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-truth bench-false-alarms pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -44,6 +44,10 @@ bench: $(STAMP)
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)
 	$(BIN)/python tests/truth/table.py
+
+# Healthy and faulty networks by the hundred; torch is quickest, where it is installed.
+bench-false-alarms: $(STAMP)
+	@if $(BIN)/python -c "import torch" 2>/dev/null; then export KERAS_BACKEND=torch; fi; $(BIN)/python tests/benchmarks/false_alarms.py
 
 # The README's pictures; needs Chromium.
 pictures: $(STAMP)
