@@ -29,7 +29,7 @@ class LeavesPrediction(Rule):
         "band by chance anywhere; it follows from the layers' widths and grows from layer to layer."
     )
     why = "Behind that layer the figure's two curves differ, and what is said of the weights alone is not the whole story."
-    example = "A trained network read from a file: behind the fourth layer of one trained on digits it is ten times the predicted."
+    example = "A trained network read from a file: after four layers trained on digits the signal is ten times the predicted one."
     limits = (
         "Always information, one for the whole network. Heads, what a pooling in front of a head does, and layers whose prediction is not "
         "known are left out. The band was simulated for ReLU, and is wide in narrow networks. Repeated probes predict nothing."

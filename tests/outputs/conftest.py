@@ -177,7 +177,7 @@ def full_report() -> Report:
         histograms=(("weight/dense", Histogram(-1.0, 1.0, (1.0, 2.0))),),
         spectrum=SPECTRUM,
     )
-    return replace(full, mean_field=MEAN_FIELD)
+    return replace(full, mean_field=replace(MEAN_FIELD, reason="none"))
 
 
 @pytest.fixture(scope="session")
