@@ -8,7 +8,7 @@ from keras_initcheck.profile import Profile, SiteStats
 from keras_initcheck.report import MeanFieldSummary
 from keras_initcheck.rules.factors import FORWARD, Factor, stretches
 from keras_initcheck.rules.graph import Graph
-from keras_initcheck.theory.activations import ACTIVATIONS, moments, named
+from keras_initcheck.theory.activations import ACTIVATIONS, Function, moments, named
 from keras_initcheck.theory.mean_field import MeanField
 from keras_initcheck.theory.noise import STATIC_FLOOR
 
@@ -27,7 +27,7 @@ def summarise(profile: Profile) -> MeanFieldSummary:
     A run are weight layers of one type, one after the other with nothing between but the same element-wise activation, whose weights
     have mean zero and variances within a factor of 1.5 of each other. The first layer on the data belongs to none.
 
-    Cost: 0.1 to 0.5 s where there is such a run.
+    Cost: 0.02 to 2 s where there is such a run; the latter where inputs go to a correlation below 1.
     """
     if profile.step > 0:
         return MeanFieldSummary(reason="the weights have been trained, and the theory is about random ones")
@@ -47,7 +47,7 @@ def _summary(profile: Profile, run: Sequence[Factor], activation: str) -> MeanFi
     log_variances = [math.log(factor.fan * factor.variance) for factor in run]
     weight_variance = math.exp(math.fsum(log_variances) / len(run))
     bias_variance = math.fsum(_bias(profile, factor.site) for factor in run) / len(run)
-    theory = MeanField(named(activation), weight_variance, bias_variance)
+    theory = MeanField(_function(activation), weight_variance, bias_variance)
     q = _second_moment(theory, run)
     correlation, chi1 = theory.correlation_fixed_point(q), theory.chi1(q)
     found = MeanFieldSummary(
@@ -64,6 +64,11 @@ def _summary(profile: Profile, run: Sequence[Factor], activation: str) -> MeanFi
         gradient_scale=_scale(chi1),
     )
     return replace(found, sentence=" ".join(_sentences(found)))
+
+
+def _function(activation: str) -> Function:
+    """GELU in its tanh form: χ1 differs by 2e-4 at most, and numpy has no error function: the exact one takes six times as long."""
+    return named(activation, approximate=True) if activation == "gelu" else named(activation)
 
 
 def _second_moment(theory: MeanField, run: Sequence[Factor]) -> float:

@@ -68,7 +68,8 @@ def test_depth_is_compared_with_six_scales(net, num, is_too_deep):
 def test_second_moment_that_does_not_settle_is_the_measured_one(net):
     found = summarise(net(8, 2.0, "gelu", q=0.7))
     assert found.second_moment == pytest.approx(0.7)
-    assert found.chi1 == pytest.approx(2.0 * moments_of(named("gelu"), 0.7).derivative_second_moment)
+    exact = 2.0 * moments_of(named("gelu"), 0.7).derivative_second_moment
+    assert found.chi1 == pytest.approx(exact, rel=3e-4)  # the tanh form stands for GELU: 1.7e-4 off at q = 0.7
 
 
 def test_four_layers_behind_the_first_are_enough(net):
