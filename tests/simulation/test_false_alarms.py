@@ -4,10 +4,10 @@ import pytest
 from draws import MLPS, alarms, cnn_alarms, fault_alarms, inputs, mlp
 
 DRAWN = (
-    ("relu, he_normal", 16, 20, True),
+    ("relu, he_normal", 16, 10, True),
     ("relu, he_uniform", 64, 5, False),
-    ("relu, orthogonal · √2", 64, 20, False),
-    ("tanh, glorot_normal", 64, 20, True),
+    ("relu, orthogonal · √2", 64, 8, False),
+    ("tanh, glorot_normal", 64, 8, True),
     ("selu, lecun_normal", 64, 5, True),
     ("gelu, n Var w = 2.35", 64, 5, False),
 )
@@ -28,7 +28,7 @@ def test_healthy_convolutional_network_raises_no_alarm():
 @pytest.mark.parametrize(
     ("fault", "depth", "expected"),
     [
-        ("glorot_uniform", 20, {"layer", "gain"}),
+        ("glorot_uniform", 14, {"layer", "gain"}),
         ("N(0, 1)", 5, {"layer", "gain"}),
         ("He, one layer × 3", 5, {"layer"}),
         ("He, all × 1.2", 20, {"gain"}),
