@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BACKEND_TESTS := tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py tests/faces/test_initializers.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-steps bench-truth pictures clean
+.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-steps bench-truth bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -49,6 +49,14 @@ bench-steps: $(STAMP)
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)
 	$(BIN)/python tests/truth/table.py
+
+# Healthy and faulty networks by the hundred; torch is quickest, where it is installed.
+bench-false-alarms: $(STAMP)
+	@if $(BIN)/python -c "import torch" 2>/dev/null; then export KERAS_BACKEND=torch; fi; $(BIN)/python tests/benchmarks/false_alarms.py
+
+# Which networks train as they are built, and after each cure.
+bench-repair: $(STAMP)
+	$(BIN)/python tests/benchmarks/repair.py
 
 # The README's pictures; needs Chromium.
 pictures: $(STAMP)

@@ -17,7 +17,7 @@ from keras_initcheck.profile import SYNTHETIC_DATA, Profile
 from keras_initcheck.repairs.options import Options
 from keras_initcheck.repairs.repair import Outcome, Repairer
 from keras_initcheck.repairs.selection import selection
-from keras_initcheck.rules import catalogue
+from keras_initcheck.rules import catalogue, mean_field
 from keras_initcheck.rules.policy import Policy
 
 NOTEBOOK_WIDTH = 110
@@ -108,6 +108,7 @@ def check(
     ignore: Sequence[str] = (),
     thresholds: Mapping[str, float] | None = None,
     exempt: Mapping[str, Sequence[str]] | None = None,
+    spectrum: bool = False,
 ) -> Report:
     """Probes a model with one batch and judges what it measured.
 
@@ -125,6 +126,7 @@ def check(
         thresholds: Numbers for rules to judge by, such as `{"sgd_gain_warning": 8.0}`; `initcheck --list-thresholds` prints all.
         exempt: Layers to leave alone, as patterns of their paths, each with codes or slugs: `{"backbone/*": ["IC102"], "head": ["*"]}`.
             A finding on several layers is left out where all of them are exempt.
+        spectrum: Whether to estimate the singular values of the Jacobian from inputs to outputs too, which takes some 60 more passes.
 
     Returns:
         The report.
@@ -141,7 +143,10 @@ def check(
     policy = catalogue.policy_of(select, ignore, thresholds, exempt)
     probe = Probe(model, seed=seed)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
-    return judged(probe.measure(batch, data=data, step=internals.steps_taken(model)), policy)
+    profile = probe.measure(batch, data=data, step=internals.steps_taken(model))
+    if spectrum:
+        profile = replace(profile, spectrum=probe.spectrum(batch))
+    return replace(judged(profile, policy), mean_field=mean_field.summarise(profile))
 
 
 class Repair(Outcome):

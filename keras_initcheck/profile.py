@@ -273,6 +273,37 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Spectrum:
+    """Singular values of the Jacobian from the model's floating-point inputs to its outputs, before the activation of the last layer.
+
+    All samples of the batch together are one operator; where samples do not meet (no batch normalisation) its singular values are those
+    of all samples.
+
+    Attributes:
+        num_inputs: Numbers that enter, over all samples.
+        num_outputs: Numbers that leave.
+        mean_square: Mean squared singular value, `sum s² / min(num_inputs, num_outputs)`, estimated by random vectors.
+        standard_error: Its standard error over the vectors.
+        num_vectors: Number of random vectors.
+        largest: Largest singular value as far as the iterations found it: it is at least that large. `None` where the backend cannot
+            differentiate in the other direction.
+        largest_error: A singular value lies as close to `largest` as this.
+        num_iterations: Number of products with `J Jᵀ` that it took.
+        note: What could not be measured and why, in words; `None` where all was.
+    """
+
+    num_inputs: int
+    num_outputs: int
+    mean_square: float
+    standard_error: float
+    num_vectors: int
+    largest: float | None = None
+    largest_error: float | None = None
+    num_iterations: int = 0
+    note: str | None = None
+
+
+@dataclass(frozen=True)
 class Profile:
     """Everything that one probe measured.
 
@@ -297,6 +328,7 @@ class Profile:
         histograms: `(tag, histogram)` pairs where they were asked for.
         targets: Outputs with their labels, from exact probes with labels.
         columns: The model's inputs that are tables, from exact probes.
+        spectrum: Singular values of the input-output Jacobian, where they were asked for.
     """
 
     model: str
@@ -319,6 +351,7 @@ class Profile:
     histograms: tuple[tuple[str, Histogram], ...] = ()
     targets: tuple[Target, ...] = ()
     columns: tuple[Columns, ...] = ()
+    spectrum: Spectrum | None = None
 
     def site(self, name: str) -> SiteStats:
         """The site of that name.

@@ -1,5 +1,6 @@
 """Findings, and the record that joins them with the profile they were found in. Rendering is not done here."""
 
+import math
 from dataclasses import dataclass
 
 from keras_initcheck.profile import Profile
@@ -57,6 +58,41 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class MeanFieldSummary:
+    """What mean field theory says of the longest run of like layers, from their weights alone; nothing but a `reason` where there is none.
+
+    Attributes:
+        reason: Why nothing is said, in words; `None` where something is.
+        first: Name of the run's first site.
+        last: That of its last.
+        num_layers: Number of its layers.
+        activation: The activation that follows each.
+        weight_variance: `σ_w² = n E[w²]`, their geometric mean.
+        bias_variance: `σ_b²`, their mean.
+        second_moment: `q` of the pre-activations for which the rest is computed: `q*`, where it settles within the run, else the measured.
+        chi1: `χ1`, by which each layer multiplies the gradient's second moment there.
+        correlation: `c*`, to which the correlation of two inputs goes: 1 where they become alike.
+        correlation_scale: `ξ_c`, layers over which the distance from `c*` falls by e; `inf` where it does not fall exponentially.
+        gradient_scale: `ξ_∇ = 1 / |ln χ1|`, layers over which the gradient's second moment changes by e.
+        sentence: The same in words, beside the number of layers.
+    """
+
+    reason: str | None = None
+    first: str = ""
+    last: str = ""
+    num_layers: int = 0
+    activation: str = ""
+    weight_variance: float = math.nan
+    bias_variance: float = math.nan
+    second_moment: float = math.nan
+    chi1: float = math.nan
+    correlation: float = math.nan
+    correlation_scale: float = math.nan
+    gradient_scale: float = math.nan
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """A profile and what the rules found in it.
 
@@ -64,11 +100,13 @@ class Report:
         profile: What was measured.
         findings: The findings, worst first.
         num_exempted: Number of findings that were left out because the user exempted their layers.
+        mean_field: What mean field theory says of the depth; `None` where it was not asked.
     """
 
     profile: Profile
     findings: tuple[Finding, ...] = ()
     num_exempted: int = 0
+    mean_field: MeanFieldSummary | None = None
 
     @property
     def ok(self) -> bool:

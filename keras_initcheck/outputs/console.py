@@ -15,11 +15,14 @@ from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.numbers import format_number
 from keras_initcheck.outputs.table import lay_out
 from keras_initcheck.outputs.text import clean, wrap
-from keras_initcheck.profile import Profile, SiteStats
+from keras_initcheck.profile import SiteStats
 from keras_initcheck.report import Finding, Report
 
 NARROWEST = 40
 DEFAULT_WIDTH = 80
+
+WIDE = 100
+"""Cells from which on there is room for what is nice to know."""
 
 MOST_FINDINGS_OF_A_CODE = 12
 MOST_NOT_PROBED = 8
@@ -138,7 +141,7 @@ def _table(report: Report, width: int) -> Iterator[Text]:
     folded = {site.index for item in items if isinstance(item, Fold) for site in item.sites}
     visible = folded | {site.index for site in shown}
     yield from _left_out([site for site in report.profile.sites if site.index not in visible], width)
-    yield from _whole_network(report.profile, width)
+    yield from _whole_network(report, width)
     yield Text()
     yield from _legend(table.titles, width)
 
@@ -163,10 +166,14 @@ def _left_out(sites: list[SiteStats], width: int) -> Iterator[Text]:
         yield from _paragraph(f"Not shown: {kinds}.", width, indent="    ", style="dim")
 
 
-def _whole_network(profile: Profile, width: int) -> Iterator[Text]:
-    """The two numbers that sum the network up."""
-    if text := summary.whole_network(profile):
+def _whole_network(report: Report, width: int) -> Iterator[Text]:
+    """The two numbers that sum the network up, and what else is known of it as a whole."""
+    if text := summary.whole_network(report.profile):
         yield from _paragraph(text, width, indent="    ", style="bold")
+    if text := summary.spectrum(report.profile):
+        yield from _paragraph(text, width, indent="    ")
+    if width >= WIDE and report.mean_field is not None and report.mean_field.reason is None:
+        yield from _paragraph(f"Mean field theory: {report.mean_field.sentence}", width, indent="    ", style="dim")
 
 
 def _legend(titles: tuple[str, ...], width: int) -> Iterator[Text]:

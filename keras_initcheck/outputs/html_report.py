@@ -77,6 +77,7 @@ def render(report: Report) -> str:
         f"<section><h2>Findings</h2>\n{html_text.findings(report.findings, anchors)}</section>",
         f"<section><h2>Layers</h2>\n{html_text.table(report)}</section>" if profile.sites else "",
         _figure("Each layer by itself", "ratios", figures),
+        _whole(report),
         f"<section><h2>Not probed</h2>\n{html_text.list_of(profile.not_probed)}</section>" if profile.not_probed else "",
         _footer(report),
     ]
@@ -139,6 +140,15 @@ def _figure(title: str, name: str, figures: "dict[str, go.Figure]") -> str:
     )
     caption = f"<figcaption>{escape(CAPTIONS[name])}</figcaption>"
     return f"<section><h2>{escape(title)}</h2><figure>{plot}{caption}</figure></section>"
+
+
+def _whole(report: Report) -> str:
+    """What is known of the network as a whole beside its gains; `""` where nothing is."""
+    found = report.mean_field
+    parts = [f"<p>{escape(text)}</p>"] if (text := summary.spectrum(report.profile)) else []
+    if found is not None and found.reason is None:
+        parts += [f"<p>Mean field theory, from the weights alone: {html_text.prose(found.sentence)}</p>", html_text.mean_field(found)]
+    return f"<section><h2>Depth and singular values</h2>\n{''.join(parts)}</section>" if parts else ""
 
 
 def _comparison_table(reports: Sequence[tuple[str, Report]]) -> str:

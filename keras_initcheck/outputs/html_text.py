@@ -11,7 +11,7 @@ from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
 from keras_initcheck.outputs.text import clean
 from keras_initcheck.profile import Moments, SiteStats
-from keras_initcheck.report import Finding, Report
+from keras_initcheck.report import Finding, MeanFieldSummary, Report
 
 MOST_OF_A_CODE = 6
 """Findings of one code that are shown unfolded."""
@@ -117,6 +117,21 @@ def findings(found: Sequence[Finding], anchors: dict[str, str]) -> str:
     for each in found:
         groups.setdefault(each.code, []).append(each)
     return "\n".join(_group(each, anchors) for each in groups.values())
+
+
+def mean_field(found: MeanFieldSummary) -> str:
+    """The numbers of mean field theory with their meaning."""
+    rows = (
+        ("σ_w²", found.weight_variance, "n E[w²], the weights' part in a layer's factor"),
+        ("σ_b²", found.bias_variance, "mean square of the biases"),
+        ("q", found.second_moment, "mean square before the activation: where it settles, or as measured if it does not in so few layers"),
+        ("χ1", found.chi1, "what a layer multiplies the gradient's mean square by there"),
+        ("c*", found.correlation, "correlation of two inputs, where it settles"),
+        ("ξ_c", found.correlation_scale, "layers over which the distance from c* falls by e"),
+        ("ξ_∇", found.gradient_scale, "layers over which the gradient's mean square changes by e"),
+    )
+    lines = "".join(f"<tr><td>{name}</td><td>{format_number(value)}</td><td>{escape(text)}</td></tr>" for name, value, text in rows)
+    return f'<div class="scroll"><table class="comparison"><tbody>{lines}</tbody></table></div>'
 
 
 def list_of(pairs: Iterable[tuple[str, str]]) -> str:

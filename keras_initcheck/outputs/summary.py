@@ -21,6 +21,23 @@ def whole_network(profile: Profile) -> str:
     return f"First to last hidden layer, mean squares: {', '.join(gains)}; 1 is ideal." if gains else ""
 
 
+def spectrum(profile: Profile) -> str:
+    """The Jacobian's singular values in a sentence, or `""` where they were not measured."""
+    found = profile.spectrum
+    if found is None:
+        return ""
+    mean = f"mean square {format_number(found.mean_square)} ± {format_number(found.standard_error)}"
+    if found.largest is None:
+        return f"Singular values from inputs to outputs: {mean}; {found.note}."
+    times = (
+        "" if found.mean_square <= 0 else f", {format_number(found.largest / math.sqrt(found.mean_square))} times their root mean square"
+    )
+    return (
+        f"Singular values from inputs to outputs: {mean}, the largest {format_number(found.largest)} "
+        f"(± {format_number(found.largest_error)}){times}; all alike is ideal."
+    )
+
+
 def end_to_end_gains(profile: Profile) -> tuple[str, str]:
     """The gain of signal and gradient between the first and the last hidden layer.
 

@@ -14,10 +14,11 @@ from keras_initcheck.probe import assemble, engine, internals, inventory, tables
 from keras_initcheck.probe.batch import Batch, num_samples
 from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
 from keras_initcheck.probe.inventory import OwnedVariable
+from keras_initcheck.probe.jacobian import measure_spectrum
 from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.preserve import preserved
 from keras_initcheck.probe.row_table import RowTable
-from keras_initcheck.profile import Profile
+from keras_initcheck.profile import Profile, Spectrum
 from keras_initcheck.theory.factor_table import FactorTable
 
 
@@ -100,6 +101,10 @@ class Probe:
         if self._layout is None:
             raise ProbeError("Variables have names once the model was measured. Received: a new probe. Call measure first.")
         return list(inventory.owned_variables(self.model, self._layout.sites).values())
+
+    def spectrum(self, batch: Batch) -> Spectrum:
+        """The singular values of the Jacobian at a batch; see `jacobian.measure_spectrum`, also for what it raises."""
+        return measure_spectrum(self.model, batch, self._engine, self.seed)
 
     def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
         if not internals.is_built(self.model):

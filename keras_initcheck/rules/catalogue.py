@@ -18,6 +18,7 @@ from keras_initcheck.rules.labels import LabelScale, LabelsOutOfRange
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
 from keras_initcheck.rules.policy import Policy
+from keras_initcheck.rules.prediction import LeavesPrediction
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.thresholds import named
@@ -42,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     SaturatedAttention(),
     DeadUnits(),
     UniformAttention(),
+    LeavesPrediction(),
     NonfiniteGradients(),
     NoGradient(),
     MeasuredBackwardGain(),

@@ -12,7 +12,7 @@ from keras_initcheck.rules.gains import counting
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-from keras_initcheck.theory.noise import TWO_SIDED_99
+from keras_initcheck.theory.noise import TWO_SIDED_99, largest_of
 
 FEWEST_LAYERS = 2
 """Of a stretch that has a gain to judge; what a single layer does is told by measured-layer."""
@@ -85,7 +85,7 @@ def _ln_excess(factor: Factor) -> float | None:
 
 def cause(profile: Profile, run: Sequence[Factor]) -> str:
     """The sentence on why measurement and prediction may differ, from what the profile shows."""
-    biased = [factor.site.layer for factor in run if _bias_share(profile, factor.site) > BIAS_SHARE]
+    biased = [factor.site.layer for factor in run if bias_share(profile, factor.site) > BIAS_SHARE]
     if biased:
         return f"Biases make a good part of it in {listed(biased)}."
     if profile.step > 0:
@@ -99,7 +99,8 @@ def cause(profile: Profile, run: Sequence[Factor]) -> str:
     return "That is the data's part: correlated inputs, borders of padding, or units that saturate."
 
 
-def _bias_share(profile: Profile, site: SiteStats) -> float:
+def bias_share(profile: Profile, site: SiteStats) -> float:
+    """Mean square of the layer's bias over that of its pre-activation."""
     biases = [weight for weight in profile.weights if weight.layer == site.layer and weight.role == "bias"]
     z = site.activations.z
     if z is None or not z.second_moment or not biases:
@@ -199,8 +200,7 @@ def _departure(profile: Profile, site: SiteStats, num_layers: int) -> float | No
     if not 0.0 < measured < math.inf or not 0.0 < predicted < math.inf:
         return None
     departure = math.log(measured / predicted)
-    # The quantile of the worst of L normal numbers, by Mills' bound: z = sqrt(2 ln(2 L / 0.01)).
-    bound = max(math.sqrt(2.0 * math.log(2.0 * num_layers / 0.01) * variance), LARGEST_QUIET)
+    bound = max(largest_of(num_layers) * math.sqrt(variance), LARGEST_QUIET)
     if departure + variance / 2.0 < 0.0:
         bound *= LOWER_TAIL
     return departure if abs(departure + variance / 2.0) > bound else None

@@ -83,8 +83,8 @@ class Thresholds:
 
     measured_gain_factor: float = _number(
         2.0,
-        "How many times a measured gain may differ from the predicted one, beyond its band of chance, before measured-forward-gain and "
-        "measured-backward-gain speak. Chosen: correlated pixels and the borders of padding do as much.",
+        "How many times a measured gain may differ from the predicted one, beyond its band of chance, before measured-forward-gain, "
+        "measured-backward-gain and leaves-prediction speak. Chosen: correlated pixels and the borders of padding do as much.",
         least=1.0,
     )
     saturated_slope: float = _number(

@@ -86,6 +86,17 @@ def log_gain_band(widths: Iterable[float], z: float = TWO_SIDED_99) -> tuple[flo
     return -0.5 * variance - z * math.sqrt(variance), -0.5 * variance + z * math.sqrt(variance)
 
 
+def largest_of(num: int, level: float = 0.01) -> float:
+    """Standard deviations that the largest magnitude of so many normal numbers exceeds with a probability of `level` at most.
+
+    By Mills' bound on the tail, `sqrt(2 ln(2 num / level))`; correlated numbers stay below it all the more.
+
+    >>> round(largest_of(1), 2), round(largest_of(100), 2)
+    (3.26, 4.45)
+    """
+    return math.sqrt(2.0 * math.log(2.0 * num / level))
+
+
 def static_relative_std(fan_in: float, fan_out: float, kurtosis: float = 0.0) -> float:
     """Relative standard deviation of `mean(w²)` over independent weights: `sqrt((kurtosis + 2) / N)`.
 

@@ -166,16 +166,17 @@ CURES = {
 
 
 def trained(model, initial, rate, training, test):
-    """`(losses by epoch, test accuracy)` from the given initial values."""
-    for variable, value in zip(model.variables, initial, strict=True):
+    """`(loss of each epoch, test accuracy)` from the given initial values of all variables, the optimizer's too."""
+    for variable, value in zip(_variables(model), initial, strict=True):
         variable.assign(value)
     model.optimizer.learning_rate.assign(rate)
-    for variable in model.optimizer.variables:
-        if variable is not model.optimizer.learning_rate and "learning_rate" not in variable.name:
-            variable.assign(keras.ops.zeros_like(variable))
     epochs = -(-STEPS // (len(training[0]) // BATCH + 1))
     history = model.fit(*training, batch_size=BATCH, epochs=epochs, verbose=0)
     return history.history["loss"], float(np.mean(np.argmax(model.predict(test[0], verbose=0), axis=1) == test[1]))
+
+
+def _variables(model):
+    return [*model.variables, *model.optimizer.variables]
 
 
 def cell(build, cure, seed, training, test):
@@ -184,7 +185,8 @@ def cell(build, cure, seed, training, test):
     model = build()
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     cure(model, (training[0][:BATCH], training[1][:BATCH]))
-    initial = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in model.variables]
+    model.optimizer.build(model.trainable_variables)
+    initial = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in _variables(model)]
     runs = [trained(model, initial, rate, training, test) for rate in RATES]
     finite = [run for run in runs if np.isfinite(run[0][-1])]
     losses, accuracy = min(finite or runs, key=lambda run: run[0][-1])

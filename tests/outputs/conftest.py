@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import grpc
@@ -27,8 +28,8 @@ from tensorboard.context import RequestContext
 from tensorboard.data import grpc_provider
 from tensorboard.data.provider import RunTagFilter
 
-from keras_initcheck.profile import Columns, Histogram, Labels, Moments, Places, Profile, SiteStats, Target, WeightStats
-from keras_initcheck.report import Finding, Report
+from keras_initcheck.profile import Columns, Histogram, Labels, Moments, Places, Profile, SiteStats, Spectrum, Target, WeightStats
+from keras_initcheck.report import Finding, MeanFieldSummary, Report
 
 NASTY_NAMES = (
     "plain",
@@ -122,11 +123,23 @@ def report(sites: Sequence[SiteStats] = (), findings: Sequence[Finding] = (), nu
     return Report(Profile(sites=sites, **{**facts, **changes}), tuple(findings))  # type: ignore[arg-type]
 
 
+SPECTRUM = Spectrum(64, 320, 0.25, 0.01, 16, largest=2.0, largest_error=0.03, num_iterations=20, note="a note")
+MEAN_FIELD = MeanFieldSummary(None, "<b>a", "z", 19, "tanh", 1.3, 0.05, 0.3, 0.88, 1.0, 7.8, 7.9, "`<b>a` to `z` are 19 like layers.")
+
+
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The builders above."""
     return SimpleNamespace(
-        report=report, site=weight_site, other=other_site, finding=finding, moments=moments, kernel=kernel, nasty_names=NASTY_NAMES
+        report=report,
+        site=weight_site,
+        other=other_site,
+        finding=finding,
+        moments=moments,
+        kernel=kernel,
+        nasty_names=NASTY_NAMES,
+        spectrum=SPECTRUM,
+        mean_field=MEAN_FIELD,
     )
 
 
@@ -153,7 +166,7 @@ def full_report() -> Report:
         predicted_log10_gradient=0.5,
         unpredicted="a recurrent layer",
     )
-    return report(
+    full = report(
         [site],
         [finding("block/dense#2", culprits=("a", "b"))],
         not_probed=(("lambda", "was not called"),),
@@ -166,7 +179,9 @@ def full_report() -> Report:
         histograms=(("weight/dense", Histogram(-1.0, 1.0, (1.0, 2.0))),),
         targets=(Target("out", 0, "softmax", 10, "huber", True, 2.5, -1.0, 1.0, math.nan, Labels(0.0, 9.0, 4.5, 2.9, 2.5), True),),
         columns=(Columns("table", 13, (12, 3), 0.98, 700.0, 2.5),),
+        spectrum=SPECTRUM,
     )
+    return replace(full, mean_field=replace(MEAN_FIELD, reason="none"))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from keras_initcheck.outputs.console import print_report, render
 from keras_initcheck.profile import Profile
-from keras_initcheck.report import Report
+from keras_initcheck.report import MeanFieldSummary, Report
 
 WIDTHS = (40, 60, 80, 120, 200)
 COLOURS = ("\x1b[31m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m")
@@ -246,3 +246,27 @@ def test_title_counts_shared_layers_once(make):
 def test_report_says_how_it_was_measured(make):
     text = render(make.report(loss=2.302585), 80)
     assert "Measured on 32 samples: standard normal inputs, jax, float32, loss 2.30, 1.50 s." in text
+
+
+def test_singular_values_are_told_where_they_were_measured(make):
+    text = " ".join(render(make.report(spectrum=make.spectrum), 80).split())
+    assert "mean square 0.250 ± 0.0100, the largest 2.00 (± 0.0300), 4.00 times their root mean square; all alike is ideal." in text
+    assert "Singular values" not in render(make.report(), 80)
+
+
+def test_largest_singular_value_that_is_not_known_is_excused(make):
+    spectrum = replace(make.spectrum, largest=None, note="the largest singular value is not known: no rule")
+    text = " ".join(render(make.report(spectrum=spectrum), 80).split())
+    assert "mean square 0.250 ± 0.0100; the largest singular value is not known: no rule." in text
+
+
+def test_network_through_which_nothing_passes_has_no_quotient(make):
+    spectrum = replace(make.spectrum, mean_square=0.0, largest=0.0)
+    assert "the largest 0 (± 0.0300); all alike is ideal." in " ".join(render(make.report(spectrum=spectrum), 120).split())
+
+
+def test_mean_field_is_for_wide_terminals(make):
+    report = replace(make.report(), mean_field=make.mean_field)
+    assert "Mean field theory: `<b>a` to `z` are 19 like layers." in render(report, 100)
+    assert "Mean field" not in render(report, 99)
+    assert "Mean field" not in render(replace(report, mean_field=MeanFieldSummary(reason="no run")), 100)

@@ -6,12 +6,14 @@ import html.parser
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
 from keras_initcheck.outputs.figures import draw
 from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.html_report import compare_html, figure_fragment, render, render_comparison, save_html
+from keras_initcheck.report import MeanFieldSummary
 
 NASTY = "<script>alert(1)</script>\u2028</title>'\"`&amp;"
 
@@ -171,3 +173,16 @@ def test_fragment_for_a_notebook_has_an_element_of_its_own(make):
     assert re.search(r'<div id="([^"]*)"', first)[1] != re.search(r'<div id="([^"]*)"', second)[1]
     assert len(Reader(first).all("script")) == 1
     assert "alert(1)" not in first
+
+
+def test_what_is_known_of_the_whole_network_has_a_section(make):
+    page = render(replace(make.report(spectrum=make.spectrum), mean_field=make.mean_field))
+    assert "<h2>Depth and singular values</h2>" in page
+    assert "Singular values from inputs to outputs: mean square 0.250" in page
+    assert "<code>&lt;b&gt;a</code> to <code>z</code> are 19 like layers." in page
+    assert "<td>ξ_c</td><td>7.80</td>" in page
+
+
+@pytest.mark.parametrize("mean_field", [None, MeanFieldSummary(reason="no run")], ids=["not asked", "no run"])
+def test_section_is_left_out_where_nothing_is_known(make, mean_field):
+    assert "Depth and singular values" not in render(replace(make.report(), mean_field=mean_field))

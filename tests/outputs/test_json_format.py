@@ -85,7 +85,7 @@ def test_subclass_is_built(full_report):
 
 def test_document_says_what_it_is(full_report):
     document = strict(to_json(full_report))
-    assert list(document) == ["format", "version", "profile", "findings", "num_exempted"]
+    assert list(document) == ["format", "version", "profile", "findings", "num_exempted", "mean_field"]
     assert (document["format"], document["version"]) == ("keras_initcheck.report", 1)
 
 

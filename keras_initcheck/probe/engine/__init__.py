@@ -9,6 +9,9 @@
 * `trace_state()`: a token that differs inside a traced loop of the framework.
 * `compile_pass(forward, model, gradient_row, is_repeated)`: see the TensorFlow module.
 * `replay(batches, iterator)`: an iterator that yields `batches`, in place of the one that they were taken from.
+* `linearised(function, tensors)`: `function` of a list of tensors as a linear map at `tensors`: the number of its outputs, `pull(u)`, which
+  gives `Jᵀ u` as a list of tensors, and `push(tensors)`, which gives `J v`. `u` and `J v` are vectors on the host. `push` raises whatever
+  the framework does where an operation cannot be differentiated that way.
 * `isolated_randomness()`: a context that leaves the framework's global random state as it was.
 """
 

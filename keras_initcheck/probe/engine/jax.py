@@ -91,6 +91,23 @@ def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False
     return _tap(tensor, slot, row)
 
 
+def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
+    """See the package's docstring. Functions with a custom reverse rule, and loops of unknown length, go one way only."""
+    outputs, pull_back = jax.vjp(function, tensors)
+    compiled_pull = jax.jit(pull_back)
+    pushes: list[Callable[[Any], Any]] = []
+
+    def pull(vector: np.ndarray) -> list[Any]:
+        return list(compiled_pull(jnp.asarray(vector, outputs.dtype))[0])
+
+    def push(tangents: list[Any]) -> np.ndarray:
+        if not pushes:
+            pushes.append(jax.jit(jax.linearize(function, tensors)[1]))
+        return np.asarray(pushes[0](tangents))
+
+    return outputs.size, pull, push
+
+
 def replay(batches: list[Any], iterator: Any) -> Any:
     """An iterator over `batches`, which may be filled after this call, in place of `iterator`."""
     return iter(batches)

@@ -81,6 +81,28 @@ def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False
     return identity(tensor, slot)
 
 
+def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
+    """See the package's docstring. `J v` is the gradient of `Jᵀ u`, which is linear in `u`."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(tensors)
+        outputs = function(tensors)
+
+    def pull(vector: np.ndarray) -> list[Any]:
+        direction = tf.cast(vector, outputs.dtype)
+        zeros = tf.UnconnectedGradients.ZERO
+        return list(tape.gradient(outputs, tensors, output_gradients=direction, unconnected_gradients=zeros))
+
+    def push(tangents: list[Any]) -> np.ndarray:
+        direction = tf.zeros_like(outputs)
+        with tf.GradientTape() as outer:
+            outer.watch(direction)
+            pulled = tape.gradient(outputs, tensors, output_gradients=direction, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        found = outer.gradient(pulled, direction, output_gradients=tangents, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return np.asarray(found)
+
+    return math.prod(outputs.shape), pull, push
+
+
 def replay(batches: list[Any], iterator: Any) -> Any:
     """An iterator over `batches`, which may be filled after this call, in place of `iterator`.
 

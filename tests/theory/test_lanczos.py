@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from keras_initcheck.theory.lanczos import largest_eigenvalue, singular_value
+
+
+@pytest.fixture
+def operator():
+    """A random symmetric matrix with those eigenvalues, and a random start."""
+
+    def made(eigenvalues, seed=0):
+        generator = np.random.default_rng(seed)
+        rotation, _ = np.linalg.qr(generator.standard_normal((len(eigenvalues), len(eigenvalues))))
+        return rotation @ np.diag(eigenvalues) @ rotation.T, generator.standard_normal(len(eigenvalues))
+
+    return made
+
+
+def test_all_of_a_small_space_is_exact(operator):
+    matrix, start = operator([5.0, 3.0, 1.0, 0.0])
+    value, error, num = largest_eigenvalue(lambda vector: matrix @ vector, start, num_steps=10)
+    assert (value, error, num) == (pytest.approx(5.0, rel=1e-12), pytest.approx(0.0, abs=1e-9), 4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_value_is_a_lower_bound_and_its_error_reaches_an_eigenvalue(operator, seed):
+    eigenvalues = np.sort(np.random.default_rng(seed).uniform(0.0, 1.0, 300))
+    matrix, start = operator(eigenvalues, seed)
+    value, error, num = largest_eigenvalue(lambda vector: matrix @ vector, start, num_steps=12)
+    assert num == 12
+    assert value <= eigenvalues[-1] + 1e-12
+    assert np.abs(eigenvalues - value).min() <= error + 1e-12
+    # of 300 numbers the best of twelve products is within (ln n)² / (4 · 12²) = 6% (Kuczynski & Wozniakowski 1992), with room for chance
+    assert value > 0.9 * eigenvalues[-1]
+
+
+def test_clusters_do_not_break_it(operator):
+    matrix, start = operator([2.0] * 3 + [1.0] * 20)
+    value, error, num = largest_eigenvalue(lambda vector: matrix @ vector, start, num_steps=20)
+    assert (value, num) == (pytest.approx(2.0, rel=1e-9), 2)
+    assert error < 1e-6
+
+
+def test_nothing_passes(operator):
+    assert largest_eigenvalue(lambda vector: 0.0 * vector, np.ones(4), num_steps=5)[:2] == (0.0, 0.0)
+
+
+def test_singular_value_of_zero_keeps_its_error():
+    assert singular_value(0.0, 0.04) == (0.0, pytest.approx(0.2))
