@@ -57,6 +57,7 @@ bench-false-alarms: $(STAMP)
 # Which networks train as they are built, and after each cure.
 bench-repair: $(STAMP)
 	$(BIN)/python tests/benchmarks/repair.py
+	$(BIN)/python tests/benchmarks/settle_speed.py
 
 # The README's pictures; needs Chromium.
 pictures: $(STAMP)

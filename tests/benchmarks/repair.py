@@ -128,15 +128,20 @@ def published_lsuv(model, batch):
     found = [layer for layer in model._flatten_layers() if isinstance(layer, (layers.Dense, layers.EinsumDense, layers.Conv2D))]
     for layer in found:
         layer.kernel.assign(keras.initializers.Orthogonal()(layer.kernel.shape))
+    published_settling(model, found, batch[0])
+
+
+def published_settling(model, found, x):
+    """The second half of algorithm 1: a pass of the whole network for each correction of each layer."""
     for layer in found:
         for _ in range(10):
-            deviation = _deviation(model, layer, batch[0])
-            if abs(deviation - 1.0) < 0.1 or not 0.0 < deviation < np.inf:
+            spread = deviation(model, layer, x)
+            if abs(spread - 1.0) < 0.1 or not 0.0 < spread < np.inf:
                 break
-            layer.kernel.assign(layer.kernel.value / deviation)
+            layer.kernel.assign(layer.kernel.value / spread)
 
 
-def _deviation(model, layer, x):
+def deviation(model, layer, x):
     """Standard deviation of what the layer makes before its activation."""
     seen = []
     original, activation = layer.call, layer.activation
