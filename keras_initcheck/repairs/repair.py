@@ -154,7 +154,7 @@ def _success(done: Plan) -> str:
 def _nothing_to_do(before: Report, planned: Plan) -> str:
     if before.ok:
         return "Nothing to repair: the model has no finding."
-    return f"Nothing was changed: {_listed([finding for finding, _ in planned.left])} cannot be cured by new weights here."
+    return "Nothing was changed. " + " ".join(f"{finding.code} {finding.slug} stays: {reason}" for finding, reason in planned.left)
 
 
 def _listed(findings: Sequence[Finding]) -> str:
