@@ -4,6 +4,9 @@ import pytest
 from judging import judged, wrong
 from nets import FAULTY, HEALTHY
 
+from keras_initcheck.repairs.options import Options
+from keras_initcheck.repairs.planner import plan
+
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1")  # Keras itself sees that one
 @pytest.mark.parametrize("net", [*HEALTHY, *FAULTY], ids=lambda net: net.name)
@@ -12,6 +15,7 @@ def test_verdict(net):
     assert not wrong(net, report)
     if not net.codes:
         assert "IC210" not in {finding.code for finding in report.findings}, "the prediction holds in healthy networks, whatever their kind"
+        assert not plan(report.profile, report.findings, Options()).steps, "a repair leaves healthy networks alone"
 
 
 def test_table_is_large_enough():
