@@ -13,7 +13,11 @@ def found(report):
     return {finding.slug for finding in report.findings if finding.severity != "info"}
 
 
-@pytest.mark.parametrize("name", FAULTY)
+HERE = ("too large", "transformer", "GRU", "NaN") if keras.backend.backend() == "jax" else tuple(FAULTY)
+"""JAX compiles each network's shapes anew, which takes minutes; the plans are the same on every backend."""
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_faulty_network_is_cured_and_the_cure_is_undone(name):
     keras.utils.set_random_seed(0)
     model = compiled(FAULTY[name]())
