@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BACKEND_TESTS := tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py tests/faces/test_initializers.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-steps bench-truth bench-false-alarms bench-repair pictures clean
+.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-steps bench-gain-cost bench-truth bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -45,6 +45,10 @@ bench: $(STAMP)
 # What heads, labels and columns of another scale cost: the measurements behind the rules on them..
 bench-steps: $(STAMP)
 	KERAS_BACKEND=jax $(BIN)/python tests/benchmarks/steps_to_learn.py
+
+# What a gain costs: the measurement behind the budgets of forward-gain and backward-gain.
+bench-gain-cost: $(STAMP)
+	$(BIN)/python tests/benchmarks/gain_cost.py
 
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)
