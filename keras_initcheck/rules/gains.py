@@ -135,8 +135,9 @@ class ForwardGain(GainRule):
         "multiplies the input's own scale. A stretch that a normalisation follows, that ends in a gate, or that shrinks beside a skip "
         "connection is information, or nothing if it is one layer. Layers without weights (pooling, dropout) and the sum over residual "
         "blocks are not part of the product, nor layers whose bias makes a good part of the pre-activation. The prediction assumes weights "
-        "that are independent of the input. The budgets rest on one "
-        "data set."
+        "that are independent of the input. The budgets were measured "
+        "on small networks and two small data sets: at e^-6 SGD took 1.4 to 2.9 times the steps, at e^-12 3 to 11 times or more, "
+        "and the easier the data, the less a gain cost Adam."
     )
     fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'
 
@@ -164,7 +165,8 @@ class BackwardGain(GainRule):
     )
     limits = (
         "As for forward-gain. The first layer on the data has no part in it: no layer needs the gradient below it. "
-        "The budgets were measured on networks whose forward and backward gain were alike."
+        "The budgets were measured on networks whose forward and backward gain were alike. In one whose gradient "
+        "alone shrank, by e^-20, SGD took twice the steps and Adam no more, on data that may be too easy to need the lower layers."
     )
     fix = ForwardGain.fix
 

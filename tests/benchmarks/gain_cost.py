@@ -94,7 +94,7 @@ SETTINGS = (
     Setting("digits", "relu", FILTERS, 4, is_convolutional=True),
     *(Setting("digits", "relu", 64, 6, sees) for sees in ("forward", "backward")),
     Setting("digits", "relu", 64, 6, is_normalised=True),
-    *(Setting("digits", "relu", 256, depth) for depth in (6, 12)),
+    Setting("digits", "relu", 256, 6),
 )
 
 

@@ -25,14 +25,14 @@ def test_a_gain_that_is_not_known_is_not_judged():
 @pytest.mark.parametrize(
     ("ln_gain", "optimizer", "words"),
     [
-        (-9.0, "SGD", "SGD took 2.5 to 8 times"),
-        (-13.0, None, "eight times"),
-        (9.0, "SGD", "a tenth of the learning rate"),
-        (13.0, "SGD", "diverged"),
-        (-13.0, "Adam", "Adam took 2.5 to 5"),
-        (-21.0, "Adam", "more than five"),
-        (13.0, "Adam", "not measured for Adam"),
-        (21.0, "Adam", "not measured for Adam"),
+        (-9.0, "SGD", "SGD took 2 to 5 times"),
+        (-13.0, None, "3 to 11 times"),
+        (9.0, "SGD", "a hundredth of the learning rate"),
+        (13.0, "SGD", "in hardly any network"),
+        (-13.0, "Adam", "up to 4 times the steps at e^-12"),
+        (-21.0, "Adam", "up to 6 times the steps at e^-20"),
+        (13.0, "Adam", "3 to 7 times the steps at e^12"),
+        (21.0, "Adam", "at e^20"),
     ],
 )
 def test_cost_says_what_was_measured(ln_gain, optimizer, words):
