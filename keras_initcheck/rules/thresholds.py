@@ -42,22 +42,21 @@ class Thresholds:
     sgd_gain_warning: float = _number(
         6.0,
         "|ln| of a gain in second moment beyond which forward-gain and backward-gain warn with SGD, or where no optimizer is compiled. "
-        "Measured by tests/benchmarks/gain_cost.py: training takes 1.4 to 2.9 times the steps at e^-6, 1.2 to 2.2 at e^6, and 2 to 5 at "
+        "Measured: by tests/benchmarks/gain_cost.py, training takes 1.4 to 2.9 times the steps at e^-6, 1.2 to 2.2 at e^6, and 2 to 5 at "
         "e^-9 and e^9.",
     )
     sgd_gain_error: float = _number(
         12.0,
-        "The same for an error with SGD. Measured likewise: e^-12 and e^12 take 3 times the steps or more, e^-16 and e^16 seven or more.",
+        "The same for an error with SGD. Measured: e^-12 and e^12 take 3 times the steps or more, e^-16 and e^16 seven or more.",
     )
     adaptive_gain_warning: float = _number(
         12.0,
-        "The same for a warning with Adam and other adaptive optimizers. Measured likewise: e^-12 takes 1.2 to 4 times the steps, about "
+        "The same for a warning with Adam and other adaptive optimizers. Measured: e^-12 takes 1.2 to 4 times the steps, about "
         "what SGD pays at e^-6, and e^12 3 to 7 times.",
     )
     adaptive_gain_error: float = _number(
         20.0,
-        "The same for an error with them. Measured likewise: e^-20 takes 1.3 to 6 times the steps or does not train "
-        "in 600, e^20 mostly does not.",
+        "The same for an error with them. Measured: e^-20 takes 1.3 to 6 times the steps or does not train in 600, e^20 mostly does not.",
     )
     culprit_share: float = _number(
         0.9,

@@ -249,7 +249,7 @@ def summary(optimizer, found):
     columns = [[ratios[gain] for ratios in found if gain in ratios] for gain in GAINS]
     line(f"{optimizer}: beyond it, the rules say", [budgets.severity(gain * 1.001, optimizer) or "" for gain in GAINS])
     for name, choose in (("least", min), ("median", statistics.median_low), ("most", max)):
-        line(f"  {name} of {len(found)} settings", [shown(choose(column)) for column in columns])
+        line(f"  {name} of {len(found)} settings", [shown(choose(column)) if column else "" for column in columns])
 
 
 def main():
