@@ -87,7 +87,7 @@ _COSTS = {
     ("Adam", "grows", "warning"): "Adam took 3 to 7 times the steps at e^12, and 6 to 14 times at e^16",
     ("Adam", "grows", "error"): "Adam took 7 times the steps or more at e^20, or mostly did not train in 600",
 }
-"""The table in words. "There" is the range from the budget that was exceeded to the next, or beyond the last."""
+"""The table in words, from the budget that was exceeded to the next, or at the end of what was measured."""
 
 
 def cost(ln_gain: float, optimizer: str | None) -> str:
