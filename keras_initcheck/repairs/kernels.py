@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from keras_initcheck.profile import Profile, SiteStats, WeightStats
-from keras_initcheck.repairs.options import BACKWARD, FORWARD, Options
+from keras_initcheck.repairs.options import BACKWARD, FORWARD, MEAN, Options
 from keras_initcheck.theory.scales import usual_scale
 
 SIGMOID = "sigmoid"
@@ -129,4 +129,6 @@ def _follows_sigmoid(profile: Profile, site: SiteStats) -> bool:
 
 def _fan(kernel: WeightStats, mode: str) -> float:
     fan_in, fan_out = kernel.fan_in or 1.0, kernel.fan_out or 1.0
+    if mode == MEAN:
+        return (fan_in + fan_out) / 2.0
     return fan_in if mode == FORWARD else fan_out if mode == BACKWARD else math.sqrt(fan_in * fan_out)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from keras_initcheck.profile import WeightStats
 
 AUTO, LSUV, FIXUP = "auto", "lsuv", "fixup"
-REDRAWS = ("he", "glorot", "lecun", "orthogonal")
+GLOROT = "glorot"
+REDRAWS = ("he", GLOROT, "lecun", "orthogonal")
 METHODS = (AUTO, LSUV, FIXUP, *REDRAWS)
 FORWARD, BACKWARD, BALANCED = "forward", "backward", "balanced"
 MODES = (FORWARD, BACKWARD, BALANCED)
+MEAN = "mean"
+"""What `"glorot"` takes in place of a mode: the arithmetic mean of both fans (Glorot & Bengio 2010, equation 12)."""
 
 
 def every_weight(weight: WeightStats) -> bool:

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Sequence
 
 from keras_initcheck.profile import Profile
 from keras_initcheck.repairs.kernels import LayerKernels, changeable
-from keras_initcheck.repairs.options import FIXUP, LSUV, REDRAWS, Options
+from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, MEAN, REDRAWS, Options
 from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RESCALE, RESET, SETTLE, Plan, Step
 from keras_initcheck.report import Finding
+from keras_initcheck.rules.residual import stacks
 from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 
-DEGENERATE = ("IC101", "IC105", "IC106", "IC107")
-"""Kernels that no factor mends: not finite, constant, zero, drawn twice."""
-SCALE = ("IC102", "IC103", "IC201", "IC202", "IC203", "IC205", "IC206", "IC207", "IC208", "IC301", "IC302", "IC303", "IC304")
+DEGENERATE = ("IC101", "IC105", "IC106", "IC107", "IC108", "IC209")
+"""Kernels that no factor mends: not finite, constant, zero, drawn twice, of low rank, attention without queries or keys."""
+SCALE = ("IC102", "IC103", "IC201", "IC202", "IC203", "IC205", "IC206", "IC207", "IC208", "IC301", "IC302", "IC303", "IC304", "IC404")
 """Findings that follow from the size of weights or biases somewhere."""
 GROWTH = "IC502"
 _MEASURED = ("IC201", "IC202", "IC203", "IC205", "IC206", "IC208", "IC303")
@@ -76,7 +77,9 @@ def _steps_for(finding: Finding, profile: Profile, layers: dict[str, LayerKernel
         again = blamed[1:] if finding.code == "IC107" else blamed
         return [redraw(layers[layer], finding, options) for layer in again if layer in layers]
     if finding.code == GROWTH:
-        return [_branch_scaled(layers[layer], len(blamed), finding, options) for layer in blamed if layer in layers]
+        if options.method == FIXUP:
+            return _fixup(profile, layers, finding)
+        return [_branch_scaled(layers[layer], len(blamed), finding) for layer in blamed if layer in layers]
     if finding.code not in SCALE:
         return []
     around = _around(finding, profile, layers)
@@ -125,17 +128,31 @@ def redraw(layer: LayerKernels, finding: Finding | None, options: Options) -> St
         REDRAW,
         layer.names,
         f"method {options.method}" if finding is None else _reason(finding),
-        stds=tuple(math.sqrt(each) for each in layer.second_moments(options.mode)),
+        stds=tuple(math.sqrt(each) for each in layer.second_moments(MEAN if options.method == GLOROT else options.mode)),
         num_gates=layer.num_gates,
         is_orthogonal=layer.is_recurrent or options.method in ("orthogonal", LSUV),
     )
 
 
-def _branch_scaled(layer: LayerKernels, num_blocks: int, finding: Finding, options: Options) -> Step:
-    """`1/√N` keeps the stream's growth below e; Fixup zeroes the last layer (Zhang et al. 2019, section 3)."""
-    if options.method == FIXUP:
-        return Step(layer.layer, RESET, layer.names, _reason(finding))
+def _branch_scaled(layer: LayerKernels, num_blocks: int, finding: Finding) -> Step:
+    """`1/√N` keeps the growth of the stream's second moment below e: `(1 + 1/N)^N`."""
     return Step(layer.layer, RESCALE, layer.names, _reason(finding), factor=num_blocks ** (-0.5 / len(layer.kernels)))
+
+
+def _fixup(profile: Profile, layers: dict[str, LayerKernels], finding: Finding) -> list[Step]:
+    """Zhang et al. 2019, section 3: the last layer of a branch of m is zero, and the others are scaled by `L^(-1/(2m-2))` in L blocks."""
+    steps = []
+    for stack in (each for each in stacks(profile) if {block.last_layer for block in each} & set(_blamed(finding))):
+        for block in stack:
+            branch = list(dict.fromkeys(site.layer for site in profile.weight_sites if site.index in block.sites))
+            exponent = -1.0 / (2 * len(branch) - 2) if len(branch) > 1 else 0.0
+            for layer in (layers[name] for name in branch if name in layers):
+                if layer.layer == block.last_layer:
+                    steps.append(Step(layer.layer, RESET, layer.names, _reason(finding)))
+                elif not layer.is_zero:
+                    factor = len(stack) ** (exponent / len(layer.kernels))
+                    steps.append(Step(layer.layer, RESCALE, layer.names, _reason(finding), factor=factor))
+    return steps
 
 
 def _recentred(layer: LayerKernels, finding: Finding) -> Step:

@@ -48,6 +48,19 @@ def gated():
     return keras.Sequential([keras.Input((8, 8)), recurrent, LAYERS.Dense(10, name="head")])
 
 
+def low_rank():
+    model = mlp(keras.initializers.HeNormal, depth=3)
+    generator = np.random.default_rng(0)
+    model.layers[1].kernel.assign(np.outer(generator.standard_normal(64), generator.standard_normal(64)) * np.sqrt(2 / 64))
+    return model
+
+
+def large_head():
+    model = mlp(keras.initializers.HeNormal, depth=3)
+    model.layers[-1].kernel.assign(model.layers[-1].kernel.value * 50.0)
+    return model
+
+
 def with_nan():
     model = mlp(keras.initializers.HeNormal, depth=3)
     kernel = np.array(keras.ops.convert_to_numpy(model.layers[1].kernel.value))
@@ -71,6 +84,8 @@ FAULTY = {
     "constant": lambda: mlp(lambda: keras.initializers.Constant(0.1), depth=3),
     "zero": lambda: mlp(keras.initializers.Zeros, depth=3),
     "one seed": lambda: mlp(lambda: keras.initializers.HeNormal(seed=1), depth=4),
+    "low rank": low_rank,
+    "large head": large_head,
     "NaN": with_nan,
     "dead": lambda: mlp(keras.initializers.HeNormal, depth=3, bias_initializer=keras.initializers.Constant(-10.0)),
     "biases": lambda: mlp(keras.initializers.HeNormal, bias_initializer=keras.initializers.RandomNormal(stddev=30.0)),

@@ -177,6 +177,26 @@ def test_balanced_mode_splits_the_misfit_between_signal_and_gradient():
     assert moments["balanced"] == pytest.approx(2 / np.sqrt(512 * 32), rel=1e-4)
 
 
+def test_glorot_takes_the_mean_of_both_fans():
+    hidden = [keras.layers.Dense(units, "tanh", kernel_initializer=normal(1.0)()) for units in (512, 32, 64)]
+    model = compiled(keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10)]))
+    assert ic.repair(model, *batch(model), method="glorot").is_kept
+    # Drawn in float64 to this size exactly, and rounded to float32.
+    assert np.mean(keras.ops.convert_to_numpy(hidden[1].kernel.value) ** 2) == pytest.approx(2 / (512 + 32), rel=1e-6)
+
+
+def test_fixup_zeroes_the_last_layer_of_each_branch_and_scales_the_others():
+    keras.utils.set_random_seed(0)
+    model = compiled(residual(blocks=16))
+    inner = keras.ops.convert_to_numpy(model.get_layer("inner_3").kernel.value)
+    done = ic.repair(model, *batch(model), method="fixup")
+    assert done.is_kept, done
+    # The first block, which begins at the input, belongs to no stream.
+    assert not any(np.any(keras.ops.convert_to_numpy(model.get_layer(f"outer_{block}").kernel.value)) for block in range(1, 16))
+    # L^(-1/(2m-2)) with 15 blocks of two layers, multiplied in float32.
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model.get_layer("inner_3").kernel.value), inner / 15**0.5, rtol=1e-6)
+
+
 def test_shared_layer_is_corrected_once():
     shared = keras.layers.Dense(64, "relu", kernel_initializer=normal(1.0)(), name="shared")
     signal = entered = keras.Input((64,))
