@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BACKEND_TESTS := tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py tests/faces/test_initializers.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep lint bench bench-steps bench-gain-cost bench-truth bench-false-alarms bench-repair pictures clean
+.PHONY: demo test test-tensorflow test-jax test-torch sweep sweep-tensorflow sweep-jax sweep-torch lint bench bench-steps bench-gain-cost bench-truth bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -27,9 +27,15 @@ test-torch: $(STAMP)
 	else echo "torch is not installed in $(VENV): its tests are left out"; fi
 
 # Every model on TensorFlow, six on JAX and torch.
-sweep: $(STAMP)
+sweep: sweep-tensorflow sweep-jax sweep-torch
+
+sweep-tensorflow: $(STAMP)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m sweep tests/sweep
+
+sweep-jax: $(STAMP)
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m sweep tests/sweep
+
+sweep-torch: $(STAMP)
 	@if $(BIN)/python -c "import torch" 2>/dev/null; then KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m sweep tests/sweep; fi
 
 lint: $(STAMP)
@@ -42,7 +48,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/probe_memory.py
 	$(BIN)/python tests/benchmarks/tab_speed.py
 
-# What heads, labels and columns of another scale cost: the measurements behind the rules on them..
+# What heads, labels and columns of another scale cost: the measurements behind the rules on them.
 bench-steps: $(STAMP)
 	KERAS_BACKEND=jax $(BIN)/python tests/benchmarks/steps_to_learn.py
 
