@@ -23,7 +23,7 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any, 
             continue
         initial = float(getattr(optimizer, "initial_accumulator_value", 0.0)) if name == "_accumulators" else 0.0
         for slot, variable in zip(value, trained, strict=True):
-            if id(variable) in wanted and isinstance(slot, keras.Variable) and tuple(slot.shape) == tuple(variable.shape):
+            if id(variable) in wanted and hasattr(slot, "assign") and tuple(slot.shape) == tuple(variable.shape):
                 yield slot, variable, initial
 
 
