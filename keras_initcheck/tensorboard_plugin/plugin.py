@@ -39,6 +39,9 @@ from keras_initcheck.tensorboard_plugin.static_files import static_file
 PLUGIN = "initcheck"
 DEFAULT_MAX_STEPS = 1000
 
+_ONE_IMPORT_AT_A_TIME = threading.Lock()
+"""Without it, a request that waits for another one's import of what is not installed gets a half-made module, and a strange message."""
+
 
 class InitcheckLoader(base_plugin.TBLoader):
     """Makes the plugin, and has TensorBoard keep more of its steps than the 10 or 100 that are usual for tensors."""
@@ -113,7 +116,8 @@ class InitcheckPlugin(base_plugin.TBPlugin):
             raise errors.NotFoundError(f"No figure is called {name!r}. `/figures` lists what there is.")
         chosen = self._all_probes(request) if FIGURE_TABS[name].over_steps else self._chosen_probes(request)
 
-        from keras_initcheck.tensorboard_plugin.drawing import draw_figure
+        with _ONE_IMPORT_AT_A_TIME:
+            from keras_initcheck.tensorboard_plugin.drawing import draw_figure
 
         return draw_figure(FIGURE_TABS[name], chosen, is_dark)
 
