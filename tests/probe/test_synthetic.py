@@ -11,7 +11,7 @@ LAYERS = {
     "pixels": lambda: [keras.layers.Rescaling(1 / 255)],
     "pixels to -1..1": lambda: [keras.layers.Rescaling(1 / 127.5, offset=-1.0)],
     "three colours": lambda: [keras.layers.Rescaling(1 / 255), keras.layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.05] * 3)],
-    "inverse": lambda: [keras.layers.Normalization(mean=4.0, variance=9.0, invert=True)],
+    "inverse": lambda: [keras.layers.Normalization(mean=[4.0] * 3, variance=[9.0] * 3, invert=True)],
     "nested": lambda: [keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling([1 / 255, 2.0, 3.0])])],
 }
 
