@@ -1,6 +1,6 @@
 """When a running `fit` is repaired, and with which choices. Glue for the callback."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras_initcheck.api import Repair, Report, judged
 from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.repairs.options import Options
+from keras_initcheck.repairs.options import Options, Selection, every_weight
 from keras_initcheck.repairs.repair import Repairer
 from keras_initcheck.repairs.selection import selection
 from keras_initcheck.report import Finding
@@ -62,10 +62,13 @@ class RepairInFit:
         """Repairs what the first probe found; `None` where the model was trained before."""
         if internals.steps_taken(probe.model) and not self._allows_trained:
             return None
-        return self._run(probe, report, batch)
+        return self._run(probe, report, report.findings, batch)
 
     def later(self, probe: Probe, report: Report, batch: Batch) -> Repair | None:
-        """Repairs layers that broke since, now and then. The probe that found them was a fast one: an exact one decides."""
+        """Repairs layers that broke since, now and then, and leaves what the others have learnt alone.
+
+        The probe that found them was a fast one: an exact one decides.
+        """
         self._left_to_pause = max(0, self._left_to_pause - 1)
         is_due = self._during_training and not self._left_to_pause and len(self.done) < self._most
         if not is_due or not _broken(report):
@@ -75,11 +78,15 @@ class RepairInFit:
         if not broken:
             return None
         self._left_to_pause = self._pause + 1
-        return self._run(probe, Report(exact.profile, tuple(broken), exact.num_exempted), batch)
+        blamed = {layer for finding in broken for layer in (finding.layer, *finding.culprits)}
+        return self._run(probe, exact, broken, batch, lambda weight: weight.layer in blamed)
 
-    def _run(self, probe: Probe, report: Report, batch: Batch) -> Repair:
-        options = replace(self._options, seed=self._options.seed + len(self.done), selects=selection(self._layers, probe.owned))
-        outcome = Repairer(probe, batch, lambda profile: self._judged(profile, report), options).run(report)
+    def _run(self, probe: Probe, report: Report, findings: Sequence[Finding], batch: Batch, may_change: Selection = every_weight) -> Repair:
+        chosen = selection(self._layers, probe.owned)
+        options = replace(
+            self._options, seed=self._options.seed + len(self.done), selects=lambda weight: chosen(weight) and may_change(weight)
+        )
+        outcome = Repairer(probe, batch, lambda profile: self._judged(profile, report), options).run(report, findings=findings)
         self.done.append(Repair(**vars(outcome)))
         return self.done[-1]
 

@@ -15,6 +15,9 @@ MEAN = "mean"
 """What `"glorot"` takes in place of a mode: the arithmetic mean of both fans (Glorot & Bengio 2010, equation 12)."""
 
 
+Selection = Callable[[WeightStats], bool]
+
+
 def every_weight(weight: WeightStats) -> bool:
     """Selects all."""
     return True
@@ -42,7 +45,7 @@ class Options:
     target: float = 1.0
     tolerance: float = 0.1
     seed: int = 0
-    selects: Callable[[WeightStats], bool] = every_weight
+    selects: Selection = every_weight
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -70,7 +70,7 @@ class Repairer:
     judge: Judge
     options: Options
 
-    def run(self, before: Report, is_dry: bool = False) -> Outcome:
+    def run(self, before: Report, is_dry: bool = False, findings: Sequence[Finding] | None = None) -> Outcome:
         """Repairs the model, or says what it would do.
 
         The new values are kept if a new probe shows that every finding the plan went for is gone and that none is new. Else the model
@@ -79,11 +79,12 @@ class Repairer:
         Args:
             before: The report to go by.
             is_dry: Whether to leave the model alone.
+            findings: Those of its findings to go for, all unless told. The others may stay, but not get worse.
 
         Returns:
             The outcome.
         """
-        planned = plan(before.profile, before.findings, self.options)
+        planned = plan(before.profile, before.findings if findings is None else findings, self.options)
         if is_dry:
             return Outcome(before, None, planned, False, "Nothing was changed: this is what a repair would begin with.")
         if not planned.steps:
@@ -128,12 +129,8 @@ class Repairer:
         }
         settler = Settler(self.probe.model, kernels, self.options.target, self.options.tolerance)
         settler.run(self.batch)
-        factors = {
-            id(variable): settler.settled[key].factor for key, each in kernels.items() if key in settler.settled for variable in each
-        }
-        return [
-            replace(step, factor=factors.get(id(variables[step.variables[0]]), 1.0)) if step.action == SETTLE else step for step in steps
-        ]
+        factors = {id(each[0]): settler.factor(layer) for layer, each in kernels.items()}
+        return [replace(step, factor=factors[id(variables[step.variables[0]])]) if step.action == SETTLE else step for step in steps]
 
 
 def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:

@@ -1,16 +1,15 @@
 """Which variables a user's choice of layers means."""
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from keras_initcheck.probe import internals
 from keras_initcheck.probe.inventory import OwnedVariable
-from keras_initcheck.profile import WeightStats
-from keras_initcheck.repairs.options import every_weight
+from keras_initcheck.repairs.options import Selection, every_weight
 
 
-def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Callable[[WeightStats], bool]:
+def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Selection:
     """A predicate for `Options.selects`.
 
     Args:

@@ -7,6 +7,11 @@ from faulty import are_same, compiled, mlp, normal, values
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
+from keras_initcheck.api import judged
+from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.probe import Probe
+from keras_initcheck.repair_in_fit import RepairInFit
+from keras_initcheck.rules.catalogue import policy_of
 
 
 def arrays(samples=64):
@@ -95,6 +100,22 @@ def test_layers_that_break_later_are_repaired_within_limits():
     assert all(done.is_kept for done in check.repairs)
 
 
+def test_a_fault_that_was_there_before_does_not_undo_a_later_repair():
+    """The gain of weights that were trained to it is not repaired in a running training, and is no news either."""
+    keras.utils.set_random_seed(3)
+    model = compiled(mlp(keras.initializers.HeNormal, depth=3))
+    model.get_layer("hidden_0").kernel.assign(model.get_layer("hidden_0").kernel.value * 100.0)
+    x, y = arrays(32)
+    probe = Probe(model)
+    taken = take_batch(x, y)
+    model.get_layer("hidden_2").bias.assign(np.full(64, -1e6))
+    report = judged(probe.measure(taken), policy_of())
+    assert {"IC102", "IC202"} <= {finding.code for finding in report.findings if finding.severity != "info"}
+    done = RepairInFit({}, True, 3, 2, policy_of(), seed=0).later(probe, report, taken)
+    assert done.is_kept, done
+    assert [step.variables for step in done.steps] == [("hidden_2/bias",)]
+
+
 def test_healthy_model_is_not_touched():
     x, y = arrays()
     trained = []
@@ -109,7 +130,7 @@ def test_healthy_model_is_not_touched():
 def test_a_repair_that_fails_lets_the_training_go_on(monkeypatch):
     from keras_initcheck.repairs.repair import Repairer
 
-    def fails(self, report, is_dry=False):
+    def fails(self, report, is_dry=False, findings=None):
         raise RuntimeError("no way")
 
     monkeypatch.setattr(Repairer, "run", fails)
