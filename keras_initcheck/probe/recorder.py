@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe import internals, kinds
+from keras_initcheck.probe.wrapping import replaced_activation, wrapped_calls
 
 MODEL_INPUT = -1
 """Owner of the tensors that enter the model."""
@@ -113,16 +114,8 @@ class Recorder:
     def installed(self) -> Iterator[None]:
         """Wraps `call` on every layer instance and graph operation for the time of the context."""
         operations = [*internals.flatten_layers(self.model)[1:], *internals.operations_without_layers(self.model)]
-        wrapped = []
-        try:
-            for operation in operations:
-                if "call" not in operation.__dict__:
-                    operation.__dict__["call"] = self._wrapper(operation, operation.call)
-                    wrapped.append(operation)
+        with wrapped_calls(operations, self._wrapper):
             yield
-        finally:
-            for operation in wrapped:
-                del operation.__dict__["call"]
 
     def enter(self, inputs: Any) -> None:
         """Says that the tensors in `inputs` are the model's own inputs."""
@@ -264,7 +257,6 @@ class Recorder:
             yield
             return
         site.activation = function
-        had = layer.__dict__.get("activation")
 
         def activation(z: Any, *args: Any, **kwargs: Any) -> Any:
             if site.z is None and is_observable(z):
@@ -272,14 +264,8 @@ class Recorder:
                 self._pre_activation = z
             return function(z, *args, **kwargs)
 
-        layer.__dict__["activation"] = activation
-        try:
+        with replaced_activation(layer, activation):
             yield
-        finally:
-            if had is None:
-                del layer.__dict__["activation"]
-            else:
-                layer.__dict__["activation"] = had
 
     def _close(self, site: SiteRecord, outputs: Any, x: Any = None) -> Any:
         flat = keras.tree.flatten(outputs)

@@ -4,9 +4,8 @@ The idea of LSUV (Mishkin & Matas 2016, section 3), with one difference: a layer
 makes then goes on to the next. The published procedure runs the network again for each layer, which costs depth squared.
 """
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ import keras
 from keras_initcheck.probe import engine, internals
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.preserve import preserved
+from keras_initcheck.probe.wrapping import replaced_activation, wrapped_calls
 from keras_initcheck.repairs.snapshot import Snapshot
 
 ATTEMPTS = 10
@@ -68,7 +68,7 @@ class Settler:
         changed = [variable for each in self.kernels.values() for variable in each]
         before = Snapshot(self.model.variables)
         try:
-            with preserved(self.model), self._installed():
+            with preserved(self.model), wrapped_calls(self._layers(), self._wrapper):
                 arguments = {"training": True} if internals.takes_training(self.model) else {}
                 with self._engine.without_gradients(), self._engine.isolated_randomness():
                     self.model(batch.x, **arguments)
@@ -82,24 +82,13 @@ class Settler:
         """Number that each kernel of the layer of that identity was multiplied by; 1 where the pass did not settle it."""
         return self.settled[layer].factor if layer in self.settled else 1.0
 
-    @contextlib.contextmanager
-    def _installed(self) -> Iterator[None]:
-        layers = [layer for layer in internals.flatten_layers(self.model) if id(layer) in self.kernels]
-        wrapped = []
-        try:
-            for layer in layers:
-                if "call" not in layer.__dict__:
-                    layer.__dict__["call"] = self._wrapper(layer, layer.call)
-                    wrapped.append(layer)
-            yield
-        finally:
-            for layer in wrapped:
-                del layer.__dict__["call"]
+    def _layers(self) -> list[Any]:
+        return [layer for layer in internals.flatten_layers(self.model) if id(layer) in self.kernels]
 
     def _wrapper(self, layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             def deviation() -> float | None:
-                with _linear(layer):
+                with replaced_activation(layer, keras.activations.linear):
                     return _standard_deviation(original(*args, **kwargs))
 
             if id(layer) in self.settled:
@@ -134,25 +123,11 @@ class Settler:
 
     def _settle_shared(self) -> None:
         """A layer that was called again is corrected once more, for the geometric mean of its calls."""
-        for layer in internals.flatten_layers(self.model):
+        for layer in self._layers():
             later = self._later.get(id(layer), [])
             if later and all(0.0 < each < math.inf for each in later):
                 logs = [math.log(each / self.target) for each in (self.settled[id(layer)].after, *later)]
                 self._multiply(layer, math.exp(-math.fsum(logs) / len(logs)))
-
-
-@contextlib.contextmanager
-def _linear(layer: Any) -> Iterator[None]:
-    """The layer without its activation, for the time of the context."""
-    had = layer.__dict__.get("activation")
-    layer.__dict__["activation"] = keras.activations.linear
-    try:
-        yield
-    finally:
-        if had is None:
-            del layer.__dict__["activation"]
-        else:
-            layer.__dict__["activation"] = had
 
 
 def _standard_deviation(tensor: Any) -> float | None:
