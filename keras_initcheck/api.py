@@ -254,7 +254,8 @@ def repair(
         ProbeError: As in `check`.
 
     Cost: two or three probes, and one forward pass where something is settled; the weights are copied to the host. Side effects: the
-    values of weights, and the optimizer's memory of them. Frozen layers, embeddings, normalisations and intended zeros keep theirs.
+    values of weights, and the optimizer's memory of them. Frozen layers and intended zeros keep theirs, and so do embeddings and
+    normalisations: where their values are blamed (not finite, constant) and `layers` names them, they get those of their own initialisers.
     """
     policy = catalogue.policy_of(select, ignore, thresholds, exempt)
     probe = Probe(model, seed=seed)

@@ -147,7 +147,8 @@ def _check(model: Any, data: "Data", arguments: Namespace, settings: "Settings")
         print(f"probing {model.name} ...", file=sys.stderr)
     try:
         if arguments.repair is None:
-            return check(model, data.x, data.y, sample_weight=data.sample_weight, **settings.options), None
+            options = {**settings.options, "spectrum": arguments.spectrum}
+            return check(model, data.x, data.y, sample_weight=data.sample_weight, **options), None
         outcome = repaired(model, data, arguments, settings.options)
         return final(outcome), outcome
     except (TypeError, ValueError) as error:

@@ -104,6 +104,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and --list-thresholds. Received: {received}.")
     if is_comparison and len(arguments.compare) < 2:
         parser.error(f"--compare must name two reports or more, as --json writes them. Received: {arguments.compare[0]} alone.")
+    if arguments.spectrum and (arguments.model is None or arguments.repair is not None):
+        received = "no MODEL" if arguments.model is None else "--repair"
+        parser.error(f"--spectrum must come with MODEL and without --repair. Received: --spectrum with {received}.")
     if arguments.quick and not arguments.demo:
         parser.error("--quick must come with --demo. Received: --quick alone.")
     _check_repair(parser, arguments)
@@ -177,6 +180,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", metavar="N", type=at_least(0), help="seed of synthetic inputs, gradient and redrawn weights (default: 0)")
     parser.add_argument("--batch-size", metavar="N", type=at_least(1), help="samples of synthetic inputs or arrays (default: 32)")
+    parser.add_argument("--spectrum", action="store_true", help="estimate the singular values of the Jacobian too, in some 60 more passes")
     parser.add_argument("--no-config", dest="config", action="store_false", help="leave setup.cfg and pyproject.toml unread")
     parser.add_argument("--unsafe", action="store_true", help="run Python code that is stored in the model file")
     parser.add_argument("--width", metavar="N", type=at_least(NARROWEST), help="cells in a line (default: the terminal's)")

@@ -6,31 +6,43 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.repairs import draw
-from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RESCALE, RESET, Step
+from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, Step
 
 
-def apply(steps: Sequence[Step], variables: Mapping[str, Any], seed: int) -> None:
+def apply(steps: Sequence[Step], owned: Mapping[str, OwnedVariable], seed: int) -> None:
     """Changes the variables.
 
     Args:
-        steps: Steps to rescale, redraw and reset; others are left alone.
-        variables: The model's variables by their names in the profile.
+        steps: Steps to do; those that settle are left alone.
+        owned: The model's variables with their layers, by their names in the profile.
         seed: Seed of what is drawn; each variable has its own stream, whatever the other steps are.
     """
-    positions = {name: position for position, name in enumerate(variables)}
+    positions = {name: position for position, name in enumerate(owned)}
     for step in steps:
         for position, name in enumerate(step.variables):
-            variable = variables[name]
+            variable = owned[name].variable
             if step.action == RESCALE:
                 variable.assign(variable.value * step.factor)
             elif step.action == RECENTRE:
-                kernel = variables[step.kernel].value
+                kernel = owned[step.kernel].variable.value
                 variable.assign(-0.5 * keras.ops.sum(kernel, axis=tuple(range(len(kernel.shape) - 1))))
             elif step.action == RESET:
                 variable.assign(np.zeros(variable.shape))
+            elif step.action == RENEW:
+                variable.assign(first_values(owned[name]))
             elif step.action == REDRAW:
                 generator = np.random.default_rng([seed, positions[name]])
                 shape = tuple(variable.shape)
                 values = draw.kernel(shape, step.stds[position], generator, num_gates=step.num_gates, is_orthogonal=step.is_orthogonal)
                 variable.assign(values)
+
+
+def first_values(owned: OwnedVariable) -> Any:
+    """What the layer's own initialiser gives, such as its `gamma_initializer`; ones and zeros where it names none."""
+    variable = owned.variable
+    initializer = getattr(owned.owner, f"{variable.name}_initializer", None)
+    if initializer is None:
+        initializer = "zeros" if variable.name in ("beta", "moving_mean") else "ones"
+    return keras.initializers.get(initializer)(variable.shape, dtype=variable.dtype)

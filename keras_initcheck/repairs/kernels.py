@@ -116,6 +116,18 @@ def changeable(profile: Profile, options: Options) -> Iterator[LayerKernels]:
             yield LayerKernels(site, kernels, biases.get(site.index), _follows_sigmoid(profile, site))
 
 
+def protected(profile: Profile, options: Options) -> dict[str, tuple[str, ...]]:
+    """Variables of the embeddings and normalisations that the user named and did not freeze, by layer."""
+    kinds = {site.index: site.kind for site in profile.sites}
+    found: dict[str, tuple[str, ...]] = {}
+    for weight in profile.weights:
+        is_of_kind = weight.site is not None and kinds[weight.site] in ("normalization", "embedding")
+        is_free = weight.is_trainable or weight.role == "state"
+        if options.names_layers and is_of_kind and is_free and options.selects(weight):
+            found[weight.layer] = (*found.get(weight.layer, ()), weight.name)
+    return found
+
+
 def _follows_sigmoid(profile: Profile, site: SiteStats) -> bool:
     """Looks through the activation layer of a layer before and through flattening and dropout."""
     while site.inputs_known and len(site.inputs) == 1:

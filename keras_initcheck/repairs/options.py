@@ -47,6 +47,11 @@ class Options:
     seed: int = 0
     selects: Selection = every_weight
 
+    @property
+    def names_layers(self) -> bool:
+        """Whether the user named the layers that may change: what is protected by its kind may then change, too."""
+        return self.selects is not every_weight
+
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"`method` must be one of {METHODS}. Received: method={self.method!r}.")

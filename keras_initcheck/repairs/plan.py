@@ -4,8 +4,15 @@ from dataclasses import dataclass
 
 from keras_initcheck.report import Finding
 
-RESCALE, REDRAW, RESET, RECENTRE, SETTLE = "rescale", "redraw", "reset", "recentre", "settle"
-_WORDS = {RESCALE: "multiply", REDRAW: "draw anew", RESET: "set to zero", RECENTRE: "recentre", SETTLE: "settle on the batch"}
+RESCALE, REDRAW, RESET, RECENTRE, SETTLE, RENEW = "rescale", "redraw", "reset", "recentre", "settle", "renew"
+_WORDS = {
+    RESCALE: "multiply",
+    REDRAW: "draw anew",
+    RESET: "set to zero",
+    RECENTRE: "recentre",
+    SETTLE: "settle on the batch",
+    RENEW: "give its first values to",
+}
 
 
 @dataclass(frozen=True)
@@ -15,8 +22,8 @@ class Step:
     Attributes:
         layer: Path of the layer.
         action: `"rescale"` (multiplied, so that distribution and orthogonality stay), `"redraw"`, `"reset"` (to zero), `"recentre"` (a
-            bias that takes out what inputs around 1/2 add to each unit) or `"settle"` (multiplied until the standard deviation of the
-            pre-activation on the batch is right).
+            bias that takes out what inputs around 1/2 add to each unit), `"settle"` (multiplied until the standard deviation of the
+            pre-activation on the batch is right) or `"renew"` (what the layer's own initialisers give).
         variables: Names of the variables that change, as in `WeightStats.name`.
         why: What the step is for, in words.
         factor: Number that each variable is multiplied by. Of `"settle"` it is known when it is done, else `None`.

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 from keras_initcheck.profile import Profile
-from keras_initcheck.repairs.kernels import LayerKernels, changeable
+from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
 from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, MEAN, REDRAWS, Options
-from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RESCALE, RESET, SETTLE, Plan, Step
+from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, SETTLE, Plan, Step
 from keras_initcheck.report import Finding
 from keras_initcheck.rules.residual import stacks
 from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
@@ -33,7 +33,8 @@ def plan(profile: Profile, findings: Sequence[Finding], options: Options) -> Pla
     faults = [finding for finding in findings if finding.severity != "info"]
     layers = {each.layer: each for each in changeable(profile, options)}
     if options.method in (*REDRAWS, LSUV):
-        return Plan(tuple(_redraw_all(layers.values(), faults, options)), tuple(faults))
+        renewed = [step for finding in faults for step in _renewed(finding, profile, options)]
+        return Plan((*renewed, *_redraw_all(layers.values(), faults, options)), tuple(faults))
     steps: dict[str, list[Step]] = {}
     targets, left = [], []
     for finding in faults:
@@ -75,7 +76,7 @@ def _steps_for(finding: Finding, profile: Profile, layers: dict[str, LayerKernel
     blamed = _blamed(finding)
     if finding.code in DEGENERATE:
         again = blamed[1:] if finding.code == "IC107" else blamed
-        return [redraw(layers[layer], finding, options) for layer in again if layer in layers]
+        return _renewed(finding, profile, options) + [redraw(layers[layer], finding, options) for layer in again if layer in layers]
     if finding.code == GROWTH:
         if options.method == FIXUP:
             return _fixup(profile, layers, finding)
@@ -111,6 +112,12 @@ def _is_off(layer: LayerKernels, is_blamed: bool, options: Options) -> bool:
     factor = 1.0 if is_blamed else STATIC_FACTOR
     chance = max(static_tolerance(kernel.moments.num_elements, 1, factor=factor) for kernel in layer.kernels)
     return not math.isfinite(excess) or abs(excess) > chance
+
+
+def _renewed(finding: Finding, profile: Profile, options: Options) -> list[Step]:
+    """The embeddings and normalisations that the user named, where their values are blamed."""
+    named = protected(profile, options) if finding.code in DEGENERATE else {}
+    return [Step(layer, RENEW, named[layer], _reason(finding)) for layer in _blamed(finding) if layer in named]
 
 
 def _scaled(layer: LayerKernels, finding: Finding, options: Options) -> Step:
@@ -186,5 +193,8 @@ def _reason(finding: Finding) -> str:
 
 def _why_left(finding: Finding) -> str:
     if finding.code in (*DEGENERATE, *SCALE, GROWTH):
-        return "the layers that it blames are protected, or their weights are of the right size already."
+        return (
+            "the layers that it blames are protected (frozen, or an embedding or normalisation that `layers` does not name), or their "
+            "weights are of the right size already."
+        )
     return "no initialisation cures it."

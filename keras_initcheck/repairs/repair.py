@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.profile import Profile
 from keras_initcheck.repairs import optimizer_slots
@@ -92,10 +92,11 @@ class Repairer:
         return self._carry_out(before, planned)
 
     def _carry_out(self, before: Report, planned: Plan) -> Outcome:
-        owned = {each.name: each.variable for each in self.probe.owned}
+        owned = {each.name: each for each in self.probe.owned}
+        variables = [each.variable for each in owned.values()]
         optimizer = getattr(self.probe.model, "optimizer", None)
-        slots = [slot for slot, _, _ in optimizer_slots.slots(optimizer, owned.values())]
-        snapshot = Snapshot([*owned.values(), *slots])
+        slots = [slot for slot, _, _ in optimizer_slots.slots(optimizer, variables)]
+        snapshot = Snapshot([*variables, *slots])
         try:
             steps, after = self._apply(planned.steps, owned)
             failure = _failure(before, after, planned.targets)
@@ -104,7 +105,7 @@ class Repairer:
                 if more.steps:
                     settled, after = self._apply(more.steps, owned)
                     steps, failure = (*steps, *settled), _failure(before, after, planned.targets)
-            optimizer_slots.reset(optimizer, [owned[name] for step in steps for name in step.variables])
+            optimizer_slots.reset(optimizer, [owned[name].variable for step in steps for name in step.variables])
         except BaseException:
             snapshot.restore()
             raise
@@ -114,23 +115,21 @@ class Repairer:
             return Outcome(before, after, done, False, f"Undone, the model is what it was: {failure}")
         return Outcome(before, after, done, True, _success(done), snapshot)
 
-    def _apply(self, steps: Sequence[Step], variables: dict[str, Any]) -> tuple[tuple[Step, ...], Report]:
+    def _apply(self, steps: Sequence[Step], owned: dict[str, OwnedVariable]) -> tuple[tuple[Step, ...], Report]:
         """The steps with what became of them, and the report on the changed model."""
-        apply(steps, variables, self.options.seed)
-        done = tuple(self._settle(steps, variables)) if any(step.action == SETTLE for step in steps) else tuple(steps)
+        apply(steps, owned, self.options.seed)
+        done = tuple(self._settle(steps, owned)) if any(step.action == SETTLE for step in steps) else tuple(steps)
         return done, self.judge(self.probe.measure(self.batch))
 
-    def _settle(self, steps: Sequence[Step], variables: dict[str, Any]) -> list[Step]:
-        layers = {id(each.variable): each.owner for each in self.probe.owned}
+    def _settle(self, steps: Sequence[Step], owned: dict[str, OwnedVariable]) -> list[Step]:
         kernels = {
-            id(layers[id(variables[step.variables[0]])]): [variables[name] for name in step.variables]
-            for step in steps
-            if step.action == SETTLE
+            id(owned[step.variables[0]].owner): [owned[name].variable for name in step.variables] for step in steps if step.action == SETTLE
         }
         settler = Settler(self.probe.model, kernels, self.options.target, self.options.tolerance)
         settler.run(self.batch)
-        factors = {id(each[0]): settler.factor(layer) for layer, each in kernels.items()}
-        return [replace(step, factor=factors[id(variables[step.variables[0]])]) if step.action == SETTLE else step for step in steps]
+        return [
+            replace(step, factor=settler.factor(id(owned[step.variables[0]].owner))) if step.action == SETTLE else step for step in steps
+        ]
 
 
 def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:

@@ -98,7 +98,7 @@ class NoGradient(Rule):
         zeros = _zero_gates(profile)
         yield self.finding(
             "info" if zeros else "error",
-            f"The gradient of a random direction is exactly zero at all {len(hidden)} hidden layers"
+            f"The gradient of a random direction is exactly zero in front of the activations of all {len(hidden)} hidden layers"
             + (f": {listed(zeros)} are zero, and move with the first step." if zeros else "."),
             site=hidden[-1],
             measured=0.0,

@@ -1,6 +1,7 @@
 """The head: whether its activation fits the loss, and whether it starts out sure of guesses that it cannot have."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable
 
 from keras_initcheck.profile import Profile, SiteStats, Target
@@ -28,6 +29,23 @@ def uniform_loss(target: Target) -> float:
 def site_of(target: Target, profile: Profile) -> SiteStats | None:
     """The site that made the output."""
     return None if target.site is None else profile.sites[target.site]
+
+
+class OutputRule(Rule):
+    """A rule that says one thing at most of each output whose labels and loss are known."""
+
+    @abstractmethod
+    def fault(self, target: Target) -> tuple[str, str, str] | None:
+        """Severity, message and fix; `None` where nothing is wrong."""
+
+    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+        """One finding at most for each output."""
+        for target in profile.targets:
+            found = self.fault(target)
+            if found is not None:
+                severity, message, fix = found
+                site = site_of(target, profile)
+                yield self.finding(severity, message, site=site, fix=fix, culprits=(site.layer,) if site else ())
 
 
 def mismatch(target: Target) -> tuple[str, str, str] | None:
@@ -113,7 +131,7 @@ def _is_clipped(target: Target, profile: Profile) -> bool:
     return not target.from_logits and profile.backend != "tensorflow"
 
 
-class HeadAndLoss(Rule):
+class HeadAndLoss(OutputRule):
     """An activation of the head that its loss does not expect."""
 
     code = "IC406"
@@ -134,11 +152,6 @@ class HeadAndLoss(Rule):
     )
     fix = "Apply softmax or sigmoid once: in the model, or in the loss by from_logits=True."
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding for each such output."""
-        for target in profile.targets:
-            found = mismatch(target)
-            if found is not None:
-                severity, message, fix = found
-                site = site_of(target, profile)
-                yield self.finding(severity, message, site=site, fix=fix, culprits=(site.layer,) if site else ())
+    def fault(self, target: Target) -> tuple[str, str, str] | None:
+        """What does not belong together."""
+        return mismatch(target)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from keras_initcheck.profile import Labels, Profile, Target
 from keras_initcheck.report import Finding
-from keras_initcheck.rules.head import FEWEST_SAMPLES, site_of
+from keras_initcheck.rules.head import FEWEST_SAMPLES, OutputRule, site_of
 from keras_initcheck.rules.rule import Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -31,7 +31,7 @@ REACH = 0.1
 """Share of the labels' deviation that an untrained output must have to count as scaled to them on purpose."""
 
 
-class LabelsOutOfRange(Rule):
+class LabelsOutOfRange(OutputRule):
     """Labels that the head or its loss cannot mean."""
 
     code = "IC405"
@@ -54,37 +54,27 @@ class LabelsOutOfRange(Rule):
     )
     fix = "Number the classes from 0 to K-1, mask what is missing, and choose the head's activation by the labels' range."
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding at most for each output."""
-        for target in profile.targets:
-            found = _fault(target)
-            if found is not None:
-                severity, message, fix = found
-                site = site_of(target, profile)
-                yield self.finding(severity, message, site=site, fix=fix, culprits=(site.layer,) if site else ())
-
-
-def _fault(target: Target) -> tuple[str, str, str] | None:
-    """Severity, message and fix."""
-    labels, name = target.labels, target.name
-    if labels.share_nonfinite:
-        message = f"{percent(labels.share_nonfinite)} of the labels of `{name}` are NaN or infinite."
-        return "error", message, "Replace missing labels, or leave their samples out."
-    extent = f"from {labels.minimum:.4g} to {labels.maximum:.4g}"
-    if labels.share_invalid and target.loss == "sparse_categorical_crossentropy":
-        message = f"The labels of `{name}` reach {extent}; the {target.width} classes are 0 to {target.width - 1}."
-        is_masked = target.is_weighted and not math.isnan(target.value)  # no weight masks what the framework refuses
-        return "info" if is_masked else "error", message, _class_fix(labels, target.width)
-    if labels.share_invalid and target.loss == "binary_crossentropy":
-        message = f"The labels of `{name}` reach {extent}; a binary cross-entropy takes 0 to 1."
-        return "error", message, "Map the labels to 0 and 1, or use another loss."
-    if labels.share_invalid:
-        message = f"{percent(labels.share_invalid)} of the label rows of `{name}` are no distribution over its classes" + (
-            ": several classes are set." if labels.is_multi_hot else "."
-        )
-        fix = "Use sigmoid and binary_crossentropy where several classes can hold; else make each row sum to one."
-        return "warning" if labels.is_multi_hot else "info", message, fix
-    return _unreachable(target)
+    def fault(self, target: Target) -> tuple[str, str, str] | None:
+        """What the labels cannot mean; the first that holds."""
+        labels, name = target.labels, target.name
+        if labels.share_nonfinite:
+            message = f"{percent(labels.share_nonfinite)} of the labels of `{name}` are NaN or infinite."
+            return "error", message, "Replace missing labels, or leave their samples out."
+        extent = f"from {labels.minimum:.4g} to {labels.maximum:.4g}"
+        if labels.share_invalid and target.loss == "sparse_categorical_crossentropy":
+            message = f"The labels of `{name}` reach {extent}; the {target.width} classes are 0 to {target.width - 1}."
+            is_masked = target.is_weighted and not math.isnan(target.value)  # no weight masks what the framework refuses
+            return "info" if is_masked else "error", message, _class_fix(labels, target.width)
+        if labels.share_invalid and target.loss == "binary_crossentropy":
+            message = f"The labels of `{name}` reach {extent}; a binary cross-entropy takes 0 to 1."
+            return "error", message, "Map the labels to 0 and 1, or use another loss."
+        if labels.share_invalid:
+            message = f"{percent(labels.share_invalid)} of the label rows of `{name}` are no distribution over its classes" + (
+                ": several classes are set." if labels.is_multi_hot else "."
+            )
+            fix = "Use sigmoid and binary_crossentropy where several classes can hold; else make each row sum to one."
+            return "warning" if labels.is_multi_hot else "info", message, fix
+        return _unreachable(target)
 
 
 def _class_fix(labels: Labels, width: int) -> str:

@@ -176,6 +176,15 @@ def test_same_seed_gives_the_same_numbers(capsys):
     assert reports[0] == reports[1] != reports[2]
 
 
+def test_spectrum_of_the_jacobian_is_printed_on_request(capsys):
+    assert main(["models.py:small", "--width", "80", "--spectrum"]) == 0
+    assert "Singular values from inputs to outputs" in capsys.readouterr().out
+    assert main(["models.py:small", "--width", "80"]) == 0
+    assert "Singular values" not in capsys.readouterr().out
+    assert main(["models.py:small", "--spectrum", "--repair", "--dry-run"]) == 2
+    assert "Received: --spectrum with --repair" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.slug)
 def test_every_rule_is_explained_by_code_and_by_slug(rule, capsys):
     assert main(["--explain", rule.code.lower()]) == 0

@@ -97,6 +97,41 @@ def test_layers_are_named_by_pattern_path_and_object(chosen):
     assert {step.layer for step in done.steps} == ({"hidden_1"} if chosen == "layer" else {"hidden_0", "hidden_1"})
 
 
+def with_broken_embedding_and_norm():
+    embedding, norm = keras.layers.Embedding(20, 16, name="tokens"), keras.layers.LayerNormalization(name="norm")
+    hidden = [keras.layers.Dense(16, "relu", kernel_initializer="he_normal") for _ in range(2)]
+    model = keras.Sequential([keras.Input((4,), dtype="int32"), embedding, norm, *hidden, keras.layers.Flatten(), keras.layers.Dense(10)])
+    broken = np.array(keras.ops.convert_to_numpy(embedding.embeddings.value))
+    broken[3] = np.nan
+    embedding.embeddings.assign(broken)
+    norm.gamma.assign(np.full(16, np.inf))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    generator = np.random.default_rng(0)
+    return model, (generator.integers(0, 20, (32, 4)), generator.integers(0, 10, 32))
+
+
+@pytest.mark.parametrize("method", ["auto", "he"])
+def test_embeddings_and_normalisations_get_their_first_values_where_they_are_named(method):
+    model, data = with_broken_embedding_and_norm()
+    others = values(model)[3:]
+    done = ic.repair(model, *data, method=method, layers=["tokens", "norm"])
+    assert done.is_kept, done
+    assert are_same(values(model)[3:], others), "only what was named"
+    table = values(model)[0]
+    assert 0.0 < np.abs(table).max() <= 0.05, "Keras draws embeddings from -0.05 to 0.05"
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model.get_layer("norm").gamma.value), 1.0)
+    assert "give its first values to" in str(done)
+
+
+def test_embeddings_and_normalisations_are_protected_unless_named():
+    model, data = with_broken_embedding_and_norm()
+    before = values(model)
+    done = ic.repair(model, *data)
+    assert not done.is_kept
+    assert are_same(values(model), before)
+    assert "an embedding or normalisation that `layers` does not name" in done.message
+
+
 def test_unknown_layers_and_methods_are_refused():
     model = mlp(normal(1.0), depth=2)
     with pytest.raises(ValueError, match="`layers` must mean layers of the model"):
