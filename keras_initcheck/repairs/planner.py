@@ -8,6 +8,7 @@ from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
 from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, MEAN, REDRAWS, Options
 from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, SETTLE, Plan, Step
 from keras_initcheck.report import Finding
+from keras_initcheck.rules.head import LARGE_INPUT
 from keras_initcheck.rules.residual import stacks
 from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 
@@ -15,7 +16,7 @@ DEGENERATE = ("IC101", "IC105", "IC106", "IC107", "IC108", "IC209")
 """Kernels that no factor mends: not finite, constant, zero, drawn twice, of low rank, attention without queries or keys."""
 SCALE = ("IC102", "IC103", "IC201", "IC202", "IC203", "IC205", "IC206", "IC207", "IC208", "IC301", "IC302", "IC303", "IC304", "IC404")
 """Findings that follow from the size of weights or biases somewhere."""
-GROWTH = "IC502"
+GROWTH, LOGITS = "IC502", "IC404"
 _MEASURED = ("IC201", "IC202", "IC203", "IC205", "IC206", "IC208", "IC303")
 _DEAD = ("IC202", "IC208")
 _LARGE_BIAS = 0.1
@@ -78,13 +79,12 @@ def _steps_for(finding: Finding, profile: Profile, layers: dict[str, LayerKernel
         again = blamed[1:] if finding.code == "IC107" else blamed
         return _renewed(finding, profile, options) + [redraw(layers[layer], finding, options) for layer in again if layer in layers]
     if finding.code == GROWTH:
-        if options.method == FIXUP:
-            return _fixup(profile, layers, finding)
-        return [_branch_scaled(layers[layer], len(blamed), finding) for layer in blamed if layer in layers]
+        return _branches_scaled(finding, set(blamed), profile, layers, options)
     if finding.code not in SCALE:
         return []
     around = _around(finding, profile, layers)
-    steps = [_scaled(each, finding, options) for each in around if not each.is_zero and _is_off(each, each.layer in blamed, options)]
+    steps = _branches_scaled(finding, _growing(finding, profile), profile, layers, options)
+    steps += [_scaled(each, finding, options) for each in around if not each.is_zero and _is_off(each, each.layer in blamed, options)]
     steps += [_recentred(each, finding) for each in around if each.is_recentred and any(step.layer == each.layer for step in steps)]
     if finding.code in _MEASURED:
         steps += [step for each in around for step in _bias_reset(each, finding, options)]
@@ -141,22 +141,32 @@ def redraw(layer: LayerKernels, finding: Finding | None, options: Options) -> St
     )
 
 
-def _branch_scaled(layer: LayerKernels, num_blocks: int, finding: Finding) -> Step:
-    """`1/√N` keeps the growth of the stream's second moment below e: `(1 + 1/N)^N`."""
-    return Step(layer.layer, RESCALE, layer.names, _reason(finding), factor=num_blocks ** (-0.5 / len(layer.kernels)))
+def _growing(finding: Finding, profile: Profile) -> set[str]:
+    """Last layers of the branches that made what enters a head so large that its logits are; smaller kernels of the head would hide it."""
+    head = next((site for site in profile.sites if finding.code == LOGITS and site.layer == finding.layer), None)
+    if head is None or head.activations.x is None or head.activations.x.second_moment <= LARGE_INPUT**2:
+        return set()
+    free = [[block for block in stack if not block.is_normalised] for stack in stacks(profile)]
+    grown = [stack for stack in free if stack and stack[-1].stream > LARGE_INPUT**2 * stack[0].stream]
+    return {block.last_layer for stack in grown for block in stack if block.last_layer is not None}
 
 
-def _fixup(profile: Profile, layers: dict[str, LayerKernels], finding: Finding) -> list[Step]:
-    """Zhang et al. 2019, section 3: the last layer of a branch of m is zero, and the others are scaled by `L^(-1/(2m-2))` in L blocks."""
+def _branches_scaled(finding: Finding, blamed: set[str], profile: Profile, layers: dict[str, LayerKernels], options: Options) -> list[Step]:
+    """Every layer of a branch of m is scaled by `N^(-1/(2m-2))` in N blocks; with Fixup the last one is zero.
+
+    Zhang et al. 2019, section 3: so a step of SGD changes the network's output by its learning rate, however many blocks there are. 1/√N
+    on the last layers alone keeps the signal as well, but each of N branches still moves the output by the learning rate, and SGD diverges
+    at a tenth of the rates and less. A branch of one layer moves by that whatever its size, and gets 1/√N: `(1 + 1/N)^N` is below e.
+    """
     steps = []
-    for stack in (each for each in stacks(profile) if {block.last_layer for block in each} & set(_blamed(finding))):
-        for block in stack:
+    for stack in stacks(profile) if blamed else ():
+        for block in (each for each in stack if each.last_layer in blamed):
             branch = list(dict.fromkeys(site.layer for site in profile.weight_sites if site.index in block.sites))
-            exponent = -1.0 / (2 * len(branch) - 2) if len(branch) > 1 else 0.0
-            for layer in (layers[name] for name in branch if name in layers):
-                if layer.layer == block.last_layer:
+            exponent = -1.0 / (2 * len(branch) - 2) if len(branch) > 1 else -0.5
+            for layer in (layers[name] for name in branch if name in layers and not layers[name].is_zero):
+                if options.method == FIXUP and layer.layer == block.last_layer:
                     steps.append(Step(layer.layer, RESET, layer.names, _reason(finding)))
-                elif not layer.is_zero:
+                else:
                     factor = len(stack) ** (exponent / len(layer.kernels))
                     steps.append(Step(layer.layer, RESCALE, layer.names, _reason(finding), factor=factor))
     return steps

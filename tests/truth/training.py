@@ -29,7 +29,7 @@ import keras_initcheck as ic
 NUM_STEPS = 600
 WINDOW = 20
 TRAINING_BATCH = 64
-RATES = {"sgd": (0.01, 0.1, 0.001, 0.03, 0.003), "adam": (0.001, 0.01, 0.003)}
+RATES = {"sgd": (0.01, 0.1, 0.001, 0.03, 0.003, 1.0), "adam": (0.001, 0.01, 0.003)}
 GOAL = 0.5
 """Of the loss of the best constant prediction."""
 SLOWER = 2.0
