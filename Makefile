@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BACKEND_TESTS := tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep sweep-tensorflow sweep-jax sweep-torch lint bench bench-steps bench-gain-cost bench-truth bench-false-alarms bench-repair pictures clean
+.PHONY: demo test test-tensorflow test-jax test-torch sweep sweep-tensorflow sweep-jax sweep-torch lint bench bench-steps bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -59,6 +59,10 @@ bench-gain-cost: $(STAMP)
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)
 	$(BIN)/python tests/truth/table.py
+
+# Whether the networks of the truth table train as its verdicts say.
+bench-evidence: $(STAMP)
+	KERAS_BACKEND=jax $(BIN)/python tests/truth/training.py
 
 # Healthy and faulty networks by the hundred; torch is quickest, where it is installed.
 bench-false-alarms: $(STAMP)
