@@ -226,9 +226,9 @@ def repair(
             stays; constant, zero, repeated and not finite ones are drawn anew for their activation; biases that kill or saturate units
             become zero; the m layers of each of N residual branches that blow up the stream are scaled by N^(-1/(2m-2)); what the
             measurement still blames is settled on the batch. Healthy layers are not touched. `"fixup"` is the same with zeros as last
-            layers of branches (Zhang et al. 2019). `"he"`, `"lecun"` and `"orthogonal"` draw every kernel anew with its true fan-in and its activation's
-            gain (normal, normal, orthogonal), `"glorot"` with the mean of both fans. `"lsuv"` draws orthonormal kernels and settles
-            each layer on the batch (Mishkin & Matas 2016), in one pass.
+            layers of branches (Zhang et al. 2019). `"he"`, `"lecun"` and `"orthogonal"` draw every kernel anew with its true fan-in and
+            its activation's gain (normal, normal, orthogonal), `"glorot"` with the mean of both fans. `"lsuv"` draws orthonormal kernels
+            and settles each layer on the batch (Mishkin & Matas 2016), in one pass.
         mode: What keeps its scale where the number of units changes and one kernel cannot keep both: `"forward"` the signal,
             `"backward"` the gradient, `"balanced"` their geometric mean.
         layers: The only layers that may change: a path, a pattern such as `"head/*"`, a layer, or a list of these.
