@@ -81,7 +81,7 @@ class LossAtInit(Rule):
     title = "the classifier starts far worse than guessing, because its logits are too large"
     what = (
         "Before training the cross-entropy is more than 2 nats above that of a uniform guess (ln K for K classes, ln 2 for a binary "
-        "decision), and the logits of a sample have a standard deviation above 20, or above 10 where the loss clips probabilities. Logits "
+        "decision), and the logits of a sample have a standard deviation above 20, or above 15 where the loss clips probabilities. Logits "
         "N(0, s²) cost s²/2 nats while s is small, and about s times the largest of K standard normals where it is large."
     )
     why = (
