@@ -1,6 +1,6 @@
 """The gradient on the batch: not a number, or gone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from keras_initcheck.profile import Moments, Places, Profile, SiteStats, WeightStats
 from keras_initcheck.report import Finding
@@ -83,11 +83,12 @@ class NoGradient(Rule):
     example = "A dead ReLU layer before the head; float16 gradients that underflow; a rounding or argmax on the way."
     limits = (
         "Judged with the random direction only: the loss's gradient may vanish for good reasons. Where a gradient is not defined "
-        "(stop_gradient, integer outputs) nothing is said. Information where every head's kernel, or a scale or gate, is zero: the first "
-        "step moves it. "
+        "(stop_gradient, integer outputs) nothing is said. Information where every head's kernel, or a scale or gate, is zero and gets a "
+        "gradient itself: the first step moves it. "
         "Nothing is said about a single sample, of which batch normalisation or a few ReLU units leave no gradient."
     )
     fix = "Look at the findings on dead layers and zero kernels, and for operations without a slope on the way to the output."
+    fix_of_zeros = "Begin with ones, or with zeros only in branches beside a skip connection that carries signal and gradient."
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
@@ -96,14 +97,16 @@ class NoGradient(Rule):
         if profile.batch_size == 1 or not received or any(moments.largest != 0.0 or not moments.is_finite for moments in received):
             return
         zeros = _zero_gates(profile)
+        moving = [weight for weight in zeros if _moves(weight)]
         yield self.finding(
-            "info" if zeros else "error",
+            "info" if moving else "error",
             f"The gradient of a random direction is exactly zero in front of the activations of all {len(hidden)} hidden layers"
-            + (f": {listed(zeros)} are zero, and move with the first step." if zeros else "."),
+            + _said_of(zeros, moving),
             site=hidden[-1],
             measured=0.0,
             expected="a second moment above zero",
-            fix="Nothing, if the zeros are meant." if zeros else self.fix,
+            fix="Nothing, if the zeros are meant." if moving else self.fix_of_zeros if zeros else self.fix,
+            culprits=() if moving else tuple(dict.fromkeys(weight.layer for weight in zeros)),
         )
 
 
@@ -118,7 +121,7 @@ class NoWeightGradient(Rule):
     example = "A branch behind ops.stop_gradient, an output without a loss, a layer that is built but whose result is not used."
     limits = (
         "Needs labels and a compiled loss. Information where a kernel, scale or gate in the model is zero on purpose (Fixup, ReZero, zero "
-        "gamma): what lies behind it gets its gradient after the first step. Biases are left out."
+        "gamma) and gets a gradient itself: what lies behind it gets its own after the first step. Biases are left out."
     )
     fix = "Connect the layer to the loss, or set trainable=False to say that it is meant."
 
@@ -129,7 +132,7 @@ class NoWeightGradient(Rule):
         if not without or len(without) == len(trained):
             return
         is_meant = any(
-            _is_zero(weight.moments)
+            _is_zero(weight.moments) and _moves(weight)
             for weight in profile.weights
             if weight.is_trainable and weight.role != "bias" and not _is_offset(weight)
         )
@@ -157,14 +160,23 @@ def _arriving(site: SiteStats) -> Moments | None:
     return None if places is None else places.z or places.h
 
 
-def _zero_gates(profile: Profile) -> list[str]:
-    """Trained weights that are zero on purpose and let nothing through: all heads' kernels, or scales and gates as in ReZero."""
+def _zero_gates(profile: Profile) -> list[WeightStats]:
+    """Trained weights that are zero and let nothing through: all heads' kernels, or scales and gates as in ReZero."""
     heads = [site.layer for site in profile.sites if site.is_head]
     if heads and all(any(map(kernels.is_zero, profile.kernels(layer))) for layer in heads):
-        return [kernel.name for layer in heads for kernel in profile.kernels(layer)]
-    return [
-        w.name for w in profile.weights if w.is_trainable and w.role in ("scale", "other") and not _is_offset(w) and _is_zero(w.moments)
-    ]
+        return [kernel for layer in heads for kernel in profile.kernels(layer)]
+    return [w for w in profile.weights if w.is_trainable and w.role in ("scale", "other") and not _is_offset(w) and _is_zero(w.moments)]
+
+
+def _moves(weight: WeightStats) -> bool:
+    """Whether the first step may change it. Zeros in a row, or behind ReLU, keep the gradient from one another; without labels it may."""
+    return weight.gradient is None or not _is_zero(weight.gradient)
+
+
+def _said_of(zeros: Sequence[WeightStats], moving: Sequence[WeightStats]) -> str:
+    if moving:
+        return f": {listed(weight.name for weight in moving)} are zero, and move with the first step."
+    return f": {listed(weight.name for weight in zeros)} are zero, and get no gradient themselves." if zeros else "."
 
 
 def _is_offset(weight: WeightStats) -> bool:

@@ -8,10 +8,11 @@ from keras_initcheck.rules import kernels
 from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, further, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.units import RECTIFIERS
 
 _MASKING_KINDS = ("merge", "activation", "other", "pass")
-MIN_UNITS = 20
-"""A healthy layer of n ReLU units is silent on one sample with probability 2^-n: 1e-6 for 20."""
+FEWEST_SILENT = 20
+"""A healthy layer of n ReLU units is silent on one sample with probability 2^-n, and on m samples with 2^-(mn): 1e-6 for 20."""
 
 
 def _is_nonfinite(site: SiteStats) -> bool:
@@ -64,20 +65,29 @@ class DeadLayer(Rule):
     code = "IC202"
     slug = "dead-layer"
     title = "a layer's output is zero for every sample"
-    what = "The output of a hidden layer is exactly zero for every sample, unit and position, although its input is not."
+    what = (
+        "The output of a hidden layer, or of a head with ReLU, is exactly zero for every sample, unit and position, although its input is "
+        "not."
+    )
     why = "Later layers see nothing of the data, and with ReLU no gradient comes back: the layer cannot recover by training."
-    example = 'Dense(64, activation="relu", bias_initializer=Constant(-10)) on standard normal inputs.'
+    example = (
+        'Dense(64, activation="relu", bias_initializer=Constant(-10)) on standard normal inputs. Or Dense(1, activation="relu") as a head: '
+        "on positive inputs its one unit is silent for every sample as often as not, and nothing in the network is trained."
+    )
     limits = (
-        "Only the layer where the signal ends is named, not those behind it. Heads are left out. Information for intended zeros (see "
-        "zero-kernel), and for a single sample on fewer than 20 units, where chance does it. Single dead units are another matter."
+        "Only the layer where the signal ends is named, not those behind it. Heads without ReLU are left out: zero is a good start there. "
+        "Information for intended zeros (see zero-kernel), and where samples times units are fewer than 20, so that chance does it. "
+        "Single dead units are another matter."
     )
     fix = "Initialise the bias with zeros and the kernel to fit the activation; look at the signal's scale before the layer."
+    fix_of_head = "Give the head no activation, or softplus where its output has to be positive; initialise its bias with zeros."
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each layer where the signal ends."""
         graph = Graph(profile)
         for site in profile.sites:
-            if site.kind in ("weight", "activation", "recurrent") and not site.is_head and _ends_signal(site, profile):
+            can_die = not site.is_head or site.activation in RECTIFIERS
+            if site.kind in ("weight", "activation", "recurrent") and can_die and _ends_signal(site, profile):
                 yield self._report(profile, graph, site)
 
     def _report(self, profile: Profile, graph: Graph, site: SiteStats) -> Finding:
@@ -94,7 +104,7 @@ class DeadLayer(Rule):
             site=site,
             measured=0.0,
             expected="a second moment above zero",
-            fix="Nothing, if the zeros are meant; else probe more samples." if excuse else self.fix,
+            fix="Nothing, if the zeros are meant; else probe more samples." if excuse else self.fix_of_head if site.is_head else self.fix,
             culprits=(site.layer,),
         )
 
@@ -111,9 +121,10 @@ def _is_silent(place: Moments | None) -> bool:
 
 
 def _excuse(profile: Profile, graph: Graph, site: SiteStats) -> str:
-    if any(map(kernels.is_zero, profile.kernels(site.layer))) and (graph.is_branch(site) or not kernels.is_hidden(profile, site.layer)):
+    has_zero_kernel = any(map(kernels.is_zero, profile.kernels(site.layer))) and not site.is_head
+    if has_zero_kernel and (graph.is_branch(site) or not kernels.is_hidden(profile, site.layer)):
         return " Its kernel is zero on purpose: the branch is merged."
     shape = site.output_shape or ()
-    if profile.batch_size == 1 and min(shape[1:2] + shape[-1:], default=0) < MIN_UNITS:
-        return " One sample on so few units can do that by chance."
+    if profile.batch_size * min(shape[1:2] + shape[-1:], default=0) < FEWEST_SILENT:
+        return " So few samples and units can do that by chance."
     return ""

@@ -71,9 +71,12 @@ def test_equal_layers_are_culprits_until_nine_tenths_are_explained(make):
     assert "and 6 more" in finding.message
 
 
-@pytest.mark.parametrize(("variance", "count"), [(2e-6, 0), (2e6, 1)], ids=["shrinks", "amplifies"])
-def test_first_layer_on_the_data_counts_forward_only_if_it_amplifies(make, variance, count):
-    profile = make.chain(make.weight_layer("first", variance), make.weight_layer("second"), make.head())
+@pytest.mark.parametrize(
+    ("variance", "is_trainable", "count"), [(2e-6, True, 0), (2e-6, False, 1), (2e6, True, 1)], ids=["shrinks", "frozen", "amplifies"]
+)
+def test_first_layer_on_the_data_counts_forward_only_if_it_amplifies_or_is_frozen(make, variance, is_trainable, count):
+    first = make.weight_layer("first", variance, is_trainable=is_trainable)
+    profile = make.chain(first, make.weight_layer("second"), make.head())
     assert len(list(ForwardGain().check(profile))) == count
     assert not list(BackwardGain().check(profile))
 

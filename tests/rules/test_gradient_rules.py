@@ -49,6 +49,19 @@ def test_zero_head_lets_no_gradient_through_at_first(make, zero):
     assert [finding.severity for finding in NoGradient().check(replace(profile, weights=heads))] == ["info"]
 
 
+@pytest.mark.parametrize(("gradients", "severity"), [((None, None), "info"), ((0, 1), "info"), ((0, 0), "error")])
+def test_zero_gates_are_an_excuse_only_if_the_first_step_moves_one(make, zero, gradients, severity):
+    """Zero gammas in a row keep the gradient from one another; beside a skip connection each gets its own."""
+    profile = untrainable(make, zero)
+    gammas = []
+    for number, each in enumerate(gradients):
+        gradient = None if each is None else make.moments() if each else zero
+        gammas.append(replace(make.kernel(f"norm_{number}", 0.0, gradient=gradient), role="scale", moments=zero))
+    (finding,) = NoGradient().check(replace(profile, weights=(*profile.weights, *gammas)))
+    assert finding.severity == severity
+    assert finding.culprits == (("norm_0", "norm_1") if severity == "error" else ())
+
+
 def test_single_sample_is_not_judged(make, zero):
     assert not list(NoGradient().check(untrainable(make, zero, batch_size=1)))
 
@@ -89,3 +102,10 @@ def test_zero_weights_excuse_missing_gradients(make, zero):
     head = replace(profile.weights[-1], moments=zero)
     (finding,) = NoWeightGradient().check(replace(profile, weights=(*profile.weights[:-1], head)))
     assert finding.severity == "info"
+
+
+def test_zero_weights_without_a_gradient_excuse_nothing(make, zero):
+    profile = with_gradients(make, zero)
+    gate = replace(make.kernel("gate", 0.0, gradient=zero), role="other", moments=zero)
+    (finding,) = NoWeightGradient().check(replace(profile, weights=(*profile.weights, gate)))
+    assert (finding.severity, finding.culprits) == ("warning", ("b", "gate"))

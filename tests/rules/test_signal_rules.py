@@ -69,8 +69,23 @@ def test_underflow_of_the_second_moment_is_no_dead_layer(make):
     assert not list(DeadLayer().check(make.chain(tiny, make.head())))
 
 
-def test_dead_head_is_silent(make, zero):
+def test_zero_output_of_a_head_is_silent(make, zero):
     assert not list(DeadLayer().check(make.chain(make.weight_layer("a"), make.head(activations=make.places(h=zero)))))
+
+
+@pytest.mark.parametrize(("units", "batch_size", "severity"), [(1, 19, "info"), (1, 20, "error"), (10, 8, "error")])
+def test_silent_head_with_relu_is_dead(make, zero, units, batch_size, severity):
+    head = replace(make.head(activations=make.places(h=zero), output_shape=(batch_size, units))[0], activation="relu")
+    (finding,) = DeadLayer().check(make.chain(make.weight_layer("a"), (head, [make.kernel("head", 0.1)]), batch_size=batch_size))
+    assert (finding.severity, finding.culprits) == (severity, ("head",))
+    assert severity == "info" or "softplus" in finding.fix
+
+
+def test_zero_kernel_does_not_excuse_a_silent_head_with_relu(make, zero):
+    """Linear heads leave zero with the first step, a ReLU passes no gradient at zero."""
+    head = replace(make.head(activations=make.places(h=zero, z=zero))[0], activation="relu")
+    kernel = replace(make.kernel("head", 0.0), moments=zero)
+    assert [finding.severity for finding in DeadLayer().check(make.chain(make.weight_layer("a"), (head, [kernel])))] == ["error"]
 
 
 def test_intended_zero_branch_is_information(make, zero):

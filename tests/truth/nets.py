@@ -100,6 +100,11 @@ HEALTHY = (
     Net("MLP 10x128 leaky ReLU He", lambda: mlp(10, 128, "leaky_relu", "he_normal"), "1.04 a layer"),
     Net("MLP 10x128 ELU He", lambda: mlp(10, 128, "elu", "he_normal"), "1.29 a layer is e^2.5"),
     Net("MLP 2x64 sigmoid Glorot", lambda: mlp(2, 64, "sigmoid"), "two layers bear a sigmoid"),
+    Net(
+        "first layer / 100",
+        lambda: changed(mlp(6, 64, "relu", "he_normal"), "hidden_0", 0.01),
+        "its own gradient lets it catch up",
+    ),
     Net("MLP with dropout", lambda: mlp(6, 128, "relu", "he_normal", between=lambda: layers.Dropout(0.3)), "dropout keeps the mean"),
     Net("MLP with batch norm, N(0,1)", lambda: mlp(8, 64, None, lambda: normal(1.0), between=_norm_relu), "normalised"),
     Net("MLP with layer norm, N(0,0.01²)", lambda: mlp(8, 64, None, lambda: normal(0.01), between=layers.LayerNormalization), "normalised"),
@@ -165,6 +170,25 @@ def _with_nan(model):
     return model
 
 
+def _frozen_and_small():
+    model = changed(mlp(6, 64, "relu", "he_normal"), "hidden_0", 0.01)
+    model.get_layer("hidden_0").trainable = False
+    return model
+
+
+def _silent_head(model):
+    model.get_layer("head").bias.assign([-9.0])
+    return model
+
+
+def _zero_gammas():
+    x = start = keras.Input((64,))
+    for number in range(4):
+        x = layers.BatchNormalization(gamma_initializer="zeros", name=f"norm_{number}")(layers.Dense(64)(x))
+        x = layers.ReLU()(x)
+    return keras.Model(start, layers.Dense(10, "softmax")(x))
+
+
 def _outer(model):
     kernel = model.get_layer("hidden_1").kernel
     values = keras.ops.convert_to_numpy(kernel)
@@ -182,6 +206,7 @@ FAULTY = (
     Net("MLP 40x128, He times 1.2", lambda: mlp(40, 128, "relu", lambda: initializers.VarianceScaling(2.88)), "1.44 a layer", GAIN),
     Net("one layer x 30", lambda: changed(mlp(10, 128, "relu", "he_normal"), "hidden_4", 30.0), "900", GAIN, "hidden_4"),
     Net("one layer / 30", lambda: changed(mlp(10, 128, "relu", "he_normal"), "hidden_4", 1 / 30), "1/900", GAIN, "hidden_4"),
+    Net("first layer / 100, frozen", _frozen_and_small, "cannot catch up", GAIN, "hidden_0"),
     Net("CNN 6 N(0,1)", lambda: cnn(6, lambda: normal(1.0)), "72 and more a layer", GAIN),
     Net("CNN 8 N(0,0.01²)", lambda: cnn(8, lambda: normal(0.01)), "0.007 a layer", GAIN),
     Net("VGG16, Keras defaults", lambda: _application("VGG16"), "2^-13.75 over conv2..13", GAIN),
@@ -191,6 +216,16 @@ FAULTY = (
     Net("sigmoid 8x100 Glorot", lambda: mlp(8, 100, "sigmoid"), "slope 1/4", ("IC103", "IC206")),
     Net("tanh 4x128 N(0,1)", lambda: mlp(4, 128, "tanh", lambda: normal(1.0)), "saturated", ("IC205", *GAIN)),
     Net("dead layer", lambda: mlp(3, 64, "relu", "he_normal", bias_initializer=_constant(-9.0)), "biases of -9", ("IC202",), "hidden_0"),
+    Net(
+        "head with ReLU, bias of -9",
+        lambda: _silent_head(_table_mlp(10, 1, "relu")),
+        "no gradient passes it",
+        ("IC202",),
+        "head",
+        loss="mse",
+        data=real.raw_diabetes,
+    ),
+    Net("zero gammas in a row", _zero_gammas, "no gradient for any of them", ("IC302",), "norm_3"),
     Net("dying units", lambda: mlp(3, 256, "relu", "he_normal", bias_initializer=_constant(-3.5)), "biases of -3.5", ("IC208", "IC202")),
     Net("biases N(0,30²)", lambda: mlp(6, 64, "relu", "he_normal", bias_initializer=normal(30.0)), "the biases are the signal", ("IC203",)),
     Net("constant kernels", lambda: mlp(3, 64, "relu", "ones"), "all units are one", ("IC105",), "hidden_0"),
