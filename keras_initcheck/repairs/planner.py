@@ -94,7 +94,7 @@ def _steps_for(finding: Finding, profile: Profile, layers: dict[str, LayerKernel
 
 
 def _blamed(finding: Finding) -> list[str]:
-    return list(dict.fromkeys(layer for layer in (*finding.culprits, finding.layer) if layer is not None))
+    return list(dict.fromkeys(finding.culprits or ([finding.layer] if finding.layer is not None else [])))
 
 
 def _around(finding: Finding, profile: Profile, layers: dict[str, LayerKernels]) -> list[LayerKernels]:

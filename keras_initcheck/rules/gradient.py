@@ -100,8 +100,7 @@ class NoGradient(Rule):
         moving = [weight for weight in zeros if _moves(weight)]
         yield self.finding(
             "info" if moving else "error",
-            f"The gradient of a random direction is exactly zero in front of the activations of all {len(hidden)} hidden layers"
-            + _said_of(zeros, moving),
+            f"The gradient of a random direction is exactly zero in front of the activation of {_all(hidden)}" + _said_of(zeros, moving),
             site=hidden[-1],
             measured=0.0,
             expected="a second moment above zero",
@@ -152,6 +151,10 @@ class NoWeightGradient(Rule):
 def _is_zero(moments: Moments) -> bool:
     """By the second moment: repeated probes take no largest magnitude."""
     return moments.is_finite and moments.second_moment == 0.0
+
+
+def _all(hidden: Sequence[SiteStats]) -> str:
+    return f"each of the {len(hidden)} hidden layers" if len(hidden) > 1 else f"`{hidden[0].name}`, the only hidden layer"
 
 
 def _arriving(site: SiteStats) -> Moments | None:

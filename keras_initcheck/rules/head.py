@@ -2,10 +2,12 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from keras_initcheck.profile import Profile, SiteStats, Target
 from keras_initcheck.report import Finding
+from keras_initcheck.rules.factors import FORWARD, Factor, stretches
+from keras_initcheck.rules.gains import spenders
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -106,24 +108,45 @@ class LossAtInit(Rule):
             bound = thresholds.clipped_logit_deviation if _is_clipped(target, profile) else thresholds.logit_deviation
             if target.value > guess + SURPLUS and target.logit_deviation > bound:
                 site = site_of(target, profile)
+                grown = _amplifiers(profile, site)
                 yield self.finding(
                     "warning",
                     f"The loss of the output `{target.name}` is {target.value:.3g} before training, and {guess:.3g} by guessing: its "
                     f"logits have a standard deviation of {target.logit_deviation:.3g}, so that it is sure of random guesses."
-                    + _input(site),
+                    + _said_of_input(site, grown),
                     site=site,
                     measured=target.logit_deviation,
                     expected=f"below {bound:g}, best about 1; a loss near {guess:.3g}",
-                    culprits=(site.layer,) if site else (),
+                    fix="Begin with the layers that amplify: the initialiser that fits their activation." if grown else self.fix,
+                    culprits=tuple(dict.fromkeys(each.site.layer for each in grown)) or ((site.layer,) if site else ()),
                 )
 
 
-def _input(site: SiteStats | None) -> str:
-    """A sentence on what enters the head, where that is large itself."""
+def _large_input(site: SiteStats | None) -> float | None:
+    """Second moment of what enters the head, where that is large itself."""
     x = site.activations.x if site is not None else None
-    if x is None or not LARGE_INPUT**2 < x.second_moment < math.inf:
+    return x.second_moment if x is not None and LARGE_INPUT**2 < x.second_moment < math.inf else None
+
+
+def _amplifiers(profile: Profile, site: SiteStats | None) -> list[Factor]:
+    """The layers of the last stretch before the head, worst first, if their product explains most of a large input."""
+    size = _large_input(site)
+    before = [run for run in stretches(profile, FORWARD) if site is not None and run[-1].site.index < site.index]
+    if size is None or not before:
+        return []
+    run = max(before, key=lambda run: run[-1].site.index)
+    ln_gain = math.fsum(each.log_ratio for each in run)
+    return spenders(run, ln_gain) if ln_gain > math.log(size) / 2 else []
+
+
+def _said_of_input(site: SiteStats | None, grown: Sequence[Factor]) -> str:
+    size = _large_input(site)
+    if size is None:
         return ""
-    return f" What enters the head has a root mean square of {math.sqrt(x.second_moment):.3g}."
+    makers = ", ".join(f"`{each.site.name}` {each}" for each in grown[:3])
+    further = f" and {len(grown) - 3} more" if len(grown) > 3 else ""
+    reason = f", from layers that amplify the second moment: {makers}{further}" if grown else ""
+    return f" What enters the head has a root mean square of {math.sqrt(size):.3g}{reason}."
 
 
 def _is_clipped(target: Target, profile: Profile) -> bool:

@@ -33,7 +33,7 @@ def untrainable(make, zero, **changes):
 def test_zero_gradient_at_every_hidden_layer_is_an_error(make, zero):
     (finding,) = NoGradient().check(untrainable(make, zero))
     assert finding.severity == "error"
-    assert "all 2 hidden layers" in finding.message
+    assert "each of the 2 hidden layers" in finding.message
 
 
 def test_one_layer_with_a_gradient_is_enough(make, zero):

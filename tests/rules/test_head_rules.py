@@ -58,6 +58,14 @@ def test_large_input_of_the_head_is_named(make):
     assert (finding.site, finding.culprits) == ("head", ("head",))
 
 
+@pytest.mark.parametrize(("variance", "culprits"), [(2.0, ("b",)), (2 / 64, ("head",))], ids=["an amplifying layer", "none"])
+def test_layer_that_makes_the_heads_input_large_is_the_culprit(make, variance, culprits):
+    layers = [make.weight_layer("a"), make.weight_layer("b", variance), make.head(activations=make.places(x=400.0))]
+    (finding,) = LossAtInit().check(make.chain(*layers, targets=(logits(make, 30.0, site=2),)))
+    assert (finding.site, finding.culprits) == ("head", culprits)
+    assert ("`b` ½ · 64 · 2 = 64." in finding.message) is (culprits == ("b",))
+
+
 @pytest.mark.parametrize("changes", [{"step": 1}, {"batch_size": 3}], ids=["trained", "few samples"])
 def test_trained_networks_and_few_samples_are_not_judged(make, changes):
     assert not severities(LossAtInit(), profile(make, logits(make, 50.0), **changes))
