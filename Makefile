@@ -48,7 +48,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/probe_memory.py
 	$(BIN)/python tests/benchmarks/tab_speed.py
 
-# What heads, labels and columns of another scale cost: the measurements behind the rules on them.
+# What heads, labels, columns, a small first layer and equal draws cost: the measurements behind the rules on them.
 bench-steps: $(STAMP)
 	KERAS_BACKEND=jax $(BIN)/python tests/benchmarks/steps_to_learn.py
 

@@ -12,9 +12,8 @@ import numpy as np
 
 from keras_initcheck.probe import kinds
 from keras_initcheck.probe.activation import describe
-from keras_initcheck.repairs.options import BACKWARD, BALANCED, FORWARD, MODES
 from keras_initcheck.theory import activations
-from keras_initcheck.theory.fans import Fans
+from keras_initcheck.theory.fans import FORWARD, MODES
 from keras_initcheck.theory.geometry import Geometry
 from keras_initcheck.theory.scales import usual_scale
 
@@ -114,7 +113,7 @@ class ForActivation(keras.initializers.Initializer):
             ValueError: No kernel of such a layer has that shape.
         """
         fans = self.geometry.fans(shape)
-        return math.sqrt(self.scale / _kept(fans, self.mode))
+        return math.sqrt(self.scale / fans.kept_by(self.mode))
 
     def get_config(self) -> dict[str, Any]:
         """What makes an initialiser that begins the same sequence of draws."""
@@ -225,10 +224,6 @@ def _resolved(activation: Any) -> tuple[Any, float]:
         f"`activation` must be an element-wise activation: its name in Keras, its function or its layer. Received: {activation!r}. "
         'For a head, or where units are mixed as in softmax, give "linear".'
     )
-
-
-def _kept(fans: Fans, mode: str) -> float:
-    return {FORWARD: fans.fan_in, BACKWARD: fans.fan_out, BALANCED: math.sqrt(fans.fan_in * fans.fan_out)}[mode]
 
 
 def _orthogonal(shape: tuple[int, ...], matrices: tuple[int, int, int], std: float, seed: int) -> Any:

@@ -9,7 +9,7 @@ from keras_initcheck.api import Repair, Report, repair
 from keras_initcheck.command.loading import Data
 from keras_initcheck.outputs import comparison, summary
 from keras_initcheck.outputs.text import clean
-from keras_initcheck.repairs.options import FORWARD
+from keras_initcheck.theory.fans import FORWARD
 
 MOST_FINDINGS = 12
 """Findings of the model before its repair that are listed; --html and --json without --repair have them all."""

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from keras_initcheck.profile import Profile, SiteStats, WeightStats
-from keras_initcheck.repairs.options import BACKWARD, FORWARD, MEAN, Options
+from keras_initcheck.repairs.options import Options
+from keras_initcheck.theory.fans import Fans
 from keras_initcheck.theory.scales import usual_scale
 
 SIGMOID = "sigmoid"
@@ -81,7 +82,7 @@ class LayerKernels:
                 al. 2015, section 2.2; `"balanced"` the geometric mean of the two, so that either gain gets half of the misfit.
         """
         scale = self._scale() ** (1.0 if self.is_recurrent else 1.0 / len(self.kernels))
-        return tuple(scale / _fan(kernel, mode) for kernel in self.kernels)
+        return tuple(scale / Fans(kernel.fan_in or 1.0, kernel.fan_out or 1.0).kept_by(mode) for kernel in self.kernels)
 
     def log_excess(self, mode: str) -> float:
         """`ln` of what the layer's factor is beyond what it should be; of gates the kernel that is off most."""
@@ -137,10 +138,3 @@ def _follows_sigmoid(profile: Profile, site: SiteStats) -> bool:
         if site.kind not in ("activation", "pass"):
             return False
     return False
-
-
-def _fan(kernel: WeightStats, mode: str) -> float:
-    fan_in, fan_out = kernel.fan_in or 1.0, kernel.fan_out or 1.0
-    if mode == MEAN:
-        return (fan_in + fan_out) / 2.0
-    return fan_in if mode == FORWARD else fan_out if mode == BACKWARD else math.sqrt(fan_in * fan_out)

@@ -4,16 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras_initcheck.profile import WeightStats
+from keras_initcheck.theory.fans import FORWARD, MODES
 
 AUTO, LSUV, FIXUP = "auto", "lsuv", "fixup"
 GLOROT = "glorot"
 REDRAWS = ("he", GLOROT, "lecun", "orthogonal")
 METHODS = (AUTO, LSUV, FIXUP, *REDRAWS)
-FORWARD, BACKWARD, BALANCED = "forward", "backward", "balanced"
-MODES = (FORWARD, BACKWARD, BALANCED)
-MEAN = "mean"
-"""What `"glorot"` takes in place of a mode: the arithmetic mean of both fans (Glorot & Bengio 2010, equation 12)."""
-
 
 Selection = Callable[[WeightStats], bool]
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 
 from keras_initcheck.profile import Profile
 from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
-from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, MEAN, REDRAWS, Options
+from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, REDRAWS, Options
 from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, SETTLE, Plan, Step
 from keras_initcheck.report import Finding
 from keras_initcheck.rules.head import LARGE_INPUT
 from keras_initcheck.rules.residual import stacks
+from keras_initcheck.theory.fans import MEAN
 from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 
 DEGENERATE = ("IC101", "IC105", "IC106", "IC107", "IC108", "IC209")

@@ -10,6 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Shape = Sequence[int]
+FORWARD, BACKWARD, BALANCED = "forward", "backward", "balanced"
+MODES = (FORWARD, BACKWARD, BALANCED)
+"""What keeps its size: the signal, the gradient (He et al. 2015, section 2.2), or both as far as one kernel can."""
+MEAN = "mean"
+"""What Glorot's initialiser takes in place of a mode: the arithmetic mean of both fans (Glorot & Bengio 2010, equation 12)."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,16 @@ class Fans:
 
     fan_in: float
     fan_out: float
+
+    def kept_by(self, mode: str) -> float:
+        """The fan that `Var[w]` is to be the inverse of, so that what the mode names keeps its size.
+
+        >>> Fans(64.0, 256.0).kept_by(BALANCED)  # the geometric mean: either gain gets half of the misfit
+        128.0
+        """
+        if mode == MEAN:
+            return (self.fan_in + self.fan_out) / 2.0
+        return {FORWARD: self.fan_in, BACKWARD: self.fan_out, BALANCED: math.sqrt(self.fan_in * self.fan_out)}[mode]
 
 
 def dense(kernel_shape: Shape) -> Fans:

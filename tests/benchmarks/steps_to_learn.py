@@ -1,14 +1,17 @@
-"""Prints what heads, labels and columns of another scale cost: steps of training to a small loss, on real data.
+"""Prints what faults beside a gain cost: steps of training to a small loss, on real data.
 
-    KERAS_BACKEND=jax python tests/benchmarks/steps_to_learn.py [--seeds 2] [--only head,probabilities,labels,columns]
+    KERAS_BACKEND=jax python tests/benchmarks/steps_to_learn.py [--seeds 2] [--only head,probabilities,labels,columns,first,draws]
 
 * head: digits; an MLP whose head is drawn `factor` times as large as He's, and a loss that takes logits.
 * probabilities: the same with a softmax before a loss that takes, and clips, probabilities.
 * labels: diabetes; standardised targets that are multiplied with a scale and shifted.
 * columns: breast cancer; standardised columns, one of them multiplied with a factor, and all together scaled back to 1.
+* first: digits; the first of six hidden layers multiplied with a factor, trained and frozen.
+* draws: digits; 10 to 30 hidden layers, each with a draw of its own by He, or all with the same.
 
 Each case is trained at several learning rates. The best one counts, and the rate that most begin with stands beside it; "-" where the
-loss was not reached in 600 steps at any rate. These are the measurements behind rules on head, labels and columns.
+loss was not reached in 600 steps at any rate. These are the measurements behind rules on head, labels, columns, frozen
+layers and equal draws.
 """
 
 import argparse
@@ -27,6 +30,9 @@ RATES = {"sgd": (0.001, 0.01, 0.1), "adam": (0.0003, 0.001, 0.003, 0.01)}
 USUAL = {"sgd": 0.01, "adam": 0.001}
 HEADS = (1, 4, 8, 16, 32, 64)
 COLUMNS = (1, 3, 10, 30, 100, 300)
+FIRST = (1, 0.1, 0.01, 0.001)
+DEPTHS = (10, 20, 30)
+BINARY = "binary_crossentropy"
 LABELS = ((1, 0), (1, 3), (1, 5), (1, 10), (1, 30), (10, 0), (30, 0), (77, 152), (0.3, 0), (0.1, 0), (0.03, 0), (0.001, 0))
 
 
@@ -48,11 +54,15 @@ class StepsTo(keras.callbacks.Callback):
         self.model.stop_training = self.count <= NUM_STEPS or not np.isfinite(logs["loss"]) or len(self.losses) >= NUM_STEPS
 
 
-def train(x, y, head, loss, optimizer, rate, seed, bound):
+def dense(initializer="he_normal"):
+    """A hidden layer."""
+    return keras.layers.Dense(128, "relu", kernel_initializer=initializer)
+
+
+def train(x, y, layers, loss, optimizer, rate, seed, bound):
     """Loss before training, and steps until it is below `bound`."""
     keras.utils.set_random_seed(seed)
-    hidden = [keras.layers.Dense(128, "relu", kernel_initializer="he_normal") for _ in range(2)]
-    model = keras.Sequential([keras.Input(x.shape[1:]), *hidden, head()])
+    model = keras.Sequential([keras.Input(x.shape[1:]), *layers(seed)])
     chosen = keras.optimizers.SGD(rate, momentum=0.9) if optimizer == "sgd" else keras.optimizers.Adam(rate)
     model.compile(chosen, loss)
     before = float(model.evaluate(x, y, verbose=0))
@@ -61,18 +71,18 @@ def train(x, y, head, loss, optimizer, rate, seed, bound):
     return before, counter.count
 
 
-def row(title, x, y, head, loss, bound, seeds):
-    """Prints the loss at the start, and for each optimizer the median steps at the best rate and at the usual one."""
+def row(title, x, y, layers, loss, bound, seeds):
+    """Prints the loss at the start and, for each optimizer, the median steps at the best rate and at the usual one."""
     cells, before = [], []
     for optimizer, rates in RATES.items():
         counts = {}
         for rate in rates:
-            runs = [train(x, y, head, loss, optimizer, rate, seed, bound) for seed in range(seeds)]
+            runs = [train(x, y, layers, loss, optimizer, rate, seed, bound) for seed in range(seeds)]
             before += [start for start, _ in runs]
             counts[rate] = statistics.median([count for _, count in runs])
         best = min(counts, key=counts.get)
         cells.append(f"{optimizer} {shown(counts[best]):>5} at {best:<6g} {shown(counts[USUAL[optimizer]]):>5} at {USUAL[optimizer]:<6g}")
-    print(f"{title:22} loss {statistics.fmean(before):10.4g}   {'   '.join(cells)}", flush=True)
+    print(f"{title:25} loss {statistics.fmean(before):10.4g}   {'   '.join(cells)}", flush=True)
 
 
 def shown(count):
@@ -85,19 +95,24 @@ def standardised(columns):
     return ((columns - columns.mean(axis=0)) / columns.std(axis=0)).astype("float32")
 
 
+def digits():
+    """Images of unit scale, and their classes."""
+    x, y = datasets.load_digits(return_X_y=True)
+    return ((x - x.mean()) / x.std()).astype("float32"), y
+
+
 def heads(seeds, activation):
     """Heads of several sizes on digits."""
-    x, y = datasets.load_digits(return_X_y=True)
-    x = ((x - x.mean()) / x.std()).astype("float32")
+    x, y = digits()
     print(f"digits, to a loss of 0.1; a uniform guess has {np.log(10):.3g}")
     for factor in HEADS:
 
-        def head(factor=factor):
+        def layers(seed, factor=factor):
             initializer = keras.initializers.VarianceScaling(factor**2, "fan_in", "untruncated_normal")
-            return keras.layers.Dense(10, activation, kernel_initializer=initializer)
+            return [dense(), dense(), keras.layers.Dense(10, activation, kernel_initializer=initializer)]
 
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=activation is None)
-        row(f"head x {factor}", x, y, head, loss, 0.1, seeds)
+        row(f"head x {factor}", x, y, layers, loss, 0.1, seeds)
 
 
 def labels(seeds):
@@ -105,7 +120,8 @@ def labels(seeds):
     x, y = (standardised(values) for values in datasets.load_diabetes(return_X_y=True))
     print("diabetes, to half of the labels' variance")
     for scale, shift in LABELS:
-        row(f"deviation {scale:g}, mean {shift:g}", x, scale * y + shift, lambda: keras.layers.Dense(1), "mse", 0.5 * scale**2, seeds)
+        targets, bound = scale * y + shift, 0.5 * scale**2
+        row(f"deviation {scale:g}, mean {shift:g}", x, targets, lambda _: [dense(), dense(), keras.layers.Dense(1)], "mse", bound, seeds)
 
 
 def columns(seeds):
@@ -116,7 +132,36 @@ def columns(seeds):
         table = standardised(x)
         table[:, 9] *= factor  # of little use alone
         table /= np.sqrt(np.square(table).mean())
-        row(f"one column x {factor}", table, y, lambda: keras.layers.Dense(1, "sigmoid"), "binary_crossentropy", 0.1, seeds)
+        row(f"one column x {factor}", table, y, lambda _: [dense(), dense(), keras.layers.Dense(1, "sigmoid")], BINARY, 0.1, seeds)
+
+
+def first(seeds):
+    """A first layer that is too small, trained and frozen."""
+    print("digits, to a loss of 0.5")
+    for is_trainable in (True, False):
+        for factor in FIRST:
+
+            def layers(seed, factor=factor, is_trainable=is_trainable):
+                start = dense(keras.initializers.VarianceScaling(2.0 * factor**2, "fan_in", "untruncated_normal"))
+                start.trainable = is_trainable
+                return [start, *(dense() for _ in range(5)), keras.layers.Dense(10, "softmax")]
+
+            kind = "trained" if is_trainable else "frozen"
+            row(f"first x {factor:g}, {kind}", *digits(), layers, "sparse_categorical_crossentropy", 0.5, seeds)
+
+
+def draws(seeds):
+    """Layers with a draw of their own, and all with the same."""
+    print("digits, to a loss of 0.5")
+    for depth in DEPTHS:
+        for is_same in (False, True):
+
+            def layers(seed, depth=depth, is_same=is_same):
+                hidden = [dense(keras.initializers.HeNormal(seed=seed if is_same else None)) for _ in range(depth)]
+                return [*hidden, keras.layers.Dense(10, "softmax")]
+
+            kind = "the same draw" if is_same else "own draws"
+            row(f"{depth} layers, {kind}", *digits(), layers, "sparse_categorical_crossentropy", 0.5, seeds)
 
 
 def main():
@@ -126,6 +171,8 @@ def main():
         "probabilities": lambda seeds: heads(seeds, "softmax"),
         "labels": labels,
         "columns": columns,
+        "first": first,
+        "draws": draws,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)
