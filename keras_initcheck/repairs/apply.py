@@ -40,9 +40,15 @@ def apply(steps: Sequence[Step], owned: Mapping[str, OwnedVariable], seed: int) 
 
 
 def first_values(owned: OwnedVariable) -> Any:
-    """What the layer's own initialiser gives, such as its `gamma_initializer`; ones and zeros where it names none."""
+    """What the layer's own initialiser gives, such as its `gamma_initializer`; ones and zeros where it names none.
+
+    An embedding that its own initialiser makes constant gets Keras' default.
+    """
     variable = owned.variable
     initializer = getattr(owned.owner, f"{variable.name}_initializer", None)
     if initializer is None:
         initializer = "zeros" if variable.name in ("beta", "moving_mean") else "ones"
-    return keras.initializers.get(initializer)(variable.shape, dtype=variable.dtype)
+    values = keras.initializers.get(initializer)(variable.shape, dtype=variable.dtype)
+    if variable.name == "embeddings" and float(keras.ops.std(values)) == 0.0:
+        return keras.initializers.RandomUniform()(variable.shape, dtype=variable.dtype)
+    return values

@@ -15,7 +15,9 @@ from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 
 DEGENERATE = ("IC101", "IC105", "IC106", "IC107", "IC108", "IC209")
 """Kernels that no factor mends: not finite, constant, zero, drawn twice, of low rank, attention without queries or keys."""
-SCALE = ("IC102", "IC103", "IC201", "IC202", "IC203", "IC205", "IC206", "IC207", "IC208", "IC301", "IC302", "IC303", "IC304", "IC404")
+_OF_SIGNAL = ("IC102", "IC201", "IC202", "IC203", "IC205", "IC206", "IC207", "IC208", "IC404")
+_OF_GRADIENT = ("IC103", "IC301", "IC302", "IC303", "IC304", "IC305")
+SCALE = (*_OF_SIGNAL, *_OF_GRADIENT)
 """Findings that follow from the size of weights or biases somewhere."""
 GROWTH, LOGITS = "IC502", "IC404"
 _MEASURED = ("IC201", "IC202", "IC203", "IC205", "IC206", "IC208", "IC303")

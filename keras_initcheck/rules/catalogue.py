@@ -22,6 +22,7 @@ from keras_initcheck.rules.prediction import LeavesPrediction
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.thresholds import named
+from keras_initcheck.rules.through_time import ThroughTime
 from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedUnits
 from keras_initcheck.rules.weights import NonfiniteWeights
 
@@ -48,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     NoGradient(),
     MeasuredBackwardGain(),
     NoWeightGradient(),
+    ThroughTime(),
     NonfiniteInput(),
     NonfiniteLoss(),
     InputScale(),

@@ -46,15 +46,17 @@ class ConstantKernel(Rule):
     code = "IC105"
     slug = "constant-kernel"
     title = "all weights of a kernel are equal"
-    what = "A kernel whose values are all the same number, other than zero."
+    what = "A kernel, or an embedding, whose values are all the same number, other than zero."
     why = (
         "All units of the layer compute the same thing: whatever comes in leaves as one number. Only differences between later layers' "
-        "weights can tell the units apart; where those are constant too, the units stay identical for ever."
+        "weights can tell the units apart; where those are constant too, the units stay identical for ever. An embedding that is constant "
+        "makes all tokens one: no sample differs from another until its rows have drifted apart."
     )
     example = 'Dense(64, activation="relu", kernel_initializer="ones"), as a first layer.'
     limits = (
         "An error in hidden layers with several units that are trained; information in heads, in depthwise kernels (an average of each "
-        "channel may be meant), in frozen layers and where there is one unit. Recurrent kernels are not judged."
+        "channel may be meant), in frozen layers, where there is one unit, and in embeddings that are merged. Recurrent "
+        "kernels are not judged."
     )
     fix = 'Use a random initialiser, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
 
@@ -67,6 +69,19 @@ class ConstantKernel(Rule):
                     "error" if is_fault else "info",
                     f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}.",
                     site=site,
+                    measured=weight.moments.variance,
+                    expected="a variance above zero",
+                    culprits=(weight.layer,),
+                )
+        graph = Graph(profile)
+        for weight in profile.weights:
+            if weight.role == "embedding" and weight.site is not None and is_constant(weight, thresholds.constant_share):
+                site = profile.sites[weight.site]
+                yield self.finding(
+                    "info" if graph.is_branch(site) or not weight.is_trainable or weight.shape[0] == 1 else "error",
+                    f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}: it gives the same for each token.",
+                    site=site,
+                    fix='Use a random initialiser: "uniform" is Keras\' default.',
                     measured=weight.moments.variance,
                     expected="a variance above zero",
                     culprits=(weight.layer,),

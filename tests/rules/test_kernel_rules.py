@@ -167,3 +167,16 @@ def test_single_direction_is_told(make):
     (finding,) = CollapsedRank().check(ranked(make, 1))
     assert finding.message == "`low/kernel` (64, 64) has a single direction: its 64 units are combinations of so few."
     assert (finding.measured, finding.expected, finding.culprits) == (1.0, "more than 4; 64 is full rank", ("low",))
+
+
+@pytest.mark.parametrize(
+    ("value", "is_trainable", "is_merged", "severities"),
+    [(1.0, True, False, ["error"]), (1.0, False, False, ["info"]), (1.0, True, True, ["info"]), (0.0, True, False, [])],
+    ids=["constant", "frozen", "merged", "zero"],
+)
+def test_constant_embedding_makes_all_tokens_one(make, value, is_trainable, is_merged, severities):
+    values = make.moments(value, mean=value, variance=0.0)
+    weight = make.kernel("tokens", 1.0, name="tokens/embeddings", role="embedding", moments=values, is_trainable=is_trainable)
+    other = [make.site("positions", "embedding", inputs=()), make.site("add", "merge", inputs=(0, 1))] if is_merged else []
+    profile = make.chain((make.site("tokens", "embedding"), [weight]), *other, make.weight_layer("a"), make.head())
+    assert [finding.severity for finding in ConstantKernel().check(profile)] == severities

@@ -103,9 +103,9 @@ def transformer(initializer="glorot_uniform", is_pre=True, blocks=4, width=64, o
     return keras.Model(start, head(layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))))
 
 
-def recurrent(make):
+def recurrent(make, steps=20):
     """A recurrent layer and a head."""
-    start = keras.Input((20, 8))
+    start = keras.Input((steps, 8))
     return keras.Model(start, head(make()(start)))
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import real
 from builders import (
+    VOCABULARY,
     autoencoder,
     changed,
     cnn,
@@ -85,6 +86,11 @@ def _bottleneck(width):
     return keras.Model(start, layers.Dense(10, "softmax")(x))
 
 
+def _identity_recurrent():
+    options = {"recurrent_initializer": "identity", "kernel_initializer": normal(0.03)}
+    return recurrent(lambda: layers.SimpleRNN(32, "relu", **options), steps=100)
+
+
 HEALTHY = (
     Net("MLP 3x64, Keras defaults", lambda: mlp(3, 64, "relu"), "three factors of 1/2 are e^-2"),
     Net("MLP 5x256, Keras defaults", lambda: mlp(5, 256, "relu"), "e^-3.5, trains as well as He's"),
@@ -131,6 +137,8 @@ HEALTHY = (
     Net("LSTM", lambda: recurrent(lambda: layers.LSTM(32)), "bounded"),
     Net("GRU, both ways", lambda: recurrent(lambda: layers.Bidirectional(layers.GRU(16))), "bounded"),
     Net("SimpleRNN", lambda: recurrent(lambda: layers.SimpleRNN(32)), "orthogonal recurrent kernel"),
+    Net("SimpleRNN, 100 steps", lambda: recurrent(lambda: layers.SimpleRNN(32), steps=100), "forgets, and learns what lies close"),
+    Net("SimpleRNN with ReLU, identity", _identity_recurrent, "Le et al. 2015"),
     Net("Siamese", siamese, "shared weights, two calls"),
     Net("autoencoder", autoencoder, "He forward; the bottleneck is narrow"),
     Net("variational autoencoder", variational, "samples its code"),
@@ -189,6 +197,13 @@ def _zero_gammas():
     return keras.Model(start, layers.Dense(10, "softmax")(x))
 
 
+def _equal_tokens():
+    x = start = keras.Input((32,), dtype="int32")
+    x = layers.Embedding(VOCABULARY, 32, embeddings_initializer="ones", name="embedding")(x)
+    x = layers.Conv1D(64, 4, activation="relu", kernel_initializer="he_normal")(x)
+    return keras.Model(start, layers.Dense(10, "softmax")(layers.GlobalAveragePooling1D()(x)))
+
+
 def _outer(model):
     kernel = model.get_layer("hidden_1").kernel
     values = keras.ops.convert_to_numpy(kernel)
@@ -242,6 +257,14 @@ FAULTY = (
         "gru",
     ),
     Net("transformer N(0,1)", lambda: transformer(lambda: normal(1.0)), "logits of 64", ("IC207", *GAIN)),
+    Net(
+        "SimpleRNN, recurrent N(0, 9/n)",
+        lambda: recurrent(lambda: layers.SimpleRNN(64, recurrent_initializer=normal(3 / 8), name="rnn"), steps=100),
+        "chaos: e^40 over 100 steps",
+        ("IC305",),
+        "rnn",
+    ),
+    Net("embedding of ones", _equal_tokens, "all tokens are one", ("IC105",), "embedding"),
     Net("stop_gradient", stopped, "a branch that cannot learn", ("IC304",), "lost"),
     Net("pixels 0..255", lambda: scaled_input(58.0, 120.0), "input not scaled", ("IC403",)),
     Net("input of 1e-4", lambda: scaled_input(1e-4), "input not scaled", ("IC403",)),
