@@ -142,7 +142,9 @@ class Forward:
 
     def weight_row(self, tensor: Any) -> Any:
         """The row of a weight."""
-        return self._row(tensor, self._exact_weight_row if self.options.is_exact else self.engine.fast_gradient_row)
+        if not self.options.is_exact:
+            return self._row(tensor, self.engine.fast_gradient_row)
+        return self._row(tensor, lambda values: self._exact_weight_row(values, rows.sign_pattern(values)))
 
     def _row(self, tensor: Any, statistics: Callable[[Any], Any]) -> Any:
         tensor = self.engine.stop_gradient(tensor)

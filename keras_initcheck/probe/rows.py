@@ -63,9 +63,9 @@ def exact_row(tensor: Any) -> Any:
     return ops.stack(_columns(tensor, fingerprint=lambda scaled: ops.zeros_like(ops.max(scaled))))
 
 
-def exact_weight_row(tensor: Any) -> Any:
-    """The same for a weight, with its fingerprint."""
-    return ops.stack(_columns(tensor, fingerprint=lambda scaled: _mean(scaled * _sign_pattern(scaled))))
+def exact_weight_row(tensor: Any, signs: Any) -> Any:
+    """The same for a weight, with its fingerprint by a sign pattern of the same shape."""
+    return ops.stack(_columns(tensor, fingerprint=lambda scaled: _mean(scaled * ops.reshape(signs, ops.shape(scaled)))))
 
 
 def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
@@ -131,10 +131,11 @@ def _power_of_two(largest: Any) -> Any:
     return ops.power(ops.cast(2.0, dtype), ops.clip(exponent, _SMALLEST_EXPONENT, _LARGEST_EXPONENT[dtype]))
 
 
-def _sign_pattern(tensor: Any) -> Any:
+def sign_pattern(tensor: Any) -> Any:
+    """Fixed pseudo-random signs for each value of `tensor`."""
     size = math.prod(tensor.shape)
     signs = np.where(np.random.default_rng(0).integers(0, 2, min(size, 2**16 + 1)), 1.0, -1.0)
-    return tiled(signs, tuple(tensor.shape), tensor.dtype)
+    return tiled(signs, tuple(tensor.shape), accumulator_dtype(tensor))
 
 
 def tiled(values: np.ndarray, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from keras_initcheck.profile import Profile
 from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
@@ -15,11 +16,11 @@ from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 
 DEGENERATE = ("IC101", "IC105", "IC106", "IC107", "IC108", "IC209")
 """Kernels that no factor mends: not finite, constant, zero, drawn twice, of low rank, attention without queries or keys."""
+GROWTH, LOGITS, THROUGH_TIME = "IC502", "IC404", "IC305"
 _OF_SIGNAL = ("IC102", "IC201", "IC202", "IC203", "IC205", "IC206", "IC207", "IC208", "IC404")
-_OF_GRADIENT = ("IC103", "IC301", "IC302", "IC303", "IC304", "IC305")
+_OF_GRADIENT = ("IC103", "IC301", "IC302", "IC303", "IC304", THROUGH_TIME)
 SCALE = (*_OF_SIGNAL, *_OF_GRADIENT)
 """Findings that follow from the size of weights or biases somewhere."""
-GROWTH, LOGITS = "IC502", "IC404"
 _MEASURED = ("IC201", "IC202", "IC203", "IC205", "IC206", "IC208", "IC303")
 _DEAD = ("IC202", "IC208")
 _LARGE_BIAS = 0.1
@@ -72,7 +73,7 @@ def _add(steps: dict[str, list[Step]], step: Step) -> None:
     same = [each for each in own if set(each.variables) & set(step.variables)]
     if not same:
         own.append(step)
-    elif step.action == REDRAW and same[0].action == RESCALE:
+    elif step.action == REDRAW and (same[0].action == RESCALE or set(step.variables) > set(same[0].variables)):
         own[own.index(same[0])] = step
 
 
@@ -81,6 +82,8 @@ def _steps_for(finding: Finding, profile: Profile, layers: dict[str, LayerKernel
     if finding.code in DEGENERATE:
         again = blamed[1:] if finding.code == "IC107" else blamed
         return _renewed(finding, profile, options) + [redraw(layers[layer], finding, options) for layer in again if layer in layers]
+    if finding.code == THROUGH_TIME:
+        return [_second_kernel(redraw(layers[layer], finding, options)) for layer in blamed if layer in layers]
     if finding.code == GROWTH:
         return _branches_scaled(finding, set(blamed), profile, layers, options)
     if finding.code not in SCALE:
@@ -142,6 +145,11 @@ def redraw(layer: LayerKernels, finding: Finding | None, options: Options) -> St
         num_gates=layer.num_gates,
         is_orthogonal=layer.is_recurrent or options.method in ("orthogonal", LSUV),
     )
+
+
+def _second_kernel(step: Step) -> Step:
+    """The recurrent kernel alone: what enters has its own."""
+    return replace(step, variables=step.variables[1:], stds=step.stds[1:])
 
 
 def _growing(finding: Finding, profile: Profile) -> set[str]:

@@ -141,7 +141,8 @@ class DuplicateKernels(Rule):
     what = "Kernels of different layers with the same shape, norm and fingerprint: the same random numbers were drawn twice."
     why = (
         "Independent weights are what every initialisation rule assumes; identical ones correlate the layers, and parallel ones learn "
-        "the same."
+        "the same. With one draw for all, SGD took 1.1 times the steps for 10 and 20 ReLU layers on digits, and 1.5 times for 30; Adam "
+        "hardly more than usual (make bench-steps)."
     )
     example = "init = HeNormal(seed=1); [Dense(64, kernel_initializer=init) for _ in range(4)]: a seeded initialiser repeats itself."
     limits = (

@@ -48,6 +48,17 @@ def gated():
     return keras.Sequential([keras.Input((8, 8)), recurrent, LAYERS.Dense(10, name="head")])
 
 
+def recurrent():
+    layer = LAYERS.SimpleRNN(32, recurrent_initializer=normal(4 / np.sqrt(32))(), name="rnn")
+    return keras.Sequential([keras.Input((30, 8)), layer, LAYERS.Dense(10, name="head")])
+
+
+def silent_head():
+    bias = keras.initializers.Constant(-10.0)
+    model = mlp(keras.initializers.HeNormal, depth=2)
+    return keras.Sequential([keras.Input((64,)), *model.layers[:-1], LAYERS.Dense(10, "relu", bias_initializer=bias, name="head")])
+
+
 def low_rank():
     model = mlp(keras.initializers.HeNormal, depth=3)
     generator = np.random.default_rng(0)
@@ -78,6 +89,8 @@ FAULTY = {
     "small sigmoid": lambda: mlp(normal(0.01), activation="sigmoid", width=100),
     "deep sigmoid": lambda: mlp(keras.initializers.GlorotNormal, depth=8, activation="sigmoid", width=100),
     "GRU": gated,
+    "recurrent": recurrent,
+    "silent head": silent_head,
     "CNN": cnn,
     "residual": residual,
     "transformer": transformer,

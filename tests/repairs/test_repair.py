@@ -31,6 +31,15 @@ def test_faulty_network_is_cured_and_the_cure_is_undone(name):
     assert are_same(values(model), before)
 
 
+def test_kernel_of_the_inputs_stays_where_the_recurrent_one_explodes():
+    keras.utils.set_random_seed(0)
+    model = compiled(FAULTY["recurrent"]())
+    before = values(model)
+    done = ic.repair(model, *batch(model))
+    assert [step.variables for step in done.steps] == [("rnn/simple_rnn_cell/recurrent_kernel",)]
+    assert are_same(values(model)[:1], before[:1])
+
+
 @pytest.mark.parametrize("method", ["he", "glorot", "lecun", "orthogonal", "lsuv"])
 def test_every_method_cures_weights_of_a_wrong_size(method):
     keras.utils.set_random_seed(0)

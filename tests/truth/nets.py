@@ -88,7 +88,7 @@ def _bottleneck(width):
 
 def _identity_recurrent():
     options = {"recurrent_initializer": "identity", "kernel_initializer": normal(0.03)}
-    return recurrent(lambda: layers.SimpleRNN(32, "relu", **options), steps=100)
+    return recurrent(lambda: layers.SimpleRNN(32, "relu", **options))
 
 
 HEALTHY = (
@@ -137,7 +137,7 @@ HEALTHY = (
     Net("LSTM", lambda: recurrent(lambda: layers.LSTM(32)), "bounded"),
     Net("GRU, both ways", lambda: recurrent(lambda: layers.Bidirectional(layers.GRU(16))), "bounded"),
     Net("SimpleRNN", lambda: recurrent(lambda: layers.SimpleRNN(32)), "orthogonal recurrent kernel"),
-    Net("SimpleRNN, 100 steps", lambda: recurrent(lambda: layers.SimpleRNN(32), steps=100), "forgets, and learns what lies close"),
+    Net("SimpleRNN, 50 steps", lambda: recurrent(lambda: layers.SimpleRNN(32), steps=50), "forgets, and learns what lies close"),
     Net("SimpleRNN with ReLU, identity", _identity_recurrent, "Le et al. 2015"),
     Net("Siamese", siamese, "shared weights, two calls"),
     Net("autoencoder", autoencoder, "He forward; the bottleneck is narrow"),
@@ -233,12 +233,12 @@ FAULTY = (
     Net("dead layer", lambda: mlp(3, 64, "relu", "he_normal", bias_initializer=_constant(-9.0)), "biases of -9", ("IC202",), "hidden_0"),
     Net(
         "head with ReLU, bias of -9",
-        lambda: _silent_head(_table_mlp(10, 1, "relu")),
+        lambda: _silent_head(_table_mlp(30, 1, "relu")),
         "no gradient passes it",
         ("IC202",),
         "head",
         loss="mse",
-        data=real.raw_diabetes,
+        data=real.breast_cancer,
     ),
     Net("zero gammas in a row", _zero_gammas, "no gradient for any of them", ("IC302",), "norm_3"),
     Net("dying units", lambda: mlp(3, 256, "relu", "he_normal", bias_initializer=_constant(-3.5)), "biases of -3.5", ("IC208", "IC202")),
@@ -259,8 +259,8 @@ FAULTY = (
     Net("transformer N(0,1)", lambda: transformer(lambda: normal(1.0)), "logits of 64", ("IC207", *GAIN)),
     Net(
         "SimpleRNN, recurrent N(0, 9/n)",
-        lambda: recurrent(lambda: layers.SimpleRNN(64, recurrent_initializer=normal(3 / 8), name="rnn"), steps=100),
-        "chaos: e^40 over 100 steps",
+        lambda: recurrent(lambda: layers.SimpleRNN(64, recurrent_initializer=normal(3 / 8), name="rnn"), steps=50),
+        "chaos: the gradient explodes",
         ("IC305",),
         "rnn",
     ),

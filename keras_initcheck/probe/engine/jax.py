@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from keras_initcheck.probe.rows import sample_stride
@@ -42,9 +43,15 @@ def without_gradients() -> Iterator[None]:
     yield
 
 
-def compile_row(row: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def compile_row(row: Callable[..., Any]) -> Callable[..., Any]:
     """`row`, compiled once for each shape."""
-    compiled: Callable[[Any], Any] = jax.jit(row)
+    return lambda *tensors: _compiled_row(row, keras.config.image_data_format())(*tensors)
+
+
+@functools.cache
+def _compiled_row(row: Callable[..., Any], data_format: str) -> Callable[..., Any]:
+    """Kept for all models. A row looks for its units where `data_format` has the channels."""
+    compiled: Callable[..., Any] = jax.jit(lambda *tensors: row(*tensors))
     return compiled
 
 

@@ -40,7 +40,7 @@ def without_gradients() -> Iterator[None]:
         yield
 
 
-def compile_row(row: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def compile_row(row: Callable[..., Any]) -> Callable[..., Any]:
     """`row` as it is: its few dozen operations run faster than they would be traced."""
     return row
 
