@@ -198,7 +198,7 @@ def _zero_gammas():
 
 
 def _equal_tokens():
-    x = start = keras.Input((32,), dtype="int32")
+    x = start = keras.Input((16,), dtype="int32")
     x = layers.Embedding(VOCABULARY, 32, embeddings_initializer="ones", name="embedding")(x)
     x = layers.Conv1D(64, 4, activation="relu", kernel_initializer="he_normal")(x)
     return keras.Model(start, layers.Dense(10, "softmax")(layers.GlobalAveragePooling1D()(x)))
