@@ -146,7 +146,7 @@ class Thresholds:
     column_ratio: float = _number(
         20.0,
         "How many times the median column's root mean square the largest one's may be before column-scale speaks. Measured: on breast "
-        "cancer one column of 10 times the others' size costs up to 1.8 times the steps, 30 up to four times.",
+        "cancer one column of 10 times the others' size costs up to twice the steps, 30 up to five times.",
         least=1.0,
     )
     narrow_log_variance: float = _number(
