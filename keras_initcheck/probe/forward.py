@@ -144,7 +144,7 @@ class Forward:
         """The row of a weight."""
         if not self.options.is_exact:
             return self._row(tensor, self.engine.fast_gradient_row)
-        return self._row(tensor, lambda values: self._exact_weight_row(values, rows.sign_pattern(values)))
+        return self._row(tensor, lambda values: self._exact_weight_row(values, rows.signs_for(values)))
 
     def _row(self, tensor: Any, statistics: Callable[[Any], Any]) -> Any:
         tensor = self.engine.stop_gradient(tensor)

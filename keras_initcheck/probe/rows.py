@@ -51,6 +51,7 @@ MOST_TURNS = 2.5
 `n` unrelated elements vary by their range about `n / 6` times."""
 FAST_RANGE = (1e-30, 1e30)
 """Second moments that an unscaled float32 sum of squares gives reliably; a row outside is measured again, exactly."""
+_MOST_SIGNS = 2**16 + 1  # a prime: repeating them never lines up with an axis
 _SMALLEST_EXPONENT = -126  # of a normal float32; below it a backend may flush to zero
 _LARGEST_EXPONENT = {"float32": 126, "float64": 1022}  # the inverse of the scale must be a normal number too
 
@@ -64,8 +65,14 @@ def exact_row(tensor: Any) -> Any:
 
 
 def exact_weight_row(tensor: Any, signs: Any) -> Any:
-    """The same for a weight, with its fingerprint by a sign pattern of the same shape."""
-    return ops.stack(_columns(tensor, fingerprint=lambda scaled: _mean(scaled * ops.reshape(signs, ops.shape(scaled)))))
+    """The same for a weight, with its fingerprint by `signs_for` it."""
+    return ops.stack(_columns(tensor, fingerprint=lambda scaled: _mean(scaled * _repeated(signs, ops.shape(scaled)))))
+
+
+def signs_for(tensor: Any) -> np.ndarray:
+    """Fixed pseudo-random signs, one for each value of `tensor`, or fewer that it takes in turn."""
+    size = min(math.prod(tensor.shape), _MOST_SIGNS)
+    return np.where(np.random.default_rng(0).integers(0, 2, size), 1.0, -1.0).astype(accumulator_dtype(tensor))
 
 
 def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
@@ -131,18 +138,15 @@ def _power_of_two(largest: Any) -> Any:
     return ops.power(ops.cast(2.0, dtype), ops.clip(exponent, _SMALLEST_EXPONENT, _LARGEST_EXPONENT[dtype]))
 
 
-def sign_pattern(tensor: Any) -> Any:
-    """Fixed pseudo-random signs for each value of `tensor`."""
-    size = math.prod(tensor.shape)
-    signs = np.where(np.random.default_rng(0).integers(0, 2, min(size, 2**16 + 1)), 1.0, -1.0)
-    return tiled(signs, tuple(tensor.shape), accumulator_dtype(tensor))
-
-
 def tiled(values: np.ndarray, shape: tuple[int, ...], dtype: Any) -> Any:
     """`values` repeated as often as `shape` needs, as a tensor of that shape: a large constant from a small one."""
+    return _repeated(ops.convert_to_tensor(values, dtype=dtype), shape)
+
+
+def _repeated(values: Any, shape: tuple[Any, ...]) -> Any:
+    """Sizes may be numbers or, while a row is traced for all shapes, tensors."""
     size = math.prod(shape)
-    repeats = -(-size // len(values)) if size else 0
-    return ops.reshape(ops.tile(ops.convert_to_tensor(values, dtype=dtype), (repeats,))[:size], shape)
+    return ops.reshape(ops.tile(values, (size // ops.shape(values)[0] + 1,))[:size], shape)
 
 
 def sample_stride(shape: Sequence[int]) -> int:
