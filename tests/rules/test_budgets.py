@@ -28,7 +28,7 @@ def test_a_gain_that_is_not_known_is_not_judged():
         (-9.0, "SGD", "SGD took 2 to 5 times"),
         (-13.0, None, "3 to 11 times"),
         (9.0, "SGD", "a hundredth of the learning rate"),
-        (13.0, "SGD", "in hardly any network"),
+        (13.0, "SGD", "in no network"),
         (-13.0, "Adam", "up to 4 times the steps at e^-12"),
         (-21.0, "Adam", "up to 6 times the steps at e^-20"),
         (13.0, "Adam", "3 to 7 times the steps at e^12"),
