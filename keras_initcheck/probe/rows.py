@@ -140,7 +140,7 @@ def _power_of_two(largest: Any) -> Any:
 
 def tiled(values: np.ndarray, shape: tuple[int, ...], dtype: Any) -> Any:
     """`values` repeated as often as `shape` needs, as a tensor of that shape: a large constant from a small one."""
-    return _repeated(ops.convert_to_tensor(values, dtype=dtype), shape)
+    return _repeated(ops.convert_to_tensor(values, dtype=dtype), shape) if len(values) else ops.zeros(shape, dtype)
 
 
 def _repeated(values: Any, shape: tuple[Any, ...]) -> Any:

@@ -20,7 +20,7 @@ class GainRule(Rule):
     the gradient below it, and, if it is trained, none in a forward gain that shrinks: its factor multiplies the input's own scale (He et
     al. 2015, section 2.2, let the product start at l = 2 for that reason), and its own gradient, which lacks that factor, lets it catch
     up at once. A frozen one cannot: of six layers with the first at a tenth, SGD took 2.9 times the steps, and at a hundredth it did
-    not train (`make bench-steps`).
+    not train (`tests/benchmarks/steps_to_learn.py --seeds 3`).
 
     A gain beyond the budget is information only (and nothing at all for a stretch of one layer) where
 

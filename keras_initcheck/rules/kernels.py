@@ -61,7 +61,7 @@ class ConstantKernel(Rule):
     fix = 'Use a random initialiser, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding for each such kernel."""
+        """One finding for each such kernel or embedding."""
         for weight, site in _called(profile):
             if is_constant(weight, thresholds.constant_share):
                 is_fault = is_hidden(profile, weight.layer) and weight.is_trainable and _num_mixing_units(weight, site) > 1
@@ -73,6 +73,9 @@ class ConstantKernel(Rule):
                     expected="a variance above zero",
                     culprits=(weight.layer,),
                 )
+        yield from self._embeddings(profile, thresholds)
+
+    def _embeddings(self, profile: Profile, thresholds: Thresholds) -> Iterable[Finding]:
         graph = Graph(profile)
         for weight in profile.weights:
             if weight.role == "embedding" and weight.site is not None and is_constant(weight, thresholds.constant_share):
@@ -142,7 +145,7 @@ class DuplicateKernels(Rule):
     why = (
         "Independent weights are what every initialisation rule assumes; identical ones correlate the layers, and parallel ones learn "
         "the same. With one draw for all, SGD took 1.1 times the steps for 10 and 20 ReLU layers on digits, and 1.5 times for 30; Adam "
-        "hardly more than usual (make bench-steps)."
+        "hardly more than usual (tests/benchmarks/steps_to_learn.py --seeds 3)."
     )
     example = "init = HeNormal(seed=1); [Dense(64, kernel_initializer=init) for _ in range(4)]: a seeded initialiser repeats itself."
     limits = (

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_initcheck.probe import rows
+
 LAYERS = keras.layers
 
 
@@ -88,3 +90,7 @@ def test_table_with_nan_has_no_columns(measure, normal):
     table = normal(8, 4)
     table[0, 0] = np.nan
     assert columns_of(measure, table) == ()
+
+
+def test_nothing_is_tiled_into_an_empty_tensor():
+    assert tuple(rows.tiled(np.zeros(0), (0, 3), "float32").shape) == (0, 3)
