@@ -25,6 +25,8 @@ WIDE = 100
 """Cells from which on there is room for what is nice to know."""
 
 MOST_FINDINGS_OF_A_CODE = 12
+MOST_CODES = 60
+"""More than there are rules: a report of hundreds of codes was not written by them."""
 MOST_NOT_PROBED = 8
 
 INFORMATIVE_KINDS = frozenset(("weight", "normalization", "merge", "recurrent", "embedding", "block"))
@@ -188,12 +190,16 @@ def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Text]:
     shown: Counter[str] = Counter()
     said: set[tuple[str, str]] = set()
     for finding in findings:
+        if finding.code not in shown and len(shown) == MOST_CODES:
+            continue
         shown[finding.code] += 1
         if shown[finding.code] <= MOST_FINDINGS_OF_A_CODE:
             yield from _finding(finding, said, width)
         elif shown[finding.code] == MOST_FINDINGS_OF_A_CODE + 1:
             more = counts[finding.code] - MOST_FINDINGS_OF_A_CODE
             yield Text(f"{MARKS[finding.severity]} {clean(finding.code)} and {more} more like it", style=STYLES[finding.severity])
+    if len(counts) > MOST_CODES:
+        yield Text(f"and {sum(counts.values()) - sum(shown.values())} more findings of {len(counts) - MOST_CODES} other codes")
 
 
 def _finding(finding: Finding, said: set[tuple[str, str]], width: int) -> Iterator[Text]:

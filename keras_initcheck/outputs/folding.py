@@ -4,6 +4,7 @@ A row with a warning or an error is never folded as a repetition; of dozens of t
 are shown. No text is made here.
 """
 
+import itertools
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -128,12 +129,5 @@ def _leave_out_middle(sites: Sequence[SiteStats], loud: frozenset[int]) -> list[
     kept = {site.index for site in (*sites[:KEPT_AT_EACH_END], *sites[-KEPT_AT_EACH_END:])}
     between = [site.index for site in sites if site.index in loud and site.index not in kept]
     kept.update(between[:KEPT_AT_EACH_END])
-    items: list[Item] = []
-    for site in sites:
-        if site.index in kept:
-            items.append(site)
-        elif items and isinstance(items[-1], Fold):
-            items[-1] = Fold((*items[-1].sites, site))
-        else:
-            items.append(Fold((site,)))
-    return items
+    runs = itertools.groupby(sites, key=lambda site: site.index in kept)
+    return [item for is_kept, run in runs for item in (run if is_kept else [Fold(tuple(run))])]

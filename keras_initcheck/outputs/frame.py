@@ -1,5 +1,6 @@
 """What a figure draws of one probe, whether it comes from a live report or out of an event log. Nothing is drawn or judged here."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_initcheck.outputs.json_format import decode
-from keras_initcheck.outputs.marks import points_at, worst_severity
+from keras_initcheck.outputs.marks import Pointers, worst_severity
 from keras_initcheck.outputs.site_statistics import VERSION, describe, measure
 from keras_initcheck.profile import Histogram
 from keras_initcheck.report import Finding, Report
@@ -86,11 +87,15 @@ class Frame:
 
     def findings_at(self, index: int) -> tuple[Finding, ...]:
         """The findings that point at that site, worst first."""
-        return tuple(finding for finding in self.findings if points_at(finding, self.names[index], self.layers[index]))
+        return self._pointers.at(self.names[index], self.layers[index])
 
     def severity_at(self, index: int) -> str | None:
         """The worst severity of the findings that point at that site, or `None`."""
         return worst_severity(self.findings_at(index))
+
+    @functools.cached_property
+    def _pointers(self) -> Pointers:
+        return Pointers(self.findings)
 
     @classmethod
     def from_report(cls, report: Report, run: str = "") -> "Frame":

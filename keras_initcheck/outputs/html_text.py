@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from keras_initcheck.outputs.console import LEGEND
 from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
-from keras_initcheck.outputs.text import clean
+from keras_initcheck.outputs.text import one_line
 from keras_initcheck.profile import Moments, SiteStats
 from keras_initcheck.report import Finding, MeanFieldSummary, Report
 
 MOST_OF_A_CODE = 6
 """Findings of one code that are shown unfolded."""
+MOST_FINDINGS = 2_000
+"""Findings on a page, of all codes: a browser shows more of them slowly, and nobody reads them."""
 
 
 def escape(text: str) -> str:
@@ -23,7 +25,7 @@ def escape(text: str) -> str:
     >>> escape("<script>\n'x'")
     '&lt;script&gt; &#x27;x&#x27;'
     """
-    return html.escape(clean(" ".join(text.split())))
+    return html.escape(one_line(text))
 
 
 def prose(text: str) -> str:
@@ -114,9 +116,11 @@ def findings(found: Sequence[Finding], anchors: dict[str, str]) -> str:
     if not found:
         return '<p class="muted">None: no rule objects to anything.</p>'
     groups: dict[str, list[Finding]] = {}
-    for each in found:
+    for each in found[:MOST_FINDINGS]:
         groups.setdefault(each.code, []).append(each)
-    return "\n".join(_group(each, anchors) for each in groups.values())
+    more = len(found) - MOST_FINDINGS
+    rest = [f'<p class="muted">And {more} more findings, which the JSON report has.</p>'] if more > 0 else []
+    return "\n".join([*(_group(each, anchors) for each in groups.values()), *rest])
 
 
 def mean_field(found: MeanFieldSummary) -> str:

@@ -2,7 +2,7 @@
 
 from keras_initcheck.outputs.marks import MARKS
 from keras_initcheck.outputs.numbers import format_number
-from keras_initcheck.outputs.text import clean
+from keras_initcheck.outputs.text import one_line
 from keras_initcheck.report import Finding, Report
 
 SPECIAL = str.maketrans({character: f"&#{ord(character)};" for character in "&<>|`*_[]\\#~!\"'$:"})
@@ -15,7 +15,7 @@ def escape(text: str) -> str:
     >>> escape("a|b <i>")
     'a&#124;b &#60;i&#62;'
     """
-    return clean(" ".join(text.split())).translate(SPECIAL)
+    return one_line(text).translate(SPECIAL)
 
 
 def render_verdict(report: Report, max_findings: int) -> str:

@@ -9,6 +9,10 @@ from collections.abc import Iterable, Iterator
 from rich.cells import cell_len, get_character_cell_size
 
 ELLIPSIS = "…"
+
+LONGEST = 4_000
+"""Characters that a page shows of one text: the longest messages of the rules have a few hundred, and the names in them some more."""
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
@@ -30,6 +34,19 @@ def clean(text: str) -> str:
     if text.isprintable() and VARIATION_SELECTORS.isdisjoint(text):  # as nearly all names are; a page cleans thousands of them
         return text
     return "".join(REPLACEMENT if _is_unprintable(character) else character for character in text)
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    r"""`text` cleaned, on one line, in at most about `longest` characters: whatever comes from elsewhere goes through here.
+
+    >>> one_line("first\n\tsecond")
+    'first second'
+    >>> one_line("a" * 1003, longest=3)
+    'aaa… (1000 more characters)'
+    """
+    words = " ".join(text.split())
+    shown = clean(words[:longest])
+    return shown if len(words) <= longest else f"{shown}{ELLIPSIS} ({len(words) - longest} more characters)"
 
 
 def shorten(text: str, width: int) -> str:
@@ -56,17 +73,17 @@ def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> l
     """Lines of at most `width` cells. Words are kept whole where they fit on a line of their own.
 
     Args:
-        text: Any text; white space of any kind separates words.
+        text: Any text; white space of any kind separates words. What goes beyond `LONGEST` characters is counted, not shown.
         width: Cells in a line, indent included.
         indent: Put before each line.
         first: Put before the first line instead.
     """
     lines = [indent if first is None else first]
-    whole = lines[0] + clean(" ".join(text.split()))
-    if cell_len(whole) <= width:
-        return [whole]
+    cleaned = one_line(text)
+    if cell_len(lines[0] + cleaned) <= width:
+        return [lines[0] + cleaned]
     is_empty = True
-    for word in _pieces(text, width - cell_len(indent)):
+    for word in _pieces(cleaned, width - cell_len(indent)):
         if not is_empty and cell_len(lines[-1]) + 1 + cell_len(word) > width:
             lines.append(indent)
             is_empty = True
@@ -76,14 +93,16 @@ def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> l
 
 
 def _pieces(text: str, width: int) -> Iterator[str]:
-    """The words of `text`, cleaned, those that are too long in pieces."""
+    """The words of `text`, those that are too long in pieces."""
     for word in text.split():
-        rest = clean(word)
-        while cell_len(rest) > width and (piece := _take(rest, width) or rest[:1]):
-            yield piece
-            rest = rest[len(piece) :]
-        if rest:
-            yield rest
+        start = used = 0
+        for place, character in enumerate(word):
+            size = get_character_cell_size(character)
+            if used + size > width and place > start:
+                yield word[start:place]
+                start, used = place, 0
+            used += size
+        yield word[start:]
 
 
 def _take(characters: Iterable[str], width: int) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_initcheck.outputs.marks import points_at, site_severities
+from keras_initcheck.outputs.marks import Pointers, site_severities
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,8 @@ from keras_initcheck.outputs.marks import points_at, site_severities
     ids=["site", "layer", "culprit", "another layer", "whole network"],
 )
 def test_finding_points_at_its_site_layer_and_culprits(make, changes, expected):
-    assert points_at(make.finding(**changes), "dense#2", "dense") is expected
+    pointing = make.finding(**changes)
+    assert Pointers([pointing]).at("dense#2", "dense") == ((pointing,) if expected else ())
 
 
 def test_site_has_the_worst_of_its_severities(make):

@@ -5,7 +5,7 @@ import math
 from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.marks import MARKS
 from keras_initcheck.outputs.numbers import format_count, format_power_of_ten
-from keras_initcheck.outputs.text import clean, shorten, wrap
+from keras_initcheck.outputs.text import clean, one_line, shorten, wrap
 from keras_initcheck.report import Finding
 
 HOVER_WIDTH = 46
@@ -32,7 +32,7 @@ def escape(text: str) -> str:
     >>> escape("<b>$x$")
     '&lt;b&gt;&#36;x&#36;'
     """
-    return clean(" ".join(text.split())).translate(SPECIAL)
+    return one_line(text).translate(SPECIAL)
 
 
 def label(name: str, width: int = LONGEST_NAME) -> str:
