@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.extend.core
 import jax.numpy as jnp
 import keras
 import numpy as np
@@ -28,7 +29,19 @@ def stop_gradient(tensor: Any) -> Any:
 
 def trace_state() -> object:
     """A token of the trace that is being built."""
-    return jax.core.get_opaque_trace_state(convention="flax")
+    return _current_trace_state()
+
+
+def _find_trace_state() -> Callable[[], object]:
+    """JAX's function for it, which has stood in three places: from 0.10 on in `jax.extend.core`, before in `jax.core`, from 0.4.34 on."""
+    for module in (jax.extend.core, jax.core):
+        found = getattr(module, "get_opaque_trace_state", None)
+        if found is not None:
+            return functools.partial(found, convention="flax")
+    return lambda: jax.core.find_top_trace(()).level
+
+
+_current_trace_state = _find_trace_state()
 
 
 @contextlib.contextmanager
