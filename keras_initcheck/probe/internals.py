@@ -102,8 +102,13 @@ def is_compiled(model: Any) -> bool:
 def compiled_parts(model: Any) -> list[Any]:
     """What `compile` gave the model: the optimizer (with the one that it wraps), the loss, and the metrics."""
     optimizer = getattr(model, "optimizer", None)
-    parts = [optimizer, getattr(optimizer, "inner_optimizer", None), getattr(model, "_compile_loss", None), *getattr(model, "metrics", [])]
+    parts = [optimizer, getattr(optimizer, "inner_optimizer", None), compiled_loss(model), *getattr(model, "metrics", [])]
     return [part for part in parts if hasattr(part, "__dict__")]
+
+
+def compiled_loss(model: Any) -> Any | None:
+    """What `compile` made of the losses that it was given, anew at each call; `None` before."""
+    return getattr(model, "_compile_loss", None)
 
 
 def steps_taken(model: Any) -> int:

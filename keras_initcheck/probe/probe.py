@@ -16,16 +16,20 @@ from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
 from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.jacobian import measure_spectrum
 from keras_initcheck.probe.messages import describe, reason
+from keras_initcheck.probe.pass_cache import PassCache
 from keras_initcheck.probe.preserve import preserved
 from keras_initcheck.probe.row_table import RowTable
 from keras_initcheck.profile import Profile, Spectrum
 from keras_initcheck.theory.factor_table import FactorTable
 
+CompiledPass = tuple[Forward, Callable[[Batch], np.ndarray]]
+
 
 class Probe:
     """Measures a model on a batch and leaves it bitwise as it was.
 
-    A pass that is not exact is compiled once for each batch shape and set of options, and reused. An unbuilt model is built by the first
+    A pass that is not exact is compiled once for each batch shape and set of options, and reused until the model is compiled again, frozen
+    or changed otherwise; where the model runs eagerly (`run_eagerly=True`), so does the pass. An unbuilt model is built by the first
     measurement, with the same initial values that `fit` would have given it.
 
     Args:
@@ -44,7 +48,7 @@ class Probe:
         self._engine = engine.load()
         self._factors = FactorTable()
         self._layout: Layout | None = None
-        self._compiled: dict[tuple[Any, ...], tuple[Forward, Callable[[Batch], np.ndarray]]] = {}
+        self._passes: PassCache[CompiledPass] = PassCache()
 
     def measure(
         self,
@@ -116,17 +120,13 @@ class Probe:
             raise ProbeError(f"The model must call at least one layer. Received: {self.model.name!r}, which calls none.")
         return forward, RowTable(vector, forward.layout, options, len(self.model.trainable_variables))
 
-    def _compiled_pass(self, options: Options, batch: Batch) -> tuple[Forward, Callable[[Batch], np.ndarray]]:
-        shapes = tuple(None if part is None else tuple((tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)) for part in batch)
-        trainable = tuple(id(variable) for variable in self.model.trainable_variables)
-        key = (options, shapes, trainable, id(getattr(self.model, "optimizer", None)))
-        if key not in self._compiled:
+    def _compiled_pass(self, options: Options, batch: Batch) -> CompiledPass:
+        def compiled() -> CompiledPass:
             forward = Forward(self.model, self._engine, options)
-            self._compiled[key] = (
-                forward,
-                self._engine.compile_pass(forward, self.model, forward.gradient_row, is_repeated=not options.is_exact),
-            )
-        return self._compiled[key]
+            is_repeated = not options.is_exact and not getattr(self.model, "run_eagerly", False)
+            return forward, self._engine.compile_pass(forward, self.model, forward.gradient_row, is_repeated=is_repeated)
+
+        return self._passes.get(self.model, batch, options, compiled)
 
     def _circumstances(self, batch: Batch) -> dict[str, Any]:
         optimizer = getattr(self.model, "optimizer", None)
