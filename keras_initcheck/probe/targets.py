@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -24,7 +24,10 @@ MOST_VALUES = 2**22
 
 @dataclass(frozen=True)
 class TargetRecord:
-    """What is known of an output and its labels while the pass is traced; `has_logits` says whether their columns mean anything."""
+    """What is known of an output and its labels while the pass is traced; `has_logits` says whether their columns mean anything.
+
+    The pairing comes without its output: a record outlives the pass, and a tensor would keep all that it was computed from.
+    """
 
     pairing: Pairing
     site: int | None
@@ -44,7 +47,9 @@ def observed(
             activation = _activation(site)
             logits = pairing.output if pairing.loss.from_logits or activation is None else recorder.before_activation(pairing.output)
             has_logits = activation != UNKNOWN or pairing.loss.from_logits
-            record = TargetRecord(pairing, site.index if site else None, activation, int(pairing.output.shape[-1]), has_logits)
+            record = TargetRecord(
+                replace(pairing, output=None), site.index if site else None, activation, int(pairing.output.shape[-1]), has_logits
+            )
             found.append((record, _row(pairing, y, stop_gradient(pairing.output), stop_gradient(logits), has_loss)))
     return found
 
@@ -68,22 +73,23 @@ def _is_judged(pairing: Pairing, y: Any) -> bool:
 def has_invalid_labels(model: Any, y: Any, outputs: Any) -> bool:
     """Whether labels are what their loss cannot mean, so that a framework may refuse them; `False` where a traced pass cannot see them."""
     try:
-        found = [_statistics(pairing, y) for pairing in pairings(model, y, outputs) if _is_judged(pairing, y)]
+        found = [
+            _statistics(pairing, int(pairing.output.shape[-1]), y) for pairing in pairings(model, y, outputs) if _is_judged(pairing, y)
+        ]
     except Exception:  # frameworks say in different ways that a symbolic tensor has no values
         return False
     return any(statistics is not None and statistics.share_invalid > 0 for statistics in found)
 
 
-def _statistics(pairing: Pairing, y: Any) -> Labels | None:
-    values = pairing.labels(y)
+def _statistics(pairing: Pairing, width: int, y: Any) -> Labels | None:
+    values, loss = pairing.labels(y), pairing.loss
     count = max(1, MOST_VALUES // math.prod(values.shape[1:]))
-    width, loss = int(pairing.output.shape[-1]), pairing.loss
     return labels.statistics(np.asarray(keras.ops.convert_to_numpy(values[:count])), width, loss.name, loss.ignored_class)
 
 
 def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) -> Target | None:
     loss = record.pairing.loss
-    statistics = _statistics(record.pairing, y)
+    statistics = _statistics(record.pairing, record.width, y)
     if statistics is None:
         return None
     value, minimum, maximum, size, relative_deviation = (float(number) for number in row)

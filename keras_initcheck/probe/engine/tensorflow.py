@@ -12,6 +12,11 @@ import tensorflow as tf
 
 from keras_initcheck.probe.rows import sample_stride
 
+try:  # private: there is no other way to give a tape a gradient of one's own and leave nothing behind, see `tap`
+    from tensorflow.python.eager import record
+except ImportError:
+    record = None
+
 
 def row_dtype() -> str:
     """Dtype of rows."""
@@ -82,18 +87,23 @@ def _second_moment(tensor: Any) -> Any:
 
 
 def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False) -> Any:
-    """See the package's docstring."""
+    """See the package's docstring.
+
+    TensorFlow registers each `tf.custom_gradient` of a traced function for good, and with it the graph and the model: it serves only
+    where TensorFlow has moved `record`.
+    """
 
     def backward(upstream: Any) -> tuple[Any, Any]:
         made = row(upstream)
         with tf.control_dependencies([made]):  # first the row, then on: a row that is put off keeps its gradient in memory
             return tf.identity(upstream), made
 
-    @tf.custom_gradient
-    def identity(tensor: Any, slot: Any) -> Any:
-        return tf.identity(tensor), backward
-
-    return identity(tensor, slot)
+    if record is None:
+        return tf.custom_gradient(lambda tensor, slot: (tf.identity(tensor), backward))(tensor, slot)
+    with record.stop_recording():
+        passed = tf.identity(tensor)
+    record.record_operation("InitCheckTap", [passed], [tensor, slot], backward)
+    return passed
 
 
 def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
