@@ -11,7 +11,7 @@ from keras_initcheck.api import Repair, Report, judged
 from keras_initcheck.errors import DriftError, InitCheckWarning
 from keras_initcheck.first_batch import intercept_first_batch
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.probe import internals
+from keras_initcheck.probe import engine, internals
 from keras_initcheck.probe.batch import Batch, take_batch
 from keras_initcheck.probe.forward import LOSS, RANDOM
 from keras_initcheck.probe.probe import Probe
@@ -144,8 +144,6 @@ class InitCheck(keras.callbacks.Callback):
         if self.data is not None:
             self._batch = take_batch(*self.data) if isinstance(self.data, tuple) else take_batch(self.data)
             self._first_probe(self._batch)
-        elif _is_distributed(self.model):
-            self._step_aside("under a distribution strategy it cannot take a batch off the running fit. Pass one: InitCheck(data=(x, y))")
         else:
             self._restore = intercept_first_batch(self.model, self._keep_and_probe, self._give_up)
 
@@ -201,7 +199,7 @@ class InitCheck(keras.callbacks.Callback):
         warnings.warn(f"{_message(report)}\n{NOT_REPAIRED if done is None else done}", InitCheckWarning, stacklevel=2)
 
     def _write(self, report: Report, step: int) -> None:
-        if self.log_dir is None:
+        if self.log_dir is None or not engine.load().is_first_process(self.model):
             return
         if self._log is None:
             self._log = EventLog(self.log_dir, per_layer=self.per_layer)
@@ -268,12 +266,6 @@ def _check_arguments(on_drift: Any, update_freq: Any, histogram_freq: Any) -> No
         raise ValueError(f'`update_freq` must be "auto", "epoch" or a positive integer. Received: update_freq={update_freq!r}.')
     if not isinstance(histogram_freq, int) or histogram_freq < 0:
         raise ValueError(f"`histogram_freq` must be an integer, 0 or more. Received: histogram_freq={histogram_freq!r}.")
-
-
-def _is_distributed(model: Any) -> bool:
-    if getattr(model, "distribute_strategy", None) is not None and model.distribute_strategy.num_replicas_in_sync > 1:
-        return True
-    return keras.distribution.distribution() is not None
 
 
 def _values(report: Report) -> dict[str, float]:

@@ -8,6 +8,7 @@ import keras
 
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.devices import whole
 
 
 def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Callable[[Exception], None]) -> Callable[[], None]:
@@ -31,7 +32,7 @@ def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Cal
         *state, iterator = arguments
         batches: list[Any] = []
         try:
-            replayed = iterator if isinstance(iterator, list) else engine.load().replay(batches, iterator)
+            replayed = iterator if isinstance(iterator, list) else engine.load().replay(batches, iterator, model)
             if state:
                 _attach(model, state[0])
         except Exception as error:  # whatever a framework raises for an iterator of a kind that it cannot make again
@@ -39,7 +40,7 @@ def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Cal
             return original(*arguments)
         batches += iterator if isinstance(iterator, list) else itertools.islice(iterator, int(model.steps_per_execution))
         if batches:
-            use(Batch(*keras.utils.unpack_x_y_sample_weight(batches[0])))
+            use(Batch(*keras.utils.unpack_x_y_sample_weight(whole(batches[0]))))
         return original(*([_values(model)] if state else []), replayed)
 
     def restore() -> None:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_initcheck.errors import DataError
+from keras_initcheck.probe.devices import whole
 
 BATCH_SIZE = 32
 """Samples of a batch that is cut from arrays, as `fit` does."""
@@ -42,13 +43,14 @@ def take_batch(x: Any, y: Any = None, sample_weight: Any = None, batch_size: int
     """
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
+    x, y, sample_weight = whole((x, y, sample_weight))
     if _yields_batches(x):
         if y is not None:
             raise DataError(
                 f"`y` must not be given where `x` yields batches: the labels come from it. Received: x of type {type(x).__name__}."
             )
         with untouched_global_randomness():
-            parts = _first_item(x)
+            parts = whole(_first_item(x))
     else:
         size = batch_size or BATCH_SIZE
         parts = tuple(_head(part, size) for part in (x, y, sample_weight))

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_initcheck.probe.devices import without_strategy
+
 
 def flatten_layers(model: Any) -> list[Any]:
     """`model` and every layer in it at any depth, in order of creation. Keras has no public way to reach the layers of a layer."""
@@ -111,6 +113,7 @@ def compiled_loss(model: Any) -> Any | None:
     return getattr(model, "_compile_loss", None)
 
 
+@without_strategy()
 def steps_taken(model: Any) -> int:
     """Updates that the model's optimizer has made; 0 where there is none."""
     optimizer = getattr(model, "optimizer", None)

@@ -12,6 +12,7 @@ import numpy as np
 from keras_initcheck.errors import InitCheckError, ProbeError
 from keras_initcheck.probe import assemble, engine, internals, inventory, tables, targets
 from keras_initcheck.probe.batch import Batch, num_samples
+from keras_initcheck.probe.devices import without_strategy
 from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
 from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.jacobian import measure_spectrum
@@ -42,7 +43,7 @@ class Probe:
 
     def __init__(self, model: Any, seed: int = 0) -> None:
         if not isinstance(model, keras.Model):
-            raise TypeError(f"`model` must be a keras.Model. Received: model={model!r} of type {type(model).__name__}.")
+            raise TypeError(_no_model(model))
         self.model = model
         self.seed = seed
         self._engine = engine.load()
@@ -106,14 +107,16 @@ class Probe:
             raise ProbeError("Variables have names once the model was measured. Received: a new probe. Call measure first.")
         return list(inventory.owned_variables(self.model, self._layout.sites).values())
 
+    @without_strategy()
     def spectrum(self, batch: Batch) -> Spectrum:
         """The singular values of the Jacobian at a batch; see `jacobian.measure_spectrum`, also for what it raises."""
         return measure_spectrum(self.model, batch, self._engine, self.seed)
 
     def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
         if not internals.is_built(self.model):
-            internals.build(self.model, batch.x)
-        with preserved(self.model), self._engine.isolated_randomness():
+            with self._engine.building_scope(self.model):
+                internals.build(self.model, batch.x)
+        with without_strategy(), preserved(self.model), self._engine.isolated_randomness():
             forward, run = self._compiled_pass(options, batch)
             vector = run(batch)
         if not forward.layout.sites:
@@ -138,6 +141,12 @@ class Probe:
             "seed": self.seed,
             "versions": _versions(),
         }
+
+
+def _no_model(model: Any) -> str:
+    """A wrapper such as DistributedDataParallel holds the model that it wraps as `module`."""
+    hint = " Pass what it wraps: its `.module`." if isinstance(getattr(model, "module", None), keras.Model) else ""
+    return f"`model` must be a keras.Model. Received: a {type(model).__name__}.{hint}"
 
 
 def _versions() -> tuple[tuple[str, str], ...]:

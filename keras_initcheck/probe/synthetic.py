@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_initcheck.errors import DataError
 from keras_initcheck.probe import internals, kinds
+from keras_initcheck.probe.devices import without_strategy
 from keras_initcheck.probe.preprocessing import before_preprocessing, preprocessing_behind
 
 SEQUENCE_LENGTH = 32
@@ -14,6 +15,7 @@ IMAGE_SIZE = 64
 """Lengths that stand in for axes that the model leaves open."""
 
 
+@without_strategy()
 def synthetic_inputs(model: Any, batch_size: int, seed: int) -> Any:
     """Standard normal inputs of the model's own shapes; valid ids where an input feeds an Embedding.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.devices import without_strategy
 from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.profile import Profile
@@ -43,6 +44,7 @@ class Outcome:
         """What was changed, or would be."""
         return self.plan.steps
 
+    @without_strategy()
     def undo(self) -> None:
         """Gives the model bitwise the values that it had before. What was trained since is lost; a second call changes nothing."""
         if self._snapshot is not None and self.is_kept:
@@ -70,6 +72,7 @@ class Repairer:
     judge: Judge
     options: Options
 
+    @without_strategy()
     def run(self, before: Report, is_dry: bool = False, findings: Sequence[Finding] | None = None) -> Outcome:
         """Repairs the model, or says what it would do.
 

@@ -8,7 +8,11 @@
   can be written to, `is_copy` makes that harmless.
 * `trace_state()`: a token that differs inside a traced loop of the framework.
 * `compile_pass(forward, model, gradient_row, is_repeated)`: see the TensorFlow module.
-* `replay(batches, iterator)`: an iterator that yields `batches`, in place of the one that they were taken from.
+* `replay(batches, iterator, model)`: an iterator that yields `batches`, in place of the one that they were taken from.
+* `gathered(value)`: a value of which each replica holds a part, put together in the replicas' order; any other value as it is.
+* `without_strategy()`: a context outside of the scope of a strategy that runs a model on replicas.
+* `building_scope(model)`: a context in which a model gets its variables where its training expects them.
+* `is_first_process(model)`: whether this process is the one that writes, of those that train a model together.
 * `linearised(function, tensors)`: `function` of a list of tensors as a linear map at `tensors`: the number of its outputs, `pull(u)`, which
   gives `Jᵀ u` as a list of tensors, and `push(tensors)`, which gives `J v`. `u` and `J v` are vectors on the host. `push` raises whatever
   the framework does where an operation cannot be differentiated that way.

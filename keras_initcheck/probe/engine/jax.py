@@ -128,9 +128,31 @@ def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tupl
     return outputs.size, pull, push
 
 
-def replay(batches: list[Any], iterator: Any) -> Any:
+def replay(batches: list[Any], iterator: Any, model: Any) -> Any:
     """An iterator over `batches`, which may be filled after this call, in place of `iterator`."""
     return iter(batches)
+
+
+def gathered(value: Any) -> Any:
+    """An array is a whole on JAX, whatever devices hold parts of it."""
+    return value
+
+
+@contextlib.contextmanager
+def without_strategy() -> Iterator[None]:
+    """JAX has no scopes: a distribution is a property of the arrays, and the probe's passes are sharded as a train step is."""
+    yield
+
+
+@contextlib.contextmanager
+def building_scope(model: Any) -> Iterator[None]:
+    """Keras lays variables out by its current distribution."""
+    yield
+
+
+def is_first_process(model: Any) -> bool:
+    """Every process runs every pass, as it must where arrays lie on all of them; the first one writes."""
+    return bool(jax.process_index() == 0)
 
 
 def compile_pass(

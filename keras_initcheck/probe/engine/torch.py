@@ -112,9 +112,31 @@ def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tupl
     return outputs.numel(), pull, push
 
 
-def replay(batches: list[Any], iterator: Any) -> Any:
+def replay(batches: list[Any], iterator: Any, model: Any) -> Any:
     """An iterator over `batches`, which may be filled after this call, in place of `iterator`."""
     return iter(batches)
+
+
+def gathered(value: Any) -> Any:
+    """Each process has a batch of its own on PyTorch."""
+    return value
+
+
+@contextlib.contextmanager
+def without_strategy() -> Iterator[None]:
+    """PyTorch has no scopes: each process holds the whole model."""
+    yield
+
+
+@contextlib.contextmanager
+def building_scope(model: Any) -> Iterator[None]:
+    """PyTorch has no scopes."""
+    yield
+
+
+def is_first_process(model: Any) -> bool:
+    """Rank 0 writes."""
+    return not (torch.distributed.is_available() and torch.distributed.is_initialized()) or torch.distributed.get_rank() == 0
 
 
 def compile_pass(forward: Any, model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool) -> Callable[[Any], np.ndarray]:

@@ -1,0 +1,28 @@
+"""What a model on several devices asks of a probe, on every engine."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_initcheck.probe import engine
+
+
+def whole(data: Any) -> Any:
+    """A batch of which each replica may hold a part, put together in the replicas' order.
+
+    Args:
+        data: A nest of tensors, or any other value, which stays as it is.
+    """
+    return keras.tree.map_structure(engine.load().gathered, data)
+
+
+@contextlib.contextmanager
+def without_strategy() -> Iterator[None]:
+    """A context outside of the scope of a strategy that runs models on replicas: there the whole batch is on one device.
+
+    Inside of `strategy.scope()` a variable has no value, and Keras divides losses by the number of replicas.
+    """
+    with engine.load().without_strategy():
+        yield
