@@ -7,7 +7,6 @@ import contextlib
 import os
 import shlex
 import sys
-import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from keras_initcheck.command.arguments import parse
 from keras_initcheck.command.sources import check_source
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.command.terminal import say, show_traceback
+from keras_initcheck.command.user_code import reason
+from keras_initcheck.errors import DataError, InitCheckError
+from keras_initcheck.outputs.cleaning import one_line, without_colours
 from keras_initcheck.report import SEVERITIES
 
 if TYPE_CHECKING:
@@ -46,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     the directory of the code that MODEL and DATA name goes on `sys.path`.
     """
     try:
-        code = _run(argv)
+        arguments = parse(argv)
+    except InitCheckError as error:
+        return _fail(str(error))
+    try:
+        code = _run(arguments)
         sys.stdout.flush()
     except InitCheckError as error:
         code = _fail(str(error))
@@ -56,13 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's own last flush would complain
         code = CLOSED_PIPE
     except Exception as error:  # left alone it would give exit status 1, which says "findings"
-        traceback.print_exc()
+        show_traceback(error, error.__traceback__)
         code = _fail(f"The command ended with a {type(error).__name__}; the traceback above says where.")
+    except BaseException as error:  # SystemExit of a layer or a generator: a status of its own would say something else
+        code = _fail(f"MODEL or DATA must let the command come to its end. Received: {reason(error)}")
     return code
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    arguments = parse(argv)
+def _run(arguments: Namespace) -> int:
     if arguments.demo:
         return _demo(arguments)
     if arguments.compare is not None:
@@ -121,7 +128,7 @@ def _is_failure(worst: str | None, fail_on: str) -> bool:
 
 
 def _fail(message: str) -> int:
-    print(f"initcheck: error: {' '.join(message.split())}", file=sys.stderr)
+    say(f"initcheck: error: {one_line(without_colours(message))}", sys.stderr)
     return FAILED
 
 
@@ -131,8 +138,8 @@ def _open(arguments: Namespace) -> "tuple[Any, Data]":
 
     importer = Importer()
     try:
-        model = open_model(arguments.model, importer, is_unsafe=arguments.unsafe)
-        return model, open_data(arguments.data, importer, model) if arguments.data is not None else Data()
+        model = open_model(arguments.model, importer, is_unsafe=arguments.unsafe, most=arguments.max_size)
+        return model, open_data(arguments.data, importer, model, arguments.max_size) if arguments.data is not None else Data()
     except UserCodeError as error:
         _show_traceback(error.__cause__)
         raise
@@ -144,13 +151,15 @@ def _check(model: Any, data: "Data", arguments: Namespace, settings: "Settings")
     from keras_initcheck.command.repairing import final, repaired
 
     if sys.stderr.isatty():
-        print(f"probing {model.name} ...", file=sys.stderr)
+        say(f"probing {model.name} ...", sys.stderr)
     try:
         if arguments.repair is None:
             options = {**settings.options, "spectrum": arguments.spectrum}
             return check(model, data.x, data.y, sample_weight=data.sample_weight, **options), None
         outcome = repaired(model, data, arguments, settings.options)
         return final(outcome), outcome
+    except DataError as error:
+        raise DataError(f"DATA {arguments.data!r}: {error}" if arguments.data is not None else str(error)) from error
     except (TypeError, ValueError) as error:
         raise InitCheckError(str(error)) from error
 
@@ -162,7 +171,7 @@ def _show_traceback(error: BaseException | None) -> None:
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(("keras_initcheck.", "importlib")):
         frames = frames.tb_next
-    traceback.print_exception(type(error), error, frames)
+    show_traceback(error, frames)
 
 
 def _write(report: "Report", arguments: Namespace, comparison: "Comparison | None", repair: "Repair | None") -> None:
@@ -173,15 +182,15 @@ def _write(report: "Report", arguments: Namespace, comparison: "Comparison | Non
     is_pure = arguments.json == "-"
     others = _beside_json(arguments)
     if repair is not None:
-        print(repairing.introduction(repair), end="", file=others)
+        say(repairing.introduction(repair), others, end="")
     if is_pure:
         print(report.to_json(indent=1))
     else:
         print_report(report, width=arguments.width)
     if repair is not None:
-        print(repairing.conclusion(repair), file=others)
+        say(repairing.conclusion(repair), others)
     if comparison is not None:
-        print(f"\n{comparison}", file=others)
+        say(f"\n{comparison}", others)
     if arguments.json is not None and not is_pure:
         with _naming("--json", arguments.json):
             report.save_json(arguments.json)
@@ -190,7 +199,7 @@ def _write(report: "Report", arguments: Namespace, comparison: "Comparison | Non
             (repair if repair is not None and repair.is_kept else report).save_html(arguments.html)
     if arguments.log_dir is not None:
         _write_events(report, arguments.log_dir)
-        print(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", file=others)
+        say(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", others)
 
 
 def _beside_json(arguments: Namespace) -> TextIO:
@@ -202,10 +211,10 @@ def _save(model: Any, arguments: Namespace, *, is_worth_it: bool) -> None:
     from keras_initcheck.command.saving import save
 
     if not is_worth_it:
-        print(f"\nNot saved to {arguments.save}: the model is what it was, with its findings.", file=_beside_json(arguments))
+        say(f"\nNot saved to {arguments.save}: the model is what it was, with its findings.", _beside_json(arguments))
         return
     save(model, arguments.save)
-    print(f"\nSaved to {arguments.save}.", file=_beside_json(arguments))
+    say(f"\nSaved to {arguments.save}.", _beside_json(arguments))
 
 
 def _compare(paths: Sequence[str], html: str | None) -> None:
@@ -214,7 +223,7 @@ def _compare(paths: Sequence[str], html: str | None) -> None:
 
     reports = [_read(path) for path in paths]
     pairs = list(zip(titles(paths), reports, strict=True))
-    print(render(pairs))
+    say(render(pairs))
     if html is not None:
         from keras_initcheck.outputs.html_report import compare_html
 

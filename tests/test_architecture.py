@@ -49,7 +49,7 @@ FOREIGN = {
     "repairs": {"numpy", "keras"},
     "outputs": {"numpy", "rich", "tensorboard", "plotly"},
     "island": {"numpy", "tensorboard", "werkzeug"},
-    "faces": {"numpy", "keras", "rich", "sklearn"},
+    "faces": {"numpy", "keras", "h5py", "rich", "sklearn"},
     "root": set(),
 }
 FRAMEWORKS = {"tensorflow", "jax", "torch"}

@@ -184,6 +184,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spectrum", action="store_true", help="estimate the singular values of the Jacobian too, in some 60 more passes")
     parser.add_argument("--no-config", dest="config", action="store_false", help="leave setup.cfg and pyproject.toml unread")
     parser.add_argument("--unsafe", action="store_true", help="run Python code that is stored in the model file")
+    parser.add_argument(
+        "--max-size",
+        metavar="MIB",
+        type=at_least(1),
+        help="read no larger reports (default: 64), and no MODEL or DATA that unpacks to more (default: 1024)",
+    )
     parser.add_argument("--width", metavar="N", type=at_least(NARROWEST), help="cells in a line (default: the terminal's)")
 
 

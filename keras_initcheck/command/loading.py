@@ -5,13 +5,13 @@ is run.
 """
 
 import re
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from keras_initcheck.command.promises import check_arrays_file, check_model_file
 from keras_initcheck.command.sources import LoadError, target
 from keras_initcheck.command.user_code import Importer, call, reason, signature_of
 from keras_initcheck.errors import DataError
@@ -32,7 +32,7 @@ class Data(NamedTuple):
     sample_weight: Any = None
 
 
-def open_model(source: str, importer: Importer, *, is_unsafe: bool = False) -> keras.Model:
+def open_model(source: str, importer: Importer, *, is_unsafe: bool = False, most: int | None = None) -> keras.Model:
     """The model in a file, or from `package.module:factory` or `file.py:factory`.
 
     Factories of `keras.applications` are called with `weights=None`: nothing is downloaded, and initialisation is what is examined.
@@ -41,13 +41,14 @@ def open_model(source: str, importer: Importer, *, is_unsafe: bool = False) -> k
         source: What the command line says.
         importer: Imports the code that is named.
         is_unsafe: Whether code inside a model file may run.
+        most: MiB that a model file may unpack to, as `promises.check_model_file` takes it.
 
     Raises:
         LoadError: There is no model there, or it cannot be opened.
     """
     named = target(source)
     if named is None:
-        return _from_file(Path(source), is_unsafe)
+        return _from_file(Path(source), is_unsafe, most)
     found = importer.find("MODEL", *named)
     model = found if isinstance(found, keras.Model) else call("MODEL", found, source, **_arguments(found))
     if not isinstance(model, keras.Model):
@@ -56,13 +57,14 @@ def open_model(source: str, importer: Importer, *, is_unsafe: bool = False) -> k
     return model
 
 
-def open_data(source: str, importer: Importer, model: keras.Model) -> Data:
+def open_data(source: str, importer: Importer, model: keras.Model, most: int | None = None) -> Data:
     """The data in a .npz or .npy file, or from `package.module:function` or `file.py:function`.
 
     Args:
         source: What the command line says.
         importer: Imports the code that is named.
         model: The model; the names of its inputs may be the keys of a .npz file.
+        most: MiB that a .npz file may unpack to.
 
     Raises:
         LoadError: There is no such code, or it fails.
@@ -70,10 +72,25 @@ def open_data(source: str, importer: Importer, model: keras.Model) -> Data:
     """
     named = target(source)
     if named is None:
-        return _from_arrays(Path(source), model)
-    found = importer.find("DATA", *named)
-    result = call("DATA", found, source) if callable(found) else found
-    return Data(*result) if isinstance(result, tuple) and 1 <= len(result) <= 3 else Data(result)
+        data = _from_arrays(Path(source), model, most)
+    else:
+        found = importer.find("DATA", *named)
+        result = call("DATA", found, source) if callable(found) else found
+        data = Data(*result) if isinstance(result, tuple) and 1 <= len(result) <= 3 else Data(result)
+    _check_real(data, source, model)
+    return data
+
+
+def _check_real(data: Data, source: str, model: keras.Model) -> None:
+    """Frameworks take the real part of complex numbers, with a warning at most."""
+    if any("complex" in str(tensor.dtype) for tensor in getattr(model, "inputs", None) or []):
+        return
+    for array in keras.tree.flatten(tuple(data)):
+        if isinstance(array, np.ndarray) and array.dtype.kind == "c":
+            raise DataError(
+                f"DATA must hold real numbers for this model. Received: {source} with {array.dtype}. "
+                "Give real and imaginary parts as channels, or the magnitudes."
+            )
 
 
 def _arguments(factory: Any) -> dict[str, Any]:
@@ -82,9 +99,10 @@ def _arguments(factory: Any) -> dict[str, Any]:
     return {"weights": None} if signature is not None and "weights" in signature.parameters else {}
 
 
-def _from_file(path: Path, is_unsafe: bool) -> keras.Model:
+def _from_file(path: Path, is_unsafe: bool, most: int | None) -> keras.Model:
     if not is_unsafe:
         _check_safety(path)
+    check_model_file(path, most)
     try:
         return keras.models.load_model(path, custom_objects={"ForActivation": ForActivation}, safe_mode=not is_unsafe)
     except Exception as error:  # zip, HDF5, JSON and Keras each have their own
@@ -111,15 +129,18 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def _from_arrays(path: Path, model: keras.Model) -> Data:
+def _from_arrays(path: Path, model: keras.Model, most: int | None) -> Data:
     try:
+        check_arrays_file(path, most)
         is_mapped = path.suffix == ".npy" and path.stat().st_size > LARGE_FILE
         content = np.load(path, mmap_mode="r" if is_mapped else None, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return Data(content)
         with content:
             arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:  # zip, its compression, NumPy's parser and the operating system each have their own
         raise DataError(
             f"DATA must hold arrays of numbers as numpy.save or numpy.savez write them. Received: {path}. {reason(error)}"
         ) from error

@@ -50,6 +50,7 @@ def save(model: Any, path: str) -> None:
         SaveError: Keras or the operating system cannot write it; what was there is as it was.
     """
     target = Path(os.path.realpath(path))
+    _check_names(model, path)
     try:
         with tempfile.TemporaryDirectory(prefix=".initcheck-", dir=_folder(target)) as directory:
             written = Path(directory, target.name)
@@ -60,6 +61,13 @@ def save(model: Any, path: str) -> None:
     except Exception as error:  # a layer's get_config, HDF5 and the operating system each have their own
         advice = "" if path.endswith(WEIGHTS_SUFFIX) else f" If the model has no configuration: a {WEIGHTS_SUFFIX} file needs none."
         raise SaveError(f"--save {path}: the repaired model could not be written. {reason(error)}{advice}") from error
+
+
+def _check_names(model: Any, path: str) -> None:
+    r"""HDF5 ends a name at its first `\0`."""
+    name = next((variable.path for variable in model.variables if "\0" in variable.path), None)
+    if name is not None:
+        raise SaveError(f"--save {path}: names of layers must hold no NUL character in a file. Received: {name!r}. Rename that layer.")
 
 
 def _write(model: Any, path: Path) -> None:

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from keras_initcheck.command.sources import LoadError
+from keras_initcheck.outputs.cleaning import one_line, without_colours
 
 MOST_NAMES = 8
 """Names that an error message lists."""
@@ -67,7 +68,9 @@ def call(role: str, function: Any, source: str, **arguments: Any) -> Any:
         raise LoadError(f"{role} must be callable without arguments. Received: {source!r}, which takes {signature}.")
     try:
         return function(**arguments)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, GeneratorExit and the like must not end the command with a status of their own
         raise UserCodeError(f"{role}: {source} failed. {reason(error)}") from error
 
 
@@ -85,8 +88,10 @@ def reason(error: BaseException, longest: int = 200) -> str:
     >>> reason(ValueError("first line\nsecond line"))
     'ValueError: first line second line.'
     """
-    text = " ".join(str(error).split())
-    text = text if len(text) <= longest else f"{text[:longest]} ..."
+    try:
+        text = one_line(without_colours(str(error)), longest)
+    except Exception:  # an exception of others may fail to say what it is
+        text = "its message cannot be read"
     return f"{type(error).__name__}: {text or 'no message'}".rstrip(".") + "."
 
 
@@ -99,7 +104,9 @@ def _run_file(role: str, path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickle look their module up there
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UserCodeError(f"{role}: {path.name} could not be run. {reason(error)}") from error
     return module
 
@@ -108,7 +115,9 @@ def _module(role: str, name: str) -> ModuleType:
     _make_importable(Path.cwd())
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{name}.".startswith(f"{missing}."):
             raise LoadError(

@@ -14,7 +14,10 @@ def codes(text: str) -> tuple[str, ...]:
     >>> codes("IC101, dead-layer")
     ('IC101', 'dead-layer')
     """
-    return tuple(code.strip() for code in text.split(",") if code.strip())
+    found = tuple(code.strip() for code in text.split(",") if code.strip())
+    if not found and text.strip():
+        raise ArgumentTypeError(f"must be codes or slugs, separated by commas, such as IC101,dead-layer. Received: {text!r}.")
+    return found
 
 
 def severity(text: str) -> str:
@@ -66,7 +69,7 @@ def exemption(text: str) -> tuple[str, tuple[str, ...]]:
     ('backbone/*', ('IC102', 'IC103'))
     """
     pattern, _, names = (part.strip() for part in text.rpartition("="))
-    if not pattern or not codes(names):
+    if not pattern or not names.strip(", "):
         raise ArgumentTypeError(f"must be PATTERN=CODES, such as backbone/*=IC102,IC103 or head=*. Received: {text!r}.")
     return pattern, codes(names)
 

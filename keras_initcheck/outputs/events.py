@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.event_writer import EventWriter, histogram, plugin_data, scalar, text
 from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.markdown import render_verdict
 from keras_initcheck.outputs.site_statistics import STATISTICS, describe, hash_sites, measure, worst_log10_ratio
-from keras_initcheck.outputs.text import clean
 from keras_initcheck.profile import Profile
 from keras_initcheck.report import Report
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.console import LEGEND
 from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
-from keras_initcheck.outputs.text import one_line
 from keras_initcheck.profile import Moments, SiteStats
 from keras_initcheck.report import Finding, MeanFieldSummary, Report
 

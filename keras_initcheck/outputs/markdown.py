@@ -1,8 +1,8 @@
 """The verdict as markdown, for TensorBoard's text tab. Names are shown literally, whatever they hold."""
 
+from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.marks import MARKS
 from keras_initcheck.outputs.numbers import format_number
-from keras_initcheck.outputs.text import one_line
 from keras_initcheck.report import Finding, Report
 
 SPECIAL = str.maketrans({character: f"&#{ord(character)};" for character in "&<>|`*_[]\\#~!\"'$:"})

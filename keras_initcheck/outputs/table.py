@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
+from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
-from keras_initcheck.outputs.text import clean, pad, shorten
+from keras_initcheck.outputs.text import pad, shorten
 from keras_initcheck.profile import Moments, SiteStats
 
 

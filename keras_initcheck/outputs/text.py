@@ -1,52 +1,13 @@
-"""Text that fits a terminal: cleaned, shortened, padded and wrapped by the cells it takes on screen, not by its number of characters.
+"""Text that fits a terminal: shortened, padded and wrapped by the cells it takes on screen, not by its number of characters."""
 
-Layer names are chosen by the user and may hold anything: terminal control sequences, markup, wide characters.
-"""
-
-import unicodedata
 from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len, get_character_cell_size
 
-ELLIPSIS = "…"
-
-LONGEST = 4_000
-"""Characters that a page shows of one text: the longest messages of the rules have a few hundred, and the names in them some more."""
-
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-
-UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-"""Unicode categories that move the cursor, reverse the direction, cannot be encoded, or are drawn differently by every terminal."""
-
-VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
-"""Printable, but they have neighbours drawn differently by every terminal."""
+from keras_initcheck.outputs.cleaning import ELLIPSIS, one_line
 
 SHARE_OF_START = 0.4
 """How much of a shortened name is its start: the end, the layer's own name, tells more than the parent's."""
-
-
-def clean(text: str) -> str:
-    r"""`text` on one line, with everything a terminal would act on replaced by `�`.
-
-    >>> clean("conv[red]\x1b[31m")
-    'conv[red]�[31m'
-    """
-    if text.isprintable() and VARIATION_SELECTORS.isdisjoint(text):  # as nearly all names are; a page cleans thousands of them
-        return text
-    return "".join(REPLACEMENT if _is_unprintable(character) else character for character in text)
-
-
-def one_line(text: str, longest: int = LONGEST) -> str:
-    r"""`text` cleaned, on one line, in at most about `longest` characters: whatever comes from elsewhere goes through here.
-
-    >>> one_line("first\n\tsecond")
-    'first second'
-    >>> one_line("a" * 1003, longest=3)
-    'aaa… (1000 more characters)'
-    """
-    words = " ".join(text.split())
-    shown = clean(words[:longest])
-    return shown if len(words) <= longest else f"{shown}{ELLIPSIS} ({len(words) - longest} more characters)"
 
 
 def shorten(text: str, width: int) -> str:
@@ -114,7 +75,3 @@ def _take(characters: Iterable[str], width: int) -> str:
             break
         taken.append(character)
     return "".join(taken)
-
-
-def _is_unprintable(character: str) -> bool:
-    return character in VARIATION_SELECTORS or unicodedata.category(character) in UNPRINTABLE

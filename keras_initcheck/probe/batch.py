@@ -128,8 +128,14 @@ def _to_tensor(value: Any) -> Any:
                 "Encode strings and objects before they reach the model."
             )
         dtype = value.dtype.name
-    is_float = keras.backend.is_float_dtype(dtype)
-    return keras.ops.convert_to_tensor(value, dtype=keras.backend.floatx() if is_float else None)
+    try:
+        is_float = keras.backend.is_float_dtype(dtype)
+        return keras.ops.convert_to_tensor(value, dtype=keras.backend.floatx() if is_float else None)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise DataError(
+            f"Arrays must have a dtype that {keras.backend.backend()} has. Received: {dtype}. "
+            'Convert them, as with `x.astype("float32")` or `x.astype("int64")`.'
+        ) from error
 
 
 def _check_lengths(batch: Batch) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.figures import words
 from keras_initcheck.outputs.figures.predictions import Curve, gradient_column, gradient_moments, predict_backward, predict_forward
 from keras_initcheck.outputs.frame import Column, Frame
 from keras_initcheck.outputs.numbers import format_power_of_ten, format_share
-from keras_initcheck.outputs.text import clean, shorten
+from keras_initcheck.outputs.text import shorten
 from keras_initcheck.report import Finding
 
 GRADIENT_CODES = ("IC103", "IC3")

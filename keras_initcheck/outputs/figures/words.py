@@ -2,10 +2,11 @@
 
 import math
 
+from keras_initcheck.outputs.cleaning import clean, one_line
 from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.marks import MARKS
 from keras_initcheck.outputs.numbers import format_count, format_power_of_ten
-from keras_initcheck.outputs.text import clean, one_line, shorten, wrap
+from keras_initcheck.outputs.text import shorten, wrap
 from keras_initcheck.report import Finding
 
 HOVER_WIDTH = 46
