@@ -1,23 +1,24 @@
-"""`InitCheck`, the callback: probes inside `fit`, logs, and acts on what it finds. Glue only."""
+"""`InitCheck`, the callback: probes inside `fit` or a loop, logs, and acts on what it finds. Glue only."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_initcheck.api import Repair, Report, judged
-from keras_initcheck.errors import DriftError, InitCheckWarning
+from keras_initcheck.api import Repair, Report
 from keras_initcheck.first_batch import intercept_first_batch
-from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.probe import engine, internals
-from keras_initcheck.probe.batch import Batch, take_batch
-from keras_initcheck.probe.forward import LOSS, RANDOM
-from keras_initcheck.probe.probe import Probe
-from keras_initcheck.repair_in_fit import NOT_REPAIRED, RepairInFit
+from keras_initcheck.frames import running_fit
+from keras_initcheck.pace import Pace
+from keras_initcheck.probe import internals
+from keras_initcheck.probe.batch import Batch, take_batch, to_tensor
 from keras_initcheck.rules import catalogue
+from keras_initcheck.watch import Settings, Watch
 
+NO_BATCH = (
+    "it saw no batch in this epoch, since neither fit nor train_on_batch took one after on_train_batch_begin. In a loop of your own call "
+    "InitCheck(...).probe(model, x, y, step=n), or pass the batch: InitCheck(data=(x, y))"
+)
 ACTIONS = ("warn", "raise", "ignore", "repair")
 
 
@@ -55,8 +56,8 @@ class InitCheck(keras.callbacks.Callback):
         ValueError: An argument is out of its range.
         DriftError: From `fit`, with `on_drift="raise"`.
 
-    Cost: the first probe traces or compiles a forward and two backward passes; each later one is about a training step.
-    A probe that fails warns once and steps aside; the training goes on.
+    Cost: the first probe traces or compiles a forward and two backward passes; each later one is about a training step, and nothing is
+    done between probes. A probe that fails warns once and steps aside; the training goes on.
 
     Example:
         model.fit(x, y, callbacks=[InitCheck("logs")])
@@ -85,177 +86,136 @@ class InitCheck(keras.callbacks.Callback):
         _check_arguments(on_drift, update_freq, histogram_freq)
         if on_drift != "repair" and (repair_options or repair_during_training):
             raise ValueError(f'`repair_options` and `repair_during_training` need on_drift="repair". Received: on_drift={on_drift!r}.')
+        policy = catalogue.policy_of(select, ignore, thresholds, exempt)
+        choices = (repair_options or {}, repair_during_training, max_repairs, repair_pause)
         self.log_dir = log_dir
         self.data = data
-        self.on_drift = on_drift
         self.update_freq = update_freq
         self.histogram_freq = histogram_freq
-        self.per_layer = per_layer
-        self.policy = catalogue.policy_of(select, ignore, thresholds, exempt)
-        self.seed = seed
-        self.report: Report | None = None
-        self.first_report: Report | None = None
-        self._probe: Probe | None = None
-        self._batch: Batch | None = None
-        self._log: EventLog | None = None
-        self._is_aside = False
-        self._repairs = RepairInFit(repair_options or {}, repair_during_training, max_repairs, repair_pause, self.policy, seed)
-        self._warned: set[tuple[str, str | None]] = set()
+        self._settings = Settings(on_drift, histogram_freq, per_layer, policy, seed, *choices)
+        self._watch: Watch | None = None
+        self._pace = Pace(None)
+        self._first_step = 0
+        self._is_waiting = False
         self._restore: Callable[[], None] = _nothing
-        self._batches_seen = 0
+
+    @property
+    def report(self) -> Report | None:
+        """The latest report."""
+        return None if self._watch is None else self._watch.report
+
+    @property
+    def first_report(self) -> Report | None:
+        """The report before the first update and before any repair."""
+        return None if self._watch is None else self._watch.first_report
 
     @property
     def repairs(self) -> Sequence[Repair]:
         """What each repair of the latest training did."""
-        return tuple(self._repairs.done)
+        return () if self._watch is None else self._watch.repairs
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Probes given data, or arranges that the first batch of the fit is probed before the first update."""
-        self._is_aside = False
-        self._repairs.begin()
-        self._guarded(self._begin)
+        self._finish()  # a training that was aborted had no end
+        if self._watch is None or self._watch.model is not self.model:
+            source = "first batch of fit" if self.data is None else "data of InitCheck"
+            self._watch = Watch(self.model, self._settings, self.log_dir, source)
+        self._watch.begin()
+        every = self.update_freq if isinstance(self.update_freq, int) else None
+        self._pace = Pace(every, int(self.model.steps_per_execution), (self.params or {}).get("steps"))
+        self._first_step = internals.steps_taken(self.model)
+        self._watch.guarded(self._begin)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Probes every `update_freq` batches."""
-        self._batches_seen += int(self.model.steps_per_execution)
-        if isinstance(self.update_freq, int) and self._batches_seen >= self.update_freq:
-            self._batches_seen = 0
-            self._guarded(self._probe_again)
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Arranges that the first batch is probed, and probes every `update_freq` batches, before the next one."""
+        self._pace.before_execution()
+        if self._is_waiting:
+            self._is_waiting = False
+            self._known_watch.guarded(self._intercept)
+        elif self._pace.is_due:
+            self._known_watch.guarded(self._probe_again)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Probes where `update_freq` says so, and adds the latest values to `logs`."""
+        self._pace.after_epoch(self._has_found_nothing())
+        self._known_watch.guarded(self._require_batch)
         with_histograms = bool(self.histogram_freq) and (epoch + 1) % self.histogram_freq == 0
-        if with_histograms or self.update_freq in ("epoch", "auto"):
-            self._guarded(lambda: self._probe_again(with_histograms))
+        if with_histograms or self._pace.is_due or self.update_freq in ("epoch", "auto"):
+            self._known_watch.guarded(lambda: self._probe_again(with_histograms))
         if logs is not None and self.report is not None:
             logs.update(_values(self.report))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Closes the log."""
-        self._restore()
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-
-    def _begin(self) -> None:
-        if self._probe is None or self._probe.model is not self.model:
-            self._probe = Probe(self.model, seed=self.seed)
-            self._warned.clear()
-        if self.data is not None:
-            self._batch = take_batch(*self.data) if isinstance(self.data, tuple) else take_batch(self.data)
-            self._first_probe(self._batch)
-        else:
-            self._restore = intercept_first_batch(self.model, self._keep_and_probe, self._give_up)
-
-    def _keep_and_probe(self, batch: Batch) -> None:
-        def keep() -> None:
-            self._batch = Batch(*(None if p is None else keras.tree.map_structure(keras.ops.convert_to_tensor, p) for p in batch))
-            self._first_probe(self._batch)
-
-        self._guarded(keep)
-
-    def _first_probe(self, batch: Batch) -> None:
-        self.report = None
-        report = self._measure(batch, (LOSS, RANDOM), is_exact=True, with_histograms=bool(self.histogram_freq))
-        self.first_report = report
-        if self.on_drift == "repair" and not report.ok:
-            self._tell_repair(report, self._repairs.at_start(self._known_probe, report, batch))
-
-    def _probe_again(self, with_histograms: bool = False) -> None:
-        if self._batch is None:
-            return
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()
-        is_new = self.report is None or self.report.profile.step != internals.steps_taken(self.model)
-        if is_new or with_histograms:
-            report = self._measure(self._batch, (LOSS,), is_exact=False, with_histograms=with_histograms)
-            done = self._repairs.later(self._known_probe, report, self._batch) if self.on_drift == "repair" else None
-            if done is not None:
-                self._tell_repair(report, done)
-
-    def _measure(self, batch: Batch, cotangents: tuple[str, ...], is_exact: bool, with_histograms: bool) -> Report:
-        step = internals.steps_taken(self.model)
-        source = "first batch of fit" if self.data is None else "data of InitCheck"
-        profile = self._known_probe.measure(
-            batch, cotangents=cotangents, is_exact=is_exact, with_histograms=with_histograms, step=step, data=source
-        )
-        self.report = judged(profile, self.policy)
-        self._write(self.report, step)
-        self._act(self.report)
-        return self.report
+        self._finish()
 
     @property
-    def _known_probe(self) -> Probe:
-        assert self._probe is not None, "on_train_begin makes it"
-        return self._probe
+    def _known_watch(self) -> Watch:
+        assert self._watch is not None, "on_train_begin makes it"
+        return self._watch
 
-    def _tell_repair(self, report: Report, done: Repair | None) -> None:
-        """Says what was found and done, and logs the repaired model as a run of its own, beside the one that led to it."""
-        if done is not None and done.is_kept and done.after is not None:
-            self.report = Report(done.after.profile, done.after.findings, done.after.num_exempted)
-            self._write(self.report, report.profile.step)
-        if done is not None and self._log is not None:
-            self._log.write_text("repair", "\n".join([*(f"- {step}" for step in done.steps), "", done.message]))
-        warnings.warn(f"{_message(report)}\n{NOT_REPAIRED if done is None else done}", InitCheckWarning, stacklevel=2)
-
-    def _write(self, report: Report, step: int) -> None:
-        if self.log_dir is None or not engine.load().is_first_process(self.model):
-            return
-        if self._log is None:
-            self._log = EventLog(self.log_dir, per_layer=self.per_layer)
-        self._log.write(report, step)
-
-    def _act(self, report: Report) -> None:
-        if report.ok or self.on_drift in ("ignore", "repair"):
-            return
-        if callable(self.on_drift):
-            try:
-                self.on_drift(report)
-            except Exception as error:
-                raise _UserError from error
-        elif self.on_drift == "raise":
-            raise DriftError(_message(report), report)
+    def _begin(self) -> None:
+        if self.data is not None:
+            batch = take_batch(*self.data) if isinstance(self.data, tuple) else take_batch(self.data)
+            self._known_watch.probe_first(batch, self._step())
         else:
-            self._warn_of_news(report)
+            self._is_waiting = True
 
-    def _warn_of_news(self, report: Report) -> None:
-        """Warns where a rule blames a layer that it has not blamed before in this training."""
-        found = [finding for finding in report.findings if finding.severity != "info"]
-        is_news = any((finding.code, finding.layer) not in self._warned for finding in found)
-        self._warned |= {(finding.code, layer) for finding in found for layer in (finding.layer, *finding.culprits)}
-        if is_news:
-            warnings.warn(_message(report), InitCheckWarning, stacklevel=2)
+    def _intercept(self) -> None:
+        """As late as can be: whatever ends the training before its first step leaves the model as it was."""
+        self._restore = intercept_first_batch(self.model, self._use, self._give_up)
 
-    def _guarded(self, action: Callable[[], None]) -> None:
-        """Runs `action`; what fails in it ends the diagnostics, not the training."""
-        if self._is_aside:
-            return
-        try:
-            action()
-        except (DriftError, InitCheckWarning):  # the latter where the user made warnings errors
-            raise
-        except _UserError as error:
-            assert error.__cause__ is not None, "raised from the user's exception"
-            raise error.__cause__ from None
-        except Exception as error:  # a diagnostic must not end a training
-            self._step_aside(f"it failed: {type(error).__name__}: {error}")
+    def _use(self, batch: Batch) -> None:
+        def probe() -> None:
+            tensors = (None if part is None else keras.tree.map_structure(_as_tensor, part) for part in batch)
+            self._known_watch.probe_first(Batch(*tensors), self._step())
+
+        self._known_watch.guarded(probe)
 
     def _give_up(self, error: Exception) -> None:
-        self._step_aside(
+        self._known_watch.step_aside(
             f"the first batch could not be taken off this fit ({type(error).__name__}: {error}). Pass one: InitCheck(data=(x, y))"
         )
 
-    def _step_aside(self, reason: str) -> None:
-        self._is_aside = True
-        warnings.warn(f"InitCheck steps aside and the training goes on; {reason}", InitCheckWarning, stacklevel=2)
+    def _probe_again(self, with_histograms: bool = False) -> None:
+        watch = self._known_watch
+        self._pace.probed()
+        if watch.batch is not None:
+            if hasattr(self.model, "jax_state_sync"):
+                self.model.jax_state_sync()
+            watch.probe_again(watch.batch, self._step(), with_histograms)
 
+    def _require_batch(self) -> None:
+        if self._known_watch.batch is None:
+            self._finish()
+            self._known_watch.step_aside(NO_BATCH)
 
-class _UserError(Exception):
-    """Carries an exception of the user's own `on_drift` past the guard."""
+    def _step(self) -> int:
+        """Updates made so far. A `train_step` of the user's own may use other optimizers than the model's: its steps are counted."""
+        is_own = type(self.model).train_step is not keras.Model.train_step
+        return self._first_step + self._pace.taken if is_own else internals.steps_taken(self.model)
+
+    def _has_found_nothing(self) -> bool:
+        """Where the number of batches is not known, TensorFlow's and JAX's first epoch ends with an execution that finds none."""
+        is_unknown = (self.params or {}).get("steps") is None and not self._pace.epochs
+        is_asked_for = keras.backend.backend() != "torch" and running_fit(self.model) is not None
+        return is_unknown and is_asked_for and not self.model.stop_training
+
+    def _finish(self) -> None:
+        self._is_waiting = False
+        self._restore()
+        self._restore = _nothing
+        if self._watch is not None:
+            self._watch.end()
 
 
 def _nothing() -> None:
     """Nothing to put back."""
+
+
+def _as_tensor(leaf: Any) -> Any:
+    """A tensor as it is, since `fit` trains with it; an array as `train_on_batch` would convert it."""
+    return leaf if keras.ops.is_tensor(leaf) else to_tensor(leaf)
 
 
 def _check_arguments(on_drift: Any, update_freq: Any, histogram_freq: Any) -> None:
@@ -274,10 +234,3 @@ def _values(report: Report) -> dict[str, float]:
     gains = {"forward": profile.log10_forward_gain, "backward": profile.log10_backward_gain}
     found = {f"initcheck_log10_{name}_gain": float("nan") if gain is None else gain for name, gain in gains.items()}
     return {**found, "initcheck_findings": float(report.count("warning") + report.count("error"))}
-
-
-def _message(report: Report) -> str:
-    found = [finding for finding in report.findings if finding.severity != "info"]
-    lines = [f"{report.profile.model}, before step {report.profile.step + 1}: {len(found)} finding{'s' * (len(found) > 1)}."]
-    lines += [f"  {finding.severity}: {finding.code} {finding.slug}: {finding.message} {finding.fix}" for finding in found]
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Takes the first batch of a running `fit` without losing or reordering one. Glue for the callback."""
+"""Takes the first batch of a running training without losing or reordering one. Glue for the callback."""
 
 import itertools
 from collections.abc import Callable
@@ -6,42 +6,40 @@ from typing import Any
 
 import keras
 
+from keras_initcheck.frames import running_fit
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.devices import whole
 
 
 def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Callable[[Exception], None]) -> Callable[[], None]:
-    """Arranges that `use` gets the first batch of the fit that is about to start, before its first step.
+    """Arranges that `use` gets the batch of the step that comes next, before that step.
 
-    `model.train_function` is replaced for its first call by a function that takes as many batches off the iterator as one call
-    consumes, hands exactly these on to the original function, and has put the original back before it does.
+    `model.train_function` is replaced for one call by a function that takes as many batches off the iterator as one call consumes, hands
+    exactly these on to the original function, and has put the original back before it does. A training that was meant and has ended
+    before its step (another callback raised, Ctrl-C) leaves a function behind that does nothing but put the original back.
 
     Args:
-        model: A model inside `fit`, at `on_train_begin`.
-        use: Called once, with the variables' values on the model, which it may change. It must not raise unless the fit shall end.
+        model: A model inside `fit`, or before a `train_on_batch`, which may make the train function only then.
+        use: Called once, with the variables' values on the model, which it may change. It must not raise unless the training shall end.
         give_up: Called with the reason where the iterator cannot be replayed; nothing has been taken off it then.
 
     Returns:
         A function that puts the original back if no step was taken.
     """
     original = model.train_function
+    training = _training(model)
+    is_over = False
 
     def train_function(*arguments: Any) -> Any:
-        model.train_function = original
-        *state, iterator = arguments
-        batches: list[Any] = []
-        try:
-            replayed = iterator if isinstance(iterator, list) else engine.load().replay(batches, iterator, model)
-            if state:
-                _attach(model, state[0])
-        except Exception as error:  # whatever a framework raises for an iterator of a kind that it cannot make again
-            give_up(error)
-            return original(*arguments)
-        batches += iterator if isinstance(iterator, list) else itertools.islice(iterator, int(model.steps_per_execution))
-        if batches:
-            use(Batch(*keras.utils.unpack_x_y_sample_weight(whole(batches[0]))))
-        return original(*([_values(model)] if state else []), replayed)
+        nonlocal original, is_over
+        is_stale = is_over or _training(model) != training
+        is_over = True
+        restore()
+        if original is None:  # `train_on_batch` would have made it
+            model.make_train_function(force=True)
+            original = model.train_function
+        return original(*arguments) if is_stale else original(*_seen(model, arguments, use, give_up))
 
     def restore() -> None:
         if model.train_function is train_function:
@@ -49,6 +47,28 @@ def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Cal
 
     model.train_function = train_function
     return restore
+
+
+def _training(model: Any) -> tuple[int | None, Any]:
+    """Tells trainings of a model apart. A frame's id may come again once the frame is gone; each `fit` makes a History as well."""
+    return running_fit(model), getattr(model, "history", None)
+
+
+def _seen(model: Any, arguments: tuple[Any, ...], use: Callable[[Batch], None], give_up: Callable[[Exception], None]) -> tuple[Any, ...]:
+    """The arguments of a train function, after `use` has seen the first batch that they hold."""
+    *state, iterator = arguments
+    batches: list[Any] = []
+    try:
+        replayed = iterator if isinstance(iterator, list) else engine.load().replay(batches, iterator, model)
+        if state:
+            _attach(model, state[0])
+    except Exception as error:  # whatever a framework raises for an iterator of a kind that it cannot make again
+        give_up(error)
+        return arguments
+    batches += iterator if isinstance(iterator, list) else itertools.islice(iterator, int(model.steps_per_execution))
+    if batches:
+        use(Batch(*keras.utils.unpack_x_y_sample_weight(whole(batches[0]))))
+    return (*([_values(model)] if state else []), replayed)
 
 
 def _attach(model: Any, state: Any) -> None:

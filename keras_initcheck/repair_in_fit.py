@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from keras_initcheck.api import Repair, Report, judged
-from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.repairs.options import Options, Selection, every_weight
@@ -60,7 +59,7 @@ class RepairInFit:
 
     def at_start(self, probe: Probe, report: Report, batch: Batch) -> Repair | None:
         """Repairs what the first probe found; `None` where the model was trained before."""
-        if internals.steps_taken(probe.model) and not self._allows_trained:
+        if report.profile.step and not self._allows_trained:
             return None
         return self._run(probe, report, report.findings, batch)
 

@@ -71,7 +71,8 @@ class EventWriter:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS)}"
-        self._file = open(directory / name, "xb", buffering=0)  # noqa: SIM115  # closed by `close`
+        self._path = (directory / name).absolute()  # the working directory may change
+        self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115  # closed by `close`
         self._tags: set[str] = set()
         try:
             self._append(Event(wall_time=time.time(), file_version=FILE_VERSION))
@@ -90,6 +91,11 @@ class EventWriter:
                 value.ClearField("metadata")
         self._append(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
         self._tags.update(value.tag for value in values)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the file was removed, so that nobody will read what is appended to it."""
+        return not self._path.exists()
 
     def close(self) -> None:
         """Closes the file. May be called again."""

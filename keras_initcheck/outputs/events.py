@@ -5,6 +5,7 @@ rise begins a new run: `<log_dir>/initcheck`, then `<log_dir>/initcheck_2` and s
 curves the dashboards lay over each other. A directory that exists is never written to.
 """
 
+import contextlib
 import itertools
 import json
 import math
@@ -98,15 +99,22 @@ class EventLog:
         Raises:
             OSError: A file or directory could not be written (no permission, disk full). The next call begins a new run.
         """
-        if self._writer is not None and step <= self._last_step:
+        if self._writer is not None and (step <= self._last_step or self.is_lost):
             self.close()
-        try:
+        with self._naming_the_place():
             self._write(report, step)
-        except OSError as error:
-            place = os.fspath(error.filename or self.directory or self.log_dir)
-            self.close()
-            hint = f"Cannot write TensorBoard events: {error.strerror}. Make room, allow writing, or choose another `log_dir`"
-            raise OSError(error.errno, hint, place) from error
+
+    def add_histograms(self, report: Report) -> None:
+        """Adds the histograms of another probe at the run's latest step, and nothing else: its numbers are there already.
+
+        Raises:
+            RuntimeError: No run has begun.
+            OSError: As from `write`.
+        """
+        if self._writer is None:
+            raise RuntimeError("Histograms need a run to belong to. Received: none yet. Call `write` first.")
+        with self._naming_the_place():
+            self._writer.write(list(_histograms(report.profile)), self._last_step)
 
     def write_text(self, tag: str, markdown: str) -> None:
         """Adds a text to the running run, at its latest step, such as what a repair did.
@@ -123,6 +131,11 @@ class EventLog:
             raise RuntimeError("A text needs a run to belong to. Received: none yet. Call `write` first.")
         self._writer.write([text(f"initcheck/{tag}", markdown)], self._last_step)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody removed the running run's file. The next `write` begins a new run."""
+        return self._writer is not None and self._writer.is_lost
+
     def close(self) -> None:
         """Ends the run. May be called again; a later `write` begins a new run."""
         if self._writer is not None:
@@ -134,6 +147,16 @@ class EventLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def _naming_the_place(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            place = os.fspath(error.filename or self.directory or self.log_dir)
+            self.close()
+            hint = f"Cannot write TensorBoard events: {error.strerror}. Make room, allow writing, or choose another `log_dir`"
+            raise OSError(error.errno, hint, place) from error
 
     def _write(self, report: Report, step: int) -> None:
         matrix = measure(report.profile)
@@ -148,7 +171,7 @@ class EventLog:
         self._last_found = found
         if self.per_layer:
             values.extend(_per_layer(report.profile, matrix))
-        values.extend(histogram(clean(f"initcheck {tag}"), counts) for tag, counts in report.profile.histograms if counts.counts)
+        values.extend(_histograms(report.profile))
         self._writer.write(values, step)
         self._last_step = step
         if is_first:
@@ -201,6 +224,10 @@ def _summary(report: Report) -> Iterator[Summary.Value]:
     for name, number in numbers.items():
         if number is not None:
             yield scalar(f"initcheck/{name}", number, DESCRIPTIONS[name])
+
+
+def _histograms(profile: Profile) -> Iterator[Summary.Value]:
+    return (histogram(clean(f"initcheck {tag}"), counts) for tag, counts in profile.histograms if counts.counts)
 
 
 def _per_layer(profile: Profile, matrix: Matrix) -> Iterator[Summary.Value]:

@@ -54,7 +54,7 @@ def take_batch(x: Any, y: Any = None, sample_weight: Any = None, batch_size: int
     else:
         size = batch_size or BATCH_SIZE
         parts = tuple(_head(part, size) for part in (x, y, sample_weight))
-    batch = Batch(*(keras.tree.map_structure(_to_tensor, part) if part is not None else None for part in parts))
+    batch = Batch(*(keras.tree.map_structure(to_tensor, part) if part is not None else None for part in parts))
     _check_lengths(batch)
     return batch
 
@@ -117,7 +117,8 @@ def _sliced(array: Any, size: int) -> Any:
     return array.iloc[:size] if hasattr(array, "iloc") else array[:size]
 
 
-def _to_tensor(value: Any) -> Any:
+def to_tensor(value: Any) -> Any:
+    """A tensor of the backend; floating-point numbers in Keras' `floatx`."""
     if keras.ops.is_tensor(value):
         dtype = keras.backend.standardize_dtype(value.dtype)
     else:

@@ -8,6 +8,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
 from keras_initcheck.probe.probe import Probe
@@ -145,22 +146,23 @@ def test_values_reach_history_and_csv(tmp_path):
     assert float(rows[1]["initcheck_log10_backward_gain"]) == pytest.approx(history["initcheck_log10_backward_gain"][1])
 
 
-def test_probes_come_every_so_many_batches():
-    seen = []
-    x, y = arrays(80)
-    check = ic.InitCheck(None, update_freq=3, on_drift="ignore")
-    check._write = lambda report, step: seen.append(step)
-    small_net().fit(x, y, batch_size=10, epochs=1, verbose=0, callbacks=[check])
-    assert seen == [0, 3, 6]
+def steps_in(log):
+    events = EventAccumulator(str(log), size_guidance={"tensors": 0})
+    events.Reload()
+    return [event.step for event in events.Tensors("initcheck/findings")]
 
 
-def test_epochs_are_the_default_frequency():
-    seen = []
+@pytest.mark.parametrize(("every", "steps"), [(3, [0, 3, 6]), (4, [0, 4, 8]), (8, [0, 8])])
+def test_probes_come_every_so_many_batches(every, steps, tmp_path):
     x, y = arrays(80)
-    check = ic.InitCheck(None)
-    check._write = lambda report, step: seen.append(step)
-    small_net().fit(x, y, batch_size=10, epochs=2, verbose=0, callbacks=[check])
-    assert seen == [0, 8, 16]
+    small_net().fit(x, y, batch_size=10, epochs=1, verbose=0, callbacks=[ic.InitCheck(tmp_path, update_freq=every)])
+    assert steps_in(tmp_path / "initcheck") == steps
+
+
+def test_epochs_are_the_default_frequency(tmp_path):
+    x, y = arrays(80)
+    small_net().fit(x, y, batch_size=10, epochs=2, verbose=0, callbacks=[ic.InitCheck(tmp_path)])
+    assert steps_in(tmp_path / "initcheck") == [0, 8, 16]
 
 
 def test_drift_warns_once_and_names_the_layer():

@@ -131,10 +131,12 @@ def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tupl
 def replay(batches: list[Any], iterator: Any, model: Any) -> Any:
     """An iterator over `batches`, which may be filled after this call, in place of `iterator`.
 
-    It has the same type specification, so that no compiled function is traced again.
+    It has the same type specification, so that no compiled function is traced again. The plain generator of `train_on_batch` has none.
     """
     if isinstance(iterator, tf.distribute.DistributedIterator):
         return _replay_on_replicas(batches, iterator.element_spec, model.distribute_strategy)
+    if not hasattr(iterator, "element_spec"):
+        return iter(batches)
     dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=iterator.element_spec)
     return iter(dataset)
 

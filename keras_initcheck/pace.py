@@ -1,0 +1,50 @@
+"""When a probe is due: counts the steps of a training from what Keras calls before each of them."""
+
+
+class Pace:
+    """Counts steps without `on_train_batch_end`: where a callback has one, Keras waits for the device after each batch.
+
+    Args:
+        every: Steps between probes; `None` where only epochs are probed.
+        steps_per_execution: Steps that one call of the train function takes.
+        steps_per_epoch: Steps of an epoch, where they are known.
+
+    Attributes:
+        taken: Steps that the training has taken so far.
+        epochs: Epochs that are over.
+    """
+
+    def __init__(self, every: int | None, steps_per_execution: int = 1, steps_per_epoch: int | None = None) -> None:
+        self.taken = 0
+        self.epochs = 0
+        self._every = every
+        self._steps_per_execution = steps_per_execution
+        self._steps_per_epoch = steps_per_epoch
+        self._in_epoch = 0
+        self._before_epoch = 0
+        self._last_probe = 0
+
+    def before_execution(self) -> None:
+        """The train function is about to be called."""
+        self.taken = self._before_epoch + self._in_epoch
+        self._in_epoch += self._steps_per_execution
+
+    def after_epoch(self, found_nothing: bool = False) -> None:
+        """The epoch is over.
+
+        Args:
+            found_nothing: Whether the last execution found the data used up, as happens once where their number is not known.
+        """
+        taken = self._in_epoch - self._steps_per_execution * found_nothing
+        self._before_epoch += max(0, taken if self._steps_per_epoch is None else min(taken, self._steps_per_epoch))
+        self.taken, self._in_epoch = self._before_epoch, 0
+        self.epochs += 1
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next probe is due, counted in steps."""
+        return self._every is not None and self.taken - self._last_probe >= self._every
+
+    def probed(self) -> None:
+        """A probe was made now."""
+        self._last_probe = self.taken
