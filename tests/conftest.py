@@ -1,6 +1,7 @@
-"""For all tests: quiet frameworks, a fresh and seeded Keras on request, and the `backend` marker."""
+"""For all tests: quiet frameworks, a fresh and seeded Keras on request, the `backend` marker, and predictions that must not fail."""
 
 import os
+import sys
 
 import pytest
 
@@ -20,6 +21,23 @@ def pytest_runtest_setup(item):
     running = keras.backend.backend()
     if running not in marker.args:
         pytest.skip(f"needs the backend {' or '.join(marker.args)}, and {running} runs")
+
+
+def pytest_collection_finish(session):
+    """A prediction that fails costs a user nothing but the prediction. Here it is an error, so that nobody overlooks it."""
+    nodes = sys.modules.get("keras_initcheck.probe.nodes")
+    if nodes is not None and nodes.failure is not _raise:
+        _raise.replaced, nodes.failure = nodes.failure, _raise
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.fixture
+def harmless_failures(monkeypatch):
+    """Predictions that fail are harmless, as they are for users."""
+    monkeypatch.setattr("keras_initcheck.probe.nodes.failure", _raise.replaced)
 
 
 @pytest.fixture

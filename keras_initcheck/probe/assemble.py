@@ -8,10 +8,11 @@ import numpy as np
 
 from keras_initcheck.probe import inventory, rows, sketch
 from keras_initcheck.probe.activation import describe
+from keras_initcheck.probe.diagnosis import our_own
 from keras_initcheck.probe.forward import LOSS, RANDOM, Layout
 from keras_initcheck.probe.histograms import histograms
 from keras_initcheck.probe.inventory import OwnedVariable
-from keras_initcheck.probe.predictions import with_predictions
+from keras_initcheck.probe.predictions import failures, with_predictions
 from keras_initcheck.probe.recorder import Channel, SiteRecord
 from keras_initcheck.probe.row_table import RowTable
 from keras_initcheck.probe.weight_ratios import Predictor, joined_activations
@@ -23,7 +24,7 @@ from keras_initcheck.theory.factor_table import FactorTable
 def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | None) -> Profile:
     """The measured part of a profile; the caller adds where and when it was measured."""
     weights = _weights(model, layout, table)
-    sites = joined_activations(tuple(_site(record, layout, table, weights) for record in layout.sites), layout.sites)
+    sites = joined_activations(_sites(layout, table, weights), layout.sites)
     sites = stretches.mark_heads(sites)
     predictor = Predictor(weights, factors)
     sites = stretches.assign(tuple(predictor.with_ratios(site, record) for site, record in zip(sites, layout.sites, strict=True)))
@@ -35,7 +36,7 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
         model=model.name,
         sites=sites,
         weights=weights,
-        not_probed=_not_probed(model, layout),
+        not_probed=(*_not_probed(model, layout), *failures(sites)),
         loss=table.loss if table.has_loss else None,
         inputs=inputs,
         log10_forward_gain=forward,
@@ -89,6 +90,14 @@ def _weight(owned: OwnedVariable, row: np.ndarray, position: int | None, table: 
 
 def _norm(moments: Moments) -> float:
     return math.sqrt(moments.second_moment * moments.num_elements * (1 - moments.share_nonfinite))
+
+
+def _sites(layout: Layout, table: RowTable, weights: tuple[WeightStats, ...]) -> tuple[SiteStats, ...]:
+    found = []
+    for record in layout.sites:
+        with our_own(f"the statistics of layer {record.name!r}"):
+            found.append(_site(record, layout, table, weights))
+    return tuple(found)
 
 
 def _site(record: SiteRecord, layout: Layout, table: RowTable, weights: tuple[WeightStats, ...]) -> SiteStats:

@@ -9,12 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_initcheck.errors import DataError, InitCheckError
 from keras_initcheck.probe import internals, rows, sketch
 from keras_initcheck.probe.batch import Batch
-from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.recorder import Channel, Recorder, SiteRecord, is_observable
-from keras_initcheck.probe.targets import TargetRecord, has_invalid_labels, observed
+from keras_initcheck.probe.refused_loss import why_left_out
+from keras_initcheck.probe.targets import TargetRecord, observed
 
 LOSS, RANDOM = "loss", "random"
 _COTANGENT_SIZE = 2**16 + 1  # a prime: tiling it never lines up with an axis
@@ -35,6 +34,10 @@ class Options:
     is_exact: bool = True
     with_histograms: bool = False
     seed: int = 0
+
+    def is_repeated(self, model: Any) -> bool:
+        """Whether a pass of `model` will run often enough to be compiled, and may be."""
+        return not self.is_exact and not getattr(model, "run_eagerly", False)
 
     @property
     def signal_width(self) -> int:
@@ -88,6 +91,7 @@ class Forward:
     Attributes:
         layout: What the rows stand for; filled whenever the pass is traced.
         copies: Whether what is observed is passed on as a copy: for layers that write to the tensors they are given.
+        failed_at: Path of the layer at which the latest run failed, if at one.
     """
 
     def __init__(self, model: Any, engine: ModuleType, options: Options) -> None:
@@ -96,6 +100,7 @@ class Forward:
         self.options = options
         self.layout = Layout()
         self.copies = False
+        self.failed_at: str | None = None
         self._exact_row = engine.compile_row(rows.exact_row)
         self._exact_weight_row = engine.compile_row(rows.exact_weight_row)
 
@@ -123,8 +128,11 @@ class Forward:
             recorder = Recorder(self.model, observe, relate, self.engine.trace_state)
             recorder.enter(batch.x)
             inputs = self._input_rows(layout, batch.x)
-            with recorder.installed():
-                outputs = recorder.leave(self._call_model(batch.x))
+            try:
+                with recorder.installed():
+                    outputs = recorder.leave(internals.call_model(self.model, batch.x))
+            finally:
+                self.failed_at = recorder.failed_at
             objectives, scalars = self._objectives(layout, batch, outputs, recorder)
             compared = self._target_rows(layout, batch, outputs, recorder)
         layout.sites, layout.unobserved, layout.num_links = recorder.sites, recorder.unobserved, len(links)
@@ -156,9 +164,6 @@ class Forward:
     @property
     def _slot_dtype(self) -> str:
         return self.engine.row_dtype() if self.options.is_exact else "float32"
-
-    def _call_model(self, x: Any) -> Any:
-        return self.model(x, training=True) if internals.takes_training(self.model) else self.model(x)
 
     def _weight_rows(self, layout: Layout) -> list[Any]:
         layout.weights = [v for v in self.model.weights if keras.backend.is_float_dtype(v.dtype) and 0 not in v.shape]
@@ -211,16 +216,12 @@ class Forward:
     def _loss(self, layout: Layout, batch: Batch, outputs: Any) -> Any | None:
         try:
             return internals.compute_loss(self.model, batch.x, batch.y, outputs, batch.sample_weight)
-        except InitCheckError:
-            raise
         except Exception as error:
-            if batch.y is None:
-                layout.notes.append(("loss", f"the model's loss needs labels, and none were given ({type(error).__name__})"))
-                return None
-            if has_invalid_labels(self.model, batch.y, outputs):  # a finding says more than the framework's error
-                layout.notes.append(("loss", f"not computed, since its labels are out of range ({type(error).__name__})"))
-                return None
-            raise DataError(_label_message(self.model, batch.y, outputs, error)) from error
+            note = why_left_out(self.model, batch, outputs, error)
+            if note is None:
+                raise
+            layout.notes.append(("loss", note))
+            return None
 
     def _random_objective(self, layout: Layout, outputs: Any, recorder: Recorder) -> Any | None:
         generator = np.random.default_rng(self.options.seed)
@@ -233,10 +234,3 @@ class Forward:
                 direction = rows.tiled(generator.standard_normal(size), tuple(start.shape), start.dtype)
                 terms.append(ops.sum(ops.cast(start * direction, "float32")))
         return sum(terms[1:], terms[0]) if terms else None
-
-
-def _label_message(model: Any, y: Any, outputs: Any, error: Exception) -> str:
-    return (
-        f"The labels must fit the model's loss ({model.loss!r}) and its outputs, {describe(outputs)}. "
-        f"Received: labels {describe(y)}. {reason(error)}"
-    )

@@ -126,6 +126,17 @@ def takes_training(model: Any) -> bool:
     return "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
+def call_model(model: Any, x: Any) -> Any:
+    """The model's outputs in training mode."""
+    return model(x, training=True) if takes_training(model) else model(x)
+
+
+def symbolic_inputs(model: Any) -> Any | None:
+    """The nest of symbolic tensors that a graph of layers was made from; `None` for a model that has a `call` of its own."""
+    is_graph = runs_graph(model) and not isinstance(model, keras.Sequential)
+    return (model.input if is_graph else getattr(model, "inputs", None)) or None
+
+
 def compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
     """The training loss, regularisation included. Releases of Keras before 3.3 know no `training` argument."""
     arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}

@@ -6,18 +6,28 @@ from typing import Any
 import keras
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_KERAS_PREAMBLE = re.compile(r"^Exception encountered when calling [^\n]*\.\n\n")
 _KERAS_APPENDIX = "Arguments received by"
 LONGEST_REASON = 300
 
 
 def describe(structure: Any) -> str:
-    """Shapes and dtypes of the tensors in a nest, such as `(32, 10) float32, (32,) int64`."""
-    return ", ".join(f"{tuple(t.shape)} {keras.backend.standardize_dtype(t.dtype)}" for t in keras.tree.flatten(structure))
+    """Shapes and dtypes of the tensors in a nest, such as `(32, 10) float32, (32,) int64`; in a dict with their keys."""
+    if isinstance(structure, dict):
+        return ", ".join(f"{key!r}: {describe(value)}" for key, value in structure.items())
+    return ", ".join(map(_describe_leaf, keras.tree.flatten(structure))) or "nothing"
+
+
+def _describe_leaf(value: Any) -> str:
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        return "None" if value is None else type(value).__name__
+    return f"{tuple(value.shape)} {keras.backend.standardize_dtype(value.dtype)}"
 
 
 def reason(error: BaseException) -> str:
-    """The kind of an error and what it says, on one line, without Keras' colours and its list of arguments."""
-    text = _ESCAPES.sub("", str(error)).partition(_KERAS_APPENDIX)[0]
-    words = " ".join(text.split()) or "no message"
+    """The kind of an error and what it says, on one line, without Keras' colours and the frame that it puts around a layer's error."""
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error  # `str` would quote it
+    text = _ESCAPES.sub("", str(said)).partition(_KERAS_APPENDIX)[0]
+    words = " ".join(_KERAS_PREAMBLE.sub("", text).split()) or "no message"
     shown = words if len(words) <= LONGEST_REASON else f"{words[: LONGEST_REASON - 1]}…"
     return f"{type(error).__name__}: {shown}"

@@ -10,6 +10,7 @@ import numpy as np
 from keras_initcheck.probe import internals
 from keras_initcheck.probe.known_weights import KnownWeights
 from keras_initcheck.probe.merge_rules import operands
+from keras_initcheck.probe.messages import reason
 from keras_initcheck.probe.recorder import MODEL_INPUT, Operand, SiteRecord
 from keras_initcheck.probe.rules_by_name import rules_of
 from keras_initcheck.profile import Moments
@@ -24,8 +25,8 @@ from keras_initcheck.theory.propagation.pooling import MaxPooling
 from keras_initcheck.theory.propagation.rule import Rule, Source, Unpredictable
 from keras_initcheck.theory.propagation.signal import Signal
 
-FAILED = "its rule could not be made"
-"""Start of the reason where making a rule raised what nobody expected."""
+FAILED = "its prediction failed"
+"""Start of the reason where making a rule, or propagating, raised what nobody expected."""
 
 OUTSIDE = "its input was made outside of layers"
 INSIDE_ATTENTION = "a part of its attention's rule"
@@ -89,7 +90,7 @@ class NetworkBuilder:
             try:
                 output = self._chain(record, rules_of(record, self._known), self._input_nodes(record))
             except Exception as error:  # a prediction must never cost the measurement
-                output = self._network.add(record.index, Unpredictable(f"{FAILED} ({type(error).__name__}: {error})"))
+                output = self._network.add(record.index, Unpredictable(failure(error)))
                 self._network.last_gap = output
             self._network.outputs[record.index] = output
             self._latest[id(record.layer)] = record
@@ -171,6 +172,11 @@ class NetworkBuilder:
             position = node.inputs[0]
             node = self._network.nodes[position]
         return position
+
+
+def failure(error: Exception) -> str:
+    """The reason for a site whose prediction raised what nobody expected. The suite of tests lets it raise instead."""
+    return f"{FAILED} ({reason(error)})"
 
 
 def _signal(moments: Moments) -> Signal:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from keras_initcheck.probe import nodes
 from keras_initcheck.probe.known_weights import KnownWeights
 from keras_initcheck.probe.nodes import Network, NetworkBuilder
 from keras_initcheck.probe.recorder import SiteRecord
@@ -40,9 +41,19 @@ def with_predictions(
     try:
         predictions = propagate(network.nodes, _seeds(network, cotangent_places))
     except Exception as error:  # a prediction must never cost the measurement
-        return tuple(replace(site, unpredicted=f"prediction failed ({type(error).__name__}: {error})") for site in sites)
+        failed = nodes.failure(error)
+        return tuple(replace(site, unpredicted=failed) for site in sites)
     reader = _Reader(network, predictions, [site.name for site in sites])
     return tuple(reader.read(site, _output(site, sites)) for site in sites)
+
+
+def failures(sites: Sequence[SiteStats]) -> tuple[tuple[str, str], ...]:
+    """Notes on predictions that failed by a fault of this package, each with the first site that it met."""
+    found: dict[str, str] = {}
+    for site in sites:
+        if site.unpredicted is not None and site.unpredicted.startswith(nodes.FAILED):
+            found.setdefault(site.unpredicted, site.name)
+    return tuple((name, f"{why}; please report it, since this is a fault of keras_initcheck") for why, name in found.items())
 
 
 def _seeds(network: Network, places: Sequence[tuple[int, bool] | None]) -> dict[int, float]:

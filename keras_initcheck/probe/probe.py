@@ -13,10 +13,10 @@ from keras_initcheck.errors import InitCheckError, ProbeError
 from keras_initcheck.probe import assemble, engine, internals, inventory, tables, targets
 from keras_initcheck.probe.batch import Batch, num_samples
 from keras_initcheck.probe.devices import without_strategy
+from keras_initcheck.probe.diagnosis import explain, our_own, unbuilt
 from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
 from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.jacobian import measure_spectrum
-from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.pass_cache import PassCache
 from keras_initcheck.probe.preserve import preserved
 from keras_initcheck.probe.row_table import RowTable
@@ -81,18 +81,16 @@ class Probe:
         """
         start = time.perf_counter()
         options = Options(tuple(cotangents), is_exact, with_histograms, self.seed)
-        try:
-            forward, table = self._run(options, batch)
-            if not is_exact and not table.is_reliable:
-                forward, table = self._run(replace(options, is_exact=True), batch)
-            self._layout = forward.layout
+        forward, table = self._run(options, batch)
+        if not is_exact and not table.is_reliable:
+            forward, table = self._run(replace(options, is_exact=True), batch)
+        self._layout = forward.layout
+        with our_own("the statistics"):
             measured = assemble.profile(self.model, forward.layout, table, None if is_exact else self._factors)
+        with our_own("the labels"):
             compared = targets.assembled(forward.layout.targets, table.targets, batch.y, batch.sample_weight is not None)
+        with our_own("the columns of the inputs"):
             columns = tables.columns(batch.x) if is_exact else ()
-        except InitCheckError:
-            raise
-        except Exception as error:
-            raise ProbeError(_failure(self.model, batch, error)) from error
         circumstances = {**self._circumstances(batch), "step": step, "data": data, "seconds": time.perf_counter() - start}
         return replace(measured, targets=compared, columns=columns, **circumstances)
 
@@ -114,11 +112,21 @@ class Probe:
 
     def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
         if not internals.is_built(self.model):
-            with self._engine.building_scope(self.model):
-                internals.build(self.model, batch.x)
-        with without_strategy(), preserved(self.model), self._engine.isolated_randomness():
-            forward, run = self._compiled_pass(options, batch)
-            vector = run(batch)
+            try:
+                with self._engine.building_scope(self.model):
+                    internals.build(self.model, batch.x)
+            except Exception as error:
+                raise unbuilt(self.model, batch, error) from error
+        forward, run = self._compiled_pass(options, batch)
+        with without_strategy():
+            try:
+                with preserved(self.model), self._engine.isolated_randomness():
+                    vector = run(batch)
+            except InitCheckError:
+                raise
+            except Exception as error:
+                failure = explain(self.model, self._engine, options, batch, error, forward.failed_at)
+                raise failure from failure.__cause__
         if not forward.layout.sites:
             raise ProbeError(f"The model must call at least one layer. Received: {self.model.name!r}, which calls none.")
         return forward, RowTable(vector, forward.layout, options, len(self.model.trainable_variables))
@@ -126,7 +134,7 @@ class Probe:
     def _compiled_pass(self, options: Options, batch: Batch) -> CompiledPass:
         def compiled() -> CompiledPass:
             forward = Forward(self.model, self._engine, options)
-            is_repeated = not options.is_exact and not getattr(self.model, "run_eagerly", False)
+            is_repeated = options.is_repeated(self.model)
             return forward, self._engine.compile_pass(forward, self.model, forward.gradient_row, is_repeated=is_repeated)
 
         return self._passes.get(self.model, batch, options, compiled)
@@ -152,9 +160,3 @@ def _no_model(model: Any) -> str:
 def _versions() -> tuple[tuple[str, str], ...]:
     backend = keras.backend.backend()
     return (("keras", keras.__version__), (backend, metadata.version(backend)))
-
-
-def _failure(model: Any, batch: Batch, error: Exception) -> str:
-    inputs = getattr(model, "inputs", None)
-    expected = f"inputs like {describe(inputs)}" if inputs else "inputs on which it runs"
-    return f"The model {model.name!r} must be given {expected}. Received: {describe(batch.x)}. {reason(error)}"

@@ -90,6 +90,11 @@ class Recorder:
         observe: `observe(tensor)` gives the tensor to pass on in its place and the channel of its statistics.
         relate: `relate(before, after)` compares two tensors of one shape, and gives the comparison's number.
         trace_state: Token of the framework's current trace. Layers called in another one (a traced loop) are not observed.
+
+    Attributes:
+        sites: The sites, in order of their calls.
+        unobserved: Paths of layers that could not be observed, each with the reason.
+        failed_at: Path of the innermost layer that raised.
     """
 
     model: Any
@@ -105,6 +110,7 @@ class Recorder:
     _is_inside_leaf: bool = False
     _is_causal: bool = False
     _latest: Any | None = None
+    failed_at: str | None = None
 
     def __post_init__(self) -> None:
         self._home = self.trace_state()
@@ -152,7 +158,12 @@ class Recorder:
 
     def _wrapper(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self._call(operation, original, args, kwargs)
+            path = "/".join([*self._scopes, operation.name])
+            try:
+                return self._call(operation, original, args, kwargs)
+            except Exception:
+                self.failed_at = self.failed_at or path
+                raise
 
         return call
 

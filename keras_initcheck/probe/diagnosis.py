@@ -1,0 +1,195 @@
+"""Whose fault a failure is: found by running the model once more, without anything of this package around its layers.
+
+Only what the model does without help, too, is reported as the model's failure. The rest is a fault of this package, and says so.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_initcheck.errors import InitCheckError, ProbeError
+from keras_initcheck.probe import internals
+from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.forward import LOSS, Options, Pass
+from keras_initcheck.probe.messages import describe, reason
+from keras_initcheck.probe.preserve import preserved
+from keras_initcheck.probe.recorder import is_observable
+from keras_initcheck.probe.refused_loss import explain_loss, why_left_out
+from keras_initcheck.probe.wrapping import wrapped_calls
+
+PLEASE_REPORT = "please report it with the whole traceback, since this is a fault of keras_initcheck and not of the model."
+_MEMORY_ERRORS = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
+
+
+@contextlib.contextmanager
+def our_own(work: str) -> Iterator[None]:
+    """Work in which no code of the user's runs: whatever fails there is a fault of this package.
+
+    Args:
+        work: What is done, such as "reading the statistics of `dense`".
+
+    Raises:
+        ProbeError: Something failed.
+    """
+    try:
+        yield
+    except InitCheckError:
+        raise
+    except Exception as error:
+        raise ProbeError(f"keras_initcheck failed at {work}: {_words(error)}; {PLEASE_REPORT}") from error
+
+
+def explain(model: Any, engine: ModuleType, options: Options, batch: Batch, error: Exception, site: str | None) -> InitCheckError:
+    """The error to raise `from` its `__cause__`, after a pass has failed.
+
+    Args:
+        model: The model, built.
+        engine: The backend's engine module.
+        options: Those of the pass.
+        batch: Its batch.
+        error: What it raised.
+        site: The layer at which it stood then, if at any.
+    """
+    if _is_out_of_memory(error):
+        return _caused(f"Probing {model.name!r} needs more memory than there is. Pass a smaller `batch_size`. {reason(error)}", error)
+    own = _own_failure(model, engine, options, batch)
+    if own is not None:
+        return own
+    where = f"on layer {site!r}" if site else f"on the model {model.name!r}"
+    return _caused(f"keras_initcheck failed {where}, which runs without it: {_words(error)}; {PLEASE_REPORT}", error)
+
+
+def unbuilt(model: Any, batch: Batch, error: Exception) -> ProbeError:
+    """The error for a model whose variables Keras could not create."""
+    return _caused(
+        f"The model {model.name!r} must be one that Keras can build from inputs like {describe(batch.x)}, as `fit` does before its first "
+        f"step. {reason(error)}",
+        error,
+    )
+
+
+def _own_failure(model: Any, engine: ModuleType, options: Options, batch: Batch) -> InitCheckError | None:
+    """What the model raises without a probe, in words; `None` where it runs and has a gradient."""
+    plain = _PlainPass(model, options)
+    try:
+        with preserved(model), engine.isolated_randomness():
+            engine.compile_pass(plain, model, _one_number, is_repeated=options.is_repeated(model))(batch)
+    except InitCheckError as failure:
+        return failure
+    except Exception as error:
+        return _caused(_told(model, batch, plain, error), error)
+    return None
+
+
+def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> str:
+    if plain.has_run:
+        return f"The model {model.name!r} must have a gradient. Without keras_initcheck, too, computing it fails. {reason(error)}"
+    expected = internals.symbolic_inputs(model)
+    if plain.culprit is None and expected is not None and not _fits(expected, batch.x):
+        return f"The model {model.name!r} must be given inputs like {describe(expected)}. Received: {describe(batch.x)}. {reason(error)}"
+    culprit = f"its layer {plain.culprit}" if plain.culprit else "its `call`"
+    without = f" Before, its layer {plain.without_tensor}, which is no tensor." if plain.without_tensor and not plain.culprit else ""
+    return (
+        f"The model {model.name!r} must run on the batch. Without keras_initcheck, too, {culprit} raises {_words(error)}.{without} "
+        f"Received: inputs {describe(batch.x)}."
+    )
+
+
+def _fits(expected: Any, received: Any) -> bool:
+    """Whether tensors have the structure and the shapes of a model's symbolic inputs."""
+    pairs = internals.flatten_with_names(expected), internals.flatten_with_names(received)
+    if isinstance(expected, dict) or isinstance(received, dict):
+        pairs = sorted(pairs[0], key=lambda pair: pair[0]), sorted(pairs[1], key=lambda pair: pair[0])
+        if [name for name, _ in pairs[0]] != [name for name, _ in pairs[1]]:
+            return False
+    shapes = [[tuple(tensor.shape) for _, tensor in each] for each in pairs]
+    return len(shapes[0]) == len(shapes[1]) and all(map(_is_like, *shapes))
+
+
+def _is_like(expected: tuple[int | None, ...], received: tuple[int, ...]) -> bool:
+    return len(expected) == len(received) and all(a in (None, b) for a, b in zip(expected, received, strict=True))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return type(error).__name__ in _MEMORY_ERRORS or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _words(error: Exception) -> str:
+    return reason(error).rstrip(".")
+
+
+def _caused(message: str, cause: Exception) -> ProbeError:
+    error = ProbeError(message)
+    error.__cause__ = cause
+    return error
+
+
+def _one_number(gradient: Any) -> Any:
+    return ops.reshape(ops.cast(ops.sum(gradient), "float32"), (1,))
+
+
+class _PlainPass:
+    """The pass of an engine with nothing observed: the same forward and backward passes that a training makes.
+
+    Attributes:
+        has_run: Whether the forward pass came to its end.
+        culprit: The innermost layer that raised, with its type, in words.
+        without_tensor: The latest layer that returned no tensor, with what it returned, in words.
+        copies: Of torch's engine; see `Forward`.
+    """
+
+    def __init__(self, model: Any, options: Options) -> None:
+        self.has_run = False
+        self.culprit: str | None = None
+        self.without_tensor: str | None = None
+        self.copies = False
+        self._model = model
+        self._wants_loss = LOSS in options.cotangents and internals.is_compiled(model)
+        self._entered: list[str] = []
+
+    def __call__(self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any) -> Pass:
+        model = self._model
+        self.has_run = False
+        make_slot(1, "float32")  # nothing depends on it: torch wants one tensor at least to differentiate by
+        operations = [*internals.flatten_layers(model)[1:], *internals.operations_without_layers(model)]
+        with keras.StatelessScope(state_mapping or internals.regularised_values(model), collect_losses=True):
+            with wrapped_calls(operations, self._watched):
+                outputs = internals.call_model(model, batch.x)
+            self.has_run = True
+            objectives = [*self._sums(outputs), *self._losses(batch, outputs)]
+        return Pass(objectives, [True] * len(objectives), [ops.ones((1,))])
+
+    def _watched(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._entered.append(operation.name)
+            name = f"{'/'.join(self._entered)!r} ({type(operation).__name__})"
+            try:
+                outputs = original(*args, **kwargs)
+            except Exception:
+                self.culprit = self.culprit or name
+                raise
+            finally:
+                self._entered.pop()
+            if not any(map(ops.is_tensor, keras.tree.flatten(outputs))):
+                self.without_tensor = f"{name} returned {describe(outputs)}"
+            return outputs
+
+        return call
+
+    def _sums(self, outputs: Any) -> list[Any]:
+        found = [tensor for tensor in keras.tree.flatten(outputs) if is_observable(tensor)]
+        return [sum(ops.sum(ops.cast(tensor, "float32")) for tensor in found)] if found else []
+
+    def _losses(self, batch: Batch, outputs: Any) -> list[Any]:
+        if not self._wants_loss:
+            return []
+        try:
+            return [internals.compute_loss(self._model, batch.x, batch.y, outputs, batch.sample_weight)]
+        except Exception as error:
+            if why_left_out(self._model, batch, outputs, error) is not None:
+                return []
+            raise explain_loss(self._model, batch, outputs, error) from error
