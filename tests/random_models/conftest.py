@@ -1,0 +1,22 @@
+"""For the tests on random models: how many, chosen alike in every run, and never held to a time."""
+
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+settings.register_profile(
+    "random_models",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=False,
+)
+settings.load_profile("random_models")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "random_models: builds random models by the hundred; run by `make random-models`")
