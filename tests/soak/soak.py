@@ -18,10 +18,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+import keras
+import numpy as np
 
-import keras_initcheck as ic  # noqa: E402
+import keras_initcheck as ic
 
 MEGABYTE = 2**20
 SAMPLES = 20
@@ -138,8 +138,8 @@ def steps(number):
     model = make_model()
     readings.models.add(model)
     with tempfile.TemporaryDirectory() as directory:
-        watcher = ic.InitCheck(directory, update_freq=1, on_drift="ignore")
-        model.fit(x, y, batch_size=32, epochs=-(-number // 10), verbose=0, callbacks=[watcher, Reading(readings, max(1, number // SAMPLES))])
+        callbacks = [ic.InitCheck(directory, update_freq=1, on_drift="ignore"), Reading(readings, max(1, number // SAMPLES))]
+        model.fit(x, y, batch_size=32, epochs=-(-number // 10), verbose=0, callbacks=callbacks)
     return readings
 
 
