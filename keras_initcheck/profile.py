@@ -97,6 +97,7 @@ class WeightStats:
         gradient: Statistics of the loss's gradient, or `None` (no labels, not trainable, not connected).
         gradient_norm: Euclidean norm of that gradient, or `None`.
         rank: Number of a kernel's directions, counted up to 16, all axes but the last taken together; `None` where it was not taken.
+        optimizer: As `Profile.optimizer`, of the one that trains it where several train the model; else `None`.
     """
 
     name: str
@@ -113,6 +114,7 @@ class WeightStats:
     gradient: Moments | None = None
     gradient_norm: float | None = None
     rank: int | None = None
+    optimizer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -317,7 +319,8 @@ class Profile:
         inputs: `(name, moments)` of each floating-point model input.
         log10_forward_gain: log10 of `q(h of the last hidden weight layer) / q(x of the first weight layer)`, measured.
         log10_backward_gain: log10 of `q(dL/dx of the first) / q(dL/dh of the last hidden)`, measured.
-        optimizer: Class name of the compiled optimizer, or `None`.
+        optimizer: Keras' class name of the compiled optimizer, past those that wrap it; `"MultiOptimizer"` where several kinds train
+            the model, `None` where nothing is compiled. One that is none of Keras' has its module's name in front.
         backend: Keras backend.
         dtype: Name of the model's dtype policy.
         data: Where the batch came from, in words.
@@ -329,6 +332,7 @@ class Profile:
         targets: Outputs with their labels, from exact probes with labels.
         columns: The model's inputs that are tables, from exact probes.
         spectrum: Singular values of the input-output Jacobian, where they were asked for.
+        is_loss_scaled: Whether the optimizer scales the loss, and skips steps whose gradient overflows.
     """
 
     model: str
@@ -352,6 +356,7 @@ class Profile:
     targets: tuple[Target, ...] = ()
     columns: tuple[Columns, ...] = ()
     spectrum: Spectrum | None = None
+    is_loss_scaled: bool = False
 
     def site(self, name: str) -> SiteStats:
         """The site of that name.

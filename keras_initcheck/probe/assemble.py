@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_initcheck.probe import inventory, rows, sketch
+from keras_initcheck.probe import inventory, optimizers, rows, sketch
 from keras_initcheck.probe.activation import describe
 from keras_initcheck.probe.diagnosis import our_own
 from keras_initcheck.probe.forward import LOSS, RANDOM, Layout
@@ -23,7 +23,9 @@ from keras_initcheck.theory.factor_table import FactorTable
 
 def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | None) -> Profile:
     """The measured part of a profile; the caller adds where and when it was measured."""
-    weights = _weights(model, layout, table)
+    optimizer = getattr(model, "optimizer", None)
+    trained_by, of_variables = optimizers.families(optimizer, model.trainable_variables)
+    weights = _weights(model, layout, table, of_variables)
     sites = joined_activations(_sites(layout, table, weights), layout.sites)
     sites = stretches.mark_heads(sites)
     predictor = Predictor(weights, factors)
@@ -41,6 +43,8 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
         inputs=inputs,
         log10_forward_gain=forward,
         log10_backward_gain=backward,
+        optimizer=trained_by,
+        is_loss_scaled=optimizers.is_loss_scaled(optimizer),
         histograms=histograms(layout, table, weights) if table.signals.shape[-1] > rows.NUM_COLUMNS else (),
     )
 
@@ -52,12 +56,16 @@ def to_moments(row: np.ndarray, channel: Channel) -> Moments:
     return moments
 
 
-def _weights(model: Any, layout: Layout, table: RowTable) -> tuple[WeightStats, ...]:
+def _weights(model: Any, layout: Layout, table: RowTable, trained_by: dict[int, str]) -> tuple[WeightStats, ...]:
     owned = inventory.owned_variables(model, layout.sites)
     trainable = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
     ranks = {id(variable): sketch.rank(row) for variable, row in zip(layout.sketched, table.sketches, strict=True)}
     return tuple(
-        replace(_weight(owned[id(variable)], row, trainable.get(id(variable)), table), rank=ranks.get(id(variable)))
+        replace(
+            _weight(owned[id(variable)], row, trainable.get(id(variable)), table),
+            rank=ranks.get(id(variable)),
+            optimizer=trained_by.get(id(variable)),
+        )
         for variable, row in zip(layout.weights, table.weights, strict=True)
         if id(variable) in owned
     )

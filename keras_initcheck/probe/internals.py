@@ -1,8 +1,10 @@
 """The few places where only Keras' private names serve. A test tells when Keras changes one of them."""
 
+import collections
 import inspect
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -102,10 +104,13 @@ def is_compiled(model: Any) -> bool:
 
 
 def compiled_parts(model: Any) -> list[Any]:
-    """What `compile` gave the model: the optimizer (with the one that it wraps), the loss, and the metrics."""
-    optimizer = getattr(model, "optimizer", None)
-    parts = [optimizer, getattr(optimizer, "inner_optimizer", None), compiled_loss(model), *getattr(model, "metrics", [])]
+    """What `compile` gave the model: the optimizer (with those that it wraps), the loss, and the metrics."""
+    parts = [*_with_wrapped(getattr(model, "optimizer", None)), compiled_loss(model), *getattr(model, "metrics", [])]
     return [part for part in parts if hasattr(part, "__dict__")]
+
+
+def _with_wrapped(optimizer: Any) -> list[Any]:
+    return [optimizer, *(each for part in wrapped_optimizers(optimizer) for each in _with_wrapped(part))]
 
 
 def compiled_loss(model: Any) -> Any | None:
@@ -113,11 +118,60 @@ def compiled_loss(model: Any) -> Any | None:
     return getattr(model, "_compile_loss", None)
 
 
+def wrapped_optimizers(optimizer: Any) -> list[Any]:
+    """The optimizers that one hands its gradients on to: several for a `MultiOptimizer`, which may know them only once it is built."""
+    if is_multi_optimizer(optimizer):
+        return list(optimizer.optimizers)
+    inner = getattr(optimizer, "inner_optimizer", None)
+    return [] if inner is None else [inner]
+
+
+def is_multi_optimizer(optimizer: Any) -> bool:
+    """Whether `optimizer` chooses another one for each variable. Keras 3.15 was the first to have that class."""
+    kind = getattr(keras.optimizers, "MultiOptimizer", None)
+    return kind is not None and isinstance(optimizer, kind)
+
+
+def innermost_optimizers(optimizer: Any) -> list[Any]:
+    """The optimizers that make the updates."""
+    parts = wrapped_optimizers(optimizer)
+    if parts or is_multi_optimizer(optimizer):
+        return [each for part in parts for each in innermost_optimizers(part)]
+    return [] if optimizer is None else [optimizer]
+
+
 @without_strategy()
 def steps_taken(model: Any) -> int:
-    """Updates that the model's optimizer has made; 0 where there is none."""
-    optimizer = getattr(model, "optimizer", None)
-    return 0 if optimizer is None else int(keras.ops.convert_to_numpy(optimizer.iterations.value))
+    """Updates that the model's optimizer has made; 0 where there is none.
+
+    Batches whose gradients wait in an accumulator are none yet. Of several optimizers the one that is furthest counts.
+    """
+    # Each is a variable or, with gradient accumulation, a tensor.
+    counters = [optimizer.iterations for optimizer in innermost_optimizers(getattr(model, "optimizer", None))]
+    return max((int(keras.ops.convert_to_numpy(counter)) for counter in counters), default=0)
+
+
+def chosen_optimizers(optimizer: Any, variables: Iterable[Any]) -> list[Any]:
+    """The optimizer that a `MultiOptimizer` chooses for each variable, `None` where it was built without the variable."""
+    if optimizer.built:
+        chosen = {id(variable): inner for inner in optimizer.optimizers for variable in inner._trainable_variables}
+        return [chosen.get(id(variable)) for variable in variables]
+    with _names_kept():  # a function that chooses may make an optimizer at each call
+        return [optimizer._optimizer_map(variable) for variable in variables]
+
+
+@contextmanager
+def _names_kept() -> Iterator[None]:
+    """Puts back what Keras counts to name objects, so that those which are made later are called what they would have been."""
+    from keras.src.backend.common import global_state
+
+    counts = global_state.get_global_attribute("object_name_uids", collections.defaultdict(int), set_to_default=True)
+    before = dict(counts)
+    try:
+        yield
+    finally:
+        counts.clear()
+        counts.update(before)
 
 
 def takes_training(model: Any) -> bool:

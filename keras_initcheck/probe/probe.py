@@ -140,10 +140,8 @@ class Probe:
         return self._passes.get(self.model, batch, options, compiled)
 
     def _circumstances(self, batch: Batch) -> dict[str, Any]:
-        optimizer = getattr(self.model, "optimizer", None)
         return {
             "batch_size": num_samples(batch),
-            "optimizer": type(optimizer).__name__ if optimizer is not None else None,
             "backend": keras.backend.backend(),
             "dtype": str(getattr(self.model.dtype_policy, "name", "float32")),
             "seed": self.seed,

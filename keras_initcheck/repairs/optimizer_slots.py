@@ -5,39 +5,49 @@ from typing import Any
 
 import keras
 
+from keras_initcheck.probe import internals, optimizers
+
+_NO_SLOTS = ("_trainable_variables", "_variables")
+"""Lists of an optimizer that hold what it trains, and everything that it keeps, its counter and its learning rate among it."""
+_BEGIN_AT_WEIGHTS = {("model_variables_moving_average", None), ("momentums", "ScheduleFreeAdamW")}
+"""Kinds of slots, with the family of optimizers if it is of one alone, that are averages of the weights, and begin with these."""
+
 
 def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any, str]]:
     """`(slot, variable, kind)` of each slot variable that an optimizer keeps for one of the variables.
 
     Args:
-        optimizer: A Keras optimizer, one that wraps another, or `None`. One that is not built has no slots.
+        optimizer: A Keras optimizer, one that wraps others, or `None`. One that is not built has no slots.
         variables: Model variables.
 
     Returns:
         The kind is the name of the optimizer's list of such slots, such as `"momentums"`.
     """
-    optimizer = _innermost(optimizer)
-    if optimizer is None or not getattr(optimizer, "built", False):
-        return
-    trained = list(optimizer._trainable_variables)
     wanted = {id(variable) for variable in variables}
-    for name, value in vars(optimizer).items():
-        if name == "_trainable_variables" or not isinstance(value, list) or len(value) != len(trained):
-            continue
-        for slot, variable in zip(value, trained, strict=True):
-            if id(variable) in wanted and hasattr(slot, "assign") and tuple(slot.shape) == tuple(variable.shape):
-                yield slot, variable, name.lstrip("_")
+    for innermost in internals.innermost_optimizers(optimizer):
+        for slot, variable, kind in _slots(innermost):
+            if id(variable) in wanted:
+                yield slot, variable, kind
 
 
 def reset(optimizer: Any, variables: Iterable[Any]) -> None:
-    """Sets the slots of the variables to where they began; the step counter stays. A moving average of weights begins at the weights."""
-    initial_accumulator = getattr(_innermost(optimizer), "initial_accumulator_value", 0.0)  # of Adagrad and Ftrl
-    for slot, variable, kind in slots(optimizer, variables):
-        if kind == "model_variables_moving_average":
-            slot.assign(variable.value)
-        else:
-            slot.assign(keras.ops.full(slot.shape, initial_accumulator if kind == "accumulators" else 0.0, slot.dtype))
+    """Sets the slots of the variables to where they began; the step counter stays."""
+    wanted = list(variables)
+    for innermost in internals.innermost_optimizers(optimizer):
+        initial_accumulator = getattr(innermost, "initial_accumulator_value", 0.0)  # of Adagrad and Ftrl
+        family = optimizers.family(innermost)
+        for slot, variable, kind in slots(innermost, wanted):
+            if {(kind, None), (kind, family)} & _BEGIN_AT_WEIGHTS:
+                slot.assign(variable.value)
+            else:
+                slot.assign(keras.ops.full(slot.shape, initial_accumulator if kind == "accumulators" else 0.0, slot.dtype))
 
 
-def _innermost(optimizer: Any) -> Any:
-    return getattr(optimizer, "inner_optimizer", optimizer)
+def _slots(optimizer: Any) -> Iterator[tuple[Any, Any, str]]:
+    """Those of an optimizer that wraps none. Some are of another shape than their variable: Adafactor keeps rows and columns."""
+    trained = list(getattr(optimizer, "_trainable_variables", ()))
+    for name, value in vars(optimizer).items():
+        if name not in _NO_SLOTS and isinstance(value, list) and len(value) == len(trained):
+            yield from (
+                (slot, variable, name.lstrip("_")) for slot, variable in zip(value, trained, strict=True) if hasattr(slot, "assign")
+            )

@@ -72,7 +72,8 @@ class ResidualGrowth(Rule):
         """One finding for each stack."""
         for stack in stacks(profile):
             growth = _growth(stack)
-            severity = budgets.severity(growth.excess, profile.optimizer, thresholds) if growth is not None else None
+            optimizer = budgets.optimizer_of(profile, [profile.sites[index] for block in stack for index in block.sites], thresholds)
+            severity = budgets.severity(growth.excess, optimizer, thresholds) if growth is not None else None
             if growth is None or severity is None:
                 continue
             culprits = tuple(dict.fromkeys(block.last_layer for block in stack if block.last_layer is not None))
@@ -82,7 +83,7 @@ class ResidualGrowth(Rule):
                 f"e^{growth.log_growth:.1f}, and by e^{growth.excess:.1f} more than with normalised branches.",
                 site=stack[-1].merge,
                 measured=math.exp(min(growth.log_growth, 709.0)),
-                expected=f"growth like 1 + the sum of the branches' variances, within {budgets.described(profile.optimizer, thresholds)}",
+                expected=f"growth like 1 + the sum of the branches' variances, within {budgets.described(optimizer, thresholds)}",
                 culprits=culprits,
             )
 

@@ -20,12 +20,17 @@ data may be too easy to tell what the lower layers' gradient is worth: the budge
 Limits: small data, small networks, the gain spread evenly, and for adaptive optimizers Adam alone.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from keras_initcheck.profile import Profile, SiteStats
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
-_ADAPTIVE_OPTIMIZERS = frozenset(
-    ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Muon", "Nadam", "RMSprop")
+ADAPTIVE = frozenset(
+    (
+        *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Muon", "Nadam", "RMSprop"),
+        "ScheduleFreeAdamW",  # divides by the root of its squared gradients' mean as Adam does (Defazio et al. 2024, algorithm 1)
+    )
 )
 """Class names of Keras' optimizers whose step does not shrink with the gradient."""
 
@@ -39,8 +44,20 @@ class Budget:
 
 
 def is_adaptive(optimizer: str | None) -> bool:
-    """Whether that class of optimizer rescales its gradients. Unknown ones, wrappers and none at all count as SGD: they may be it."""
-    return optimizer in _ADAPTIVE_OPTIMIZERS
+    """Whether that class of optimizer rescales its gradients. Unknown ones and none at all count as SGD: they may be it."""
+    return optimizer in ADAPTIVE
+
+
+def optimizer_of(profile: Profile, sites: Collection[SiteStats], thresholds: Thresholds = DEFAULTS) -> str | None:
+    """The class name of the optimizer by which to judge a stretch: of several that train it, one that bears least.
+
+    A stretch that none trains is judged as if all did: what it makes of the signal is there for every layer.
+    """
+    trained = [weight for weight in profile.weights if weight.optimizer is not None]
+    layers, indices = {site.layer for site in sites}, {site.index for site in sites}
+    own = [weight for weight in trained if weight.layer in layers or weight.site in indices]
+    names = {weight.optimizer for weight in own or trained}
+    return min(names, key=lambda name: (budget_of(name, thresholds).warning, str(name)), default=profile.optimizer)
 
 
 def budget_of(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> Budget:

@@ -41,7 +41,8 @@ class GainRule(Rule):
     def _judge(self, profile: Profile, graph: Graph, run: Sequence[Factor], thresholds: Thresholds) -> Iterable[Finding]:
         counted = [factor for factor in counting(run, graph) if not factor.is_led_by_bias]
         ln_gain = math.fsum(factor.log_ratio for factor in counted)
-        severity = budgets.severity(ln_gain, profile.optimizer, thresholds)
+        optimizer = budgets.optimizer_of(profile, [factor.site for factor in counted], thresholds)
+        severity = budgets.severity(ln_gain, optimizer, thresholds)
         if severity is None:
             return
         excuse = _excuse(graph, counted[-1], ln_gain)
@@ -53,10 +54,10 @@ class GainRule(Rule):
             "info" if excuse else severity,
             f"{self._message(counted, ln_gain, culprits)}{excuse}",
             site=site,
-            why=self.why if excuse else f"{self.why} {budgets.cost(ln_gain, profile.optimizer)}".rstrip(),
+            why=self.why if excuse else f"{self.why} {budgets.cost(ln_gain, optimizer)}".rstrip(),
             fix="Nothing, as long as nothing overflows." if excuse else cure,
             measured=_power(ln_gain),
-            expected=budgets.described(profile.optimizer, thresholds),
+            expected=budgets.described(optimizer, thresholds),
             culprits=tuple(dict.fromkeys(culprit.site.layer for culprit in culprits)),
         )
 
@@ -121,8 +122,9 @@ class ForwardGain(GainRule):
         "The second moment of the signal is multiplied by n Var[w] E[f²]/E[z²] in every layer: ½ n Var[w] with ReLU. The rule multiplies "
         "these numbers, taken from the weights themselves, along each stretch of layers without normalisation or merge, and speaks where "
         "the product leaves the budget of the compiled optimizer: beyond e^6 or e^-6 a warning and beyond e^12 an error with SGD (or where "
-        "nothing is compiled), 12 and 20 with adaptive optimizers such as Adam. These are the thresholds sgd_gain_warning and so on. The "
-        "culprits are the layers that spent it."
+        "nothing is compiled), 12 and 20 with adaptive optimizers such as Adam. These are the thresholds sgd_gain_warning and so on. "
+        "Wrappers such as LossScaleOptimizer count as what they wrap, and of several optimizers that train a stretch the one that bears "
+        "least decides. The culprits are the layers that spent it."
     )
     why = (
         "Factors away from 1 multiply with depth (He et al. 2015, section 2.2): the last layers see a signal of another size, and so "
@@ -179,7 +181,8 @@ class BackwardGain(GainRule):
             forward = counting(run, graph)
             ln_gain = math.fsum(factor.log_ratio for factor in forward)
             is_same = any(factor.site.index in layers for factor in forward)
-            if is_same and budgets.severity(ln_gain, profile.optimizer, thresholds) is not None:
+            optimizer = budgets.optimizer_of(profile, [factor.site for factor in forward], thresholds)
+            if is_same and budgets.severity(ln_gain, optimizer, thresholds) is not None:
                 worst = spenders(forward, ln_gain, thresholds.culprit_share)
                 names = dict.fromkeys(culprit.site.layer for culprit in worst)
                 return worst[

@@ -43,7 +43,7 @@ class NonfiniteGradients(Rule):
             yield from self._from_weights(profile)
             return
         first = broken[-1]
-        is_scaled = not random and profile.optimizer == "LossScaleOptimizer"
+        is_scaled = not random and profile.is_loss_scaled
         source = "a random direction" if first in random else "the loss"
         yield self.finding(
             "info" if is_scaled else "error",
@@ -59,9 +59,8 @@ class NonfiniteGradients(Rule):
         """Of weights alone, such as those of a layer that is not probed."""
         broken = [weight for weight in profile.weights if weight.gradient is not None and not weight.gradient.is_finite]
         if broken:
-            is_scaled = profile.optimizer == "LossScaleOptimizer"
             yield self.finding(
-                "info" if is_scaled else "error",
+                "info" if profile.is_loss_scaled else "error",
                 f"The gradient of the loss for `{broken[-1].name}` is NaN or infinite{further(len(broken) - 1, 'gradient')}.",
                 layer=broken[-1].layer,
                 site=profile.sites[broken[-1].site] if broken[-1].site is not None else None,

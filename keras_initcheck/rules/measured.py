@@ -42,8 +42,9 @@ class MeasuredGainRule(Rule):
             return
         ln_static = math.fsum(factor.log_ratio for factor in run)
         departure = math.fsum(excess for _, excess in known)
-        severity = budgets.severity(ln_static + departure, profile.optimizer, thresholds)
-        is_told = budgets.severity(ln_static, profile.optimizer, thresholds) is not None  # by the gain rules, with the cure
+        optimizer = budgets.optimizer_of(profile, [factor.site for factor in run], thresholds)
+        severity = budgets.severity(ln_static + departure, optimizer, thresholds)
+        is_told = budgets.severity(ln_static, optimizer, thresholds) is not None  # by the gain rules, with the cure
         is_chance = beyond_band(departure, [factor.site for factor in run]) <= math.log(thresholds.measured_gain_factor)
         if severity is None or is_told or is_chance:
             return

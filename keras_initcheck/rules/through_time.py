@@ -43,7 +43,7 @@ class ThroughTime(Rule):
             ln_growth = _least_ln_growth(site, kernel, num_samples=shape[0], num_steps=shape[1])
             if ln_growth > 0.0:
                 yield self.finding(
-                    budgets.severity(ln_growth, profile.optimizer, thresholds) or "warning",
+                    budgets.severity(ln_growth, budgets.optimizer_of(profile, [site], thresholds), thresholds) or "warning",
                     f"On its way back through the {shape[1]} steps of `{site.name}` the gradient's second moment grows by "
                     f"e^{ln_growth:.1f} or more: the norm of that for `{kernel.name}` is {kernel.gradient_norm:.3g}.",
                     site=site,

@@ -103,6 +103,7 @@ def kernel(site: SiteStats) -> WeightStats:
         moments(0.01),
         12.8,
         16,
+        "Adam",
     )
 
 
@@ -180,6 +181,7 @@ def full_report() -> Report:
         targets=(Target("out", 0, "softmax", 10, "huber", True, 2.5, -1.0, 1.0, math.nan, Labels(0.0, 9.0, 4.5, 2.9, 2.5), True),),
         columns=(Columns("table", 13, (12, 3), 0.98, 700.0, 2.5),),
         spectrum=SPECTRUM,
+        is_loss_scaled=True,
     )
     return replace(full, mean_field=replace(MEAN_FIELD, reason="none"))
 

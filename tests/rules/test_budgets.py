@@ -1,11 +1,28 @@
+from dataclasses import replace
+
 import pytest
 
 from keras_initcheck.rules import budgets
+from keras_initcheck.rules.thresholds import DEFAULTS
 
-ADAPTIVE = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Adagrad", "Adadelta", "Adafactor", "Lamb", "Lion", "Muon", "Ftrl")
+ADAPTIVE = (
+    "Adam",
+    "AdamW",
+    "Nadam",
+    "Adamax",
+    "RMSprop",
+    "Adagrad",
+    "Adadelta",
+    "Adafactor",
+    "Lamb",
+    "Lion",
+    "Muon",
+    "Ftrl",
+    "ScheduleFreeAdamW",
+)
 
 
-@pytest.mark.parametrize("optimizer", ["SGD", None, "LossScaleOptimizer", "MyOptimizer"])
+@pytest.mark.parametrize("optimizer", ["SGD", None, "MultiOptimizer", "my_module.Adam"])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_sgd_is_warned_beyond_six_and_stopped_beyond_twelve(optimizer, sign):
     found = [budgets.severity(sign * size, optimizer) for size in (6.0, 6.01, 12.0, 12.01)]
@@ -46,3 +63,28 @@ def test_a_gain_within_the_budget_costs_nothing():
 @pytest.mark.parametrize(("optimizer", "words"), [(None, "no optimizer is compiled"), ("SGD", "e^-6 to e^6"), ("Adam", "e^-12 to e^12")])
 def test_expected_range_names_the_optimizer(optimizer, words):
     assert words in budgets.described(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "bias", "rest", "expected"),
+    [
+        ("Adam", "Adam", "SGD", "Adam"),
+        ("Adam", "SGD", "Adam", "SGD"),
+        ("Lion", "Adam", "SGD", "Adam"),
+        (None, None, "SGD", "SGD"),
+        (None, None, None, "MultiOptimizer"),
+    ],
+    ids=["only its own", "the one that bears least", "equal ones", "frozen", "none told"],
+)
+def test_stretch_has_the_budget_of_those_that_train_it(make, kernel, bias, rest, expected):
+    weights = [make.kernel("a", 0.1, optimizer=kernel), make.kernel("a", 0.1, optimizer=bias, role="bias")]
+    other = make.weight_layer("b", kernels=[make.kernel("b", 0.1, optimizer=rest)])
+    profile = make.chain(make.weight_layer("a", kernels=weights), other, optimizer="MultiOptimizer")
+    assert budgets.optimizer_of(profile, profile.sites[:1]) == expected
+
+
+def test_budget_of_the_first_of_several_follows_the_thresholds(make):
+    """A user may let SGD bear more."""
+    kernels = [make.kernel("a", 0.1, optimizer=name) for name in ("Adam", "SGD")]
+    profile = make.chain(make.weight_layer("a", kernels=kernels))
+    assert budgets.optimizer_of(profile, profile.sites, replace(DEFAULTS, sgd_gain_warning=15.0, sgd_gain_error=25.0)) == "Adam"

@@ -16,12 +16,12 @@ def test_first_site_on_the_way_back_is_named(make, broken):
     assert "and in 1 further site" in finding.message
 
 
-@pytest.mark.parametrize(("optimizer", "severity"), [("SGD", "error"), ("LossScaleOptimizer", "info")])
+@pytest.mark.parametrize(("is_loss_scaled", "severity"), [(False, "error"), (True, "info")])
 @pytest.mark.parametrize("is_weight", [False, True], ids=["signal", "weight"])
-def test_overflow_of_a_scaled_loss_is_left_to_its_optimizer(make, broken, optimizer, severity, is_weight):
+def test_overflow_of_a_scaled_loss_is_left_to_its_optimizer(make, broken, is_loss_scaled, severity, is_weight):
     kernel = make.kernel("a", 0.1, gradient=broken if is_weight else None)
     layer = make.weight_layer("a", kernels=[kernel], loss_gradients=make.places(h=1.0 if is_weight else broken))
-    (finding,) = NonfiniteGradients().check(make.chain(layer, make.head(), optimizer=optimizer))
+    (finding,) = NonfiniteGradients().check(make.chain(layer, make.head(), is_loss_scaled=is_loss_scaled))
     assert (finding.severity, finding.layer) == (severity, "a")
 
 
