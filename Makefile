@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BACKEND_TESTS := tests/probe tests/repairs tests/faces/test_callback.py tests/faces/test_callback_repair.py
+BACKEND_TESTS := tests/probe tests/repairs tests/promises tests/faces/test_callback.py tests/faces/test_callback_repair.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch sweep sweep-tensorflow sweep-jax sweep-torch lint bench bench-steps bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
+.PHONY: demo test test-tensorflow test-jax test-torch random-models random-models-tensorflow random-models-jax random-models-torch sweep sweep-tensorflow sweep-jax sweep-torch lint bench bench-steps bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -16,15 +16,27 @@ demo: $(STAMP)
 test: test-tensorflow test-jax test-torch
 
 test-tensorflow: $(STAMP)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not sweep"
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q
 
 test-jax: $(STAMP)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "not sweep" $(BACKEND_TESTS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q $(BACKEND_TESTS)
 
 test-torch: $(STAMP)
 	@if $(BIN)/python -c "import torch" 2>/dev/null; then \
-		KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "not sweep" $(BACKEND_TESTS) tests/faces/test_initializers.py; \
+		KERAS_BACKEND=torch $(BIN)/python -m pytest -q $(BACKEND_TESTS) tests/faces/test_initializers.py; \
 	else echo "torch is not installed in $(VENV): its tests are left out"; fi
+
+# Random models on each backend that is installed: nothing crashes, nothing is changed, and training goes on as without the probe.
+random-models: random-models-tensorflow random-models-jax random-models-torch
+
+random-models-tensorflow: $(STAMP)
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m random_models tests/random_models
+
+random-models-jax: $(STAMP)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m random_models tests/random_models
+
+random-models-torch: $(STAMP)
+	@if $(BIN)/python -c "import torch" 2>/dev/null; then KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m random_models tests/random_models; fi
 
 # Every model on torch where it is installed, else on TensorFlow; six on the others.
 sweep: sweep-tensorflow sweep-jax sweep-torch
