@@ -11,6 +11,7 @@ from keras_initcheck.errors import MissingPackageError
 from keras_initcheck.outputs import console, json_format
 from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import Batch, take_batch
+from keras_initcheck.probe.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.synthetic import synthetic_inputs
 from keras_initcheck.profile import SYNTHETIC_DATA, Profile
@@ -261,11 +262,12 @@ def repair(
     probe = Probe(model, seed=seed)
     _check_trained(model, allow_trained)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
-    before = judged(probe.measure(batch, data=data), policy)
-    chosen = selection(layers, probe.owned)
-    options = Options(method, mode, target, tolerance, seed, chosen)
-    repairer = Repairer(probe, batch, lambda profile: judged(replace(profile, data=data), policy), options)
-    return Repair(**vars(repairer.run(before, is_dry=dry_run)))
+    with ONE_AT_A_TIME:  # nobody else changes the model between the measurement and its cure
+        before = judged(probe.measure(batch, data=data), policy)
+        chosen = selection(layers, probe.owned)
+        options = Options(method, mode, target, tolerance, seed, chosen)
+        repairer = Repairer(probe, batch, lambda profile: judged(replace(profile, data=data), policy), options)
+        return Repair(**vars(repairer.run(before, is_dry=dry_run)))
 
 
 def _check_trained(model: Any, allow_trained: bool) -> None:

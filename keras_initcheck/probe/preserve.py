@@ -1,11 +1,12 @@
 """Keeps a model as it was: what a forward pass leaves on Python objects. Variables are kept by `keras.StatelessScope`."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import untouched_global_randomness
+from keras_initcheck.probe.guards import ONE_AT_A_TIME, uninterrupted
 
 _MISSING = object()
 
@@ -15,16 +16,30 @@ def preserved(model: Any) -> Iterator[None]:
     """Puts every attribute of every layer, of the optimizer, the loss and the metrics back on leaving, and the global random states.
 
     Losses that layers keep, tensors that a custom layer stores in `call` and flags such as "was called" or "was built" are attributes.
-    Containers are compared by their contents, so that a list that grew in place shrinks again.
+    Containers are compared by their contents, so that a list that grew in place shrinks again. Nothing else runs or changes a model
+    meanwhile, and a Ctrl-C while things are put back is heard afterwards.
     """
-    objects = [*internals.flatten_layers(model), *internals.operations_without_layers(model), *internals.compiled_parts(model)]
-    before = [(item, dict(item.__dict__), _contents(item)) for item in objects]
-    with untouched_global_randomness():
+    with ONE_AT_A_TIME:
+        kept = contextlib.ExitStack()
         try:
+            kept.enter_context(untouched_global_randomness())
+            kept.callback(_kept(model))
             yield
         finally:
-            for item, attributes, contents in before:
-                _restore(item, attributes, contents)
+            with uninterrupted():
+                kept.close()
+
+
+def _kept(model: Any) -> Callable[[], None]:
+    """What puts the attributes back that the model's objects have now."""
+    objects = [*internals.flatten_layers(model), *internals.operations_without_layers(model), *internals.compiled_parts(model)]
+    before = [(item, dict(item.__dict__), _contents(item)) for item in objects]
+
+    def restore() -> None:
+        for item, attributes, contents in before:
+            _restore(item, attributes, contents)
+
+    return restore
 
 
 def _contents(item: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from keras_initcheck.probe.batch import Batch, num_samples
 from keras_initcheck.probe.devices import without_strategy
 from keras_initcheck.probe.diagnosis import explain, our_own, unbuilt
 from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
+from keras_initcheck.probe.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.jacobian import measure_spectrum
 from keras_initcheck.probe.pass_cache import PassCache
@@ -111,25 +112,30 @@ class Probe:
         return measure_spectrum(self.model, batch, self._engine, self.seed)
 
     def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
-        if not internals.is_built(self.model):
-            try:
-                with self._engine.building_scope(self.model):
-                    internals.build(self.model, batch.x)
-            except Exception as error:
-                raise unbuilt(self.model, batch, error) from error
-        forward, run = self._compiled_pass(options, batch)
-        with without_strategy():
-            try:
-                with preserved(self.model), self._engine.isolated_randomness():
-                    vector = run(batch)
-            except InitCheckError:
-                raise
-            except Exception as error:
-                failure = explain(self.model, self._engine, options, batch, error, forward.failed_at)
-                raise failure from failure.__cause__
+        with ONE_AT_A_TIME:
+            self._build(batch)
+            forward, run = self._compiled_pass(options, batch)
+            with without_strategy():
+                try:
+                    with preserved(self.model), self._engine.isolated_randomness():
+                        vector = run(batch)
+                except InitCheckError:
+                    raise
+                except Exception as error:
+                    failure = explain(self.model, self._engine, options, batch, error, forward.failed_at)
+                    raise failure from failure.__cause__
         if not forward.layout.sites:
             raise ProbeError(f"The model must call at least one layer. Received: {self.model.name!r}, which calls none.")
         return forward, RowTable(vector, forward.layout, options, len(self.model.trainable_variables))
+
+    def _build(self, batch: Batch) -> None:
+        if internals.is_built(self.model):
+            return
+        try:
+            with self._engine.building_scope(self.model):
+                internals.build(self.model, batch.x)
+        except Exception as error:
+            raise unbuilt(self.model, batch, error) from error
 
     def _compiled_pass(self, options: Options, batch: Batch) -> CompiledPass:
         def compiled() -> CompiledPass:

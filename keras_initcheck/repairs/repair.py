@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.devices import without_strategy
+from keras_initcheck.probe.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.profile import Profile
@@ -48,7 +49,8 @@ class Outcome:
     def undo(self) -> None:
         """Gives the model bitwise the values that it had before. What was trained since is lost; a second call changes nothing."""
         if self._snapshot is not None and self.is_kept:
-            self._snapshot.restore()
+            with ONE_AT_A_TIME:
+                self._snapshot.restore()
             self.is_kept = False
 
     def __str__(self) -> str:
@@ -87,6 +89,10 @@ class Repairer:
         Returns:
             The outcome.
         """
+        with ONE_AT_A_TIME:
+            return self._run(before, is_dry, findings)
+
+    def _run(self, before: Report, is_dry: bool, findings: Sequence[Finding] | None) -> Outcome:
         planned = plan(before.profile, before.findings if findings is None else findings, self.options)
         if is_dry:
             return Outcome(before, None, planned, False, "Nothing was changed: this is what a repair would begin with.")
@@ -100,6 +106,7 @@ class Repairer:
         optimizer = getattr(self.probe.model, "optimizer", None)
         slots = [slot for slot, _, _ in optimizer_slots.slots(optimizer, variables)]
         snapshot = Snapshot([*variables, *slots])
+        is_kept = False
         try:
             steps, after = self._apply(planned.steps, owned)
             failure = _failure(before, after, planned.targets)
@@ -108,13 +115,14 @@ class Repairer:
                 if more.steps:
                     settled, after = self._apply(more.steps, owned)
                     steps, failure = (*steps, *settled), _failure(before, after, planned.targets)
-            optimizer_slots.reset(optimizer, [owned[name].variable for step in steps for name in step.variables])
-        except BaseException:
-            snapshot.restore()
-            raise
+            if not failure:
+                optimizer_slots.reset(optimizer, [owned[name].variable for step in steps for name in step.variables])
+            is_kept = not failure
+        finally:
+            if not is_kept:
+                snapshot.restore()
         done = replace(planned, steps=steps)
         if failure:
-            snapshot.restore()
             return Outcome(before, after, done, False, f"Undone, the model is what it was: {failure}")
         return Outcome(before, after, done, True, _success(done), snapshot)
 

@@ -13,9 +13,9 @@ import keras
 
 from keras_initcheck.probe import engine, internals
 from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.guards import ONE_AT_A_TIME, uninterrupted
 from keras_initcheck.probe.preserve import preserved
 from keras_initcheck.probe.wrapping import replaced_activation, wrapped_calls
-from keras_initcheck.repairs.snapshot import Snapshot
 
 ATTEMPTS = 10
 """Corrections of one layer, as in the paper. Without a bias one is exact; a bias does not scale with the kernel and takes a few."""
@@ -61,22 +61,20 @@ class Settler:
         self._engine = engine.load()
 
     def run(self, batch: Batch) -> None:
-        """Runs the model on the batch, eagerly and in training mode. All but the kernels is what it was, also after an exception.
+        """Runs the model on the batch, eagerly and in training mode. All but the kernels stays what it was, and they too if it fails.
 
         Side effects: the kernels get other values.
         """
-        changed = [variable for each in self.kernels.values() for variable in each]
-        before = Snapshot(self.model.variables)
-        try:
-            with preserved(self.model), wrapped_calls(self._layers(), self._wrapper):
-                arguments = {"training": True} if internals.takes_training(self.model) else {}
-                with self._engine.without_gradients(), self._engine.isolated_randomness():
-                    self.model(batch.x, **arguments)
+        arguments = {"training": True} if internals.takes_training(self.model) else {}
+        kernels = [kernel for each in self.kernels.values() for kernel in each]
+        with preserved(self.model), keras.StatelessScope(internals.regularised_values(self.model)) as scope:
+            with wrapped_calls(self._layers(), self._wrapper), self._engine.without_gradients(), self._engine.isolated_randomness():
+                self.model(batch.x, **arguments)
             self._settle_shared()
-        except BaseException:
-            before.restore()
-            raise
-        before.restore(but=changed)
+            settled = [(kernel, scope.get_current_value(kernel)) for kernel in kernels]
+        with ONE_AT_A_TIME, uninterrupted():
+            for kernel, value in settled:
+                kernel.assign(kernel.value if value is None else value)
 
     def factor(self, layer: int) -> float:
         """Number that each kernel of the layer of that identity was multiplied by; 1 where the pass did not settle it."""

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_initcheck.probe.guards import uninterrupted
+
 
 class Snapshot:
     """Copies of variables on the host.
@@ -19,9 +21,8 @@ class Snapshot:
     def __init__(self, variables: Iterable[Any]) -> None:
         self._values = [(variable, np.array(keras.ops.convert_to_numpy(variable.value))) for variable in variables]
 
-    def restore(self, but: Iterable[Any] = ()) -> None:
-        """Puts every value back that is not one of `but`."""
-        spared = {id(variable) for variable in but}
-        for variable, value in self._values:
-            if id(variable) not in spared:
+    def restore(self) -> None:
+        """Puts every value back; a Ctrl-C meanwhile is heard afterwards."""
+        with uninterrupted():
+            for variable, value in self._values:
                 variable.assign(value)

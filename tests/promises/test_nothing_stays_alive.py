@@ -44,7 +44,8 @@ def used_model(use):
 
 
 def test_models_are_freed_while_their_reports_are_kept():
-    used = {name: used_model(use) for name, use in USES.items()}
+    names = ["callback"] if keras.backend.backend() == "jax" else list(USES)  # each other one takes JAX 20 seconds
+    used = {name: used_model(USES[name]) for name in names}
     for _ in range(3):  # torch's tensors take more than one pass
         gc.collect()
     assert all(report is not None for _, report in used.values())
