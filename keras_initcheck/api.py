@@ -88,13 +88,17 @@ class Report(records.Report):
             return text
 
     @classmethod
-    def from_json(cls, text: str) -> "Report":
+    def from_json(cls, text: str, max_mebibytes: int = json_format.MOST_MEBIBYTES) -> "Report":
         """The report that `to_json` wrote.
 
+        Args:
+            text: JSON text, of whatever origin.
+            max_mebibytes: Length of the longest text that is read; reading takes ten times its memory.
+
         Raises:
-            ValueError: `text` is no such report, or one of a newer version.
+            ValueError: `text` is no such report, one of a newer version, or too long.
         """
-        return json_format.from_json(text, cls)
+        return json_format.from_json(text, cls, max_mebibytes)
 
 
 def check(

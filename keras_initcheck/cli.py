@@ -21,7 +21,6 @@ from keras_initcheck.outputs.cleaning import one_line, without_colours
 from keras_initcheck.report import SEVERITIES
 
 if TYPE_CHECKING:
-    from keras_initcheck import report as records
     from keras_initcheck.api import Repair, Report
     from keras_initcheck.command.baseline import Comparison
     from keras_initcheck.command.loading import Data
@@ -73,12 +72,12 @@ def _run(arguments: Namespace) -> int:
     if arguments.demo:
         return _demo(arguments)
     if arguments.compare is not None:
-        _compare(arguments.compare, arguments.html)
+        _compare(arguments.compare, arguments.html, arguments.max_size)
         return HEALTHY
     if arguments.model is None:
         return _list(arguments)
     from keras_initcheck.command.backend import start_keras
-    from keras_initcheck.command.baseline import compare, read_baseline
+    from keras_initcheck.command.baseline import compare, read_report
     from keras_initcheck.command.saving import check_place
     from keras_initcheck.command.settings import settle
 
@@ -88,7 +87,7 @@ def _run(arguments: Namespace) -> int:
             check_source(role, source)
     if arguments.save is not None:
         check_place(arguments.save, is_forced=arguments.force)
-    baseline = read_baseline(arguments.baseline) if arguments.baseline is not None else None
+    baseline = read_report("--baseline", arguments.baseline, arguments.max_size) if arguments.baseline is not None else None
     start_keras()
     model, data = _open(arguments)
     report, repair = _check(model, data, arguments, settings)
@@ -217,11 +216,12 @@ def _save(model: Any, arguments: Namespace, *, is_worth_it: bool) -> None:
     say(f"\nSaved to {arguments.save}.", _beside_json(arguments))
 
 
-def _compare(paths: Sequence[str], html: str | None) -> None:
+def _compare(paths: Sequence[str], html: str | None, most: int | None) -> None:
     """Several reports beside each other: a short table to the terminal, and the page that was asked for."""
+    from keras_initcheck.command.baseline import read_report
     from keras_initcheck.outputs.comparison import render, titles
 
-    reports = [_read(path) for path in paths]
+    reports = [read_report("--compare", path, most) for path in paths]
     pairs = list(zip(titles(paths), reports, strict=True))
     say(render(pairs))
     if html is not None:
@@ -229,17 +229,6 @@ def _compare(paths: Sequence[str], html: str | None) -> None:
 
         with _naming("--html", html):
             compare_html(pairs, html)
-
-
-def _read(path: str) -> "records.Report":
-    """The report in that file."""
-    from keras_initcheck.outputs.json_format import from_json
-
-    try:
-        return from_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InitCheckError(f"--compare must name reports that --json wrote. Received: {path!r}. {why}") from error
 
 
 def _write_events(report: "Report", log_dir: str) -> None:

@@ -1,27 +1,36 @@
-"""The report that `--baseline` names, and how a new one differs from it. Nothing is imported here that takes time."""
+"""Reports that `--baseline` and `--compare` name, and how a new one differs from a baseline. Nothing is imported here that takes time."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_initcheck.command.user_code import reason
 from keras_initcheck.errors import InitCheckError
-from keras_initcheck.outputs.json_format import from_json
+from keras_initcheck.outputs.cleaning import one_line
+from keras_initcheck.outputs.json_format import MOST_MEBIBYTES, from_json
 from keras_initcheck.report import Finding, Report
 from keras_initcheck.rules.policy import Policy
 
 
-def read_baseline(path: str) -> Report:
+def read_report(option: str, path: str, most: int | None = None) -> Report:
     """The report in a file.
+
+    Args:
+        option: What names it on the command line.
+        path: The file, or a pipe.
+        most: MiB of the longest one that is read.
 
     Raises:
         InitCheckError: There is none.
     """
+    most = MOST_MEBIBYTES if most is None else most
     try:
-        return from_json(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open("rb") as file:
+            content = file.read(most * 2**20 + 1)  # a pipe does not tell its size
+        if len(content) > most * 2**20:
+            raise ValueError(f"It has more than {most} MiB. If that is right: --max-size")
+        return from_json(content.decode(), max_mebibytes=most)
     except (OSError, ValueError) as error:
-        raise InitCheckError(
-            f"--baseline must name a report that `initcheck MODEL --json PATH` wrote. Received: {path!r}. {reason(error)}"
-        ) from error
+        why = getattr(error, "strerror", None) or error
+        raise InitCheckError(f"{option} must name a report that --json wrote. Received: {path!r}. {one_line(str(why))}") from error
 
 
 @dataclass(frozen=True)

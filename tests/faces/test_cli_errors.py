@@ -47,7 +47,7 @@ def workplace(make_workplace):
         (["a.keras", "--demo"], "Received: several."),
         (["a.keras", "--compare", "a.json", "b.json"], "Received: several."),
         (["--compare", "a.json"], "--compare must name two reports or more, as --json writes them. Received: a.json alone."),
-        (["--compare", "a.json", "b.json"], "--compare must name reports that --json wrote. Received: 'a.json'. No such file"),
+        (["--compare", "a.json", "b.json"], "--compare must name a report that --json wrote. Received: 'a.json'. No such file"),
         (["--compare", "models.py", "b.json"], "Received: 'models.py'. `text` must be strict JSON."),
         (["a.keras", "--quick"], "--quick must come with --demo."),
         (["a.keras", "--nonsense"], "unrecognized arguments: --nonsense"),

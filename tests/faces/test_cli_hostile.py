@@ -1,6 +1,7 @@
 """Files and code that mean no good, or are broken: one line, exit status 2, and nothing raw on the terminal."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -228,3 +229,23 @@ def test_name_that_hdf5_cannot_hold_is_blamed_on_the_layer(capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert "--save saved.keras: names of layers must hold no NUL character in a file." in error
     assert not Path("saved.keras").exists()
+
+
+def test_report_with_sites_that_are_not_there_is_one_line(error_of, capsys):
+    main(["models.py:model", "--json", "good.json"])
+    capsys.readouterr()
+    document = json.loads(Path("good.json").read_text())
+    document["profile"]["sites"][0]["inputs"] = [99, -7]
+    Path("bad.json").write_text(json.dumps(document))
+    expected = "must name a report that --json wrote. Received: 'bad.json'. `report.profile.sites[0].inputs` must be empty at the first"
+    assert f"--compare {expected}" in error_of("--compare", "good.json", "bad.json", "--html", "c.html")
+    assert f"--baseline {expected}" in error_of("models.py:model", "--baseline", "bad.json")
+
+
+def test_report_that_is_too_large_is_refused_by_its_size(error_of, capsys):
+    main(["models.py:model", "--json", "good.json"])
+    capsys.readouterr()
+    Path("large.json").write_text(Path("good.json").read_text() + " " * 2**20)
+    expected = "Received: 'large.json'. It has more than 1 MiB. If that is right: --max-size"
+    assert expected in error_of("--compare", "good.json", "large.json", "--max-size", "1")
+    assert main(["--compare", "good.json", "large.json", "--max-size", "2"]) == 0

@@ -146,12 +146,11 @@ def make() -> SimpleNamespace:
 
 @pytest.fixture
 def full_report() -> Report:
-    """One site, weight and finding, with every field filled."""
+    """Two sites, weights and a finding, with every field filled but the inputs of the first."""
     places = [Places(moments(number), moments(number * 2), moments(number / 3)) for number in (0.1, 0.2, 0.3)]
     site = weight_site(
         0,
         "block/dense#2",
-        inputs=(3, 4),
         inputs_known=False,
         follows_previous=True,
         input_shape=(32, 64),
@@ -168,7 +167,7 @@ def full_report() -> Report:
         unpredicted="a recurrent layer",
     )
     full = report(
-        [site],
+        [site, replace(site, index=1, name="block/dense#3", inputs=(0,))],
         [finding("block/dense#2", culprits=("a", "b"))],
         not_probed=(("lambda", "was not called"),),
         loss=2.5,

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import pytest
 
+from keras_initcheck.outputs import limits
 from keras_initcheck.outputs.json_format import from_json, to_json
 from keras_initcheck.profile import Profile
 from keras_initcheck.report import Report
@@ -33,7 +34,7 @@ def unfilled(value, path="report"):
 
 
 def test_report_with_every_field_filled_comes_back(full_report):
-    assert unfilled(full_report) == []
+    assert unfilled(full_report) == ["report.profile.sites[].inputs"]  # of the first site, which has none before it
     assert from_json(to_json(full_report)) == full_report
 
 
@@ -158,6 +159,32 @@ def change(path, value):
         (change("profile.loss", False), r"`report.profile.loss` must be a float64 number"),
         (change("profile.loss", 10**400), r"`report.profile.loss` must be a float64 number"),
         (change("findings.0.severity", "fatal"), r"`severity` must be one of"),
+        (
+            change("profile.sites.1.inputs", [99, -7]),
+            r"`report.profile.sites\[1\].inputs` must be indices of earlier sites, 0 to 0",
+        ),
+        (change("profile.sites.1.inputs", [-1]), r"`report.profile.sites\[1\].inputs` must be indices of earlier sites"),
+        (change("profile.sites.1.inputs", [1]), r"`report.profile.sites\[1\].inputs` must be indices of earlier sites"),
+        (change("profile.sites.0.inputs", [1]), r"`report.profile.sites\[0\].inputs` must be empty at the first site"),
+        (change("profile.sites.1.index", -3), r"`report.profile.sites\[1\].index` must be the site's position, 1. Received: '-3'"),
+        (change("profile.sites.0.output_shape", [-32, 128]), r"`report.profile.sites\[0\].output_shape` must be a shape"),
+        (change("profile.sites.0.input_shape", [2**32] * 4), r"`report.profile.sites\[0\].input_shape` must be a shape"),
+        (change("profile.weights.0.shape", [1] * 65), r"`report.profile.weights\[0\].shape` must be a shape"),
+        (change("profile.weights.0.site", 2), r"`report.profile.weights\[0\].site` must be the index of one of the 2 sites"),
+        (change("profile.targets.0.site", -1), r"`report.profile.targets\[0\].site` must be the index of one of the 2 sites"),
+        (change("profile.sites.0.num_parameters", -1), r"`report.profile.sites\[0\].num_parameters` must be 0 or more"),
+        (change("profile.sites.0.num_parameters", 10**30), r"`report.profile.sites\[0\].num_parameters` must be an integer of 64 bits"),
+        (change("profile.sites.0.forward_ratio", -1), r"`report.profile.sites\[0\].forward_ratio` must be 0 or more"),
+        (change("profile.sites.0.activations.h.share_zero", 2), r"`report.profile.sites\[0\].activations.h.share_zero` must be a share"),
+        (change("profile.sites.0.kind", "magic"), r"`report.profile.sites\[0\].kind` must be one of weight, activation"),
+        (change("profile.weights.0.role", "magic"), r"`report.profile.weights\[0\].role` must be one of kernel, bias"),
+        (change("profile.sites.0.name", "a" * 100_001), r"`report.profile.sites\[0\].name` must be a text of at most 100000 characters"),
+        (change("profile.histograms.0.1.maximum", "Infinity"), r"`report.profile.histograms\[0\]\[1\].maximum` must be a finite number"),
+        (change("profile.histograms.0.1.minimum", 2), r"`report.profile.histograms\[0\]\[1\].minimum` must be at most the maximum"),
+        (change("profile.histograms.0.1.counts", [-1]), r"`report.profile.histograms\[0\]\[1\].counts` must be a list of numbers"),
+        (change("profile.columns.0.largest", [13]), r"`report.profile.columns\[0\].largest` must be indices of the 13 columns"),
+        (change("profile.step", -1), r"`report.profile.step` must be 0 or more"),
+        (change("num_exempted", -1), r"`report.num_exempted` must be 0 or more"),
     ],
 )
 def test_damaged_report_is_refused(full_report, damage, message):
@@ -180,3 +207,21 @@ def test_report_of_an_earlier_release_lacks_what_has_a_default(full_report):
     read = from_json(json.dumps(document))
     assert (read.num_exempted, read.profile.sites[0].log_ratio_variance, read.profile.weights[0].rank) == (0, None, None)
     assert (read.profile.targets, read.profile.columns) == ((), ())
+
+
+def test_key_that_comes_twice_is_refused(full_report):
+    text = to_json(full_report).replace('"step": 7', '"step": 7, "step": 8')
+    with pytest.raises(ValueError, match="the key 'step' comes twice in an object"):
+        from_json(text)
+
+
+def test_text_beyond_its_bound_is_refused_unread_and_read_where_it_is_raised(full_report):
+    text = to_json(full_report) + " " * 2**20
+    with pytest.raises(ValueError, match=r"`text` must have at most 1 MiB\. Received: 1\.\d+ MiB\. If that is right, raise"):
+        from_json(text, max_mebibytes=1)
+    assert from_json(text, max_mebibytes=2) == full_report
+
+
+def test_every_limit_is_of_a_field():
+    for record, fields_of_it in limits.LIMITS.items():
+        assert set(fields_of_it) <= {field.name for field in fields(record)}
