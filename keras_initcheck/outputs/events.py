@@ -23,6 +23,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.event_writer import EventWriter, histogram, plugin_data, scalar, text
 from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.markdown import render_verdict
 from keras_initcheck.outputs.site_statistics import STATISTICS, describe, hash_sites, measure, worst_log10_ratio
 from keras_initcheck.profile import Profile
@@ -179,7 +180,7 @@ class EventLog:
 
     def _plugin_values(self, report: Report, matrix: Matrix, is_first: bool) -> Iterator[Summary.Value]:
         """For the package's own tab. The first probe has tags of its own: TensorBoard samples steps, and loses the first one soonest."""
-        sites, content = hash_sites(report.profile), describe(report.profile)
+        sites, content = hash_sites(report.profile), _strict(describe(report.profile))
         findings = _findings(report, self.max_findings)
         prefixes = ("initcheck/init", "initcheck/probe") if is_first else ("initcheck/probe",)
         with np.errstate(over="ignore"):
@@ -204,13 +205,12 @@ def _new_directory(log_dir: Path) -> Path:
 
 def _findings(report: Report, max_findings: int) -> bytes:
     """The verdict and the findings as compressed JSON: sentences that repeat."""
-    document = {
-        "ok": report.ok,
-        "verdict": report.verdict,
-        "num_findings": len(report.findings),
-        "findings": [encode(finding) for finding in report.findings[:max_findings]],
-    }
-    return zlib.compress(json.dumps(document, allow_nan=False, separators=(",", ":")).encode())
+    judgement = Judgement(report.ok, report.verdict, len(report.findings), report.findings[:max_findings])
+    return zlib.compress(_strict(judgement).encode())
+
+
+def _strict(record: Description | Judgement) -> str:
+    return json.dumps(encode(record), allow_nan=False, separators=(",", ":"))
 
 
 def _summary(report: Report) -> Iterator[Summary.Value]:

@@ -1,21 +1,22 @@
 """What a figure draws of one probe, whether it comes from a live report or out of an event log. Nothing is drawn or judged here."""
 
 import functools
-import json
-from collections.abc import Mapping, Sequence
+import reprlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from keras_initcheck.outputs.json_format import decode
+from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.marks import Pointers, worst_severity
 from keras_initcheck.outputs.site_statistics import VERSION, describe, measure
 from keras_initcheck.profile import Histogram
 from keras_initcheck.report import Finding, Report
 
 Column = npt.NDArray[np.float64]
+Logged = TypeVar("Logged", Description, Judgement)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +25,9 @@ class Frame:
 
     Attributes:
         run: Name of the run, `""` where there is only one.
-        model: Name of the model.
         step: Number of training steps that had been taken.
+        matrix: `(sites, statistics)` float64 numbers, `nan` where not measured.
+        model: Name of the model.
         verdict: One sentence: healthy, or what is wrong.
         ok: Whether there is neither a warning nor an error.
         findings: The findings, worst first. An event log may hold the first of them only.
@@ -41,13 +43,13 @@ class Frame:
         stretches: Number of the stretch that a hidden weight layer belongs to, or `None`.
         are_heads: Whether no other weight layer comes after it.
         statistics: Names of the matrix's columns.
-        matrix: `(sites, statistics)` float64 numbers, `nan` where not measured.
         histograms: `(tag, histogram)` pairs where they were recorded.
     """
 
     run: str
-    model: str
     step: int
+    matrix: Column
+    model: str
     verdict: str
     ok: bool
     findings: tuple[Finding, ...]
@@ -63,7 +65,6 @@ class Frame:
     stretches: tuple[int | None, ...]
     are_heads: tuple[bool, ...]
     statistics: tuple[str, ...]
-    matrix: Column
     histograms: tuple[tuple[str, Histogram], ...] = ()
 
     def __len__(self) -> int:
@@ -100,50 +101,72 @@ class Frame:
     @classmethod
     def from_report(cls, report: Report, run: str = "") -> "Frame":
         """The frame of a live report."""
-        profile = report.profile
-        judged: dict[str, Any] = {"verdict": report.verdict, "ok": report.ok, "findings": report.findings}
-        facts = _facts(json.loads(describe(profile)))
-        return cls(run=run, step=profile.step, **judged, **facts, matrix=measure(profile), histograms=profile.histograms)
+        profile, verdict = report.profile, report.verdict
+        judgement = Judgement(report.ok, verdict, len(report.findings), report.findings)
+        return cls(run, profile.step, measure(profile), **_facts(describe(profile), judgement), histograms=profile.histograms)
 
     @classmethod
-    def from_log(
-        cls, description: Mapping[str, Any], matrix: npt.ArrayLike, findings: Mapping[str, Any], step: int = 0, run: str = ""
-    ) -> "Frame":
+    def from_log(cls, description: Description, matrix: npt.ArrayLike, judgement: Judgement, step: int = 0, run: str = "") -> "Frame":
         """The frame of a probe in an event log.
 
         Args:
-            description: What `site_statistics.describe` wrote, as `json.loads` gives it.
+            description: What `read_description` read.
             matrix: `(sites, statistics)` numbers, as `site_statistics.measure` made them.
-            findings: The document with the verdict and the findings that the event log holds beside them.
+            judgement: What `read_judgement` read.
             step: The event's step.
             run: Name of the run.
 
         Raises:
-            ValueError: The log was written by another version of this package, or the matrix does not fit its description.
+            ValueError: The matrix does not fit its description.
         """
-        if description.get("version") != VERSION:
+        numbers, expected = np.asarray(matrix), (len(description.sites.names), len(description.statistics))
+        if numbers.shape != expected or numbers.dtype.kind != "f":
             raise ValueError(
-                f"The event log must be of version {VERSION}. Received: version {description.get('version')!r}. "
-                "Upgrade keras_initcheck, or probe again."
+                f"`matrix` must have the shape {expected} of its description, and floats. Received: {numbers.shape} {numbers.dtype}."
             )
-        facts, numbers = _facts(description), np.asarray(matrix, np.float64)
-        expected = (len(facts["names"]), len(facts["statistics"]))
-        if numbers.shape != expected:
-            raise ValueError(f"`matrix` must have the shape {expected} of its description. Received: {numbers.shape}.")
-        read = tuple(decode(Finding, each, f"findings[{index}]") for index, each in enumerate(findings["findings"]))
-        judged: dict[str, Any] = {"verdict": str(findings["verdict"]), "ok": bool(findings["ok"]), "findings": read}
-        return cls(run=run, step=step, **judged, **facts, matrix=numbers)
+        return cls(run, step, numbers.astype(np.float64), **_facts(description, judgement))
 
 
-def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that the description fills."""
-    sites = description["sites"]
-    facts = {name: tuple(sites[name]) for name in ("names", "layers", "layer_types", "kinds", "num_parameters", "activations")}
-    facts.update({name: tuple(sites[name]) for name in ("inputs_known", "stretches", "are_heads")})
-    facts["inputs"] = _tuples(sites["inputs"])
-    facts["output_shapes"] = _tuples(sites["output_shapes"])
-    return {"model": description["model"], "statistics": tuple(description["statistics"]), **facts}
+def read_description(document: object) -> Description:
+    """The description in an event log.
+
+    Args:
+        document: What `json.loads` gives of it.
+
+    Raises:
+        ValueError: Another version of this package wrote it, or something else.
+    """
+    version = document.get("version") if isinstance(document, dict) else None
+    if version != VERSION or isinstance(version, bool):
+        received = reprlib.repr(version)
+        raise ValueError(
+            f"The event log must be of version {VERSION}. Received: version {received}. Upgrade keras_initcheck, or probe again."
+        )
+    return _read(Description, document, "description")
 
 
-def _tuples(lists: Sequence[Sequence[int] | None]) -> tuple[tuple[int, ...] | None, ...]:
-    return tuple(None if each is None else tuple(each) for each in lists)
+def read_judgement(document: object) -> Judgement:
+    """The verdict and the findings beside a probe in an event log.
+
+    Args:
+        document: What `json.loads` gives of it.
+
+    Raises:
+        ValueError: Another version of this package wrote it, or something else.
+    """
+    return _read(Judgement, document, "judgement")
+
+
+def _read(record: type[Logged], document: object, name: str) -> Logged:
+    try:
+        read: Logged = decode(record, document, name)
+    except ValueError as error:
+        raise ValueError(f"Another version of keras_initcheck wrote this log, or something else. {error}") from error
+    return read
+
+
+def _facts(description: Description, judgement: Judgement) -> dict[str, Any]:
+    """The fields that the two fill."""
+    rows = {name: column for name, column in vars(description.sites).items() if name != "depths"}
+    judged = {"verdict": judgement.verdict, "ok": judgement.ok, "findings": judgement.findings}
+    return {"model": description.model, "statistics": description.statistics, **rows, **judged}

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from keras_initcheck.outputs.logged import Judgement, LoggedSites
 from keras_initcheck.profile import Columns, Histogram, Labels, Moments, Profile, SiteStats, Spectrum, Target, WeightStats
-from keras_initcheck.report import Finding, MeanFieldSummary, Report
+from keras_initcheck.report import MeanFieldSummary, Report
 
 LARGEST_INTEGER = 2**64
 """Seeds and counts are below; larger ones overflow a float somewhere behind."""
@@ -48,10 +49,15 @@ SHAPE = Limit(
     f"a shape: at most {LARGEST_RANK} sizes, each 0 or more, of fewer than 2^63 elements",
     lambda shape: len(shape) <= LARGEST_RANK and min(shape, default=0) >= 0 and math.prod(shape) < 2**63,
 )
+SHAPES = Limit(f"a list of shapes, each {SHAPE.words}", lambda shapes: all(shape is None or SHAPE.holds(shape) for shape in shapes))
 
 
 def _one_of(words: tuple[str, ...]) -> Limit:
     return Limit(f"one of {', '.join(words)}", words.__contains__)
+
+
+def _each_of(words: tuple[str, ...]) -> Limit:
+    return Limit(f"a list of words, each one of {', '.join(words)}", lambda listed: set(listed) <= set(words))
 
 
 LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
@@ -71,7 +77,8 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
         Profile: {"batch_size": COUNT, "step": COUNT, "seconds": SIZE},
         MeanFieldSummary: {"num_layers": COUNT},
         Report: {"num_exempted": COUNT},
-        Finding: {},
+        LoggedSites: {"kinds": _each_of(KINDS), "num_parameters": COUNTS, "output_shapes": SHAPES},
+        Judgement: {"num_findings": COUNT},
     }
 )
 """By the record and the name of its field."""
@@ -84,6 +91,8 @@ def problems(record: object) -> Iterator[Problem]:
         for field, each in (*_numbered("weights", record.weights), *_numbered("targets", record.targets)):
             if each.site is not None and not 0 <= each.site < len(record.sites):
                 yield Problem(f"{field}.site", f"the index of one of the {len(record.sites)} sites", each.site)
+    if isinstance(record, LoggedSites):
+        yield from _problems_of_columns(record)
     if isinstance(record, Columns) and not all(0 <= index < record.width for index in record.largest):
         yield Problem("largest", f"indices of the {record.width} columns", record.largest)
     if isinstance(record, Histogram) and record.minimum > record.maximum:
@@ -94,9 +103,20 @@ def _problems_of_sites(profile: Profile) -> Iterator[Problem]:
     for position, site in enumerate(profile.sites):
         if site.index != position:
             yield Problem(f"sites[{position}].index", f"the site's position, {position}", site.index)
-        if not all(0 <= index < position for index in site.inputs):
-            expected = f"indices of earlier sites, 0 to {position - 1}" if position else "empty at the first site"
-            yield Problem(f"sites[{position}].inputs", expected, site.inputs)
+        yield from _problems_of_inputs(f"sites[{position}].inputs", position, site.inputs)
+
+
+def _problems_of_columns(sites: LoggedSites) -> Iterator[Problem]:
+    for name, column in vars(sites).items():
+        if len(column) != len(sites.names):
+            yield Problem(name, f"a list with an entry for each of the {len(sites.names)} sites", f"{len(column)} entries")
+    for position, inputs in enumerate(sites.inputs):
+        yield from _problems_of_inputs(f"inputs[{position}]", position, inputs)
+
+
+def _problems_of_inputs(place: str, position: int, inputs: tuple[int, ...]) -> Iterator[Problem]:
+    if not all(0 <= index < position for index in inputs):
+        yield Problem(place, f"indices of earlier sites, 0 to {position - 1}" if position else "empty at the first site", inputs)
 
 
 def _numbered(field: str, records: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:

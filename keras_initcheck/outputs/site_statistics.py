@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from keras_initcheck.outputs.logged import Description, LoggedSites
 from keras_initcheck.profile import Moments, Places, Profile, SiteStats, WeightStats
 
 VERSION = 1
@@ -108,24 +109,23 @@ def measure(profile: Profile) -> npt.NDArray[np.float64]:
     return matrix.reshape(len(profile.sites), len(STATISTICS))
 
 
-def describe(profile: Profile) -> str:
-    """What the rows and columns of `measure`'s matrix are, as JSON: facts about the sites that do not change while a model is trained."""
-    columns = {
-        "names": [site.name for site in profile.sites],
-        "layers": [site.layer for site in profile.sites],
-        "layer_types": [site.layer_type for site in profile.sites],
-        "kinds": [site.kind for site in profile.sites],
-        "depths": [site.index for site in profile.sites],
-        "inputs": [site.inputs for site in profile.sites],
-        "inputs_known": [site.inputs_known for site in profile.sites],
-        "output_shapes": [site.output_shape and site.output_shape[1:] for site in profile.sites],
-        "num_parameters": [site.num_parameters for site in profile.sites],
-        "activations": [site.activation for site in profile.sites],
-        "stretches": [site.stretch for site in profile.sites],
-        "are_heads": [site.is_head for site in profile.sites],
-    }
-    facts = {"version": VERSION, "content": "statistics", "model": profile.model, "statistics": list(STATISTICS), "sites": columns}
-    return json.dumps(facts, separators=(",", ":"))
+def describe(profile: Profile) -> Description:
+    """What the rows and columns of `measure`'s matrix are."""
+    sites = LoggedSites(
+        names=tuple(site.name for site in profile.sites),
+        layers=tuple(site.layer for site in profile.sites),
+        layer_types=tuple(site.layer_type for site in profile.sites),
+        kinds=tuple(site.kind for site in profile.sites),
+        depths=tuple(site.index for site in profile.sites),
+        inputs=tuple(site.inputs for site in profile.sites),
+        inputs_known=tuple(site.inputs_known for site in profile.sites),
+        output_shapes=tuple(site.output_shape and site.output_shape[1:] for site in profile.sites),
+        num_parameters=tuple(site.num_parameters for site in profile.sites),
+        activations=tuple(site.activation for site in profile.sites),
+        stretches=tuple(site.stretch for site in profile.sites),
+        are_heads=tuple(site.is_head for site in profile.sites),
+    )
+    return Description(VERSION, "statistics", profile.model, tuple(STATISTICS), sites)
 
 
 def hash_sites(profile: Profile) -> str:

@@ -42,15 +42,17 @@ def _outcome(handler: Handler, request: wrappers.Request) -> tuple[object, int]:
         return {"error": f"{type(error).__name__}: {error}. TensorBoard's own output has the details."}, 500
 
 
-def required(request: wrappers.Request, name: str) -> list[str]:
-    """Every value of that argument, at least one.
+def required(request: wrappers.Request, name: str, most: int | None = None) -> list[str]:
+    """Every value of that argument, at least one and at most so many.
 
     Raises:
-        errors.InvalidArgumentError: There is none.
+        errors.InvalidArgumentError: There is none, or there are more.
     """
     values: list[str] = request.args.getlist(name)
     if not values:
         raise errors.InvalidArgumentError(f"`{name}` must be given.")
+    if most is not None and len(values) > most:
+        raise errors.InvalidArgumentError(f"`{name}` must be given {most} times at most. Received: {len(values)} times. Choose fewer runs.")
     return values
 
 
@@ -74,5 +76,5 @@ def flag(request: wrappers.Request, name: str) -> bool:
     """
     value = request.args.get(name, "0")
     if value not in ("0", "1"):
-        raise errors.InvalidArgumentError(f"`{name}` must be 0 or 1. Received: {value!r}.")
+        raise errors.InvalidArgumentError(f"`{name}` must be 0 or 1. Received: {value[:200]!r}.")
     return bool(value == "1")

@@ -7,7 +7,6 @@ Here they are one series again: sorted by step, the newest of each step, the fir
 import json
 import re
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from typing import Any
 
 from tensorboard import errors
 from tensorboard.data import provider
+
+from keras_initcheck.tensorboard_plugin.documents import MOST_BYTES, NoDocumentError, inflate, parse
 
 ALL = 1_000_000
 """More than any series holds: the provider's own limit is the one that counts."""
@@ -24,6 +25,12 @@ NUM_KEPT = 8
 
 MATRIX_TAG = re.compile(r"initcheck/(init|probe)/([0-9a-f]{12})")
 FINDINGS_TAGS = ("initcheck/init_findings", "initcheck/probe_findings")
+
+MOST_UNPACKED = 16 * MOST_BYTES
+"""Bytes of findings of one series that are looked at for their severities; a thousand probes with a hundred findings each have 70 MB."""
+
+LONGEST_RUN = 4096
+"""Characters of a run's name: no file system has longer paths."""
 
 SITES = re.compile(r"[0-9a-f]{12}")
 STEP = re.compile(r"-?[0-9]{1,18}")
@@ -38,7 +45,9 @@ class Series:
         experiment: TensorBoard's experiment.
         run: Name of the run.
         sites: Hash of the list of sites.
-        description: What `outputs.site_statistics.describe` wrote.
+        content: The description that `outputs.events` wrote, as JSON.
+        model: Name of the model.
+        num_sites: Number of sites.
         first_step: Step of the run's first probe, or `None` where it has other sites.
         last_step: Step of the newest probe.
         stamp: Changes when there is something new.
@@ -49,7 +58,9 @@ class Series:
     experiment: str
     run: str
     sites: str
-    description: Mapping[str, Any] = field(repr=False, compare=False)
+    content: bytes = field(repr=False, compare=False)
+    model: str
+    num_sites: int
     first_step: int | None
     last_step: int
     stamp: str
@@ -62,7 +73,7 @@ class Series:
 
     def summary(self) -> dict[str, object]:
         """What the page is told about it."""
-        described = {"model": str(self.description.get("model", "")), "num_sites": len(self.description["sites"]["names"])}
+        described = {"model": self.model, "num_sites": self.num_sites}
         steps = {"first_step": self.first_step, "last_step": self.last_step}
         return {"run": self.run, "label": self.label, "sites": self.sites, **described, **steps, "stamp": self.stamp}
 
@@ -75,22 +86,15 @@ class Probe:
         step: Number of training steps that had been taken.
         wall_time: Seconds since 1970.
         matrix: `(sites, statistics)` numbers.
-        findings: JSON, or `None` where TensorBoard's sample has the matrix but not the findings of a step.
+        findings: JSON packed with zlib, or `None` where TensorBoard's sample has the matrix but not the findings of a step.
+        severity: The worst severity among the findings, `"ok"` if there are none, `None` where they are not known.
     """
 
     step: int
     wall_time: float
     matrix: Any
     findings: bytes | None
-
-    @property
-    def severity(self) -> str | None:
-        """The worst severity among the findings, `"ok"` if there are none, `None` where they are not known."""
-        if self.findings is None:
-            return None
-        # Quotes inside of JSON strings are escaped, so that a layer's name cannot look like this. Parsing would take seconds.
-        present = [severity for severity in ("error", "warning", "info") if b'"severity":"%s"' % severity.encode() in self.findings]
-        return present[0] if present else "ok" if self.findings.startswith(b'{"ok":true') else "warning"
+    severity: str | None
 
 
 class Log:
@@ -134,13 +138,20 @@ class Log:
 
     def _read(self, series: Series) -> tuple[Probe, ...]:
         wanted = provider.RunTagFilter(runs=[series.run], tags=[*series.tags, *FINDINGS_TAGS])
-        found = self._provider.read_tensors(
-            series.context, experiment_id=series.experiment, plugin_name=self._plugin, downsample=ALL, run_tag_filter=wanted
-        )
+        try:
+            found = self._provider.read_tensors(
+                series.context, experiment_id=series.experiment, plugin_name=self._plugin, downsample=ALL, run_tag_filter=wanted
+            )
+        except (ValueError, TypeError) as error:  # TensorBoard's own reader, of a tensor that is none
+            raise errors.InvalidArgumentError(f"The run {series.run!r} cannot be read: something else wrote it. {error}") from error
         tags = found.get(series.run, {})
         matrices = _newest_by_step(tags.get(tag, ()) for tag in series.tags)
         findings = _newest_by_step(tags.get(tag, ()) for tag in FINDINGS_TAGS)
-        return tuple(Probe(step, each.wall_time, each.numpy, _text(findings.get(step))) for step, each in sorted(matrices.items()))
+        packed = {step: _packed(each) for step, each in findings.items() if step in matrices}
+        severities = _severities(packed)
+        return tuple(
+            Probe(step, each.wall_time, each.numpy, packed.get(step), severities.get(step)) for step, each in sorted(matrices.items())
+        )
 
 
 def parse_series(text: str) -> tuple[str, str]:
@@ -150,8 +161,10 @@ def parse_series(text: str) -> tuple[str, str]:
         errors.InvalidArgumentError: It is not addressed like that.
     """
     sites, slash, run = text.partition("/")
-    if not slash or not SITES.fullmatch(sites):
-        raise errors.InvalidArgumentError(f"`series` must be `<sites>/<run>`, with twelve hexadecimal digits of sites. Received: {text!r}.")
+    if not slash or not SITES.fullmatch(sites) or len(run) > LONGEST_RUN:
+        raise errors.InvalidArgumentError(
+            f"`series` must be `<sites>/<run>`, with twelve hexadecimal digits of sites. Received: {text[:200]!r}."
+        )
     return sites, run
 
 
@@ -163,8 +176,10 @@ def parse_probe(text: str) -> tuple[str, int, str]:
     """
     sites, _, rest = text.partition("/")
     step, slash, run = rest.partition("/")
-    if not slash or not SITES.fullmatch(sites) or not STEP.fullmatch(step):
-        raise errors.InvalidArgumentError(f"`probe` must be `<sites>/<step>/<run>`, with a whole number of steps. Received: {text!r}.")
+    if not slash or not SITES.fullmatch(sites) or not STEP.fullmatch(step) or len(run) > LONGEST_RUN:
+        raise errors.InvalidArgumentError(
+            f"`probe` must be `<sites>/<step>/<run>`, with a whole number of steps. Received: {text[:200]!r}."
+        )
     return sites, int(step), run
 
 
@@ -176,26 +191,31 @@ def _series_of_run(context: Any, experiment: str, run: str, tags: Mapping[str, p
             kinds.setdefault(match[2], {})[match[1]] = matrix
     judged = [tags[tag] for tag in FINDINGS_TAGS if tag in tags]
     for sites, held in sorted(kinds.items(), key=lambda item: ("init" not in item[1], _last_step(item[1]))):
-        description = _description(next(iter(held.values())).plugin_content)
-        if description is not None:
+        content = next(iter(held.values())).plugin_content
+        model_and_size = _model_and_size(content)
+        if model_and_size is not None:
             first_step = held["init"].max_step if "init" in held else None
             stamp = json.dumps([[each.max_step, each.max_wall_time] for each in (*held.values(), *judged)])
             names = tuple(f"initcheck/{kind}/{sites}" for kind in held)
-            yield Series(context, experiment, run, sites, description, first_step, _last_step(held), stamp, names)
+            yield Series(context, experiment, run, sites, content, *model_and_size, first_step, _last_step(held), stamp, names)
 
 
 def _last_step(held: Mapping[str, provider.TensorTimeSeries]) -> int:
     return max(int(each.max_step) for each in held.values())
 
 
-def _description(content: bytes) -> Mapping[str, Any] | None:
-    """The description of a matrix, or `None` if something else was logged under this plugin's name."""
+def _model_and_size(content: bytes) -> tuple[str, int] | None:
+    """Name of the model and number of sites, or `None` if something else was logged under this plugin's name.
+
+    One run with something else must not hide the others. What is wrong with the rest of a description is told where it is used.
+    """
     try:
-        description = json.loads(content)
-        len(description["sites"]["names"])
-    except (ValueError, KeyError, TypeError):
+        description = parse(content)
+    except NoDocumentError:
         return None
-    return dict(description)
+    sites, model = description.get("sites"), description.get("model")
+    names = sites.get("names") if isinstance(sites, dict) else None
+    return (model if isinstance(model, str) else "", len(names)) if isinstance(names, list) else None
 
 
 def _newest_by_step(series: Iterable[Iterable[provider.TensorDatum]]) -> dict[int, provider.TensorDatum]:
@@ -204,10 +224,32 @@ def _newest_by_step(series: Iterable[Iterable[provider.TensorDatum]]) -> dict[in
     return {datum.step: datum for datum in data}
 
 
-def _text(datum: provider.TensorDatum | None) -> bytes | None:
-    return None if datum is None else zlib.decompress(bytes(datum.numpy.item()))
+def _packed(datum: provider.TensorDatum) -> bytes:
+    """The one string in a tensor; nothing, which is no findings either, where there is something else."""
+    content = datum.numpy.item() if datum.numpy.size == 1 and datum.numpy.dtype.kind in "SO" else None
+    return content if isinstance(content, bytes) else b""
+
+
+def _severities(packed: Mapping[int, bytes]) -> dict[int, str | None]:
+    """The worst severity of each, as far as the bound on what is unpacked allows."""
+    found: dict[int, str | None] = {}
+    left = MOST_UNPACKED
+    for step, each in packed.items():
+        if left <= 0:
+            break
+        try:
+            findings = inflate(each)
+        except NoDocumentError:
+            left -= MOST_BYTES
+            continue
+        left -= len(findings)
+        # Quotes inside of JSON strings are escaped, so that a layer's name cannot look like this. Parsing would take seconds.
+        present = [severity for severity in ("error", "warning", "info") if b'"severity":"%s"' % severity.encode() in findings]
+        found[step] = present[0] if present else "ok" if findings.startswith(b'{"ok":true') else "warning"
+    return found
 
 
 def _by_number(run: str) -> list[tuple[bool, int, str]]:
     """A key that sorts `initcheck_10` behind `initcheck_9`."""
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"([0-9]+)", run)]
+    parts = enumerate(re.split(r"([0-9]+)", run))  # every second one is a number
+    return [(not place % 2, int(part) if place % 2 else 0, part) for place, part in parts]

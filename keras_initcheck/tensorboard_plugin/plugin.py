@@ -23,6 +23,7 @@ run, step, figure or file that is not there, 503 where a package is missing, 500
 import argparse
 import contextlib
 import importlib
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,8 @@ from keras_initcheck.tensorboard_plugin.static_files import static_file
 
 PLUGIN = "initcheck"
 DEFAULT_MAX_STEPS = 1000
+MOST_PROBES = 100
+"""In a figure that lays runs over each other: it has eight colours, and each probe takes some milliseconds."""
 
 _ONE_IMPORT_AT_A_TIME = threading.Lock()
 """Without it, a request that waits for another one's import of what is not installed gets a half-made module, and a strange message."""
@@ -102,7 +105,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         probes = self._log.probes(self._find(request, *parse_series(only(request, "series"))))
         return {
             "steps": [probe.step for probe in probes],
-            "wall_times": [probe.wall_time for probe in probes],
+            "wall_times": [probe.wall_time if math.isfinite(probe.wall_time) else 0.0 for probe in probes],
             "severities": [probe.severity for probe in probes],
         }
 
@@ -113,7 +116,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
     def _figure(self, request: wrappers.Request) -> object:
         name, is_dark = only(request, "name"), flag(request, "dark")
         if name not in FIGURE_TABS:
-            raise errors.NotFoundError(f"No figure is called {name!r}. `/figures` lists what there is.")
+            raise errors.NotFoundError(f"No figure is called {name[:200]!r}. `/figures` lists what there is.")
         chosen = self._all_probes(request) if FIGURE_TABS[name].over_steps else self._chosen_probes(request)
 
         with _ONE_IMPORT_AT_A_TIME:
@@ -126,7 +129,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         return [(series, probe) for probe in self._log.probes(series)]
 
     def _chosen_probes(self, request: wrappers.Request) -> list[tuple[Series, Probe]]:
-        addresses = [parse_probe(text) for text in required(request, "probe")]
+        addresses = [parse_probe(text) for text in required(request, "probe", MOST_PROBES)]
         found = [(self._find(request, sites, run), step) for sites, step, run in addresses]
         return [(series, self._log.probe(series, step)) for series, step in found]
 

@@ -3,13 +3,16 @@
 import dataclasses
 import json
 import math
+import re
 import zlib
 
 import numpy as np
 import pytest
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.outputs.frame import Frame
+from keras_initcheck.outputs.frame import Frame, read_description, read_judgement
+from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.logged import Judgement
 from keras_initcheck.outputs.site_statistics import describe, hash_sites, measure
 from keras_initcheck.profile import Places
 
@@ -21,7 +24,8 @@ def read_back(report, read, log_dir):
     tag = f"initcheck/probe/{hash_sites(report.profile)}"
     tensors = reader.tensors("initcheck", "initcheck")
     findings = json.loads(zlib.decompress(tensors["initcheck/probe_findings"][7].item()))
-    return Frame.from_log(reader.descriptions("initcheck")[tag], tensors[tag][7], findings, step=7, run="before")
+    description = read_description(reader.descriptions("initcheck")[tag])
+    return Frame.from_log(description, tensors[tag][7], read_judgement(findings), step=7, run="before")
 
 
 def test_frame_out_of_a_log_is_that_of_the_report(full_report, read, tmp_path):
@@ -66,22 +70,45 @@ def test_network_without_sites_is_an_empty_frame(make):
 
 
 @pytest.mark.parametrize(
-    ("changes", "matrix", "expected"),
-    [
-        ({"version": 99}, None, r"must be of version \d+. Received: version 99."),
-        ({}, np.zeros((1, 2)), r"must have the shape \(3, \d+\) of its description. Received: \(1, 2\)."),
-    ],
-    ids=["newer version", "another shape"],
+    "matrix",
+    [np.zeros((1, 2)), np.zeros(24), np.float64(1), np.array([b"text"]), "like complex", "like text"],
+    ids=lambda each: str(each)[:12],
 )
-def test_log_that_cannot_be_read_is_an_error(make, changes, matrix, expected):
+def test_matrix_of_another_shape_or_kind_is_an_error(make, matrix):
     profile = make.report(num_sites=3).profile
-    description = {**json.loads(describe(profile)), **changes}
-    with pytest.raises(ValueError, match=expected):
-        Frame.from_log(description, measure(profile) if matrix is None else matrix, {"verdict": "", "ok": True, "findings": []})
+    if isinstance(matrix, str):
+        matrix = measure(profile).astype(matrix.removeprefix("like ").replace("text", "U"))
+    with pytest.raises(ValueError, match=r"`matrix` must have the shape \(3, \d+\) of its description, and floats. Received: "):
+        Frame.from_log(describe(profile), matrix, Judgement(True, "", 0, ()))
 
 
-def test_finding_of_another_version_is_an_error(make):
-    profile = make.report(num_sites=1).profile
-    findings = {"verdict": "", "ok": True, "findings": [{"code": "IC102"}]}
-    with pytest.raises(ValueError, match=r"`findings\[0\]` must be an object with exactly the keys"):
-        Frame.from_log(json.loads(describe(profile)), measure(profile), findings)
+@pytest.mark.parametrize("version", [99, None, True, [[[]]]], ids=repr)
+def test_description_of_another_version_is_an_error(make, version):
+    description = {**encode(describe(make.report().profile)), "version": version}
+    with pytest.raises(ValueError, match=re.escape(f"must be of version 1. Received: version {version!r}. Upgrade keras_initcheck")):
+        read_description(description)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"kinds": None}, "`description.sites.kinds` must be a list"),
+        ({"kinds": ["weight", "magic", "pass"]}, "`description.sites.kinds` must be a list of words, each one of weight, activation"),
+        ({"names": [1, 2, 3]}, "`description.sites.names[0]` must be str"),
+        ({"layers": ["a"]}, "`description.sites.layers` must be a list with an entry for each of the 3 sites. Received: '1 entries'"),
+        ({"inputs": [[], [7], []]}, "`description.sites.inputs[1]` must be indices of earlier sites, 0 to 0"),
+        ({"output_shapes": [[-1], None, None]}, "`description.sites.output_shapes` must be a list of shapes"),
+        ({"num_parameters": [-1, 0, 0]}, "`description.sites.num_parameters` must be a list of numbers that are 0 or more"),
+    ],
+)
+def test_description_of_another_shape_is_an_error(make, changes, expected):
+    description = json.loads(json.dumps(encode(describe(make.report(num_sites=3).profile))))
+    description["sites"].update(changes)
+    with pytest.raises(ValueError, match=f"Another version of keras_initcheck wrote this log, or something else. {re.escape(expected)}"):
+        read_description(description)
+
+
+def test_finding_of_another_version_is_an_error():
+    findings = {"verdict": "", "ok": True, "num_findings": 1, "findings": [{"code": "IC102"}]}
+    with pytest.raises(ValueError, match=r"`judgement\.findings\[0\]` must be an object with exactly the keys"):
+        read_judgement(findings)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.site_statistics import STATISTICS, describe, hash_sites, measure, worst_log10_ratio
 from keras_initcheck.profile import Places, Profile
 
@@ -125,7 +126,7 @@ def test_gradient_to_weight_at_its_limits(make, changes, expected):
 def test_description_lists_the_sites_column_by_column(make):
     dense = make.site(0, "block/dense", activation="relu", stretch=1, output_shape=(32, 7, 5))
     again = make.site(1, "block/dense#2", inputs=(0,), num_parameters=0, is_head=True, output_shape=None)
-    facts = json.loads(describe(Profile("net", (dense, again))))
+    facts = json.loads(json.dumps(encode(describe(Profile("net", (dense, again))))))
     assert facts["model"] == "net"
     assert facts["statistics"] == list(BY_HAND)
     assert facts["sites"] == {

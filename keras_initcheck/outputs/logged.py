@@ -1,0 +1,74 @@
+"""What an event log holds of a probe beside its numbers, as records. They are written by `events` and read by `frame`."""
+
+from dataclasses import dataclass
+
+from keras_initcheck.report import Finding
+
+
+@dataclass(frozen=True)
+class LoggedSites:
+    """Facts about the sites that do not change while a model is trained: a column for each, with an entry for each site.
+
+    Attributes:
+        names: Paths of the sites.
+        layers: Paths of their layers.
+        layer_types: Class names.
+        kinds: What `SiteStats.kind` says.
+        depths: Their indices.
+        inputs: Indices of the sites whose outputs each site received.
+        inputs_known: What `SiteStats.inputs_known` says.
+        output_shapes: Shape of one sample's output, or `None`.
+        num_parameters: Number of weights; 0 at further calls of the same layer.
+        activations: Name of the activation that follows, or `None`.
+        stretches: Number of the stretch that a hidden weight layer belongs to, or `None`.
+        are_heads: Whether no other weight layer comes after it.
+    """
+
+    names: tuple[str, ...]
+    layers: tuple[str, ...]
+    layer_types: tuple[str, ...]
+    kinds: tuple[str, ...]
+    depths: tuple[int, ...]
+    inputs: tuple[tuple[int, ...], ...]
+    inputs_known: tuple[bool, ...]
+    output_shapes: tuple[tuple[int, ...] | None, ...]
+    num_parameters: tuple[int, ...]
+    activations: tuple[str | None, ...]
+    stretches: tuple[int | None, ...]
+    are_heads: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the rows and columns of a probe's matrix are.
+
+    Attributes:
+        version: Of this record.
+        content: `"statistics"`.
+        model: Name of the model.
+        statistics: Names of the columns.
+        sites: The rows.
+    """
+
+    version: int
+    content: str
+    model: str
+    statistics: tuple[str, ...]
+    sites: LoggedSites
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules said.
+
+    Attributes:
+        ok: Whether there is neither a warning nor an error.
+        verdict: One sentence.
+        num_findings: Number of findings, those that were not logged included.
+        findings: The findings, worst first, or the first of them.
+    """
+
+    ok: bool
+    verdict: str
+    num_findings: int
+    findings: tuple[Finding, ...]
