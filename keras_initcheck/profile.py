@@ -7,12 +7,14 @@ activations were float32. `nan` means "not defined here", `None` means "was not 
 import math
 from dataclasses import dataclass, field
 
+from keras_initcheck.record import Record
+
 SYNTHETIC_DATA = "standard normal inputs"
 """What `Profile.data` says of a batch that was made up for a model that came without data."""
 
 
-@dataclass(frozen=True)
-class Moments:
+@dataclass(frozen=True, eq=False)
+class Moments(Record):
     """Statistics of one tensor over batch, positions and units. The moments are over its finite elements.
 
     Attributes:
@@ -56,8 +58,8 @@ class Moments:
         return math.log10(self.second_moment) if self.second_moment > 0 else -math.inf
 
 
-@dataclass(frozen=True)
-class Places:
+@dataclass(frozen=True, eq=False)
+class Places(Record):
     """The same statistic at the three places of a site: its input `x`, its pre-activation `z`, its output `h`.
 
     `h` is taken after the activation that follows the layer, whether fused or a layer of its own. Sites that are no weight layers
@@ -69,8 +71,8 @@ class Places:
     h: Moments | None = None
 
 
-@dataclass(frozen=True)
-class Histogram:
+@dataclass(frozen=True, eq=False)
+class Histogram(Record):
     """Counts of a tensor's finite values in equal bins from `minimum` to `maximum`."""
 
     minimum: float
@@ -78,8 +80,8 @@ class Histogram:
     counts: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class WeightStats:
+@dataclass(frozen=True, eq=False)
+class WeightStats(Record):
     """One variable of the model.
 
     Attributes:
@@ -117,8 +119,8 @@ class WeightStats:
     optimizer: str | None = None
 
 
-@dataclass(frozen=True)
-class SiteStats:
+@dataclass(frozen=True, eq=False)
+class SiteStats(Record):
     """One call of one layer, in execution order.
 
     Attributes:
@@ -191,8 +193,8 @@ class SiteStats:
         return self.random_gradients or self.loss_gradients or Places()
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, eq=False)
+class Columns(Record):
     """The columns of a table that enters the model, without those that are constant or mostly zero.
 
     Attributes:
@@ -212,8 +214,8 @@ class Columns:
     median: float
 
 
-@dataclass(frozen=True)
-class Labels:
+@dataclass(frozen=True, eq=False)
+class Labels(Record):
     """Statistics of the labels that one output of the model is held against.
 
     Attributes:
@@ -240,8 +242,8 @@ class Labels:
     is_multi_hot: bool = False
 
 
-@dataclass(frozen=True)
-class Target:
+@dataclass(frozen=True, eq=False)
+class Target(Record):
     """One output of the model beside its labels and its loss, where the loss is one that Keras itself brings along.
 
     Attributes:
@@ -274,8 +276,8 @@ class Target:
     is_weighted: bool = False
 
 
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, eq=False)
+class Spectrum(Record):
     """Singular values of the Jacobian from the model's floating-point inputs to its outputs, before the activation of the last layer.
 
     All samples of the batch together are one operator; where samples do not meet (no batch normalisation) its singular values are those
@@ -305,8 +307,8 @@ class Spectrum:
     note: str | None = None
 
 
-@dataclass(frozen=True)
-class Profile:
+@dataclass(frozen=True, eq=False)
+class Profile(Record):
     """Everything that one probe measured.
 
     Attributes:

@@ -4,13 +4,14 @@ import math
 from dataclasses import dataclass
 
 from keras_initcheck.profile import Profile
+from keras_initcheck.record import Record
 
 SEVERITIES = ("info", "warning", "error")
 """From harmless to harmful."""
 
 
-@dataclass(frozen=True)
-class Finding:
+@dataclass(frozen=True, eq=False)
+class Finding(Record):
     """A rule's verdict on a site or on the whole network.
 
     Attributes:
@@ -57,8 +58,8 @@ class Finding:
         return self.code == other.code and is_same_place
 
 
-@dataclass(frozen=True)
-class MeanFieldSummary:
+@dataclass(frozen=True, eq=False)
+class MeanFieldSummary(Record):
     """What mean field theory says of the longest run of like layers, from their weights alone; nothing but a `reason` where there is none.
 
     Attributes:
@@ -92,8 +93,8 @@ class MeanFieldSummary:
     sentence: str = ""
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, eq=False)
+class Report(Record):
     """A profile and what the rules found in it.
 
     Attributes:

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "keras_initcheck"
 LAYERS = {
     "errors": "records",
     "profile": "records",
+    "record": "records",
     "report": "records",
     "theory": "theory",
     "probe": "probe",
