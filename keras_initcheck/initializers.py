@@ -36,7 +36,8 @@ class ForActivation(keras.initializers.Initializer):
 
     The scale is 2 for ReLU (He et al. 2015), 1 for tanh, SELU and none, and `1 / E[f(z)²]` at `z ~ N(0, 1)` for others, such as 2.35 for
     GELU: signal keeps its mean square. Keras hands an initialiser the kernel's shape only, which is enough for Dense layers, and in the
-    forward mode for convolutions. Whatever else the fans depend on has to be said; `prepare` reads it from the layer.
+    forward mode for convolutions. Whatever else the fans depend on has to be said; `prepare` reads it from the layer. (The axes that
+    `EinsumDense` gives to Keras' own initialisers, from Keras 3.15 on, reach no other one.)
 
     Each call draws anew, so that one instance serves any number of layers. The numbers follow `keras.utils.set_random_seed`, or `seed`:
     an instance with a seed gives the same sequence of draws each time it is made. A layer that copies its initialiser, as

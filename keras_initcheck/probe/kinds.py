@@ -77,7 +77,7 @@ def fused_activation(layer: Any) -> Any | None:
 def kernel_fans(layer: Any) -> dict[str, Fans]:
     """True fans of each kernel of a known weight or recurrent layer, by the attribute's name, in the order of application.
 
-    Keras' own `compute_fans` knows neither strides nor groups nor gates; see `keras_initcheck.theory.fans`.
+    Keras' own `compute_fans` knows neither strides nor groups nor gates, and before 3.15 no equation; see `keras_initcheck.theory.fans`.
     """
     if isinstance(layer, keras.layers.Dense):
         return {"kernel": fans.dense(tuple(layer.kernel.shape))}

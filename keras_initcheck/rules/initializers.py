@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from keras_initcheck.profile import WeightStats
 from keras_initcheck.rules.factors import BACKWARD, Factor
-from keras_initcheck.theory.fans import keras_fans
+from keras_initcheck.theory.fans import MEAN, keras_einsum_fans, keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
 from keras_initcheck.theory.scales import usual_scale
 
@@ -21,6 +21,7 @@ _BY_ACTIVATION = {
     "linear": GLOROT,
 }
 """The usual initialiser, whose `n Var[w]` (for Glorot that of a square layer) `usual_scale` gives."""
+_EINSUM = "EinsumDense"
 _SQUASHING = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
 
 
@@ -43,11 +44,13 @@ def advice(factor: Factor, kernels: Sequence[WeightStats]) -> str:
     fan_in = math.prod(kernel.fan_in or 0.0 for kernel in kernels)
     if abs(math.log(fan_in * factor.variance / scale)) < STATIC_FLOOR:
         return _beyond_fan_in(factor, name, scale)
-    if "Conv" in factor.site.layer_type and any(keras_fans(kernel.shape).fan_in != kernel.fan_in for kernel in kernels):
+    is_einsum = factor.site.layer_type == _EINSUM
+    if (is_einsum or "Conv" in factor.site.layer_type) and any(keras_fans(kernel.shape).fan_in != kernel.fan_in for kernel in kernels):
         share = scale ** (1.0 / len(kernels))
         stds = " and ".join(f"stddev={math.sqrt(share / (kernel.fan_in or 1.0)):.3g}" for kernel in kernels)
-        return f"Use RandomNormal({stds}): Keras' own initialisers do not count this kernel's true fan-in."
-    if initializer == GLOROT and _is_glorot(kernels[0]):
+        failing = "count this kernel's true fan-in from release 3.15 on only" if is_einsum else "do not count this kernel's true fan-in"
+        return f"Use RandomNormal({stds}): Keras' own initialisers {failing}."
+    if initializer == GLOROT and _is_glorot(kernels[0], is_einsum):
         initializer = LECUN
     return f"Use kernel_initializer={initializer} for layers followed by {name}."
 
@@ -60,10 +63,12 @@ def _recommended(factor: Factor, name: str) -> tuple[str, float]:
     return f'VarianceScaling({scale:.3g}, "fan_in") (1 / E[f²], gain {math.sqrt(scale):.3g})', scale
 
 
-def _is_glorot(kernel: WeightStats) -> bool:
-    """Whether the kernel is a Glorot draw already, whose mean of two fans is what does not fit."""
-    fans = keras_fans(kernel.shape)
-    return abs(math.log(kernel.moments.second_moment * (fans.fan_in + fans.fan_out) / 2.0)) < STATIC_FLOOR
+def _is_glorot(kernel: WeightStats, is_einsum: bool) -> bool:
+    """Whether the kernel is a Glorot draw already, of whatever release of Keras, whose mean of two fans is what does not fit."""
+    assumed = [keras_fans(kernel.shape)]
+    if is_einsum and kernel.fan_in:
+        assumed.append(keras_einsum_fans(kernel.shape, kernel.fan_in))
+    return any(abs(math.log(kernel.moments.second_moment * fans.kept_by(MEAN))) < STATIC_FLOOR for fans in assumed)
 
 
 def _beyond_fan_in(factor: Factor, name: str, scale: float) -> str:

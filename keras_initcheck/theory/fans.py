@@ -1,7 +1,8 @@
 """True fans of kernels: how many inputs feed one output element, and how many outputs one input feeds.
 
 They come from the layer's geometry. Keras' `compute_fans` sees only the kernel's shape, and differs for
-strides, groups, depthwise and transposed kernels and gates. Edges are left out: counts are those of an
+strides, groups, depthwise and transposed kernels and gates. Of an EinsumDense kernel, and so of those of
+attention, it knows from Keras 3.15 on which axes are summed. Edges are left out: counts are those of an
 interior element, averaged over the phases of a stride.
 """
 
@@ -147,6 +148,8 @@ def recurrent(kernel_shape: Shape, recurrent_shape: Shape, num_gates: int) -> tu
 def keras_fans(kernel_shape: Shape) -> Fans:
     """The fans that `keras.initializers` assumes for a kernel of that shape, to set beside the true ones.
 
+    From Keras 3.15 on those of an `EinsumDense` layer are `keras_einsum_fans`.
+
     >>> keras_fans((3, 3, 64, 1))  # a depthwise kernel, in truth 9 and 9
     Fans(fan_in=576, fan_out=9)
     """
@@ -154,6 +157,18 @@ def keras_fans(kernel_shape: Shape) -> Fans:
         return Fans(math.prod(kernel_shape), math.prod(kernel_shape))
     *window, inputs, outputs = kernel_shape
     return Fans(math.prod(window) * inputs, math.prod(window) * outputs)
+
+
+def keras_einsum_fans(kernel_shape: Shape, fan_in: float) -> Fans:
+    """The fans that an `EinsumDense` layer of Keras 3.15 or later gives to `keras.initializers` for its kernel.
+
+    The kernel's axes that are not in the output are inputs, as in truth. All others are outputs, also one that input, kernel and
+    output share, which `einsum_dense` counts in neither.
+
+    >>> keras_einsum_fans((8, 512, 64), fan_in=512)  # "abc,bcd->abd", in truth 512 and 64
+    Fans(fan_in=512, fan_out=512.0)
+    """
+    return Fans(fan_in, math.prod(kernel_shape) / fan_in)
 
 
 def _gate(kernel_shape: Shape, num_gates: int) -> Fans:

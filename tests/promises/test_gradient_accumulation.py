@@ -17,8 +17,7 @@ def adam(**options):
 
 WAYS = {
     "plain": adam,
-    "moving average": lambda: adam(use_ema=True, ema_overwrite_frequency=2),
-    "clipped": lambda: adam(clipnorm=1.0),
+    "moving average, clipped": lambda: adam(use_ema=True, ema_overwrite_frequency=2, clipnorm=1.0),
     "loss scale": lambda: OPTIMIZERS.LossScaleOptimizer(adam(), initial_scale=8.0),
     "schedule": lambda: OPTIMIZERS.SGD(OPTIMIZERS.schedules.ExponentialDecay(0.1, 2, 0.5), momentum=0.9, gradient_accumulation_steps=2),
 }
@@ -31,7 +30,7 @@ def optimizer(request):
 
 def net(optimizer, std=0.25):
     keras.utils.set_random_seed(5)
-    hidden = [keras.layers.Dense(32, "relu", kernel_initializer=keras.initializers.RandomNormal(stddev=std)) for _ in range(4)]
+    hidden = [keras.layers.Dense(32, "relu", kernel_initializer=keras.initializers.RandomNormal(stddev=std)) for _ in range(2)]
     model = keras.Sequential([keras.Input((32,)), *hidden, keras.layers.Dense(1, name="head")])
     model.compile(optimizer, "mse", run_eagerly=keras.backend.backend() == "tensorflow")
     return model

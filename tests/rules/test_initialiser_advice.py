@@ -50,3 +50,23 @@ def test_depthwise_kernel_gets_a_number_because_keras_counts_other_fans(make):
     site, _ = make.weight_layer("conv", 2e-4, 9.0, 9.0, layer_type="DepthwiseConv2D")
     profile = make.chain((site, kernels))
     assert "RandomNormal(stddev=0.471)" in advice(factor(profile, profile.sites[0], FORWARD), kernels)  # sqrt(2 / 9)
+
+
+def einsum(make, activation, variance, shape, fan_in, fan_out):
+    kernels = [make.kernel("einsum", variance, fan_in, fan_out, shape=shape)]
+    site, _ = make.weight_layer("einsum", variance, fan_in, fan_out, activation=activation, layer_type="EinsumDense")
+    profile = make.chain((site, kernels))
+    return advice(factor(profile, profile.sites[0], FORWARD), kernels)
+
+
+def test_einsum_kernel_gets_a_number_that_serves_every_release_of_keras(make):
+    """Queries of 8 heads: he_normal counts 64 * 8 inputs before Keras 3.15, and 64 from there on."""
+    text = einsum(make, "relu", 1e-4, (64, 8, 16), 64.0, 128.0)
+    assert "RandomNormal(stddev=0.177)" in text  # sqrt(2 / 64)
+    assert "from release 3.15 on only" in text
+
+
+@pytest.mark.parametrize("assumed", [64 + 4 * 256, 64 + 256], ids=["Keras 3.14", "Keras 3.15"])
+def test_glorot_draw_of_either_release_is_not_told_glorot_again(make, assumed):
+    """An attention's output, 4 heads of 16 to 256: the fan-in is 64 for both."""
+    assert '"lecun_normal"' in einsum(make, "tanh", 2 / assumed, (4, 16, 256), 64.0, 256.0)
