@@ -92,7 +92,7 @@ def test_fit_is_bitwise_the_same(optimizer):
 
 def test_repair_empties_the_accumulators_of_what_it_changes():
     """One batch waits; the gradient that it left was taken at weights which are gone."""
-    model = trained(adam(), 1, std=2.0)
+    model = trained(adam(), 1, std=16.0)
     kernels = [layer.kernel for layer in model.layers]
     waiting = {
         id(variable): slot for slot, variable, kind in optimizer_slots.slots(model.optimizer, kernels) if kind == "accumulated_gradients"
