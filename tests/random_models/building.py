@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 from data import inputs_of
-from description import BATCH, CLASSES, SHAPES, is_stateful, names_of, packed, stream_kinds
+from description import BATCH, CLASSES, SHAPES, is_stateful, keeps_state, names_of, packed, stream_kinds
 from keras import layers as L  # noqa: N812
 from kinds import KINDS, NESTED
 
@@ -33,7 +33,7 @@ def layers_of(node):
 
 
 def nested_functional(node):
-    inputs = keras.Input(SHAPES[node.options["stream"]])
+    inputs = keras.Input(SHAPES[node.options["stream"]], batch_size=BATCH if keeps_state(node.inner) else None)
     return keras.Model(inputs, run_inside(node, [layers_of(each) for each in node.inner], inputs))
 
 

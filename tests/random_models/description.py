@@ -119,7 +119,12 @@ def stream_kinds(case):
 
 def is_stateful(case):
     """Whether a layer keeps its state from batch to batch, and so wants one batch size."""
-    return any(node.options.get("stateful") for node in every_node(case.nodes))
+    return keeps_state(case.nodes)
+
+
+def keeps_state(nodes):
+    """Whether one of the nodes, or of those inside of them, is stateful."""
+    return any(node.options.get("stateful") for node in every_node(nodes))
 
 
 def packed(case, parts, names):

@@ -29,8 +29,9 @@ class NotRunError(Exception):
 
 def fresh(case):
     """The model of a case in a session of its own. Keras' own warnings (masks that a layer destroys) are none of this tool's."""
+    if not gc.get_freeze_count():
+        gc.freeze()  # the frameworks' million objects, which the collection in `clear_session` would walk through each time
     keras.backend.clear_session()
-    gc.collect()
     warnings.simplefilter("ignore")
     warnings.filterwarnings("always", category=InitCheckWarning)
     try:
