@@ -188,7 +188,8 @@ def call_model(model: Any, x: Any) -> Any:
 def symbolic_inputs(model: Any) -> Any | None:
     """The nest of symbolic tensors that a graph of layers was made from; `None` for a model that has a `call` of its own."""
     is_graph = runs_graph(model) and not isinstance(model, keras.Sequential)
-    return (model.input if is_graph else getattr(model, "inputs", None)) or None
+    found = model.input if is_graph else getattr(model, "inputs", None)
+    return None if isinstance(found, list) and not found else found  # a single tensor has no truth value
 
 
 def compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:

@@ -46,7 +46,9 @@ def batch_of(case):
 
 
 def agree(name, moments, numbers, tolerance):
+    """Moments are over the finite elements, which float16 does not always leave."""
+    share_zero, numbers = np.mean(numbers == 0), numbers[np.isfinite(numbers)]
     root = float(np.sqrt(np.mean(numbers**2)))
     assert moments.second_moment == pytest.approx(np.mean(numbers**2), rel=2 * tolerance, abs=1e-12), name
     assert moments.mean == pytest.approx(numbers.mean(), abs=tolerance * root + 1e-9), name
-    assert moments.share_zero == pytest.approx(np.mean(numbers == 0), abs=1e-6), name
+    assert moments.share_zero == pytest.approx(share_zero, abs=1e-6), name
