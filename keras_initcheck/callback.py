@@ -1,25 +1,28 @@
 """`InitCheck`, the callback: probes inside `fit` or a loop, logs, and acts on what it finds. Glue only."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import keras
 
 from keras_initcheck.api import Repair, Report
-from keras_initcheck.first_batch import intercept_first_batch
+from keras_initcheck.first_batch import assign_state, intercept_first_batch
 from keras_initcheck.frames import running_fit
 from keras_initcheck.pace import Pace
+from keras_initcheck.parts import Part, parts_of
 from keras_initcheck.probe import internals
-from keras_initcheck.probe.batch import Batch, take_batch, to_tensor
+from keras_initcheck.probe.batch import Batch, take_batch, to_tensor, yields_batches
 from keras_initcheck.rules import catalogue
-from keras_initcheck.watch import Settings, Watch
+from keras_initcheck.settings import Settings
+from keras_initcheck.watch import Watch
 
 NO_BATCH = (
     "it saw no batch in this epoch, since neither fit nor train_on_batch took one after on_train_batch_begin. In a loop of your own call "
     "InitCheck(...).probe(model, x, y, step=n), or pass the batch: InitCheck(data=(x, y))"
 )
-ACTIONS = ("warn", "raise", "ignore", "repair")
 
 
 class InitCheck(keras.callbacks.Callback):
@@ -36,7 +39,11 @@ class InitCheck(keras.callbacks.Callback):
             `"repair"` (what `keras_initcheck.repair` does, before the first update; a warning tells what was done), or a callable that
             gets the `Report`.
         update_freq: `"epoch"`, or a number of batches between probes. `"auto"` is `"epoch"`.
-        histogram_freq: Number of epochs between histograms of activations, weights and their gradients; 0 makes none.
+        histogram_freq: Number of epochs between histograms of activations, weights and their gradients; 0 makes none. For `probe`: number
+            of probes.
+        parts: The models to probe instead of the one that is trained, each with data: `{"generator": (generator, noise)}`. A part is
+            `(model, x)`, `(model, x, y)` or `(model, x, y, sample_weight)`. Each has its reports, its log in `<log_dir>/<name>/initcheck`,
+            and its names in `logs`, such as `initcheck_generator_findings`. For models without `call`, as GANs often are.
         per_layer: Whether every layer gets scalars of its own.
         select: Codes or slugs of the only rules to apply.
         ignore: Codes or slugs of rules not to apply.
@@ -49,11 +56,13 @@ class InitCheck(keras.callbacks.Callback):
         repair_pause: Probes after such a repair that go by without one.
 
     Attributes:
-        report: The latest `Report`, or `None`.
+        report: The latest `Report`, or `None`; of several parts that of the last one.
         first_report: The report before the first update and before any repair, or `None`.
+        reports: The latest report of each part, by name.
 
     Raises:
         ValueError: An argument is out of its range.
+        TypeError: A part is no Keras model.
         DriftError: From `fit`, with `on_drift="raise"`.
 
     Cost: the first probe traces or compiles a forward and two backward passes; each later one is about a training step, and nothing is
@@ -61,6 +70,8 @@ class InitCheck(keras.callbacks.Callback):
 
     Example:
         model.fit(x, y, callbacks=[InitCheck("logs")])
+
+    A `keras.callbacks.CallbackList` around `train_on_batch` works as `fit` does; for any other loop of your own there is `probe`.
     """
 
     def __init__(
@@ -71,6 +82,7 @@ class InitCheck(keras.callbacks.Callback):
         update_freq: str | int = "auto",
         histogram_freq: int = 0,
         *,
+        parts: Mapping[str, tuple[Any, ...]] | None = None,
         per_layer: bool = False,
         select: Sequence[str] = (),
         ignore: Sequence[str] = (),
@@ -83,17 +95,13 @@ class InitCheck(keras.callbacks.Callback):
         repair_pause: int = 2,
     ) -> None:
         super().__init__()
-        _check_arguments(on_drift, update_freq, histogram_freq)
-        if on_drift != "repair" and (repair_options or repair_during_training):
-            raise ValueError(f'`repair_options` and `repair_during_training` need on_drift="repair". Received: on_drift={on_drift!r}.')
         policy = catalogue.policy_of(select, ignore, thresholds, exempt)
-        choices = (repair_options or {}, repair_during_training, max_repairs, repair_pause)
+        repairs = (repair_options or {}, repair_during_training, max_repairs, repair_pause)
+        self.settings = Settings(on_drift, update_freq, histogram_freq, per_layer, policy, seed, *repairs)
         self.log_dir = log_dir
         self.data = data
-        self.update_freq = update_freq
-        self.histogram_freq = histogram_freq
-        self._settings = Settings(on_drift, histogram_freq, per_layer, policy, seed, *choices)
-        self._watch: Watch | None = None
+        self._parts = parts_of(parts, data)
+        self._watches: list[Watch] = []
         self._pace = Pace(None)
         self._first_step = 0
         self._is_waiting = False
@@ -102,64 +110,139 @@ class InitCheck(keras.callbacks.Callback):
     @property
     def report(self) -> Report | None:
         """The latest report."""
-        return None if self._watch is None else self._watch.report
+        return self._watches[-1].report if self._watches else None
 
     @property
     def first_report(self) -> Report | None:
-        """The report before the first update and before any repair."""
-        return None if self._watch is None else self._watch.first_report
+        """The report before the first update and before any repair, of the model that was probed last."""
+        return self._watches[-1].first_report if self._watches else None
+
+    @property
+    def reports(self) -> dict[str, Report]:
+        """The latest report of each model, by the name of its part, or by its own name where there are no parts."""
+        return {watch.part.label or watch.part.model.name: watch.report for watch in self._watches if watch.report is not None}
 
     @property
     def repairs(self) -> Sequence[Repair]:
         """What each repair of the latest training did."""
-        return () if self._watch is None else self._watch.repairs
+        return tuple(done for watch in self._watches for done in watch.repairs)
+
+    def probe(
+        self,
+        model: Any,
+        x: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        step: int | None = None,
+        state: tuple[Sequence[Any], Sequence[Any]] | None = None,
+    ) -> Report:
+        """Probes a model in a loop of your own: logs, acts on what it finds, and returns the report.
+
+        The first probe of a model is exact, as `check` is; later ones are fast, and compiled once for each shape of batch. All probes of
+        a model go to one run of the log. `close` ends it, and so does leaving a `with InitCheck(...) as watcher` block.
+
+        Args:
+            model: A `keras.Model`. One that is not compiled has no loss: then a random gradient is sent back instead.
+            x: A batch of inputs, used whole, or whatever yields batches.
+            y: Its labels.
+            sample_weight: Its weights.
+            step: Updates made so far. Without it, the model's own optimizer is asked; where it makes none, probes are counted.
+            state: For JAX, where a loop holds the values: those of `model.trainable_variables` and of `model.non_trainable_variables`,
+                as `stateless_call` takes them. They are assigned to the model, which keeps them.
+
+        Raises:
+            TypeError: `model` is no Keras model.
+            ValueError: `state` does not fit the model.
+            DataError: As from `check`.
+            ProbeError: As from `check`.
+            DriftError: With `on_drift="raise"`.
+
+        Example:
+            TensorFlow::
+
+                watcher = InitCheck("logs")
+                for n, (x, y) in enumerate(dataset):
+                    if n % 100 == 0:
+                        watcher.probe(model, x, y, step=n)
+                    with tf.GradientTape() as tape:
+                        loss = loss_fn(y, model(x, training=True))
+                    gradients = tape.gradient(loss, model.trainable_variables)
+                    optimizer.apply(gradients, model.trainable_variables)
+
+            JAX, where the values live outside of the model::
+
+                watcher.probe(model, x, y, step=n, state=(trainable, non_trainable))
+                (loss, non_trainable), gradients = jax.value_and_grad(compute_loss, has_aux=True)(trainable, non_trainable, x, y)
+                trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
+
+            torch::
+
+                watcher.probe(model, x, y, step=n)
+                optimizer.zero_grad()
+                loss_fn(model(x), y).backward()
+                optimizer.step()
+        """
+        watch = self._watch_of(next((part for part in self._parts if part.model is model), Part(model)))
+        self._watches = [other for other in self._watches if other is not watch] + [watch]
+        if state is not None:
+            assign_state(model, *state)
+        return watch.probe(_whole_batch(x, y, sample_weight), step, f"first batch of {type(x).__name__}" if yields_batches(x) else "loop")
+
+    def close(self) -> None:
+        """Ends the log. A later probe begins a new run."""
+        self._finish()
+
+    def __enter__(self) -> "InitCheck":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Probes given data, or arranges that the first batch of the fit is probed before the first update."""
         self._finish()  # a training that was aborted had no end
-        if self._watch is None or self._watch.model is not self.model:
-            source = "first batch of fit" if self.data is None else "data of InitCheck"
-            self._watch = Watch(self.model, self._settings, self.log_dir, source)
-        self._watch.begin()
-        every = self.update_freq if isinstance(self.update_freq, int) else None
-        self._pace = Pace(every, int(self.model.steps_per_execution), (self.params or {}).get("steps"))
+        self._watches = [self._watch_of(part) for part in self._parts or (Part(self.model, data=self.data),)]
+        self._pace = Pace(self.settings.every, int(self.model.steps_per_execution), (self.params or {}).get("steps"))
         self._first_step = internals.steps_taken(self.model)
-        self._watch.guarded(self._begin)
+        for watch in self._watches:
+            watch.begin()
+            if watch.part.data is not None:
+                watch.guarded(partial(self._probe_data, watch))
+        self._is_waiting = any(watch.part.data is None for watch in self._watches)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Arranges that the first batch is probed, and probes every `update_freq` batches, before the next one."""
         self._pace.before_execution()
         if self._is_waiting:
             self._is_waiting = False
-            self._known_watch.guarded(self._intercept)
+            self._watches[0].guarded(self._intercept)
         elif self._pace.is_due:
-            self._known_watch.guarded(self._probe_again)
+            self._probe_again()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Probes where `update_freq` says so, and adds the latest values to `logs`."""
         self._pace.after_epoch(self._has_found_nothing())
-        self._known_watch.guarded(self._require_batch)
-        with_histograms = bool(self.histogram_freq) and (epoch + 1) % self.histogram_freq == 0
-        if with_histograms or self._pace.is_due or self.update_freq in ("epoch", "auto"):
-            self._known_watch.guarded(lambda: self._probe_again(with_histograms))
-        if logs is not None and self.report is not None:
-            logs.update(_values(self.report))
+        for watch in self._watches:
+            watch.guarded(partial(self._require_batch, watch))
+        with_histograms = self.settings.wants_histograms(epoch + 1)
+        if with_histograms or self._pace.is_due or self.settings.every is None:
+            self._probe_again(with_histograms)
+        if logs is not None:
+            for watch in self._watches:
+                logs.update(_values(watch))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Closes the log."""
         self._finish()
 
-    @property
-    def _known_watch(self) -> Watch:
-        assert self._watch is not None, "on_train_begin makes it"
-        return self._watch
+    def _watch_of(self, part: Part) -> Watch:
+        known = next((watch for watch in self._watches if watch.part.model is part.model and watch.part.label == part.label), None)
+        return known or Watch(part, self.settings, self.log_dir)
 
-    def _begin(self) -> None:
-        if self.data is not None:
-            batch = take_batch(*self.data) if isinstance(self.data, tuple) else take_batch(self.data)
-            self._known_watch.probe_first(batch, self._step())
-        else:
-            self._is_waiting = True
+    def _probe_data(self, watch: Watch) -> None:
+        data = watch.part.data
+        watch.probe_first(take_batch(*data) if isinstance(data, tuple) else take_batch(data), self._step(), "data of InitCheck")
 
     def _intercept(self) -> None:
         """As late as can be: whatever ends the training before its first step leaves the model as it was."""
@@ -168,27 +251,26 @@ class InitCheck(keras.callbacks.Callback):
     def _use(self, batch: Batch) -> None:
         def probe() -> None:
             tensors = (None if part is None else keras.tree.map_structure(_as_tensor, part) for part in batch)
-            self._known_watch.probe_first(Batch(*tensors), self._step())
+            self._watches[0].probe_first(Batch(*tensors), self._step(), "first batch of fit")
 
-        self._known_watch.guarded(probe)
+        self._watches[0].guarded(probe)
 
     def _give_up(self, error: Exception) -> None:
-        self._known_watch.step_aside(
+        self._watches[0].step_aside(
             f"the first batch could not be taken off this fit ({type(error).__name__}: {error}). Pass one: InitCheck(data=(x, y))"
         )
 
     def _probe_again(self, with_histograms: bool = False) -> None:
-        watch = self._known_watch
         self._pace.probed()
-        if watch.batch is not None:
-            if hasattr(self.model, "jax_state_sync"):
-                self.model.jax_state_sync()
-            watch.probe_again(watch.batch, self._step(), with_histograms)
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        for watch in self._watches:
+            watch.guarded(partial(watch.probe_again, self._step(), with_histograms))
 
-    def _require_batch(self) -> None:
-        if self._known_watch.batch is None:
+    def _require_batch(self, watch: Watch) -> None:
+        if watch.batch is None:
             self._finish()
-            self._known_watch.step_aside(NO_BATCH)
+            watch.step_aside(NO_BATCH)
 
     def _step(self) -> int:
         """Updates made so far. A `train_step` of the user's own may use other optimizers than the model's: its steps are counted."""
@@ -205,8 +287,8 @@ class InitCheck(keras.callbacks.Callback):
         self._is_waiting = False
         self._restore()
         self._restore = _nothing
-        if self._watch is not None:
-            self._watch.end()
+        for watch in self._watches:
+            watch.end()
 
 
 def _nothing() -> None:
@@ -218,19 +300,19 @@ def _as_tensor(leaf: Any) -> Any:
     return leaf if keras.ops.is_tensor(leaf) else to_tensor(leaf)
 
 
-def _check_arguments(on_drift: Any, update_freq: Any, histogram_freq: Any) -> None:
-    if not callable(on_drift) and on_drift not in ACTIONS:
-        raise ValueError(f"`on_drift` must be one of {ACTIONS} or a callable. Received: on_drift={on_drift!r}.")
-    is_count = isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0
-    if update_freq not in ("auto", "epoch") and not is_count:
-        raise ValueError(f'`update_freq` must be "auto", "epoch" or a positive integer. Received: update_freq={update_freq!r}.')
-    if not isinstance(histogram_freq, int) or histogram_freq < 0:
-        raise ValueError(f"`histogram_freq` must be an integer, 0 or more. Received: histogram_freq={histogram_freq!r}.")
+def _whole_batch(x: Any, y: Any, sample_weight: Any) -> Batch:
+    """A batch as it is: `take_batch` cuts arrays as `fit` would."""
+    if yields_batches(x):
+        return take_batch(x, y, sample_weight)
+    return take_batch(x, y, sample_weight, batch_size=max(1, len(keras.tree.flatten(x)[0])))
 
 
-def _values(report: Report) -> dict[str, float]:
+def _values(watch: Watch) -> dict[str, float]:
     """What `logs` carries: the keys are always the same, because CSVLogger fixes its columns at the first epoch."""
-    profile = report.profile
+    if watch.report is None:
+        return {}
+    prefix = f"initcheck_{watch.part.label}_" if watch.part.label else "initcheck_"
+    profile, num_findings = watch.report.profile, watch.report.count("warning") + watch.report.count("error")
     gains = {"forward": profile.log10_forward_gain, "backward": profile.log10_backward_gain}
-    found = {f"initcheck_log10_{name}_gain": float("nan") if gain is None else gain for name, gain in gains.items()}
-    return {**found, "initcheck_findings": float(report.count("warning") + report.count("error"))}
+    found = {f"{prefix}log10_{name}_gain": float("nan") if gain is None else gain for name, gain in gains.items()}
+    return {**found, f"{prefix}findings": float(num_findings)}

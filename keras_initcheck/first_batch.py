@@ -1,7 +1,7 @@
 """Takes the first batch of a running training without losing or reordering one. Glue for the callback."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -69,6 +69,22 @@ def _seen(model: Any, arguments: tuple[Any, ...], use: Callable[[Batch], None], 
     if batches:
         use(Batch(*keras.utils.unpack_x_y_sample_weight(whole(batches[0]))))
     return (*([_values(model)] if state else []), replayed)
+
+
+def assign_state(model: Any, trainable: Sequence[Any], non_trainable: Sequence[Any]) -> None:
+    """Gives a model the values that a loop of `stateless_call` holds.
+
+    Raises:
+        ValueError: They are not as many as the model's variables, or of other shapes.
+    """
+    for name, variables, values in [
+        ("trainable", model.trainable_variables, trainable),
+        ("non-trainable", model.non_trainable_variables, non_trainable),
+    ]:
+        if len(variables) != len(values):
+            raise ValueError(f"`state` must hold {len(variables)} {name} values, one for each variable. Received: {len(values)}.")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
 
 def _attach(model: Any, state: Any) -> None:

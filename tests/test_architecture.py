@@ -25,6 +25,8 @@ LAYERS = {
     "first_batch": "faces",
     "frames": "faces",
     "pace": "faces",
+    "parts": "faces",
+    "settings": "faces",
     "watch": "faces",
     "repair_in_fit": "faces",
     "initializers": "faces",

@@ -44,7 +44,7 @@ def take_batch(x: Any, y: Any = None, sample_weight: Any = None, batch_size: int
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
     x, y, sample_weight = whole((x, y, sample_weight))
-    if _yields_batches(x):
+    if yields_batches(x):
         if y is not None:
             raise DataError(
                 f"`y` must not be given where `x` yields batches: the labels come from it. Received: x of type {type(x).__name__}."
@@ -65,7 +65,12 @@ def num_samples(batch: Batch) -> int:
     return int(first.shape[0]) if first is not None else 1
 
 
-def _yields_batches(x: Any) -> bool:
+def yields_batches(x: Any) -> bool:
+    """Whether batches are drawn from `x`, and it is none itself.
+
+    Raises:
+        DataError: It is neither.
+    """
     if isinstance(x, (dict, list, tuple, np.ndarray)) or hasattr(x, "__array__") or keras.ops.is_tensor(x):
         return False
     if isinstance(x, keras.utils.PyDataset) or hasattr(x, "__iter__") or hasattr(x, "__next__"):

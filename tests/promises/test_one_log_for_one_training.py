@@ -9,9 +9,11 @@ from faulty import compiled, mlp
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
+from keras_initcheck.parts import Part
 from keras_initcheck.probe.batch import take_batch
 from keras_initcheck.rules.catalogue import policy_of
-from keras_initcheck.watch import Settings, Watch
+from keras_initcheck.settings import Settings
+from keras_initcheck.watch import Watch
 
 X, Y = np.random.default_rng(0).standard_normal((32, 64)).astype("float32"), np.arange(32) % 10
 
@@ -43,12 +45,12 @@ def test_probes_after_each_batch_and_histograms_share_a_run(tmp_path):
 def test_histograms_are_added_to_a_probe_of_the_same_step(tmp_path):
     """An epoch may end at a step that was probed before: with gradient accumulation, or where a part is probed."""
     model, batch = healthy_net(), take_batch(X, Y)
-    settings = Settings("warn", 2, False, policy_of(), 0, {}, False, 3, 2)
-    watch = Watch(model, settings, tmp_path, "")
+    settings = Settings("warn", "auto", 2, False, policy_of(), 0, {}, False, 3, 2)
+    watch = Watch(Part(model), settings, tmp_path)
     watch.begin()
-    watch.probe_first(batch, 0)
+    watch.probe_first(batch, 0, "")
     for step, with_histograms in [(4, False), (4, True), (4, False), (5, False)]:
-        watch.probe_again(batch, step, with_histograms)
+        watch.probe_again(step, with_histograms)
     watch.end()
     assert [path.name for path in tmp_path.iterdir()] == ["initcheck"]
     assert steps_in(tmp_path / "initcheck") == [0, 4, 5]

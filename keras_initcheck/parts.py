@@ -1,0 +1,66 @@
+"""What is watched: the model that is trained, or parts of it under names of their own."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+MAX_NAME = 100
+"""Characters of a directory's name; file systems take 255 bytes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model to watch.
+
+    Attributes:
+        model: The model.
+        label: What the user calls it; empty where there is one model only.
+        data: What to probe it with: a tuple of `x`, `y` and `sample_weight` or fewer, whatever yields batches, or `None`.
+        directory: Name of its directory in the log; empty where there is one model only.
+    """
+
+    model: Any
+    label: str = ""
+    data: Any = None
+    directory: str = ""
+
+    def log_dir(self, root: str | Path | None) -> str | Path | None:
+        """Where its log goes, in the user's log directory."""
+        return root if root is None or not self.directory else Path(root) / self.directory
+
+
+def parts_of(parts: Mapping[str, tuple[Any, ...]] | None, data: Any) -> tuple[Part, ...]:
+    """The parts that the user named.
+
+    Raises:
+        ValueError: There are parts and data as well, or a part is no `(model, x)`, `(model, x, y)` or `(model, x, y, sample_weight)`.
+        TypeError: A part's model is no `keras.Model`.
+    """
+    if parts is None:
+        return ()
+    if data is not None or not parts:
+        raise ValueError(
+            f"`parts` must name models, each with its own data, and `data` none. Received: parts={list(parts)}, {data is None=}."
+        )
+    found: list[Part] = []
+    for label, part in parts.items():
+        if not isinstance(label, str) or not label or not isinstance(part, tuple) or not 2 <= len(part) <= 4:
+            raise ValueError(
+                "`parts` must map names to (model, x), (model, x, y) or (model, x, y, sample_weight). "
+                f"Received: {label!r}: {type(part).__name__} of length {len(part) if isinstance(part, tuple) else 'unknown'}."
+            )
+        if not isinstance(part[0], keras.Model):
+            raise TypeError(f"A part must begin with a keras.Model. Received: {label!r}: {type(part[0]).__name__}.")
+        found.append(Part(part[0], label, part[1:], _directory(label, [other.directory for other in found])))
+    return tuple(found)
+
+
+def _directory(label: str, taken: list[str]) -> str:
+    """`label` as the name of a directory on every file system, unlike the others also where case does not count."""
+    name = re.sub(r"[^\w.-]", "_", label).lstrip(".")[:MAX_NAME] or "part"
+    folded = [other.casefold() for other in taken]
+    return name if name.casefold() not in folded else _directory(f"{name[: MAX_NAME - 4]}_{len(taken) + 1}", taken)
