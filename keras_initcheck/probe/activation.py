@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_initcheck.probe.arrays import to_numpy
 from keras_initcheck.probe.kinds import snake_case
 from keras_initcheck.theory import activations
 
@@ -50,7 +51,7 @@ def _layer_parameters(layer: Any) -> tuple[str | None, dict[str, Any]]:
     if isinstance(layer, keras.layers.ELU):
         return "elu", {"alpha": float(layer.alpha)}
     if isinstance(layer, keras.layers.PReLU):
-        slopes = np.asarray(keras.ops.convert_to_numpy(layer.alpha.value))
+        slopes = to_numpy(layer.alpha)
         return "leaky_relu", {"negative_slope": float(slopes.mean())}
     if isinstance(layer, keras.layers.Softmax):
         return "softmax", {}
@@ -75,7 +76,7 @@ def _evaluated(name: str, activation: Any) -> FollowingActivation:
     """A user's own function, evaluated through Keras in float32."""
 
     def function(points: np.ndarray) -> np.ndarray:
-        return np.asarray(keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(points, dtype="float32"))), "float64")
+        return np.asarray(to_numpy(activation(keras.ops.convert_to_tensor(points, dtype="float32"))), "float64")
 
     try:
         is_elementwise = function(np.linspace(-2.0, 2.0, 5)).shape == (5,)

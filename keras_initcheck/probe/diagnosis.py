@@ -193,3 +193,13 @@ class _PlainPass:
             if why_left_out(self._model, batch, outputs, error) is not None:
                 return []
             raise explain_loss(self._model, batch, outputs, error) from error
+
+
+def without_call(model: Any) -> ProbeError:
+    """The error for a model that has no `call`, so that there is nothing to run as a whole: its parts can be probed."""
+    names = [part.name for part in internals.submodels(model)] or ["generator", "discriminator"]
+    parts = ", ".join(f"{name!r}: (its model, its inputs)" for name in names)
+    return ProbeError(
+        f"The model must have a `call` to be probed as a whole. Received: {model.name!r}, whose {type(model).__name__} has none. Probe its "
+        f"parts: keras_initcheck.check(part, inputs), or InitCheck(parts={{{parts}}})."
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_initcheck.probe.arrays import to_numpy
 from keras_initcheck.probe.devices import without_strategy
 
 
@@ -98,6 +99,16 @@ def is_built(model: Any) -> bool:
     return all(layer.built for layer in flatten_layers(model))
 
 
+def has_call(model: Any) -> bool:
+    """Whether the model's class says how it is called. Models of a GAN often only have a `train_step`."""
+    return type(model).call is not keras.Model.call
+
+
+def submodels(model: Any) -> list[Any]:
+    """The models that `model` holds directly."""
+    return [layer for layer in sublayers(model) if isinstance(layer, keras.Model)]
+
+
 def is_compiled(model: Any) -> bool:
     """Whether `compile` was called."""
     return bool(getattr(model, "compiled", False))
@@ -148,7 +159,7 @@ def steps_taken(model: Any) -> int:
     """
     # Each is a variable or, with gradient accumulation, a tensor.
     counters = [optimizer.iterations for optimizer in innermost_optimizers(getattr(model, "optimizer", None))]
-    return max((int(keras.ops.convert_to_numpy(counter)) for counter in counters), default=0)
+    return max((int(to_numpy(counter)) for counter in counters), default=0)
 
 
 def chosen_optimizers(optimizer: Any, variables: Iterable[Any]) -> list[Any]:

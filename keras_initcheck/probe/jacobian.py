@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_initcheck.errors import ProbeError
 from keras_initcheck.probe import internals
+from keras_initcheck.probe.arrays import to_numpy
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.messages import reason
 from keras_initcheck.probe.preserve import preserved
@@ -105,4 +106,4 @@ def _replaced(leaves: list[Any], places: list[int], changed: list[Any]) -> list[
 
 
 def _square(tensors: list[Any]) -> float:
-    return math.fsum(float(np.sum(np.square(np.asarray(ops.convert_to_numpy(tensor), np.float64)))) for tensor in tensors)
+    return math.fsum(float(np.sum(np.square(np.asarray(to_numpy(tensor), np.float64)))) for tensor in tensors)

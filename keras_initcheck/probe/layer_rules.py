@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_initcheck.probe.arrays import to_numpy
 from keras_initcheck.probe.known_weights import KnownWeights, element_ratio, mean_and_square
 from keras_initcheck.probe.recorder import SiteRecord
 from keras_initcheck.probe.weight_rules import positions
@@ -79,7 +80,7 @@ def unit_normalization_rule(record: SiteRecord) -> Rule:
 
 def data_normalization_rule(record: SiteRecord) -> Rule:
     """Normalization with statistics that are the same for every feature."""
-    mean, variance = (np.unique(np.asarray(keras.ops.convert_to_numpy(each))) for each in (record.layer.mean, record.layer.variance))
+    mean, variance = (np.unique(to_numpy(each)) for each in (record.layer.mean, record.layer.variance))
     if len(mean) > 1 or len(variance) > 1:
         return Unpredictable("it removes a mean from each feature, whose own mean is not known")
     scale = 1.0 / max(math.sqrt(float(variance[0])), keras.config.epsilon())
@@ -148,4 +149,4 @@ def _tuple(value: Any, length: int) -> tuple[int, ...]:
 
 
 def _values(variable: Any) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(variable), "float64")
+    return np.asarray(to_numpy(variable), "float64")

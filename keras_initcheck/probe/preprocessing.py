@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_initcheck.probe import internals
+from keras_initcheck.probe.arrays import to_numpy
 
 
 def preprocessing_behind(tensor: Any, model: Any) -> list[Any]:
@@ -42,6 +43,6 @@ def _scale_and_shift(layer: Any) -> tuple[np.ndarray, np.ndarray]:
     """`a` and `b` of what the layer computes, `a x + b`."""
     if isinstance(layer, keras.layers.Rescaling):
         return np.asarray(layer.scale, "float64"), np.asarray(layer.offset, "float64")
-    mean, variance = (np.asarray(keras.ops.convert_to_numpy(each), "float64") for each in (layer.mean, layer.variance))
+    mean, variance = (np.asarray(to_numpy(each), "float64") for each in (layer.mean, layer.variance))
     deviation = np.maximum(np.sqrt(variance), keras.backend.epsilon())
     return (deviation, mean) if layer.invert else (1.0 / deviation, -mean / deviation)

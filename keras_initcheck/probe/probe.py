@@ -13,7 +13,7 @@ from keras_initcheck.errors import InitCheckError, ProbeError
 from keras_initcheck.probe import assemble, engine, internals, inventory, tables, targets
 from keras_initcheck.probe.batch import Batch, num_samples
 from keras_initcheck.probe.devices import without_strategy
-from keras_initcheck.probe.diagnosis import explain, our_own, unbuilt
+from keras_initcheck.probe.diagnosis import explain, our_own, unbuilt, without_call
 from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
 from keras_initcheck.probe.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.inventory import OwnedVariable
@@ -112,6 +112,8 @@ class Probe:
         return measure_spectrum(self.model, batch, self._engine, self.seed)
 
     def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
+        if not internals.has_call(self.model):
+            raise without_call(self.model)
         with ONE_AT_A_TIME:
             self._build(batch)
             forward, run = self._compiled_pass(options, batch)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_initcheck.probe import internals
+from keras_initcheck.probe.arrays import to_numpy
 from keras_initcheck.probe.recorder import is_observable
 from keras_initcheck.profile import Columns
 
@@ -22,7 +22,7 @@ def columns(x: Any) -> tuple[Columns, ...]:
     found = []
     for name, tensor in internals.flatten_with_names(x):
         if is_observable(tensor) and len(tensor.shape) == 2 and 1 < tensor.shape[1] <= MOST_COLUMNS:
-            statistics = _statistics(name, np.asarray(keras.ops.convert_to_numpy(tensor), "float64"))
+            statistics = _statistics(name, np.asarray(to_numpy(tensor), "float64"))
             found += [statistics] if statistics is not None else []
     return tuple(found)
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_initcheck.probe import labels
 from keras_initcheck.probe.activation import UNKNOWN, describe
+from keras_initcheck.probe.arrays import to_numpy
 from keras_initcheck.probe.losses import Pairing, pairings
 from keras_initcheck.probe.recorder import Recorder, SiteRecord, is_dense, is_observable
 from keras_initcheck.profile import Labels, Target
@@ -84,7 +85,7 @@ def has_invalid_labels(model: Any, y: Any, outputs: Any) -> bool:
 def _statistics(pairing: Pairing, width: int, y: Any) -> Labels | None:
     values, loss = pairing.labels(y), pairing.loss
     count = max(1, MOST_VALUES // math.prod(values.shape[1:]))
-    return labels.statistics(np.asarray(keras.ops.convert_to_numpy(values[:count])), width, loss.name, loss.ignored_class)
+    return labels.statistics(to_numpy(values[:count]), width, loss.name, loss.ignored_class)
 
 
 def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) -> Target | None:

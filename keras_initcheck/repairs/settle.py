@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe import engine, internals
+from keras_initcheck.probe.arrays import to_numpy
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.guards import ONE_AT_A_TIME, uninterrupted
 from keras_initcheck.probe.preserve import preserved
@@ -132,9 +133,9 @@ def _standard_deviation(tensor: Any) -> float | None:
     """Over all elements, summed in float32 and safe at any scale; `None` for a tensor without a value."""
     values = keras.ops.cast(tensor, "float32")
     try:
-        largest = float(keras.ops.convert_to_numpy(keras.ops.max(keras.ops.abs(values))))
+        largest = float(to_numpy(keras.ops.max(keras.ops.abs(values))))
     except Exception:  # each framework has its own way to refuse the value of a traced tensor
         return None
     if not 0.0 < largest < math.inf:
         return largest
-    return largest * float(keras.ops.convert_to_numpy(keras.ops.std(values / largest)))
+    return largest * float(to_numpy(keras.ops.std(values / largest)))

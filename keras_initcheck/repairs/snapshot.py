@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-import keras
-import numpy as np
+from keras_initcheck.probe.arrays import to_numpy
 
 from keras_initcheck.probe.guards import uninterrupted
 
@@ -19,7 +18,7 @@ class Snapshot:
     """
 
     def __init__(self, variables: Iterable[Any]) -> None:
-        self._values = [(variable, np.array(keras.ops.convert_to_numpy(variable.value))) for variable in variables]
+        self._values = [(variable, to_numpy(variable)) for variable in variables]
 
     def restore(self) -> None:
         """Puts every value back; a Ctrl-C meanwhile is heard afterwards."""

@@ -16,6 +16,7 @@
 * `linearised(function, tensors)`: `function` of a list of tensors as a linear map at `tensors`: the number of its outputs, `pull(u)`, which
   gives `Jᵀ u` as a list of tensors, and `push(tensors)`, which gives `J v`. `u` and `J v` are vectors on the host. `push` raises whatever
   the framework does where an operation cannot be differentiated that way.
+* `to_numpy(tensor)`: its values on the host, perhaps in the same memory.
 * `isolated_randomness()`: a context that leaves the framework's global random state as it was.
 """
 

@@ -44,6 +44,11 @@ def _find_trace_state() -> Callable[[], object]:
 _current_trace_state = _find_trace_state()
 
 
+def to_numpy(tensor: Any) -> Any:
+    """See the package's docstring."""
+    return keras.ops.convert_to_numpy(tensor)
+
+
 @contextlib.contextmanager
 def isolated_randomness() -> Iterator[None]:
     """JAX has no global random state."""

@@ -33,6 +33,11 @@ def trace_state() -> object:
     return tf.compat.v1.get_default_graph() if tf.inside_function() else None
 
 
+def to_numpy(tensor: Any) -> Any:
+    """See the package's docstring."""
+    return keras.ops.convert_to_numpy(tensor)
+
+
 @contextlib.contextmanager
 def isolated_randomness() -> Iterator[None]:
     """Keras draws from stateless generators on TensorFlow, so that nothing has to be kept."""

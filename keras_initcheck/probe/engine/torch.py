@@ -25,6 +25,14 @@ def trace_state() -> object:
     return None
 
 
+def to_numpy(tensor: Any) -> Any:
+    """See the package's docstring. NumPy has no bfloat16 of its own; Keras registers one."""
+    if not isinstance(tensor, torch.Tensor):
+        return tensor
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    return tensor.float().numpy().astype("bfloat16") if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
 @contextlib.contextmanager
 def isolated_randomness() -> Iterator[None]:
     """Keras' dropout draws from PyTorch's global generators: they are set for the pass and put back."""
