@@ -9,6 +9,7 @@ import itertools
 import os
 import socket
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,6 +74,7 @@ class EventWriter:
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS)}"
         self._path = (directory / name).absolute()  # the working directory may change
         self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115  # closed by `close`
+        weakref.finalize(self, self._file.close)  # who forgets `close`, as an aborted fit does, gets no ResourceWarning
         self._tags: set[str] = set()
         try:
             self._append(Event(wall_time=time.time(), file_version=FILE_VERSION))

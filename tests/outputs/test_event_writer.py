@@ -1,7 +1,9 @@
 """Single values and the file they are appended to, read back by TensorBoard."""
 
 import contextlib
+import gc
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -131,3 +133,10 @@ def test_writer_that_cannot_begin_its_file_closes_it(tmp_path, files_of_at_most)
     # A file left open is a ResourceWarning, which is an error here.
     with files_of_at_most(10), pytest.raises(OSError, match="too large"):
         EventWriter(tmp_path)
+
+
+def test_a_writer_that_nobody_closed_closes_its_file(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an unclosed file is a ResourceWarning, and pytest fails on one that is raised in the collector
+        EventWriter(tmp_path).write([scalar("a", 1.0)], 0)
+        gc.collect()
