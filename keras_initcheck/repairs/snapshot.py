@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from keras_initcheck.probe.arrays import to_numpy
-
 from keras_initcheck.probe.guards import uninterrupted
 
 
