@@ -19,7 +19,7 @@ from keras_initcheck.probe.messages import describe, reason
 from keras_initcheck.probe.preserve import preserved
 from keras_initcheck.probe.recorder import is_observable
 from keras_initcheck.probe.refused_loss import explain_loss, why_left_out
-from keras_initcheck.probe.wrapping import wrapped_calls
+from keras_initcheck.probe.wrapping import without_rematerialization, wrapped_calls
 
 PLEASE_REPORT = "please report it with the whole traceback, since this is a fault of keras_initcheck and not of the model."
 _MEMORY_ERRORS = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
@@ -155,9 +155,9 @@ class _PlainPass:
         model = self._model
         self.has_run = False
         make_slot(1, "float32")  # nothing depends on it: torch wants one tensor at least to differentiate by
-        operations = [*internals.flatten_layers(model)[1:], *internals.operations_without_layers(model)]
+        operations = [*internals.flatten_layers(model), *internals.operations_without_layers(model)]
         with keras.StatelessScope(state_mapping or internals.regularised_values(model), collect_losses=True):
-            with wrapped_calls(operations, self._watched):
+            with wrapped_calls(operations[1:], self._watched), without_rematerialization(operations):
                 outputs = internals.call_model(model, batch.x)
             self.has_run = True
             objectives = [*self._sums(outputs), *self._losses(batch, outputs)]

@@ -23,6 +23,11 @@ def sublayers(layer: Any) -> list[Any]:
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
+def rematerialized(operations: Iterable[Any]) -> list[Any]:
+    """The operations that were made inside a `keras.RematScope`, which Keras has since 3.9."""
+    return [operation for operation in operations if getattr(operation, "_remat_mode", None) is not None]
+
+
 def functional_graphs(model: Any) -> list[Any]:
     """Every Functional graph in `model`: nested models, and the graph that a built Sequential runs."""
     graphs: dict[int, Any] = {}

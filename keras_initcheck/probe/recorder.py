@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe import internals, kinds
-from keras_initcheck.probe.wrapping import replaced_activation, wrapped_calls
+from keras_initcheck.probe.wrapping import replaced_activation, without_rematerialization, wrapped_calls
 
 MODEL_INPUT = -1
 """Owner of the tensors that enter the model."""
@@ -89,7 +89,7 @@ class Recorder:
         model: The model that is going to be called.
         observe: `observe(tensor)` gives the tensor to pass on in its place and the channel of its statistics.
         relate: `relate(before, after)` compares two tensors of one shape, and gives the comparison's number.
-        trace_state: Token of the framework's current trace. Layers called in another one (a traced loop) are not observed.
+        trace_state: Token of the framework's current trace. Layers called in another one (a traced loop, a checkpoint) are not observed.
 
     Attributes:
         sites: The sites, in order of their calls.
@@ -109,6 +109,7 @@ class Recorder:
     _paths: dict[int, str] = field(default_factory=dict)
     _is_inside_leaf: bool = False
     _is_causal: bool = False
+    _is_over: bool = False
     _latest: Any | None = None
     failed_at: str | None = None
 
@@ -118,10 +119,13 @@ class Recorder:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Wraps `call` on every layer instance and graph operation for the time of the context."""
-        operations = [*internals.flatten_layers(self.model)[1:], *internals.operations_without_layers(self.model)]
-        with wrapped_calls(operations, self._wrapper):
-            yield
+        """Wraps `call` on every layer instance and graph operation for the time of the context, once."""
+        operations = [*internals.flatten_layers(self.model), *internals.operations_without_layers(self.model)]
+        with wrapped_calls(operations[1:], self._wrapper), without_rematerialization(operations):
+            try:
+                yield
+            finally:
+                self._is_over = True
 
     def enter(self, inputs: Any) -> None:
         """Says that the tensors in `inputs` are the model's own inputs."""
@@ -158,6 +162,8 @@ class Recorder:
 
     def _wrapper(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
+            if self._is_over:  # by a checkpoint that was given this very function
+                return original(*args, **kwargs)
             path = "/".join([*self._scopes, operation.name])
             try:
                 return self._call(operation, original, args, kwargs)
@@ -171,7 +177,7 @@ class Recorder:
         if self._is_inside_leaf:
             return original(*args, **kwargs)
         if self.trace_state() != self._home:
-            self.unobserved.setdefault("/".join([*self._scopes, operation.name]), "called inside a traced loop")
+            self.unobserved.setdefault("/".join([*self._scopes, operation.name]), "called inside a traced loop or a checkpoint")
             return original(*args, **kwargs)
         if self._is_container(operation):
             return self._call_container(operation, original, args, kwargs)

@@ -4,6 +4,7 @@ The idea of LSUV (Mishkin & Matas 2016, section 3), with one difference: a layer
 makes then goes on to the next. The published procedure runs the network again for each layer, which costs depth squared.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from keras_initcheck.probe.arrays import to_numpy
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.guards import ONE_AT_A_TIME, uninterrupted
 from keras_initcheck.probe.preserve import preserved
-from keras_initcheck.probe.wrapping import replaced_activation, wrapped_calls
+from keras_initcheck.probe.wrapping import replaced_activation, without_rematerialization, wrapped_calls
 
 ATTEMPTS = 10
 """Corrections of one layer, as in the paper. Without a bias one is exact; a bias does not scale with the kernel and takes a few."""
@@ -69,7 +70,11 @@ class Settler:
         arguments = {"training": True} if internals.takes_training(self.model) else {}
         kernels = [kernel for each in self.kernels.values() for kernel in each]
         with preserved(self.model), keras.StatelessScope(internals.regularised_values(self.model)) as scope:
-            with wrapped_calls(self._layers(), self._wrapper), self._engine.without_gradients(), self._engine.isolated_randomness():
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(wrapped_calls(self._layers(), self._wrapper))
+                stack.enter_context(without_rematerialization(internals.flatten_layers(self.model)))
+                stack.enter_context(self._engine.without_gradients())
+                stack.enter_context(self._engine.isolated_randomness())
                 self.model(batch.x, **arguments)
             self._settle_shared()
             settled = [(kernel, scope.get_current_value(kernel)) for kernel in kernels]

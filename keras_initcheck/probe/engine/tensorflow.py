@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_initcheck.probe.rows import sample_stride
+from keras_initcheck.probe.wrapping import on_the_way_back
 
 try:  # private: there is no other way to give a tape a gradient of one's own and leave nothing behind, see `tap`
     from tensorflow.python.eager import record
@@ -29,8 +30,9 @@ def stop_gradient(tensor: Any) -> Any:
 
 
 def trace_state() -> object:
-    """The graph that is being traced."""
-    return tf.compat.v1.get_default_graph() if tf.inside_function() else None
+    """The graph that is being traced, and whether tapes record: they do not inside of `tf.recompute_grad`."""
+    graph = tf.compat.v1.get_default_graph() if tf.inside_function() else None
+    return graph, record is None or record.could_possibly_record()
 
 
 def to_numpy(tensor: Any) -> Any:
@@ -229,7 +231,8 @@ def compile_pass(
             result = forward(make_slot, batch, ())
         rows = list(result.rows)
         for objective, with_weights in zip(result.objectives, result.with_weight_gradients, strict=True):
-            found = tape.gradient(objective, [slots, variables if with_weights else []])
+            with on_the_way_back(model):
+                found = tape.gradient(objective, [slots, variables if with_weights else []])
             rows += [slot if gradient is None else gradient for slot, gradient in zip(slots, found[0], strict=True)]
             rows += [gradient_row(tf.convert_to_tensor(_present(*pair))) for pair in zip(found[1], variables, strict=False)]
         return tf.concat([tf.cast(row, row_dtype()) for row in rows], axis=0)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from keras_initcheck.errors import ProbeError
 from keras_initcheck.probe.rows import sample_stride
+from keras_initcheck.probe.wrapping import on_the_way_back
 
 
 def row_dtype() -> str:
@@ -177,9 +179,22 @@ def compile_pass(forward: Any, model: Any, gradient_row: Callable[[Any], Any], i
             is_last = index == len(result.objectives) - 1
             found = [None] * len(wanted)
             if objective.requires_grad:  # not where nothing on the way to it can be observed or trained
-                found = torch.autograd.grad(objective, wanted, retain_graph=not is_last, allow_unused=True)
+                found = _gradients(model, objective, wanted, retain_graph=not is_last)
             found = [torch.zeros_like(source) if gradient is None else gradient for gradient, source in zip(found, wanted, strict=True)]
             rows += [*found[: len(slots)], *(gradient_row(gradient) for gradient in found[len(slots) :])]
         return np.asarray(torch.cat([row.detach().to(getattr(torch, row_dtype())) for row in rows]).cpu())
 
     return call
+
+
+def _gradients(model: Any, objective: Any, wanted: list[Any], retain_graph: bool) -> list[Any]:
+    try:
+        with on_the_way_back(model):
+            return list(torch.autograd.grad(objective, wanted, retain_graph=retain_graph, allow_unused=True))
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+        raise ProbeError(
+            f"`torch.utils.checkpoint` must be called with use_reentrant=False in {model.name!r}. Received: a reentrant one, which lets "
+            "no gradient be taken but that of all parameters at once."
+        ) from error
