@@ -2,13 +2,14 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from keras_initcheck.errors import DataError
+from keras_initcheck.probe import engine
 from keras_initcheck.probe.devices import whole
 
 BATCH_SIZE = 32
@@ -95,18 +96,24 @@ def _first_item(x: Any) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def untouched_global_randomness() -> Iterator[None]:
-    """Puts the global random states of Python, NumPy and (on the torch backend) torch back on leaving."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with contextlib.ExitStack() as stack:
-        if keras.backend.backend() == "torch":
-            from keras_initcheck.probe.engine import torch as engine
+    """Puts the global random states of Python, NumPy and the framework back on leaving."""
+    restore = kept_global_randomness()
+    try:
+        yield
+    finally:
+        restore()
 
-            stack.enter_context(engine.isolated_randomness())
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
+
+def kept_global_randomness() -> Callable[[], None]:
+    """What puts the global random states of Python, NumPy and the framework back as they are now."""
+    python, numpy, framework = random.getstate(), np.random.get_state(), engine.load().kept_randomness()
+
+    def restore() -> None:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        framework()
+
+    return restore
 
 
 def _head(part: Any, size: int) -> Any:

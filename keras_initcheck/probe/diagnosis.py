@@ -76,7 +76,7 @@ def _own_failure(model: Any, engine: ModuleType, options: Options, batch: Batch)
     """What the model raises without a probe, in words; `None` where it runs and has a gradient."""
     plain = _PlainPass(model, options)
     try:
-        with preserved(model), engine.isolated_randomness():
+        with preserved(model):
             engine.compile_pass(plain, model, _one_number, is_repeated=options.is_repeated(model))(batch)
     except InitCheckError as failure:
         return failure

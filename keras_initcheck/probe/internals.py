@@ -2,6 +2,7 @@
 
 import collections
 import inspect
+import types
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -114,6 +115,11 @@ def submodels(model: Any) -> list[Any]:
     return [layer for layer in sublayers(model) if isinstance(layer, keras.Model)]
 
 
+def built_parts(model: Any) -> tuple[Any, ...]:
+    """Which layers of `model` have their variables, and how many there are in all."""
+    return (len(model.variables), *((id(layer), layer.built) for layer in flatten_layers(model)))
+
+
 def is_compiled(model: Any) -> bool:
     """Whether `compile` was called."""
     return bool(getattr(model, "compiled", False))
@@ -154,6 +160,23 @@ def innermost_optimizers(optimizer: Any) -> list[Any]:
     if parts or is_multi_optimizer(optimizer):
         return [each for part in parts for each in innermost_optimizers(part)]
     return [] if optimizer is None else [optimizer]
+
+
+def bookkeeping(model: Any) -> list[Any]:
+    """What Keras notes beside a layer's attributes: which of them it has seen, and the global state of this thread.
+
+    That holds the names that Keras gave, and the generator that draws where nobody passes a seed.
+    """
+    from keras.src.backend.common import global_state
+
+    trackers = [layer.__dict__["_tracker"] for layer in flatten_layers(model) if "_tracker" in layer.__dict__]
+    return [*trackers, types.SimpleNamespace(keras=vars(global_state.GLOBAL_STATE_TRACKER))]
+
+
+def torch_parameters(model: Any) -> list[Any]:
+    """The dictionaries in which Keras shows a layer's variables to torch."""
+    modules = (layer.__dict__.get("_modules", {}) for layer in flatten_layers(model))
+    return [found["_torch_params"] for found in modules if "_torch_params" in found]
 
 
 @without_strategy()

@@ -53,7 +53,7 @@ def measure_spectrum(model: Any, batch: Batch, engine: ModuleType, seed: int = 0
         return _outputs(model, keras.tree.pack_sequence_as(batch.x, _replaced(leaves, places, changed)), engine)
 
     try:
-        with preserved(model), engine.isolated_randomness():
+        with preserved(model):
             return _spectrum(engine, function, tensors, np.random.default_rng(seed))
     except Exception as error:
         raise ProbeError(f"The Jacobian of {model.name!r} could not be measured. {reason(error)}") from error

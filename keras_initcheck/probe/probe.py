@@ -19,7 +19,7 @@ from keras_initcheck.probe.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.inventory import OwnedVariable
 from keras_initcheck.probe.jacobian import measure_spectrum
 from keras_initcheck.probe.pass_cache import PassCache
-from keras_initcheck.probe.preserve import preserved
+from keras_initcheck.probe.preserve import building, preserved
 from keras_initcheck.probe.row_table import RowTable
 from keras_initcheck.profile import Profile, Spectrum
 from keras_initcheck.theory.factor_table import FactorTable
@@ -119,7 +119,7 @@ class Probe:
             forward, run = self._compiled_pass(options, batch)
             with without_strategy():
                 try:
-                    with preserved(self.model), self._engine.isolated_randomness():
+                    with preserved(self.model):
                         vector = run(batch)
                 except InitCheckError:
                     raise
@@ -134,7 +134,7 @@ class Probe:
         if internals.is_built(self.model):
             return
         try:
-            with self._engine.building_scope(self.model):
+            with building(self.model), self._engine.building_scope(self.model):
                 internals.build(self.model, batch.x)
         except Exception as error:
             raise unbuilt(self.model, batch, error) from error

@@ -74,7 +74,6 @@ class Settler:
                 stack.enter_context(wrapped_calls(self._layers(), self._wrapper))
                 stack.enter_context(without_rematerialization(internals.flatten_layers(self.model)))
                 stack.enter_context(self._engine.without_gradients())
-                stack.enter_context(self._engine.isolated_randomness())
                 self.model(batch.x, **arguments)
             self._settle_shared()
             settled = [(kernel, scope.get_current_value(kernel)) for kernel in kernels]

@@ -17,7 +17,10 @@
   gives `Jᵀ u` as a list of tensors, and `push(tensors)`, which gives `J v`. `u` and `J v` are vectors on the host. `push` raises whatever
   the framework does where an operation cannot be differentiated that way.
 * `to_numpy(tensor)`: its values on the host, perhaps in the same memory.
-* `isolated_randomness()`: a context that leaves the framework's global random state as it was.
+* `kept_randomness()`: what puts the framework's global random state back as it is now.
+* `isolated_randomness()`: a context in which draws do not depend on that state; it leaves the state as it was.
+* `MODULES`, `TENSORS`: classes of objects with a state of their own that Keras does not know, which a layer may hold and change. Where
+  there are any: `own_tensors(module)`; `num_bytes(tensor)`, what a copy takes; `kept_tensor(tensor)`, what puts its values back.
 """
 
 import importlib

@@ -49,10 +49,20 @@ def to_numpy(tensor: Any) -> Any:
     return keras.ops.convert_to_numpy(tensor)
 
 
+def kept_randomness() -> Callable[[], None]:
+    """JAX has no global random state."""
+    return lambda: None
+
+
 @contextlib.contextmanager
 def isolated_randomness() -> Iterator[None]:
     """JAX has no global random state."""
     yield
+
+
+MODULES: tuple[type, ...] = ()
+TENSORS: tuple[type, ...] = ()
+"""None: arrays do not change."""
 
 
 @contextlib.contextmanager

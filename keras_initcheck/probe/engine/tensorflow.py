@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,11 @@ try:  # private: there is no other way to give a tape a gradient of one's own an
     from tensorflow.python.eager import record
 except ImportError:
     record = None
+try:  # private: the only ways to the generators behind `tf.random`, without making one; see `kept_randomness`
+    from tensorflow.python.eager.context import context as eager_context
+    from tensorflow.python.ops import stateful_random_ops
+except ImportError:
+    eager_context, stateful_random_ops = lambda: None, None
 
 
 def row_dtype() -> str:
@@ -40,10 +46,64 @@ def to_numpy(tensor: Any) -> Any:
     return keras.ops.convert_to_numpy(tensor)
 
 
+def kept_randomness() -> Callable[[], None]:
+    """Keras draws from stateless generators on TensorFlow; layers of the user's need not.
+
+    Where `tf.random.normal` and the like run eagerly, their seeds come from a generator of TensorFlow's eager context.
+    `tf.random.get_global_generator()` is one that anybody can use.
+    """
+    seeds = getattr(eager_context(), "_rng", None)
+    shared = getattr(stateful_random_ops, "global_generator", None)
+    state = seeds.getstate() if seeds is not None else None
+    restore_shared = kept_tensor(shared.state) if shared is not None else None
+
+    def restore() -> None:
+        if seeds is not None:
+            seeds.setstate(state)
+        if restore_shared is not None:
+            restore_shared()
+        if getattr(stateful_random_ops, "global_generator", None) is not shared:
+            tf.random.set_global_generator(shared)
+
+    return restore
+
+
 @contextlib.contextmanager
 def isolated_randomness() -> Iterator[None]:
-    """Keras draws from stateless generators on TensorFlow, so that nothing has to be kept."""
-    yield
+    """Eager draws get seeds of a stream that nobody else has: a kernel is kept by its seeds, and goes on where it was left."""
+    restore, seeds = kept_randomness(), getattr(eager_context(), "_rng", None)
+    if seeds is not None:
+        seeds.setstate(random.Random("keras_initcheck").getstate())
+    try:
+        yield
+    finally:
+        restore()
+
+
+MODULES: tuple[type, ...] = (tf.Module, tf.random.Generator)
+TENSORS: tuple[type, ...] = (tf.Variable,)
+
+
+def own_tensors(module: Any) -> list[Any]:
+    """None that stand apart: a module holds its variables as attributes."""
+    return []
+
+
+def num_bytes(tensor: Any) -> int:
+    """Variables are there to change: they are kept whatever they take."""
+    return 0
+
+
+def kept_tensor(variable: Any) -> Callable[[], None]:
+    """What gives a variable that Keras does not know, and each part of one on several devices, the value that it has now."""
+    parts = [part for part in getattr(variable, "values", [variable]) if hasattr(part.handle, "numpy") and part.is_initialized()]
+    values = [(part, tf.identity(part)) for part in parts]
+
+    def restore() -> None:
+        for part, value in values:
+            part.assign(value)
+
+    return restore
 
 
 @contextlib.contextmanager

@@ -35,12 +35,70 @@ def to_numpy(tensor: Any) -> Any:
     return tensor.float().numpy().astype("bfloat16") if tensor.dtype == torch.bfloat16 else tensor.numpy()
 
 
+def kept_randomness() -> Callable[[], None]:
+    """What puts PyTorch's global generators back as they are now, that of each device."""
+    processor = torch.random.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    metal = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+
+    def restore() -> None:
+        torch.random.set_rng_state(processor)
+        for device, state in enumerate(cuda):
+            torch.cuda.set_rng_state(state, device)
+        if metal is not None:
+            torch.mps.set_rng_state(metal)
+
+    return restore
+
+
 @contextlib.contextmanager
 def isolated_randomness() -> Iterator[None]:
     """Keras' dropout draws from PyTorch's global generators: they are set for the pass and put back."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    restore = kept_randomness()
+    torch.manual_seed(0)
+    try:
         yield
+    finally:
+        restore()
+
+
+MODULES: tuple[type, ...] = (torch.nn.Module,)
+TENSORS: tuple[type, ...] = (torch.Tensor, torch.Generator)
+
+
+def own_tensors(module: Any) -> list[Any]:
+    """The parameters and buffers of a module, without those of the modules inside it, and the parameters' gradients."""
+    own = [*torch.nn.Module.parameters(module, recurse=False), *torch.nn.Module.buffers(module, recurse=False)]
+    return own + [tensor.grad for tensor in own if tensor.grad is not None]
+
+
+def num_bytes(tensor: Any) -> int:
+    """What a copy takes."""
+    return int(tensor.nbytes) if isinstance(tensor, torch.Tensor) else 0
+
+
+def kept_tensor(tensor: Any) -> Callable[[], None]:
+    """What gives a tensor the values that it has now, if they changed, and the same `.grad`; or a generator its state."""
+    if isinstance(tensor, torch.Generator):
+        state = tensor.get_state()
+        return lambda: tensor.set_state(state) and None
+    gradient = tensor.grad if tensor.is_leaf else None
+    is_plain = tensor.layout is torch.strided and not tensor.is_meta and not tensor.is_quantized
+    values = tensor.detach().clone() if is_plain else None
+
+    def restore() -> None:
+        if tensor.is_leaf and tensor.grad is not gradient:
+            tensor.grad = gradient
+        if values is not None and not torch.equal(_bits(tensor), _bits(values)):
+            with torch.no_grad():
+                tensor.copy_(values)
+
+    return restore
+
+
+def _bits(tensor: Any) -> Any:
+    """Bytes, in which NaN is the same as NaN, and 0 is not -0."""
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,240 @@
+"""The Python objects behind a model, kept deep, so that whatever a layer's `call` does to them can be undone.
+
+Only looks at objects: no method and no property of the user's runs. Of the frameworks' own classes only layers and modules are opened.
+"""
+
+import random
+import sys
+import threading
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import starmap, zip_longest
+from operator import is_
+from queue import Queue, SimpleQueue
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+MOST_BYTES = 2**26
+"""What arrays and containers may take together, in bytes: a data set on a layer is not copied. Copying that much takes some 10 ms."""
+BYTES_PER_ENTRY = 64
+"""What an entry of a container counts for: looking at it takes as long as copying that."""
+_MISSING = object()
+_CLOSED = {"keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "keras_initcheck"}
+_SHARED = (type(threading.Lock()), type(threading.RLock()), threading.Thread, threading.Event, threading.Condition, Queue, SimpleQueue)
+
+Restore = Callable[[], None]
+
+
+class Objects:
+    """Keeps objects as they are, and all that they hold, and puts them back.
+
+    Kept are attributes and slots of layers and of objects of the user's classes, lists, dicts, sets and deques by their contents, NumPy
+    arrays by their values, the states of `random.Random` and of NumPy's generators, and what the engine knows: TensorFlow's variables,
+    torch's tensors, modules and generators. Each object counts once, however often it is met.
+
+    Not kept are arrays, loose tensors and containers beyond `MOST_BYTES` in all, objects of the standard library and of compiled classes
+    (iterators, files), and objects with a lock, a thread or a queue: other threads may change them meanwhile.
+
+    Args:
+        engine: The backend's engine module.
+        left: Objects that are not opened.
+    """
+
+    def __init__(self, engine: ModuleType, left: Iterable[Any] = ()) -> None:
+        self._engine = engine
+        self._seen = {id(each): each for each in left}
+        self._pending: list[Any] = []
+        self._restores: list[Restore] = []
+        self._bytes_left = MOST_BYTES
+        self._keepers: dict[type, Callable[[Any], None] | None] = {}
+
+    def keep(self, roots: Iterable[Any]) -> None:
+        """Keeps the attributes of `roots`, whatever they are, and all behind them."""
+        for root in roots:
+            if id(root) not in self._seen:
+                self._seen[id(root)] = root
+                self._keep_attributes(_slots(type(root)), root)
+        while self._pending:
+            self._visit(self._pending.pop())
+
+    def restore(self) -> None:
+        """Puts everything back; a second call finds nothing to do."""
+        for restore in self._restores:
+            restore()
+
+    def _look_at(self, values: Iterable[Any]) -> None:
+        """Later, since chains of objects may be longer than Python's stack is deep. Most are numbers and strings."""
+        known = self._keepers
+        self._pending += [value for value in values if known.get(type(value), value) is not None]
+
+    def _visit(self, value: Any) -> None:
+        kind = type(value)
+        if kind not in self._keepers:
+            self._keepers[kind] = self._keeper(kind)
+        keep = self._keepers[kind]
+        if keep is not None and id(value) not in self._seen:
+            self._seen[id(value)] = value
+            keep(value)
+
+    def _keeper(self, kind: type) -> Callable[[Any], None] | None:
+        slots = _slots(kind)
+        known: tuple[tuple[Any, Callable[..., None], Any], ...] = (
+            (keras.layers.Layer, self._keep_attributes, slots),
+            (self._engine.MODULES, self._keep_module, slots),
+            (self._engine.TENSORS, self._keep_tensor, None),
+            *((base, self._keep_container, (base, slots)) for base in _CONTAINERS),
+            (tuple, self._keep_tuple, None),
+            (np.ndarray, self._keep_array, None),
+            ((random.Random, np.random.RandomState, np.random.Generator), self._keep_generator, None),
+        )
+        found = next((partial(keep, given) for kinds, keep, given in known if issubclass(kind, kinds)), None)
+        return partial(self._keep_object, slots) if found is None and _is_users(kind) else found
+
+    def _keep_object(self, slots: list[Any], value: Any) -> None:
+        if not any(issubclass(type(each), _SHARED) for each in _attributes(value).values()):
+            self._keep_attributes(slots, value)
+
+    def _keep_attributes(self, slots: list[Any], value: Any) -> None:
+        attributes, contents = dict(_attributes(value)), [_slot_value(slot, value) for slot in slots]
+        self._restores.append(partial(_restore_attributes, value, attributes, slots, contents))
+        self._look_at(attributes.values())
+        self._look_at(contents)
+
+    def _keep_module(self, slots: list[Any], module: Any) -> None:
+        """Whole: what a module has is its state, however large."""
+        for tensor in self._engine.own_tensors(module):
+            if id(tensor) not in self._seen:
+                self._seen[id(tensor)] = tensor
+                self._restores.append(self._engine.kept_tensor(tensor))
+        self._keep_attributes(slots, module)
+
+    def _keep_tensor(self, _: None, tensor: Any) -> None:
+        if self._pays(self._engine.num_bytes(tensor)):
+            self._restores.append(self._engine.kept_tensor(tensor))
+
+    def _keep_container(self, kind: tuple[Any, list[Any]], container: Any) -> None:
+        base, slots = kind
+        if not self._pays(base.__len__(container) * BYTES_PER_ENTRY):
+            return
+        copy, values, restore = _CONTAINERS[base]
+        content = copy(container)
+        self._restores.append(partial(restore, container, content))
+        self._look_at(values(content))
+        if type(container) is not base:
+            self._keep_attributes(slots, container)
+
+    def _keep_tuple(self, _: None, value: Any) -> None:
+        self._look_at(tuple.__iter__(value))
+
+    def _keep_array(self, _: None, array: Any) -> None:
+        if isinstance(array, np.memmap) or not array.flags.writeable or not self._pays(array.nbytes):
+            return
+        plain = array.view(np.ndarray)
+        values = plain.copy()
+        self._restores.append(partial(np.copyto, plain, values))
+
+    def _keep_generator(self, _: None, generator: Any) -> None:
+        if isinstance(generator, np.random.Generator):
+            bits = generator.bit_generator
+            state = bits.state
+            self._restores.append(partial(setattr, bits, "state", state))
+        elif isinstance(generator, np.random.RandomState):
+            legacy = generator.get_state()
+            self._restores.append(partial(generator.set_state, legacy))
+        elif not isinstance(generator, random.SystemRandom):
+            python = generator.getstate()
+            self._restores.append(partial(generator.setstate, python))
+
+    def _pays(self, num_bytes: int) -> bool:
+        if num_bytes > self._bytes_left:
+            return False
+        self._bytes_left -= num_bytes
+        return True
+
+
+def _is_users(kind: type) -> bool:
+    top = kind.__module__.partition(".")[0]
+    is_open = top not in _CLOSED and top not in sys.stdlib_module_names
+    return (is_open or kind is types.SimpleNamespace) and not issubclass(kind, type)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """The instance's own dictionary, past any `__getattr__`."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return found if type(found) is dict else {}
+
+
+def _slots(kind: type) -> list[Any]:
+    owners = (each for each in kind.__mro__ if "__slots__" in vars(each))
+    return [member for owner in owners for member in vars(owner).values() if isinstance(member, types.MemberDescriptorType)]
+
+
+def _slot_value(slot: Any, value: Any) -> Any:
+    try:
+        return slot.__get__(value)
+    except AttributeError:
+        return _MISSING
+
+
+def _restore_attributes(value: Any, attributes: dict[str, Any], slots: list[Any], contents: list[Any]) -> None:
+    now = _attributes(value)
+    if len(now) != len(attributes) or not all(map(is_, map(now.get, attributes), attributes.values())):
+        for name in now.keys() - attributes.keys():
+            del now[name]
+        now.update(attributes)
+    for slot, content in zip(slots, contents, strict=True):
+        if _slot_value(slot, value) is not content:
+            slot.__delete__(value) if content is _MISSING else slot.__set__(value, content)
+
+
+def _restore_list(container: Any, content: list[Any]) -> None:
+    if not _is_same(list.__iter__(container), content):
+        list.__setitem__(container, slice(None), content)
+
+
+def _restore_deque(container: Any, content: list[Any]) -> None:
+    if not _is_same(deque.__iter__(container), content):
+        deque.clear(container)
+        deque.extend(container, content)
+
+
+def _restore_set(container: Any, content: Any) -> None:
+    set.intersection_update(container, content)
+    set.update(container, content)
+
+
+def _restore_dict(container: Any, content: dict[Any, Any]) -> None:
+    if not (_is_same(dict.__iter__(container), content) and _is_same(dict.values(container), content.values())):
+        dict.clear(container)
+        dict.update(container, content)
+
+
+def _restore_ordered(container: Any, content: list[tuple[Any, Any]]) -> None:
+    now = list(OrderedDict.items(container))
+    if len(now) != len(content) or not all(map(_is_same, now, content)):
+        OrderedDict.clear(container)
+        for key, value in content:
+            OrderedDict.__setitem__(container, key, value)
+
+
+def _is_same(now: Iterable[Any], before: Iterable[Any]) -> bool:
+    return all(starmap(is_, zip_longest(now, before, fillvalue=_MISSING)))
+
+
+_CONTAINERS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Iterable[Any]], Callable[[Any, Any], None]]] = {
+    list: (list.copy, iter, _restore_list),
+    deque: (lambda container: list(deque.__iter__(container)), iter, _restore_deque),
+    set: (set.copy, set.__iter__, _restore_set),
+    OrderedDict: (lambda container: list(OrderedDict.items(container)), iter, _restore_ordered),
+    dict: (dict.copy, dict.values, _restore_dict),
+}
+"""How each kind is copied, what is in the copy, and how it is put back: past the methods of Keras' own containers, which refuse changes
+of a built layer, and those of the user's. `OrderedDict` keeps its order beside the dictionary that it is."""
