@@ -188,7 +188,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--max-size",
         metavar="MIB",
         type=at_least(1),
-        help="read no larger reports (default: 64), and no MODEL or DATA that unpacks to more (default: 1024)",
+        help="read no larger report (default: 64), and no compressed MODEL or DATA that unpacks to more (default: 256 and 1024)",
     )
     parser.add_argument("--width", metavar="N", type=at_least(NARROWEST), help="cells in a line (default: the terminal's)")
 

@@ -17,8 +17,10 @@ from keras_initcheck.command.sources import LoadError
 from keras_initcheck.errors import DataError
 
 MEBIBYTE = 2**20
-MOST_UNPACKED = 1024
+MOST_UNPACKED = {"MODEL": 256, "DATA": 1024}
 """MiB that a compressed file may unpack to unless the user allows more."""
+MOST_DESCRIBED = 64
+"""MiB of the JSON that describes a model; the largest models that Keras brings along have one."""
 HONEST = 4
 """A file that unpacks to at most this many times its size may be of any size: Keras stores its archives as they are, and real weights and
 data hardly shrink."""
@@ -41,13 +43,9 @@ def check_model_file(path: Path, most: int | None = None) -> None:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            sizes = [each.file_size for each in archive.infolist()]
-            _check_unpacked("MODEL", path, sum(sizes), most, LoadError)
+            _check_unpacked("MODEL", path, sum(each.file_size for each in archive.infolist()), most, LoadError)
             for member in archive.infolist():
-                if member.filename.endswith(".h5"):
-                    with archive.open(member) as file:  # going to and fro in a compressed member would unpack it again each time
-                        place = file if member.compress_type == zipfile.ZIP_STORED else io.BytesIO(file.read())
-                        _check_unpacked("MODEL", path, _stored(place), most, LoadError)
+                _check_member(path, archive, member, most)
     except LoadError:
         raise
     except Exception as error:  # zip files that are no such thing fail in as many ways as there are
@@ -55,6 +53,19 @@ def check_model_file(path: Path, most: int | None = None) -> None:
             f"MODEL must be a readable .keras file. Received: {str(path)!r}, which is cut off or something else. "
             "Save it again with model.save(...)."
         ) from error
+
+
+def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int | None) -> None:
+    limit = MOST_DESCRIBED if most is None else most
+    if member.filename.endswith(".json") and member.file_size > limit * MEBIBYTE:
+        raise LoadError(
+            f"MODEL must be described in {limit} MiB at most. Received: {str(path)!r} with {member.file_size / MEBIBYTE:.4g} MiB in "
+            f"{member.filename}. If that is right: --max-size {member.file_size // MEBIBYTE + 1}."
+        )
+    if member.filename.endswith(".h5"):
+        with archive.open(member) as file:  # going to and fro in a compressed member would unpack it again each time
+            place = file if member.compress_type == zipfile.ZIP_STORED else io.BytesIO(file.read())
+            _check_unpacked("MODEL", path, _stored(place), most, LoadError)
 
 
 def check_arrays_file(path: Path, most: int | None = None) -> None:
@@ -80,7 +91,7 @@ def check_arrays_file(path: Path, most: int | None = None) -> None:
 
 
 def _check_unpacked(role: str, path: Path, size: int, most: int | None, error: type[Exception]) -> None:
-    limit = MOST_UNPACKED if most is None else most
+    limit = MOST_UNPACKED[role] if most is None else most
     packed = path.stat().st_size
     if size > limit * MEBIBYTE and size > HONEST * packed:
         raise error(

@@ -146,7 +146,16 @@ def test_dataset_that_promises_more_than_its_file_holds_is_refused(error_of):
     with zipfile.ZipFile("model.keras") as archive, zipfile.ZipFile("promises.keras", "w") as written:
         for name in archive.namelist():
             written.writestr(name, weights.getvalue() if name.endswith(".h5") else archive.read(name))
-    assert "MODEL must unpack to 1024 MiB at most. Received: 'promises.keras'" in error_of("promises.keras")
+    assert "MODEL must unpack to 256 MiB at most. Received: 'promises.keras'" in error_of("promises.keras")
+
+
+def test_description_of_a_model_is_bounded(error_of):
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save("model.keras")
+    with zipfile.ZipFile("model.keras", "a") as archive:
+        archive.writestr("assets/more.json", " " * (2**20 + 1))
+    assert "MODEL must be described in 1 MiB at most. Received: 'model.keras' with 1 MiB in assets/more.json." in error_of(
+        "model.keras", "--max-size", "1"
+    )
 
 
 def test_model_file_that_is_cut_off_is_told_as_such(error_of):

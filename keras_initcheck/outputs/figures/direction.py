@@ -88,13 +88,17 @@ def describe(frame: Frame, direction: Direction) -> str:
 def marked_sites(frame: Frame, direction: Direction) -> dict[int, str]:
     """The worst severity of the findings that are filed under a site and are about that direction, by the site's index."""
     marked: dict[int, str] = {}
+    names, layers = (_first_places(paths) for paths in (frame.names, frame.layers))
     for finding in frame.findings:  # worst first
         if direction.is_about(finding):
-            name = finding.site or finding.layer
-            places = frame.names if finding.site else frame.layers
-            if name in places:
-                marked.setdefault(places.index(name), finding.severity)
+            index = names.get(finding.site) if finding.site else layers.get(finding.layer or "")
+            if index is not None:
+                marked.setdefault(index, finding.severity)
     return marked
+
+
+def _first_places(paths: Sequence[str]) -> dict[str, int]:
+    return {path: index for index, path in reversed([*enumerate(paths)])}
 
 
 def hovers(frame: Frame, indices: Sequence[int], direction: Direction, with_run: bool) -> list[str]:
