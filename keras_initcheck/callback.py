@@ -149,7 +149,7 @@ class InitCheck(keras.callbacks.Callback):
             sample_weight: Its weights.
             step: Updates made so far. Without it, the model's own optimizer is asked; where it makes none, probes are counted.
             state: For JAX, where a loop holds the values: those of `model.trainable_variables` and of `model.non_trainable_variables`,
-                as `stateless_call` takes them. They are assigned to the model, which keeps them.
+                as `stateless_call` takes them. They are assigned to the model, which keeps them; after a repair, take them from it.
 
         Raises:
             TypeError: `model` is no Keras model.

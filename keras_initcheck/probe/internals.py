@@ -183,10 +183,13 @@ def torch_parameters(model: Any) -> list[Any]:
 def steps_taken(model: Any) -> int:
     """Updates that the model's optimizer has made; 0 where there is none.
 
-    Batches whose gradients wait in an accumulator are none yet. Of several optimizers the one that is furthest counts.
+    Batches whose gradients wait in an accumulator are none yet. Of several optimizers the one that is furthest counts, also of those that
+    a model with a `train_step` of its own holds as attributes: their weights are trained as well.
     """
+    held = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+    optimizers = [getattr(model, "optimizer", None), *held]
     # Each is a variable or, with gradient accumulation, a tensor.
-    counters = [optimizer.iterations for optimizer in innermost_optimizers(getattr(model, "optimizer", None))]
+    counters = [inner.iterations for optimizer in optimizers for inner in innermost_optimizers(optimizer)]
     return max((int(to_numpy(counter)) for counter in counters), default=0)
 
 

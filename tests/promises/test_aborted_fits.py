@@ -114,3 +114,12 @@ def test_drift_that_ends_a_fit_does_not_end_the_next_one():
     with pytest.raises(ic.DriftError, match="forward-gain"):
         model.fit(X, Y, verbose=0, callbacks=[ic.InitCheck(None, on_drift="raise")])
     model.fit(X, Y, verbose=0)
+
+
+def test_two_callbacks_in_one_fit_see_the_same_batch():
+    model = drifting_net()
+    original = model.train_function
+    first, second = ic.InitCheck(None, on_drift="ignore"), ic.InitCheck(None, on_drift="ignore")
+    model.fit(X, Y, verbose=0, callbacks=[first, second])
+    assert model.train_function is original
+    assert first.first_report.profile.inputs == second.first_report.profile.inputs

@@ -68,6 +68,17 @@ def test_a_part_in_a_loop_goes_to_its_own_log(tmp_path):
     assert list(watcher.reports) == ["first"]
 
 
+def test_parts_that_optimizers_of_the_models_own_have_trained_are_not_repaired():
+    model = pair(normal(1.0))
+    model.second_optimizer = keras.optimizers.SGD()
+    model.second_optimizer.build(model.second.trainable_variables)
+    model.second_optimizer.iterations.assign(7)
+    check = ic.InitCheck(None, on_drift="repair", parts={"second": (model.second, X)})
+    with pytest.warns(ic.InitCheckWarning, match="Not repaired: the model was trained before"):
+        model.fit(X, verbose=0, callbacks=[check])
+    assert check.first_report.profile.step == 7
+
+
 def test_without_parts_the_fit_goes_on_and_the_way_out_is_named():
     model = pair()
     names = f"InitCheck\\(parts={{'{model.first.name}': .*, '{model.second.name}': "
