@@ -89,6 +89,7 @@ def test_fault_of_ours_after_the_pass_says_at_what(monkeypatch, module, name, wo
         ic.check(network(), X, Y)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_fault_of_ours_in_a_fit_steps_aside_and_is_to_be_reported(monkeypatch):
     monkeypatch.setattr(Recorder, "_close", refuse)
     with pytest.warns(ic.InitCheckWarning, match=r"steps aside .* keras_initcheck failed on layer 'head'.* please report it"):

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_initcheck.errors import InitCheckError
 from keras_initcheck.probe.rows import sample_stride
 from keras_initcheck.probe.wrapping import on_the_way_back
 
@@ -297,14 +298,34 @@ def compile_pass(
             rows += [gradient_row(tf.convert_to_tensor(_present(*pair))) for pair in zip(found[1], variables, strict=False)]
         return tf.concat([tf.cast(row, row_dtype()) for row in rows], axis=0)
 
-    traced: list[Callable[[Any], Any]] = [] if is_repeated else [step]
+    traced: list[Callable[[Any], Any]] = []
 
-    def call(batch: Any) -> np.ndarray:
+    def call_traced(batch: Any) -> np.ndarray:
         if not traced:  # a concrete function, because TensorFlow warns of retracing where many models are probed, each in its own one
             traced.append(tf.function(step, autograph=False).get_concrete_function(batch))
         return np.asarray(traced[0](batch))
 
+    def call(batch: Any) -> np.ndarray:
+        if is_repeated:
+            return call_traced(batch)
+        try:
+            return np.asarray(step(batch))
+        except InitCheckError:
+            raise
+        except Exception as error:
+            return _second_try(lambda: call_traced(batch), model, error)
+
     return call
+
+
+def _second_try(call: Callable[[], np.ndarray], model: Any, error: Exception) -> np.ndarray:
+    """What does not run eagerly may run as a graph, as it does in a training: Keras' own float8 layers, for one."""
+    if getattr(model, "run_eagerly", False):
+        raise error
+    try:
+        return call()
+    except Exception:  # the eager one says more
+        raise error from error.__cause__
 
 
 def _present(gradient: Any, variable: Any) -> Any:
