@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from keras_initcheck.command.leftovers import writing_folder
 from keras_initcheck.command.user_code import reason
 from keras_initcheck.errors import InitCheckError
 
@@ -40,7 +40,7 @@ def save(model: Any, path: str) -> None:
     """Writes the model, or its weights where the name ends in `.weights.h5`.
 
     It is written beside the file and then takes its place, with its permissions, in one step: whatever happens on the way, an old file is
-    whole. A link is followed.
+    whole. A link is followed. What a killed process left there of an earlier attempt is removed.
 
     Args:
         model: A Keras model.
@@ -52,8 +52,8 @@ def save(model: Any, path: str) -> None:
     target = Path(os.path.realpath(path))
     _check_names(model, path)
     try:
-        with tempfile.TemporaryDirectory(prefix=".initcheck-", dir=_folder(target)) as directory:
-            written = Path(directory, target.name)
+        with writing_folder(_folder(target), (MODEL_SUFFIX, WEIGHTS_SUFFIX)) as folder:
+            written = folder / target.name
             _write(model, written)
             if target.exists():
                 shutil.copymode(target, written)
