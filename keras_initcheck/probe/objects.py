@@ -23,6 +23,8 @@ MOST_BYTES = 2**26
 """What arrays and containers may take together, in bytes: a data set on a layer is not copied. Copying that much takes some 10 ms."""
 BYTES_PER_ENTRY = 64
 """What an entry of a container counts for: looking at it takes as long as copying that."""
+BYTES_PER_OBJECT = 512
+"""The same for an object of a user's class."""
 _MISSING = object()
 _CLOSED = {"keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "keras_initcheck"}
 _SHARED = (type(threading.Lock()), type(threading.RLock()), threading.Thread, threading.Event, threading.Condition, Queue, SimpleQueue)
@@ -37,8 +39,9 @@ class Objects:
     arrays by their values, the states of `random.Random` and of NumPy's generators, and what the engine knows: TensorFlow's variables,
     torch's tensors, modules and generators. Each object counts once, however often it is met.
 
-    Not kept are arrays, loose tensors and containers beyond `MOST_BYTES` in all, objects of the standard library and of compiled classes
-    (iterators, files), and objects with a lock, a thread or a queue: other threads may change them meanwhile.
+    Not kept are arrays, loose tensors, containers and objects beyond `MOST_BYTES` in all, objects of the standard library and of compiled
+    classes (iterators, files), what classes and modules hold; and data sets and objects with a lock, a thread or a queue, since other
+    threads may change them meanwhile. Whatever else a layer holds must not be changed by another thread during a pass.
 
     Args:
         engine: The backend's engine module.
@@ -96,7 +99,8 @@ class Objects:
         return partial(self._keep_object, slots) if found is None and _is_users(kind) else found
 
     def _keep_object(self, slots: list[Any], value: Any) -> None:
-        if not any(issubclass(type(each), _SHARED) for each in _attributes(value).values()):
+        is_shared = any(issubclass(type(each), _SHARED) for each in _attributes(value).values())
+        if not is_shared and self._pays(BYTES_PER_OBJECT):
             self._keep_attributes(slots, value)
 
     def _keep_attributes(self, slots: list[Any], value: Any) -> None:
@@ -160,7 +164,7 @@ class Objects:
 def _is_users(kind: type) -> bool:
     top = kind.__module__.partition(".")[0]
     is_open = top not in _CLOSED and top not in sys.stdlib_module_names
-    return (is_open or kind is types.SimpleNamespace) and not issubclass(kind, type)
+    return (is_open or kind is types.SimpleNamespace) and not issubclass(kind, type | keras.utils.PyDataset)
 
 
 def _attributes(value: Any) -> dict[str, Any]:

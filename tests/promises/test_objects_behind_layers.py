@@ -111,10 +111,19 @@ def test_long_lists_are_not_looked_through(monkeypatch):
 
 
 def test_objects_that_other_threads_may_change_are_left_alone():
-    shared = Plain()
+    class Data(keras.utils.PyDataset):
+        n = 0
+
+    shared, data = Plain(), Data()
     shared.lock = threading.Lock()
-    keep_and_change([shared], lambda values: setattr(values[0], "n", 1))
-    assert shared.n == 1
+    keep_and_change([shared, data], lambda values: [setattr(value, "n", 1) for value in values])
+    assert shared.n == data.n == 1
+
+
+def test_crowds_of_objects_are_not_looked_through(monkeypatch):
+    monkeypatch.setattr(objects, "MOST_BYTES", 2_000)
+    crowd = keep_and_change([Slotted() for _ in range(10)], lambda values: [setattr(value, "count", 1) for value in values])
+    assert 0 < sum(value.count for value in crowd) < 10
 
 
 def test_a_long_chain_of_objects_is_no_recursion():

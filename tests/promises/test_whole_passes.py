@@ -96,6 +96,14 @@ def test_check_inside_a_pass_is_no_deadlock():
         assert ic.check(model, X, Y).profile.sites
 
 
+def test_report_s_reader_may_check_the_model_again():
+    model, found = make_model(scale=3.0), []
+    model.run_eagerly = keras.backend.backend() == "tensorflow"
+    watcher = ic.InitCheck(None, on_drift=lambda report: found.append((report, ic.check(model, X, Y))))
+    model.fit(X, Y, verbose=0, callbacks=[watcher])
+    assert found and all(first.profile.sites and second.profile.sites for first, second in found)
+
+
 @contextlib.contextmanager
 def interrupted_inside():
     """`uninterrupted`, with a Ctrl-C as soon as it is entered."""
