@@ -204,11 +204,9 @@ class InitCheck(keras.callbacks.Callback):
         self._finish()  # a training that was aborted had no end
         self._watches = [self._watch_of(part) for part in self._parts or (Part(self.model, data=self.data),)]
         self._pace = Pace(self.settings.every, int(self.model.steps_per_execution), (self.params or {}).get("steps"))
-        self._first_step = internals.steps_taken(self.model)
         for watch in self._watches:
             watch.begin()
-            if watch.part.data is not None:
-                watch.guarded(partial(self._probe_data, watch))
+            watch.guarded(partial(self._begin, watch))
         self._is_waiting = any(watch.part.data is None for watch in self._watches)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -237,12 +235,14 @@ class InitCheck(keras.callbacks.Callback):
         self._finish()
 
     def _watch_of(self, part: Part) -> Watch:
-        known = next((watch for watch in self._watches if watch.part.model is part.model and watch.part.label == part.label), None)
+        known = next((watch for watch in self._watches if watch.part.is_same(part)), None)
         return known or Watch(part, self.settings, self.log_dir)
 
-    def _probe_data(self, watch: Watch) -> None:
+    def _begin(self, watch: Watch) -> None:
+        self._first_step = internals.steps_taken(self.model)
         data = watch.part.data
-        watch.probe_first(take_batch(*data) if isinstance(data, tuple) else take_batch(data), self._step(), "data of InitCheck")
+        if data is not None:
+            watch.probe_first(take_batch(*data) if isinstance(data, tuple) else take_batch(data), self._step(), "data of InitCheck")
 
     def _intercept(self) -> None:
         """As late as can be: whatever ends the training before its first step leaves the model as it was."""
@@ -262,10 +262,13 @@ class InitCheck(keras.callbacks.Callback):
 
     def _probe_again(self, with_histograms: bool = False) -> None:
         self._pace.probed()
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()
         for watch in self._watches:
-            watch.guarded(partial(watch.probe_again, self._step(), with_histograms))
+            watch.guarded(partial(self._probe_later, watch, with_histograms))
+
+    def _probe_later(self, watch: Watch, with_histograms: bool) -> None:
+        if hasattr(self.model, "jax_state_sync"):  # `fit` keeps the values outside of the model, and takes them from it again after this
+            self.model.jax_state_sync()
+        watch.probe_again(self._step(), with_histograms)
 
     def _require_batch(self, watch: Watch) -> None:
         if watch.batch is None:

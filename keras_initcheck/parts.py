@@ -28,6 +28,10 @@ class Part:
     data: Any = None
     directory: str = ""
 
+    def is_same(self, other: "Part") -> bool:
+        """Whether it is the same model under the same name, with the same data."""
+        return self.model is other.model and self.label == other.label and self.data is other.data
+
     def log_dir(self, root: str | Path | None) -> str | Path | None:
         """Where its log goes, in the user's log directory."""
         return root if root is None or not self.directory else Path(root) / self.directory

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import zlib
@@ -337,3 +338,20 @@ print(sorted({"tensorflow", "jax", "torch", "keras"} & set(sys.modules)))
     said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
     assert (tmp_path / "initcheck").is_dir()
+
+
+def test_histograms_need_a_run(tmp_path, make):
+    with pytest.raises(RuntimeError, match="Histograms need a run to belong to"):
+        EventLog(tmp_path).add_histograms(make.report())
+
+
+def test_a_log_knows_that_its_file_was_removed(tmp_path, make):
+    with EventLog(tmp_path / "logs") as log:
+        assert not log.is_lost
+        log.write(make.report(), 0)
+        assert not log.is_lost
+        shutil.rmtree(tmp_path / "logs")
+        assert log.is_lost
+        log.write(make.report(), 1)
+        assert not log.is_lost
+    assert (tmp_path / "logs" / "initcheck" / "by_depth").is_dir()

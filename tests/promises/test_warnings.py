@@ -45,7 +45,6 @@ def test_a_warning_names_the_user_s_line(train, arguments):
     assert lines[warning.lineno - first].endswith("# the line\n")
 
 
-@pytest.mark.backend("torch")
 @pytest.mark.parametrize("on_drift", ["warn", "repair"])
 def test_a_fit_with_warnings_as_errors_is_probed(tmp_path, on_drift):
     """NumPy 2 warns where it has to copy a tensor that knows nothing of its `copy` argument."""

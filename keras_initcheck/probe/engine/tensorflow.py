@@ -44,7 +44,7 @@ def trace_state() -> object:
 
 def to_numpy(tensor: Any) -> Any:
     """See the package's docstring."""
-    return keras.ops.convert_to_numpy(tensor)
+    return tensor.numpy() if isinstance(tensor, tf.Tensor | tf.Variable) else keras.ops.convert_to_numpy(tensor)
 
 
 def kept_randomness() -> Callable[[], None]:
