@@ -2,11 +2,14 @@
 
 import json
 import math
+import random
 from dataclasses import fields, is_dataclass, replace
 
 import pytest
+from mutations import mutated
 
-from keras_initcheck.outputs import limits
+from keras_initcheck.outputs import comparison, console, limits
+from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.json_format import from_json, to_json
 from keras_initcheck.profile import Profile
 from keras_initcheck.report import Report
@@ -220,6 +223,21 @@ def test_text_beyond_its_bound_is_refused_unread_and_read_where_it_is_raised(ful
     with pytest.raises(ValueError, match=r"`text` must have at most 1 MiB\. Received: 1\.\d+ MiB\. If that is right, raise"):
         from_json(text, max_mebibytes=1)
     assert from_json(text, max_mebibytes=2) == full_report
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_report_is_refused_in_words_or_shown(full_report, seed):
+    chance = random.Random(seed)
+    for _ in range(60):
+        text = json.dumps(mutated(strict(to_json(full_report)), chance))
+        try:
+            report = from_json(text)
+        except ValueError as error:
+            assert "Received" in str(error)
+        else:
+            assert console.render(report)
+            assert comparison.render([("before", full_report), ("after", report)])
+            assert len(Frame.from_report(report)) == len(report.profile.sites)
 
 
 def test_every_limit_is_of_a_field():

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from mutations import mutated
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 from keras_initcheck.outputs.event_writer import EventWriter, plugin_data
@@ -15,7 +16,6 @@ from keras_initcheck.tensorboard_plugin import log as reading
 from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
 
 SITES = "0123456789ab"
-NONSENSE = (None, True, -1, 2**70, 1.5, float("nan"), float("inf"), "", "x", "\ud800", [], [None], [[]], {}, {"a": 1}, [3, -7], 1e308)
 
 
 @pytest.fixture
@@ -170,23 +170,6 @@ def test_arguments_are_bounded(tab, hostile, arguments, expected):
     assert answer.status_code == 400
     assert expected in answer.json["error"]
     assert len(answer.text) < 500
-
-
-def mutated(document, chance):
-    """The document with something in it replaced, taken away or added."""
-    place, key = document, None
-    while isinstance(place, dict | list) and place:
-        parent, key = place, chance.choice([*place] if isinstance(place, dict) else range(len(place)))
-        place = parent[key]
-        if chance.random() < 0.3:
-            break
-    if chance.random() < 0.2:
-        del parent[key]
-    elif chance.random() < 0.2 and isinstance(parent, list):
-        parent.append(chance.choice(NONSENSE))
-    else:
-        parent[key] = chance.choice(NONSENSE)
-    return document
 
 
 @pytest.mark.parametrize("seed", range(4))
