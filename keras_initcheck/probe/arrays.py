@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_initcheck.probe import engine
@@ -14,5 +13,5 @@ def to_numpy(value: Any) -> np.ndarray:
     `keras.ops.convert_to_numpy` gives the same, but asks the tensors of torch and TensorFlow in a way of which NumPy 2 warns, and
     warnings may be errors.
     """
-    value = value.value if isinstance(value, keras.Variable) else value
-    return np.array(engine.load().to_numpy(value))
+    inner = getattr(value, "value", None)  # `keras.Variable` was a subclass of Keras' own variables once; a tf.Variable has a method
+    return np.array(engine.load().to_numpy(value if inner is None or callable(inner) else inner))
