@@ -11,6 +11,7 @@ import numpy as np
 from keras_initcheck.errors import DataError
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.devices import whole
+from keras_initcheck.probe.sparse import is_sparse
 
 BATCH_SIZE = 32
 """Samples of a batch that is cut from arrays, as `fit` does."""
@@ -72,9 +73,9 @@ def yields_batches(x: Any) -> bool:
     Raises:
         DataError: It is neither.
     """
-    if isinstance(x, (dict, list, tuple, np.ndarray)) or hasattr(x, "__array__") or keras.ops.is_tensor(x):
+    if isinstance(x, (dict, list, tuple, np.ndarray)) or hasattr(x, "__array__") or keras.ops.is_tensor(x) or is_sparse(x):
         return False
-    if isinstance(x, keras.utils.PyDataset) or hasattr(x, "__iter__") or hasattr(x, "__next__"):
+    if isinstance(x, keras.utils.PyDataset) or ((hasattr(x, "__iter__") or hasattr(x, "__next__")) and not isinstance(x, str | bytes)):
         return True
     raise DataError(
         "`x` must be an array, a dict, list or tuple of arrays, or something that yields batches "
@@ -123,9 +124,14 @@ def _head(part: Any, size: int) -> Any:
 
 
 def _sliced(array: Any, size: int) -> Any:
+    if is_sparse(array):
+        return engine.load().sparse_head(array, size)
     array = array if hasattr(array, "shape") and hasattr(array, "dtype") else np.asarray(array)
     if not len(array.shape):
-        raise DataError(f"Every array must have a batch axis. Received: a scalar, {array!r}.")
+        raise DataError(
+            f"Every array must have a batch axis. Received: a scalar, {array!r}. A list or tuple is taken for the arrays of several inputs "
+            "or outputs: make one list of numbers an array, `numpy.asarray(numbers)`."
+        )
     return array.iloc[:size] if hasattr(array, "iloc") else array[:size]
 
 

@@ -16,6 +16,7 @@ from keras_initcheck.probe.refused_loss import why_left_out
 from keras_initcheck.probe.targets import TargetRecord, observed
 
 LOSS, RANDOM = "loss", "random"
+COMPLEX = "complex numbers are not measured, and a layer of real numbers drops their imaginary part"
 _COTANGENT_SIZE = 2**16 + 1  # a prime: tiling it never lines up with an axis
 
 
@@ -179,6 +180,8 @@ class Forward:
             if is_observable(tensor):
                 layout.inputs.append((path, Channel(len(found), tuple(tensor.shape), str(tensor.dtype))))
                 found.append(self.signal_row(tensor))
+            elif "complex" in keras.backend.standardize_dtype(tensor.dtype):
+                layout.notes.append((path, COMPLEX))
         return found
 
     def _target_rows(self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder) -> list[Any]:

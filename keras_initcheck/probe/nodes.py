@@ -106,7 +106,7 @@ class NetworkBuilder:
         if attention is not None and not record.inputs_known:
             is_output = record.layer is attention.output_dense
             return (self._attention(record, attention) if is_output else self._network.add(record.index, Unpredictable(INSIDE_ATTENTION)),)
-        return tuple(self._operand_node(record, operand) for operand in operands(record))
+        return tuple(self._operand_node(record, operand) for operand in operands(record)) or (self._gap(record),)
 
     def _operand_node(self, record: SiteRecord, operand: Operand) -> int:
         if operand.site is None:

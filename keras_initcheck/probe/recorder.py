@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe import internals, kinds
+from keras_initcheck.probe.sparse import is_ragged, is_sparse
 from keras_initcheck.probe.wrapping import replaced_activation, without_rematerialization, wrapped_calls
 
 MODEL_INPUT = -1
@@ -310,15 +311,10 @@ def is_observable(tensor: Any) -> bool:
 
 def is_dense(tensor: Any) -> bool:
     """Whether `tensor` is a dense tensor of known shape with at least one element."""
-    if not keras.ops.is_tensor(tensor) or _is_sparse(tensor):
+    if not keras.ops.is_tensor(tensor) or is_sparse(tensor) or is_ragged(tensor):
         return False
     try:
         shape = tuple(tensor.shape)
     except ValueError:  # a TensorFlow tensor of unknown rank
         return False
     return all(size is not None and size > 0 for size in shape)
-
-
-def _is_sparse(tensor: Any) -> bool:
-    indices = getattr(tensor, "indices", None)  # a method of every torch tensor, the indices of a sparse one elsewhere
-    return bool(getattr(tensor, "is_sparse", False)) or (indices is not None and not callable(indices))

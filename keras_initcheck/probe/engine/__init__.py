@@ -9,6 +9,7 @@
 * `trace_state()`: a token that differs inside a traced loop of the framework.
 * `compile_pass(forward, model, gradient_row, is_repeated)`: see the TensorFlow module.
 * `replay(batches, iterator, model)`: an iterator that yields `batches`, in place of the one that they were taken from.
+* `sparse_head(value, size)`: the first samples of sparse data, of the framework's kind or SciPy's, as `fit` hands them to the model.
 * `gathered(value)`: a value of which each replica holds a part, put together in the replicas' order; any other value as it is.
 * `without_strategy()`: a context outside of the scope of a strategy that runs a model on replicas.
 * `building_scope(model)`: a context in which a model gets its variables where its training expects them.

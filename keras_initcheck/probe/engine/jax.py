@@ -13,8 +13,10 @@ import jax.extend.core
 import jax.numpy as jnp
 import keras
 import numpy as np
+from jax.experimental import sparse
 
 from keras_initcheck.probe.rows import sample_stride
+from keras_initcheck.probe.sparse import is_scipy_sparse
 
 
 def row_dtype() -> str:
@@ -146,6 +148,11 @@ def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tupl
 def replay(batches: list[Any], iterator: Any, model: Any) -> Any:
     """An iterator over `batches`, which may be filled after this call, in place of `iterator`."""
     return iter(batches)
+
+
+def sparse_head(value: Any, size: int) -> Any:
+    """The first samples of a sparse array or matrix, as the sparse array that `fit` would make."""
+    return sparse.BCOO.from_scipy_sparse(value.tocsr()[:size]) if is_scipy_sparse(value) else value[:size]
 
 
 def gathered(value: Any) -> Any:

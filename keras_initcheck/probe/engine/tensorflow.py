@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_initcheck.errors import InitCheckError
 from keras_initcheck.probe.rows import sample_stride
+from keras_initcheck.probe.sparse import is_scipy_sparse
 from keras_initcheck.probe.wrapping import on_the_way_back
 
 try:  # private: there is no other way to give a tape a gradient of one's own and leave nothing behind, see `tap`
@@ -221,6 +222,15 @@ def _replay_on_replicas(batches: list[Any], element_spec: Any, strategy: Any) ->
     if strategy.num_replicas_in_sync > 1:  # a leaf then is a PerReplicaSpec, which has no public way to the replicas' own
         element_spec = tf.nest.map_structure(lambda leaf: leaf._component_specs[0], element_spec)
     return iter(strategy.distribute_datasets_from_function(lambda _: tf.data.Dataset.from_generator(parts, output_signature=element_spec)))
+
+
+def sparse_head(value: Any, size: int) -> Any:
+    """The first samples of a sparse tensor or matrix, as the sparse tensor that `fit` would make."""
+    if is_scipy_sparse(value):
+        rows = value.tocsr()[:size].tocoo()
+        places = np.stack([rows.row, rows.col], axis=1).astype("int64")
+        return tf.sparse.reorder(tf.SparseTensor(places, rows.data, rows.shape))
+    return tf.sparse.slice(value, [0] * len(value.shape), [size, *value.shape[1:]])
 
 
 def gathered(value: Any) -> Any:

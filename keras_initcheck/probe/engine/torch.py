@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from keras_initcheck.errors import ProbeError
+from keras_initcheck.errors import DataError, ProbeError
 from keras_initcheck.probe.rows import sample_stride
+from keras_initcheck.probe.sparse import is_scipy_sparse
 from keras_initcheck.probe.wrapping import on_the_way_back
 
 
@@ -183,6 +184,17 @@ def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tupl
 def replay(batches: list[Any], iterator: Any, model: Any) -> Any:
     """An iterator over `batches`, which may be filled after this call, in place of `iterator`."""
     return iter(batches)
+
+
+def sparse_head(value: Any, size: int) -> Any:
+    """The first samples of a matrix of SciPy, dense as `fit` makes them.
+
+    Raises:
+        DataError: A sparse tensor, which Keras takes nowhere on this backend.
+    """
+    if not is_scipy_sparse(value):
+        raise DataError(f"Keras must be given dense tensors on torch, in `fit` too. Received: layout {value.layout}. Pass x.to_dense().")
+    return value.tocsr()[:size].toarray()
 
 
 def gathered(value: Any) -> Any:
