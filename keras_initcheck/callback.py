@@ -15,6 +15,7 @@ from keras_initcheck.pace import Pace
 from keras_initcheck.parts import Part, parts_of
 from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import Batch, take_batch, to_tensor, yields_batches
+from keras_initcheck.probe.devices import whole
 from keras_initcheck.rules import catalogue
 from keras_initcheck.settings import Settings
 from keras_initcheck.watch import Watch
@@ -29,6 +30,9 @@ class InitCheck(keras.callbacks.Callback):
     """Probes the model before the first update and then regularly, and logs what it finds to TensorBoard.
 
     The batch is the first one of the running `fit`; no batch is lost or reordered, and the training is bitwise what it would have been.
+    Where several devices train, it is the global batch: under a `tf.distribute` strategy the replicas' parts are put together and probed on
+    one device; under a `keras.distribution` the probe is sharded as the training is. One process writes the log. Keras does not fit under
+    `MultiWorkerMirroredStrategy`, nor with several steps an execution in a graph under `MirroredStrategy`, with this callback or without.
     At the end of each epoch `logs` carries `initcheck_log10_forward_gain`, `initcheck_log10_backward_gain` and `initcheck_findings`, so
     that History and every callback listed after this one (CSVLogger, ReduceLROnPlateau) have them too.
 
@@ -144,7 +148,7 @@ class InitCheck(keras.callbacks.Callback):
 
         Args:
             model: A `keras.Model`. One that is not compiled has no loss: then a random gradient is sent back instead.
-            x: A batch of inputs, used whole, or whatever yields batches.
+            x: A batch of inputs, used whole, or whatever yields batches. A strategy's batch is put together from its replicas' parts.
             y: Its labels.
             sample_weight: Its weights.
             step: Updates made so far. Without it, the model's own optimizer is asked; where it makes none, probes are counted.
@@ -187,6 +191,7 @@ class InitCheck(keras.callbacks.Callback):
         self._watches = [other for other in self._watches if other is not watch] + [watch]
         if state is not None:
             assign_state(model, *state)
+        x, y, sample_weight = whole((x, y, sample_weight))
         return watch.probe(_whole_batch(x, y, sample_weight), step, f"first batch of {type(x).__name__}" if yields_batches(x) else "loop")
 
     def close(self) -> None:

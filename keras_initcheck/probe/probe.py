@@ -86,7 +86,7 @@ class Probe:
         if not is_exact and not table.is_reliable:
             forward, table = self._run(replace(options, is_exact=True), batch)
         self._layout = forward.layout
-        with our_own("the statistics"):
+        with without_strategy(), our_own("the statistics"):
             measured = assemble.profile(self.model, forward.layout, table, None if is_exact else self._factors)
         with our_own("the labels"):
             compared = targets.assembled(forward.layout.targets, table.targets, batch.y, batch.sample_weight is not None)
