@@ -163,13 +163,14 @@ def innermost_optimizers(optimizer: Any) -> list[Any]:
 
 
 def bookkeeping(model: Any) -> list[Any]:
-    """What Keras notes beside a layer's attributes: which of them it has seen, and the global state of this thread.
+    """What Keras notes beside the attributes of layers, loss and metrics: which of them it has seen; and the global state of this thread.
 
     That holds the names that Keras gave, and the generator that draws where nobody passes a seed.
     """
     from keras.src.backend.common import global_state
 
-    trackers = [layer.__dict__["_tracker"] for layer in flatten_layers(model) if "_tracker" in layer.__dict__]
+    owners = [*flatten_layers(model), *compiled_parts(model)]
+    trackers = [owner.__dict__["_tracker"] for owner in owners if "_tracker" in owner.__dict__]
     return [*trackers, types.SimpleNamespace(keras=vars(global_state.GLOBAL_STATE_TRACKER))]
 
 
