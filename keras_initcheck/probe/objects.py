@@ -64,6 +64,7 @@ class Objects:
                 self._keep_attributes(_slots(type(root)), root)
         while self._pending:
             self._visit(self._pending.pop())
+        self._keepers.clear()  # they hold this object, and it the copies: these go with their last user, not with the next collection
 
     def restore(self) -> None:
         """Puts everything back; a second call finds nothing to do."""
@@ -86,11 +87,12 @@ class Objects:
 
     def _keeper(self, kind: type) -> Callable[[Any], None] | None:
         slots = _slots(kind)
+        has_more = kind not in _CONTAINERS and not kind.__module__.startswith("keras.")  # Keras' own kinds name their tracker only
         known: tuple[tuple[Any, Callable[..., None], Any], ...] = (
             (keras.layers.Layer, self._keep_attributes, slots),
             (self._engine.MODULES, self._keep_module, slots),
             (self._engine.TENSORS, self._keep_tensor, None),
-            *((base, self._keep_container, (base, slots)) for base in _CONTAINERS),
+            *((base, self._keep_container, (base, slots if has_more else None)) for base in _CONTAINERS),
             (tuple, self._keep_tuple, None),
             (np.ndarray, self._keep_array, None),
             ((random.Random, np.random.RandomState, np.random.Generator), self._keep_generator, None),
@@ -121,7 +123,7 @@ class Objects:
         if self._pays(self._engine.num_bytes(tensor)):
             self._restores.append(self._engine.kept_tensor(tensor))
 
-    def _keep_container(self, kind: tuple[Any, list[Any]], container: Any) -> None:
+    def _keep_container(self, kind: tuple[Any, list[Any] | None], container: Any) -> None:
         base, slots = kind
         if not self._pays(base.__len__(container) * BYTES_PER_ENTRY):
             return
@@ -129,7 +131,7 @@ class Objects:
         content = copy(container)
         self._restores.append(partial(restore, container, content))
         self._look_at(values(content))
-        if type(container) is not base:
+        if slots is not None:
             self._keep_attributes(slots, container)
 
     def _keep_tuple(self, _: None, value: Any) -> None:

@@ -1,7 +1,9 @@
 """What a layer holds is bitwise what it was after a probe: at any depth, with no method of the user's run, and nothing large copied."""
 
+import gc
 import random
 import threading
+import weakref
 from collections import Counter, OrderedDict, deque
 
 import keras
@@ -126,6 +128,19 @@ def test_crowds_of_objects_are_not_looked_through(monkeypatch):
     assert 0 < sum(value.count for value in crowd) < 10
 
 
+def test_copies_go_with_their_last_user():
+    kept = Objects(load())
+    kept.keep([Plain()])
+    alive = weakref.ref(kept)
+    gc.collect()
+    gc.disable()
+    try:
+        del kept
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
 def test_a_long_chain_of_objects_is_no_recursion():
     first = chain = [0]
     for _ in range(5_000):
@@ -168,7 +183,7 @@ def test_unbuilt_model_with_such_a_layer_gets_the_weights_that_fit_would_give_it
         model.compile("sgd", "mse", run_eagerly=keras.backend.backend() == "tensorflow")
         if is_checked:
             ic.check(model, X, Y)
-        model.fit(X, Y, verbose=0)
+        model.fit(X, Y, shuffle=False, verbose=0)  # Keras builds this model again, and what its `call` draws is drawn once more
         found.append([values.tobytes() for values in model.get_weights()])
     assert found[0] == found[1]
 
