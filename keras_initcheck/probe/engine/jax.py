@@ -13,7 +13,7 @@ import jax.extend.core
 import jax.numpy as jnp
 import keras
 import numpy as np
-from jax.experimental import sparse
+from jax.experimental import multihost_utils, sparse
 
 from keras_initcheck.probe.rows import sample_stride
 from keras_initcheck.probe.sparse import is_scipy_sparse
@@ -156,8 +156,10 @@ def sparse_head(value: Any, size: int) -> Any:
 
 
 def gathered(value: Any) -> Any:
-    """An array is a whole on JAX, whatever devices hold parts of it."""
-    return value
+    """An array is a whole on JAX, whatever devices hold parts of it. Where other processes hold some, each gets a copy of all."""
+    if not isinstance(value, jax.Array) or value.is_fully_addressable or value.is_fully_replicated:
+        return value
+    return multihost_utils.process_allgather(value, tiled=True)
 
 
 @contextlib.contextmanager
