@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -152,6 +153,33 @@ def test_one_process_writes_one_run(request):
     by_fit = {"tensorflow": ("replicas", ["compiled_fit"]), "jax": ("shards", ["data_parallel", "model_parallel"])}
     fixture, fits = by_fit[keras.backend.backend()]
     assert [request.getfixturevalue(fixture)[fit]["runs"] for fit in fits] == [ONE_RUN] * len(fits)
+
+
+WORKERS = {"worker": ["a:1", "b:1"]}
+WITH_CHIEF = {"chief": ["c:1"], **WORKERS}
+
+
+@pytest.mark.backend("tensorflow")
+@pytest.mark.parametrize(
+    ("cluster", "task", "is_first"),
+    [
+        (WORKERS, ("worker", 0), True),
+        (WORKERS, ("worker", 1), False),
+        (WITH_CHIEF, ("chief", 0), True),
+        (WITH_CHIEF, ("worker", 0), False),
+        ({}, ("", 0), True),
+    ],
+    ids=["first worker", "second worker", "chief", "worker beside a chief", "no cluster"],
+)
+def test_chief_of_a_cluster_or_its_first_worker_writes(cluster, task, is_first):
+    import tensorflow as tf
+
+    from keras_initcheck.probe.engine.tensorflow import is_first_process
+
+    kind, number = task
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(tf.train.ClusterSpec(cluster), task_type=kind, task_id=number)
+    model = SimpleNamespace(distribute_strategy=SimpleNamespace(cluster_resolver=resolver))  # a strategy would open ports
+    assert is_first_process(model) is is_first
 
 
 @pytest.mark.backend("torch")
