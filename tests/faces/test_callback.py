@@ -159,6 +159,15 @@ def test_probes_come_every_so_many_batches(every, steps, tmp_path):
     assert steps_in(tmp_path / "initcheck") == steps
 
 
+@pytest.mark.filterwarnings("ignore:.*ran out of data")
+def test_batches_of_a_generator_without_length_are_counted(tmp_path):
+    """TensorFlow and JAX ask for one batch more than there are, which no step is made of."""
+    x, y = arrays(80)
+    batches = ((x[start : start + 10], y[start : start + 10]) for start in range(0, 80, 10))
+    small_net().fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[ic.InitCheck(tmp_path, update_freq=3)])
+    assert steps_in(tmp_path / "initcheck") == [0, 3, 6]
+
+
 def test_epochs_are_the_default_frequency(tmp_path):
     x, y = arrays(80)
     small_net().fit(x, y, batch_size=10, epochs=2, verbose=0, callbacks=[ic.InitCheck(tmp_path)])
