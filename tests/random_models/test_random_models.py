@@ -6,7 +6,7 @@ import pytest
 from drawing import SLOW_TO_COMPILE, cases
 from hypothesis import assume, given, settings
 
-EXAMPLES = {"torch": 40, "tensorflow": 16, "jax": 4}[keras.backend.backend()]
+EXAMPLES = {"torch": 30, "tensorflow": 12, "jax": 4}[keras.backend.backend()]
 """Cases of each property: a minute or less on a slow core; `sweep.py` runs thousands. JAX compiles each shape."""
 
 SMALL = {"most_nodes": 2, "without": SLOW_TO_COMPILE} if keras.backend.backend() == "jax" else {"most_nodes": 5}
@@ -34,19 +34,19 @@ def test_check_leaves_the_model_and_the_process_as_they_were(case):
     holds("unchanged", case)
 
 
-@settings(max_examples=EXAMPLES // 2)
+@settings(max_examples=(EXAMPLES + 1) // 2)
 @given(case=cases(**SMALL))
 def test_fit_with_the_callback_gives_the_same_weights(case):
     holds("trained", case)
 
 
-@settings(max_examples=EXAMPLES // 2)
+@settings(max_examples=(EXAMPLES + 1) // 2)
 @given(case=cases(**SMALL))
 def test_repair_is_undone(case):
     holds("undone", case)
 
 
-@settings(max_examples=EXAMPLES // 2)
-@given(case=cases(**SMALL, is_exact=True))
+@settings(max_examples=(EXAMPLES + 1) // 2)
+@given(case=cases(**{**SMALL, "without": (*SMALL.get("without", ()), "remat")}, is_exact=True))
 def test_numbers_are_those_of_a_plain_pass(case):
     holds("numbers", case)
