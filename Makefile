@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BACKEND_TESTS := tests/probe tests/repairs tests/promises tests/faces/test_callback.py tests/faces/test_callback_repair.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch random-models random-models-tensorflow random-models-jax random-models-torch sweep sweep-tensorflow sweep-jax sweep-torch lint bench bench-steps bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
+.PHONY: demo test test-tensorflow test-jax test-torch random-models random-models-tensorflow random-models-jax random-models-torch sweep sweep-tensorflow sweep-jax sweep-torch lint soak bench bench-steps bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -54,6 +54,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Memory, threads, files and traces over hundreds of checks and thousands of steps, on the running backend.
+soak: $(STAMP)
+	$(BIN)/python tests/soak/soak.py
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/probe_cost.py

@@ -279,7 +279,7 @@ def _check_trained(model: Any, allow_trained: bool) -> None:
     if steps and not allow_trained:
         raise ValueError(
             f"`model` must be one that was not trained, since its weights would be lost. Received: {model.name!r}, whose "
-            f"optimizer has made {steps} steps. Pass allow_trained=True if that is what you want."
+            f"optimizer has made {steps} step{'s' * (steps > 1)}. Pass allow_trained=True if that is what you want."
         )
 
 

@@ -160,7 +160,7 @@ class Probe:
 def _no_model(model: Any) -> str:
     """A wrapper such as DistributedDataParallel holds the model that it wraps as `module`."""
     hint = " Pass what it wraps: its `.module`." if isinstance(getattr(model, "module", None), keras.Model) else ""
-    return f"`model` must be a keras.Model. Received: a {type(model).__name__}.{hint}"
+    return f"`model` must be a keras.Model. Received: one of type {type(model).__name__}.{hint}"
 
 
 def _versions() -> tuple[tuple[str, str], ...]:

@@ -111,5 +111,5 @@ def test_repair_empties_the_accumulators_of_what_it_changes():
 
 def test_trained_model_is_refused_after_its_first_update():
     model = trained(adam(), 2)
-    with pytest.raises(ValueError, match="has made 1 steps"):
+    with pytest.raises(ValueError, match=r"has made 1 step\."):
         ic.repair(model, *batch())

@@ -167,7 +167,7 @@ def test_trained_model_is_refused_and_its_momenta_are_reset_where_that_is_allowe
     model = compiled(mlp(normal(0.01)), keras.optimizers.SGD(0.01, momentum=0.9))
     x, y = batch(model)
     model.fit(x, y, verbose=0)
-    with pytest.raises(ValueError, match="optimizer has made 1 steps"):
+    with pytest.raises(ValueError, match=r"optimizer has made 1 step\."):
         ic.repair(model, x, y)
     before = values(model)
     done = ic.repair(model, x, y, allow_trained=True)
