@@ -300,5 +300,5 @@ def test_layer_that_writes_to_its_input_is_probed(normal, is_exact):
 
 
 def test_what_is_no_model_is_refused():
-    with pytest.raises(TypeError, match=r"must be a keras\.Model\. Received: a int"):
+    with pytest.raises(TypeError, match=r"must be a keras\.Model\. Received: one of type int"):
         Probe(3)
