@@ -200,5 +200,5 @@ def test_only_rank_zero_writes(ranks):
 def test_wrapper_is_refused_in_one_line_that_names_its_module(ranks):
     for found in ranks[0]:
         assert found["refusal"] == (
-            "`model` must be a keras.Model. Received: a DistributedDataParallel. Pass what it wraps: its `.module`."
+            "`model` must be a keras.Model. Received: one of type DistributedDataParallel. Pass what it wraps: its `.module`."
         )
