@@ -179,22 +179,35 @@ def is_first_process(model: Any) -> bool:
     return bool(jax.process_index() == 0)
 
 
+class _TooFewSlotsError(Exception):
+    """More slots are needed. Keras raises exceptions of a layer's call anew, with a message alone."""
+
+
 def compile_pass(
     forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
 ) -> Callable[[Any], np.ndarray]:
     """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
 
-    The arguments and the result are those of the TensorFlow module. The number of slots and of objectives is found by an abstract run.
+    The arguments and the result are those of the TensorFlow module. The number of slots and of objectives is found by an abstract run. A
+    real one may differ by a few slots: whether a cast that changes nothing gives the same object or another depends on the kind of tracer.
     """
     trainable = list(model.trainable_variables)
     others = list(model.non_trainable_variables)
     slot_types: list[tuple[int, str]] = []
     flags: list[bool] = []
+    taken: list[tuple[int, str]] = []
 
     def run(values: Any, slots: Any, state: Any, batch: Any) -> Any:
-        remaining = iter(slots)
+        taken.clear()
+
+        def next_slot(width: int, dtype: str) -> Any:
+            taken.append((width, dtype))
+            if len(taken) > len(slots):
+                raise _TooFewSlotsError("A pass observes more tensors than its abstract run did.")
+            return slots[len(taken) - 1]
+
         mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
-        result = forward(lambda width, dtype: next(remaining), batch, mapping)
+        result = forward(next_slot, batch, mapping)
         return tuple(result.objectives), result.rows
 
     def objective(index: int, state: Any, batch: Any, values: Any, slots: Any) -> Any:
@@ -219,7 +232,7 @@ def compile_pass(
             # A pass for each objective: pulling zero through the other ones would reach tensors that this one does not depend on.
             value, pull, rows = jax.vjp(functools.partial(objective, index, state, batch), values, slots, has_aux=True)
             weight_gradients, slot_gradients = pull(jnp.ones_like(value))
-            gradients += slot_gradients
+            gradients += slot_gradients[: len(taken)]
             gradients += [gradient_row(gradient) for gradient in weight_gradients] if with_weights else []
         return jnp.concatenate([row.astype(row_dtype()) for row in [*rows, *gradients]])
 
@@ -229,6 +242,10 @@ def compile_pass(
         values, state = [v.value for v in trainable], [v.value for v in others]
         if not slot_types:
             jax.eval_shape(count_slots, values, state, batch)
-        return np.asarray(run_step(values, state, batch))
+        while True:
+            try:
+                return np.asarray(run_step(values, state, batch))
+            except _TooFewSlotsError:
+                slot_types.extend(taken[-1:] * len(taken))
 
     return call
