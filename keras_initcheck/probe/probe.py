@@ -21,6 +21,7 @@ from keras_initcheck.probe.jacobian import measure_spectrum
 from keras_initcheck.probe.pass_cache import PassCache
 from keras_initcheck.probe.preserve import building, preserved
 from keras_initcheck.probe.row_table import RowTable
+from keras_initcheck.probe.wrapping import without_rematerialization
 from keras_initcheck.profile import Profile, Spectrum
 from keras_initcheck.theory.factor_table import FactorTable
 
@@ -134,7 +135,8 @@ class Probe:
         if internals.is_built(self.model):
             return
         try:
-            with building(self.model), self._engine.building_scope(self.model):
+            without_checkpoints = without_rematerialization(internals.flatten_layers(self.model))
+            with building(self.model), self._engine.building_scope(self.model), without_checkpoints:
                 internals.build(self.model, batch.x)
         except Exception as error:
             raise unbuilt(self.model, batch, error) from error

@@ -187,3 +187,24 @@ def test_reentrant_checkpoint_is_told():
 
     with pytest.raises(ProbeError, match=r"`torch\.utils.checkpoint` must be called with use_reentrant=False"):
         ic.check(network(reentrant), X, Y)
+
+
+class Forgetful(layers.Layer):
+    """Holds a layer that it never calls, so that Keras takes every model with it for unbuilt."""
+
+    def __init__(self):
+        super().__init__(name="forgetful")
+        self.unused = layers.Dense(2)
+
+    def build(self, input_shape):
+        pass
+
+    def call(self, x):
+        return 2.0 * x
+
+
+@needs_scope
+def test_model_that_keras_takes_for_unbuilt():
+    with keras.RematScope(mode="full"):
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(6, "relu"), Forgetful(), layers.Dense(3)])
+    assert Probe(model).measure(take_batch(X)).site("forgetful").activations.h.second_moment > 0
