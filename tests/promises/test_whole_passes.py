@@ -112,6 +112,15 @@ def interrupted_inside():
         yield
 
 
+@pytest.fixture
+def _hears_control_c():
+    """A shell starts what runs in its background deaf to Ctrl-C."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("_hears_control_c")
 def test_control_c_while_a_check_puts_things_back(monkeypatch):
     model = make_model()
     before = state(model)
@@ -121,6 +130,7 @@ def test_control_c_while_a_check_puts_things_back(monkeypatch):
     assert state(model) == before
 
 
+@pytest.mark.usefixtures("_hears_control_c")
 @pytest.mark.parametrize("place", [snapshot, settle, preserve], ids=["values", "settling", "attributes"])
 def test_control_c_while_a_repair_puts_things_back(monkeypatch, place):
     model = make_model(scale=3.0)
@@ -133,6 +143,7 @@ def test_control_c_while_a_repair_puts_things_back(monkeypatch, place):
     assert state(model) == before
 
 
+@pytest.mark.usefixtures("_hears_control_c")
 def test_control_c_in_a_layer():
     class Interrupted(LAYERS.Layer):
         def call(self, x):

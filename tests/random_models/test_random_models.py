@@ -6,8 +6,8 @@ import pytest
 from drawing import SLOW_TO_COMPILE, cases
 from hypothesis import assume, given, settings
 
-EXAMPLES = {"torch": 30, "tensorflow": 12, "jax": 4}[keras.backend.backend()]
-"""Cases of each property: a minute or less on a slow core; `sweep.py` runs thousands. JAX compiles each shape."""
+EXAMPLES = {"torch": 60, "tensorflow": 20, "jax": 4}[keras.backend.backend()]
+"""Cases of each property: a minute or so on a slow core; `sweep.py` runs thousands. JAX compiles each shape."""
 
 SMALL = {"most_nodes": 2, "without": SLOW_TO_COMPILE} if keras.backend.backend() == "jax" else {"most_nodes": 5}
 
