@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +16,6 @@ from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.messages import reason
 from keras_initcheck.probe.preserve import preserved
 from keras_initcheck.probe.recorder import Channel, Recorder, is_observable
-from keras_initcheck.probe.wrapping import on_the_way_back
 from keras_initcheck.profile import Spectrum
 from keras_initcheck.theory.lanczos import largest_eigenvalue, singular_value
 
@@ -62,8 +60,7 @@ def measure_spectrum(model: Any, batch: Batch, engine: ModuleType, seed: int = 0
 
 
 def _spectrum(model: Any, engine: ModuleType, function: Any, tensors: list[Any], generator: np.random.Generator) -> Spectrum:
-    num_outputs, *products = engine.linearised(function, tensors)
-    pull, push = (_seeing_the_first_run(model, product) for product in products)
+    num_outputs, pull, push = engine.linearised(function, tensors, model)
     num_inputs = sum(math.prod(tensor.shape) for tensor in tensors)
     squares = [_square(pull(generator.standard_normal(num_outputs))) for _ in range(NUM_VECTORS)]
     means = np.asarray(squares) / min(num_inputs, num_outputs)
@@ -85,16 +82,6 @@ def _spectrum(model: Any, engine: ModuleType, function: Any, tensors: list[Any],
         num_iterations=num_iterations,
         note=note,
     )
-
-
-def _seeing_the_first_run(model: Any, product: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A product with the Jacobian, for models with checkpoints: dropout that runs again draws the mask that it drew at first."""
-
-    def call(vector: Any) -> Any:
-        with on_the_way_back(model):
-            return product(vector)
-
-    return call
 
 
 def _outputs(model: Any, x: Any, engine: ModuleType) -> Any:

@@ -14,9 +14,9 @@
 * `without_strategy()`: a context outside of the scope of a strategy that runs a model on replicas.
 * `building_scope(model)`: a context in which a model gets its variables where its training expects them.
 * `is_first_process(model)`: whether this process is the one that writes, of those that train a model together.
-* `linearised(function, tensors)`: `function` of a list of tensors as a linear map at `tensors`: the number of its outputs, `pull(u)`, which
-  gives `Jᵀ u` as a list of tensors, and `push(tensors)`, which gives `J v`. `u` and `J v` are vectors on the host. `push` raises whatever
-  the framework does where an operation cannot be differentiated that way.
+* `linearised(function, tensors, model)`: `function` of a list of tensors, which calls `model`, as a linear map at `tensors`: the number of
+  its outputs, `pull(u)`, which gives `Jᵀ u` as a list of tensors, and `push(tensors)`, which gives `J v`. `u` and `J v` are vectors on the
+  host. `push` raises whatever the framework does where an operation cannot be differentiated that way.
 * `to_numpy(tensor)`: its values on the host, perhaps in the same memory.
 * `kept_randomness()`: what puts the framework's global random state back as it is now.
 * `isolated_randomness()`: a context in which draws do not depend on that state; it leaves the state as it was.

@@ -128,7 +128,9 @@ def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False
     return _tap(tensor, slot, row)
 
 
-def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
+def linearised(
+    function: Callable[[list[Any]], Any], tensors: list[Any], model: Any
+) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
     """See the package's docstring. Functions with a custom reverse rule, and loops of unknown length, go one way only."""
     outputs, pull_back = jax.vjp(function, tensors)
     compiled_pull = jax.jit(pull_back)

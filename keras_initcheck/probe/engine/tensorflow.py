@@ -175,7 +175,9 @@ def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False
     return passed
 
 
-def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
+def linearised(
+    function: Callable[[list[Any]], Any], tensors: list[Any], model: Any
+) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
     """See the package's docstring. `J v` is the gradient of `Jᵀ u`, which is linear in `u`."""
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(tensors)
@@ -184,11 +186,12 @@ def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tupl
     def pull(vector: np.ndarray) -> list[Any]:
         direction = tf.cast(vector, outputs.dtype)
         zeros = tf.UnconnectedGradients.ZERO
-        return list(tape.gradient(outputs, tensors, output_gradients=direction, unconnected_gradients=zeros))
+        with on_the_way_back(model):
+            return list(tape.gradient(outputs, tensors, output_gradients=direction, unconnected_gradients=zeros))
 
     def push(tangents: list[Any]) -> np.ndarray:
         direction = tf.zeros_like(outputs)
-        with tf.GradientTape() as outer:
+        with on_the_way_back(model), tf.GradientTape() as outer:
             outer.watch(direction)
             pulled = tape.gradient(outputs, tensors, output_gradients=direction, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         found = outer.gradient(pulled, direction, output_gradients=tangents, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -156,7 +156,9 @@ def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False
     return _Tap.apply(tensor, slot, row, is_copy)
 
 
-def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
+def linearised(
+    function: Callable[[list[Any]], Any], tensors: list[Any], model: Any
+) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
     """See the package's docstring. `J v` is the gradient of `Jᵀ u`, which is linear in `u`."""
     with torch.enable_grad():
         inputs = [tensor.detach().requires_grad_() for tensor in tensors]
@@ -166,16 +168,18 @@ def linearised(function: Callable[[list[Any]], Any], tensors: list[Any]) -> tupl
         if not outputs.requires_grad:
             return [torch.zeros_like(tensor) for tensor in inputs]
         direction = torch.as_tensor(vector, dtype=outputs.dtype, device=outputs.device)
-        found = torch.autograd.grad(outputs, inputs, direction, retain_graph=True, allow_unused=True)
+        with on_the_way_back(model):
+            found = torch.autograd.grad(outputs, inputs, direction, retain_graph=True, allow_unused=True)
         return [torch.zeros_like(tensor) if each is None else each for each, tensor in zip(found, inputs, strict=True)]
 
     def push(tangents: list[Any]) -> np.ndarray:
         if not outputs.requires_grad:
             return np.zeros(outputs.numel())
         direction = torch.zeros_like(outputs).requires_grad_()
-        pulled = torch.autograd.grad(outputs, inputs, direction, create_graph=True, allow_unused=True)
-        used = [(each, tangent) for each, tangent in zip(pulled, tangents, strict=True) if each is not None]
-        (found,) = torch.autograd.grad([each for each, _ in used], [direction], [tangent for _, tangent in used])
+        with on_the_way_back(model):
+            pulled = torch.autograd.grad(outputs, inputs, direction, create_graph=True, allow_unused=True)
+            used = [(each, tangent) for each, tangent in zip(pulled, tangents, strict=True) if each is not None]
+            (found,) = torch.autograd.grad([each for each, _ in used], [direction], [tangent for _, tangent in used])
         return np.asarray(found.cpu())
 
     return outputs.numel(), pull, push
