@@ -31,6 +31,9 @@ def quantized(mode):
     return compiled(model)
 
 
+needs_int4 = pytest.mark.skipif(keras.__version__.startswith("3.5."), reason="Keras 3.5 has no int4")
+
+
 def values(model):
     return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in [*model.variables, *model.optimizer.variables]]
 
@@ -39,7 +42,7 @@ def assert_same_values(found, expected):
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("mode", ["int8", pytest.param("int4", marks=needs_int4), "float8"])
 def test_quantized_layers_are_named_and_the_rest_measured(mode):
     model = quantized(mode)
     before = values(model)
@@ -65,4 +68,4 @@ def test_float8_trains_bitwise_the_same_with_the_callback():
 def test_layer_with_a_quantized_policy_is_named(dtype):
     profile = ic.check(compiled(network(dtype)), X, Y).profile
     assert dict(profile.not_probed) == {"first": QUANTIZED}
-    assert [site.name for site in profile.sites] == ["relu", "head"]
+    assert [site.name for site in profile.sites if site.layer_type != "Cast"] == ["relu", "head"]  # Keras 3.5 has operations for casts
