@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,7 +12,7 @@ import keras
 from keras_initcheck.api import Repair, Report
 from keras_initcheck.first_batch import assign_state, intercept_first_batch
 from keras_initcheck.frames import running_fit
-from keras_initcheck.pace import Pace
+from keras_initcheck.pace import Pace, as_step
 from keras_initcheck.parts import Part, parts_of
 from keras_initcheck.probe import internals
 from keras_initcheck.probe.batch import Batch, take_batch, to_tensor, yields_batches
@@ -66,7 +67,7 @@ class InitCheck(keras.callbacks.Callback):
 
     Raises:
         ValueError: An argument is out of its range.
-        TypeError: A part is no Keras model.
+        TypeError: A part is no Keras model, or `log_dir` no path.
         DriftError: From `fit`, with `on_drift="raise"`.
 
     Cost: the first probe traces or compiles a forward and two backward passes; each later one is about a training step, and nothing is
@@ -99,6 +100,8 @@ class InitCheck(keras.callbacks.Callback):
         repair_pause: int = 2,
     ) -> None:
         super().__init__()
+        if log_dir is not None and not isinstance(log_dir, str | PathLike):
+            raise TypeError(f"`log_dir` must be a path or None. Received: one of type {type(log_dir).__name__}.")
         policy = catalogue.policy_of(select, ignore, thresholds, exempt)
         repairs = (repair_options or {}, repair_during_training, max_repairs, repair_pause)
         self.settings = Settings(on_drift, update_freq, histogram_freq, per_layer, policy, seed, *repairs)
@@ -151,13 +154,13 @@ class InitCheck(keras.callbacks.Callback):
             x: A batch of inputs, used whole, or whatever yields batches. A strategy's batch is put together from its replicas' parts.
             y: Its labels.
             sample_weight: Its weights.
-            step: Updates made so far. Without it, the model's own optimizer is asked; where it makes none, probes are counted.
+            step: Updates made so far. Without it, the model's own optimizer is asked; where that has made none, probes are counted.
             state: For JAX, where a loop holds the values: those of `model.trainable_variables` and of `model.non_trainable_variables`,
                 as `stateless_call` takes them. They are assigned to the model, which keeps them; after a repair, take them from it.
 
         Raises:
             TypeError: `model` is no Keras model.
-            ValueError: `state` does not fit the model.
+            ValueError: `state` does not fit the model, or `step` is no whole number.
             DataError: As from `check`.
             ProbeError: As from `check`.
             DriftError: With `on_drift="raise"`.
@@ -190,13 +193,18 @@ class InitCheck(keras.callbacks.Callback):
         watch = self._watch_of(next((part for part in self._parts if part.model is model), Part(model)))
         self._watches = [other for other in self._watches if other is not watch] + [watch]
         if state is not None:
-            assign_state(model, *state)
+            assign_state(model, state)
         x, y, sample_weight = whole((x, y, sample_weight))
+        step = None if step is None else as_step(step)
         return watch.probe(_whole_batch(x, y, sample_weight), step, f"first batch of {type(x).__name__}" if yields_batches(x) else "loop")
 
     def close(self) -> None:
         """Ends the log. A later probe begins a new run."""
         self._finish()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy of the callback has: its arguments, and nothing of the trainings that this one has seen."""
+        return {**self.__dict__, "_watches": [], "_restore": _nothing, "_is_waiting": False}
 
     def __enter__(self) -> "InitCheck":
         return self

@@ -1,7 +1,7 @@
 """Takes the first batch of a running training without losing or reordering one. Glue for the callback."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -71,20 +71,29 @@ def _seen(model: Any, arguments: tuple[Any, ...], use: Callable[[Batch], None], 
     return (*([_values(model)] if state else []), replayed)
 
 
-def assign_state(model: Any, trainable: Sequence[Any], non_trainable: Sequence[Any]) -> None:
-    """Gives a model the values that a loop of `stateless_call` holds.
+def assign_state(model: Any, state: Any) -> None:
+    """Gives a model the values that a loop of `stateless_call` holds: the trainable ones, and the others.
 
     Raises:
-        ValueError: They are not as many as the model's variables, or of other shapes.
+        ValueError: They are not as many as the model's variables, or of other shapes; nothing was assigned then.
     """
+    if not isinstance(state, list | tuple) or len(state) != 2 or not all(isinstance(part, list | tuple) for part in state):
+        raise ValueError(f"`state` must be (trainable, non_trainable), two lists of values. Received: a {type(state).__name__}.")
+    trainable, non_trainable = state
+    pairs: list[tuple[Any, Any]] = []
     for name, variables, values in [
         ("trainable", model.trainable_variables, trainable),
         ("non-trainable", model.non_trainable_variables, non_trainable),
     ]:
         if len(variables) != len(values):
             raise ValueError(f"`state` must hold {len(variables)} {name} values, one for each variable. Received: {len(values)}.")
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+        pairs += zip(variables, values, strict=True)
+    for variable, value in pairs:
+        shape = tuple(keras.ops.shape(value))
+        if tuple(variable.shape) != shape:
+            raise ValueError(f"`state` must hold a value of shape {tuple(variable.shape)} for {variable.path!r}. Received: {shape}.")
+    for variable, value in pairs:
+        variable.assign(value)
 
 
 def _attach(model: Any, state: Any) -> None:

@@ -1,5 +1,25 @@
 """When a probe is due: counts the steps of a training from what Keras calls before each of them."""
 
+import operator
+from typing import Any
+
+from keras_initcheck.probe.arrays import to_numpy
+
+
+def as_step(value: Any) -> int:
+    """A number of updates, as an integer, a NumPy number, a tensor or a variable such as `optimizer.iterations`.
+
+    Raises:
+        ValueError: It is no whole number, or below 0.
+    """
+    try:
+        number = operator.index(value if hasattr(type(value), "__index__") and not hasattr(value, "shape") else to_numpy(value).item())
+    except Exception:  # each framework has its own for what has no value, or none that is a number
+        number = -1
+    if number < 0 or isinstance(value, bool):
+        raise ValueError(f"`step` must be a whole number, 0 or more. Received: step={value!r:.80}.")
+    return number
+
 
 class Pace:
     """Counts steps without `on_train_batch_end`: where a callback has one, Keras waits for the device after each batch.

@@ -46,10 +46,10 @@ def parts_of(parts: Mapping[str, tuple[Any, ...]] | None, data: Any) -> tuple[Pa
     """
     if parts is None:
         return ()
-    if data is not None or not parts:
-        raise ValueError(
-            f"`parts` must name models, each with its own data, and `data` none. Received: parts={list(parts)}, {data is None=}."
-        )
+    if not isinstance(parts, Mapping) or not parts:
+        raise ValueError(f'`parts` must be a dict such as {{"generator": (generator, noise)}}. Received: parts={parts!r:.80}.')
+    if data is not None:
+        raise ValueError("`data` must be left out where there are `parts`: each brings its own. Received: both.")
     found: list[Part] = []
     for label, part in parts.items():
         if not isinstance(label, str) or not label or not isinstance(part, tuple) or not 2 <= len(part) <= 4:

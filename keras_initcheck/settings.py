@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from keras_initcheck.api import Report
 from keras_initcheck.repair_in_fit import RepairInFit
 from keras_initcheck.rules.policy import Policy
@@ -31,11 +33,11 @@ class Settings:
     repair_pause: int
 
     def __post_init__(self) -> None:
-        if not callable(self.on_drift) and self.on_drift not in ACTIONS:
+        if not callable(self.on_drift) and not (isinstance(self.on_drift, str) and self.on_drift in ACTIONS):
             raise ValueError(f"`on_drift` must be one of {ACTIONS} or a callable. Received: on_drift={self.on_drift!r}.")
-        if self.update_freq not in ("auto", "epoch") and not _is_count(self.update_freq):
+        if not (isinstance(self.update_freq, str) and self.update_freq in ("auto", "epoch")) and not _is_count(self.update_freq):
             raise ValueError(f'`update_freq` must be "auto", "epoch" or a positive integer. Received: update_freq={self.update_freq!r}.')
-        if not isinstance(self.histogram_freq, int) or self.histogram_freq < 0:
+        if not isinstance(self.histogram_freq, int | np.integer) or self.histogram_freq < 0:
             raise ValueError(f"`histogram_freq` must be an integer, 0 or more. Received: histogram_freq={self.histogram_freq!r}.")
         if self.on_drift != "repair" and (self.repair_options or self.repair_during_training):
             raise ValueError(f'`repair_options` and `repair_during_training` need on_drift="repair". Received: on_drift={self.on_drift!r}.')
@@ -44,7 +46,7 @@ class Settings:
     @property
     def every(self) -> int | None:
         """Steps between probes; `None` where only epochs are probed."""
-        return self.update_freq if isinstance(self.update_freq, int) else None
+        return None if isinstance(self.update_freq, str) else int(self.update_freq)
 
     def new_repairs(self) -> RepairInFit:
         """The repairs of one model."""
@@ -57,4 +59,4 @@ class Settings:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) > 0

@@ -13,7 +13,11 @@ from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.forward import LOSS, RANDOM
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.repair_in_fit import NOT_REPAIRED
+from keras_initcheck.report import Finding
 from keras_initcheck.settings import Settings
+
+MOST_TOLD = 5
+"""Findings that a warning or an error writes out: a network that has diverged has one for each weight."""
 
 
 class Watch:
@@ -89,14 +93,15 @@ class Watch:
 
         Args:
             batch: What to probe with.
-            step: Updates made so far; without it the optimizer is asked, and where it has made none since, probes are counted.
+            step: Updates made so far; without it the model's optimizer is asked, and where that has made none, probes are counted.
             source: Where the batch came from, for the record.
         """
         if not self._is_running:
             self.begin()
         steps_taken = internals.steps_taken(self.part.model)
         latest = None if self.report is None else self.report.profile.step
-        known = step if step is not None else steps_taken if latest is None else max(steps_taken, latest + 1)
+        counted = 0 if latest is None else latest + 1
+        known = step if step is not None else steps_taken or counted
         try:
             if latest is None:
                 self.probe_first(batch, known, source)
@@ -202,12 +207,12 @@ class Watch:
             self._warn_of_news(report)
 
     def _warn_of_news(self, report: Report) -> None:
-        """Warns where a rule blames a layer that it has not blamed before in this training."""
-        found = [finding for finding in report.findings if finding.severity != "info"]
-        is_news = any((finding.code, finding.layer) not in self._warned for finding in found)
+        """Warns where a rule blames a layer that it has not blamed before in this training, and of that alone."""
+        found = _faults(report)
+        news = [finding for finding in found if (finding.code, finding.layer) not in self._warned]
         self._warned |= {(finding.code, layer) for finding in found for layer in (finding.layer, *finding.culprits)}
-        if is_news:
-            warn_user(_message(report))
+        if news:
+            warn_user(_message(report, news))
 
 
 class _UserError(Exception):
@@ -219,8 +224,17 @@ def _cause(error: _UserError) -> BaseException:
     return error.__cause__
 
 
-def _message(report: Report) -> str:
-    found = [finding for finding in report.findings if finding.severity != "info"]
-    lines = [f"{report.profile.model}, before step {report.profile.step + 1}: {len(found)} finding{'s' * (len(found) > 1)}."]
-    lines += [f"  {finding.severity}: {finding.code} {finding.slug}: {finding.message} {finding.fix}" for finding in found]
+def _faults(report: Report) -> list[Finding]:
+    return [finding for finding in report.findings if finding.severity != "info"]
+
+
+def _message(report: Report, told: Sequence[Finding] | None = None) -> str:
+    """The worst of what is told, which is all that is no information unless given."""
+    found = _faults(report)
+    told = found if told is None else told
+    news = f", {len(told)} new" if len(told) < len(found) else ""
+    lines = [f"{report.profile.model}, before step {report.profile.step + 1}: {len(found)} finding{'s' * (len(found) > 1)}{news}."]
+    lines += [f"  {finding.severity}: {finding.code} {finding.slug}: {finding.message} {finding.fix}" for finding in told[:MOST_TOLD]]
+    if len(told) > MOST_TOLD:
+        lines.append(f"  and {len(told) - MOST_TOLD} more, which the report holds.")
     return "\n".join(lines)

@@ -2,8 +2,16 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from keras_initcheck.errors import ProbeError
+
+RUNNING = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch")
+"""Methods of a model that set and read what a pass puts back."""
 
 ONE_AT_A_TIME = threading.RLock()
 """Held by whatever runs or changes a model. One for all models: they may share layers, and the random states that a pass sets and puts
@@ -25,3 +33,23 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
         if held:
             signal.raise_signal(signal.SIGINT)
+
+
+def refuse_while_in_use(model: Any) -> None:
+    """Refuses a model that another thread is running: what a pass puts back would be taken away from there.
+
+    A run that another thread starts later is not seen.
+
+    Raises:
+        ProbeError: Another thread is in the model's `fit`, `evaluate`, `predict` or one of their kind.
+    """
+    here, name = threading.get_ident(), model.name
+    for thread, innermost in sys._current_frames().items():
+        frame: FrameType | None = innermost if thread != here else None
+        while frame is not None:
+            if frame.f_code.co_name in RUNNING and frame.f_locals.get("self") is model:
+                raise ProbeError(
+                    f"The model {name!r} must not run in another thread while it is probed. Received: one that is in "
+                    f"`{frame.f_code.co_name}` there. Probe it before or after, or in the training itself with `InitCheck`."
+                )
+            frame = frame.f_back

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_initcheck.probe import engine, internals
 from keras_initcheck.probe.batch import kept_global_randomness
-from keras_initcheck.probe.guards import ONE_AT_A_TIME, uninterrupted
+from keras_initcheck.probe.guards import ONE_AT_A_TIME, refuse_while_in_use, uninterrupted
 from keras_initcheck.probe.objects import Objects
 
 
@@ -17,8 +17,12 @@ def preserved(model: Any) -> Iterator[None]:
     Attributes are those of every layer, of the optimizer, the loss and the metrics; see `Objects` for what is kept behind them, and what
     is not. Global states are Keras' own, and the random states of Python, NumPy and the framework. Nothing else runs or changes a model
     meanwhile, and a Ctrl-C while things are put back is heard afterwards.
+
+    Raises:
+        ProbeError: Another thread is running the model.
     """
     with ONE_AT_A_TIME:
+        refuse_while_in_use(model)
         kept = contextlib.ExitStack()
         try:
             kept.callback(kept_global_randomness())
@@ -37,6 +41,7 @@ def building(model: Any) -> Iterator[None]:
     A model may hold layers that it never calls: Keras then takes it for unbuilt, however often it is built.
     """
     with ONE_AT_A_TIME:
+        refuse_while_in_use(model)
         kept, before = contextlib.ExitStack(), internals.built_parts(model)
         try:
             kept.callback(kept_global_randomness())

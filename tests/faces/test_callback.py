@@ -293,6 +293,10 @@ def test_histograms_are_made_when_asked_for(tmp_path):
         ({"update_freq": 0}, "`update_freq` must be"),
         ({"update_freq": "batch"}, "`update_freq` must be"),
         ({"histogram_freq": -1}, "`histogram_freq` must be"),
+        ({"on_drift": np.zeros(3)}, "`on_drift` must be one of"),
+        ({"parts": [("a", None)]}, "`parts` must be a dict such as"),
+        ({"parts": {}}, "`parts` must be a dict such as"),
+        ({"data": (np.zeros(3),), "parts": {"a": (None, None)}}, "`data` must be left out where there are `parts`"),
         ({"select": ["IC999"]}, "`select` must name rules"),
         ({"thresholds": {"nope": 1.0}}, "`thresholds` must name known thresholds"),
         ({"exempt": {"dense": ["IC999"]}}, "`exempt` must name rules"),
@@ -301,6 +305,30 @@ def test_histograms_are_made_when_asked_for(tmp_path):
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ic.InitCheck(**arguments)
+
+
+def test_a_log_dir_that_is_no_path_is_refused_at_once():
+    with pytest.raises(TypeError, match=r"`log_dir` must be a path or None\. Received: one of type Sequential"):
+        ic.InitCheck(small_net())
+
+
+def test_frequencies_may_be_numpy_s_integers():
+    settings = ic.InitCheck(None, update_freq=np.int64(2), histogram_freq=np.int64(1)).settings
+    assert settings.every == 2 and settings.wants_histograms(1)
+
+
+def test_a_diverged_network_gets_a_short_warning_and_only_news():
+    x, y = arrays()
+    model = exploding_net()
+    for layer in model.layers:
+        layer.kernel.assign(layer.kernel.value * float("nan"))
+        layer.bias.assign(layer.bias.value * float("nan"))
+    with pytest.warns(ic.InitCheckWarning) as caught:
+        model.fit(x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None)])
+    first, *later = [str(warning.message) for warning in caught if warning.category is ic.InitCheckWarning]
+    assert first.splitlines()[0].endswith("findings.")
+    assert len(first.splitlines()) == 7 and first.splitlines()[-1].endswith("more, which the report holds.")
+    assert all(", 1 new." in message.splitlines()[0] or " new." in message.splitlines()[0] for message in later)
 
 
 def test_healthy_fit_is_silent(recwarn):

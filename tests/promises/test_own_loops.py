@@ -1,5 +1,7 @@
 """`InitCheck.probe` in loops that know nothing of Keras' trainer."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -96,6 +98,61 @@ def test_values_that_live_outside_of_the_model_are_probed():
 
 def watcher_gain(model):
     return ic.check(model, X, batch_size=48).profile.log10_forward_gain
+
+
+@pytest.mark.parametrize(
+    "made",
+    [np.int64, np.array, lambda number: keras.Variable(number, dtype="int32", trainable=False), keras.ops.convert_to_tensor],
+    ids=["NumPy", "array", "variable", "tensor"],
+)
+def test_steps_are_whole_numbers_of_any_kind(made):
+    report = ic.InitCheck(None, on_drift="ignore").probe(net(), X, step=made(7))
+    assert report.profile.step == 7 and type(report.profile.step) is int
+    assert ic.Report.from_json(report.to_json()) == report
+
+
+@pytest.mark.parametrize("step", [-5, 1.5, "3", True, np.array([1, 2])], ids=repr)
+def test_what_is_no_step_is_refused(step):
+    with pytest.raises(ValueError, match=r"`step` must be a whole number, 0 or more\. Received: step="):
+        ic.InitCheck(None).probe(net(), X, step=step)
+
+
+def test_steps_are_those_of_the_model_s_optimizer_where_it_makes_any():
+    model, watcher = net(), ic.InitCheck(None, on_drift="ignore")
+    model.compile("sgd", "mse", run_eagerly=True)
+    counted = [watcher.probe(model, X).profile.step for _ in range(2)]
+    targets = np.zeros((len(X), *model.output_shape[1:]), "float32")
+    model.train_on_batch(X, targets)
+    asked = [watcher.probe(model, X).profile.step for _ in range(2)]
+    assert counted == [0, 1] and asked == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda trainable, others: (trainable[:-1], others), "must hold 4 trainable values"),
+        (lambda trainable, others: ([*trainable[:-1], trainable[0]], others), "must hold a value of shape"),
+        (lambda trainable, others: (trainable, [*others, trainable[0]]), "non-trainable values"),
+        (lambda trainable, others: trainable, r"must be \(trainable, non_trainable\)"),
+        (lambda trainable, others: (None, None), r"must be \(trainable, non_trainable\)"),
+    ],
+    ids=["too few", "another shape", "too many others", "one list", "nothing"],
+)
+def test_a_state_that_does_not_fit_changes_nothing(spoil, words):
+    model = keras.Sequential([keras.Input((X.shape[1],)), keras.layers.Dense(4), keras.layers.Dense(2)])
+    before = model.get_weights()
+    state = spoil([variable.value + 1.0 for variable in model.trainable_variables], [])
+    with pytest.raises(ValueError, match=words):
+        ic.InitCheck(None).probe(model, X, step=0, state=state)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+
+
+def test_a_copy_of_a_used_callback_begins_anew():
+    watcher = ic.InitCheck(None, on_drift="ignore", seed=3)
+    watcher.probe(net(), X, step=0)
+    again = copy.deepcopy(watcher)
+    assert again.report is None and again.settings.seed == 3
+    assert watcher.report is not None
 
 
 def test_a_state_of_another_length_is_refused():

@@ -95,7 +95,7 @@ def test_check_names_the_parts():
 @pytest.mark.parametrize(
     ("parts", "error", "message"),
     [
-        ({}, ValueError, "`parts` must name models"),
+        ({}, ValueError, "`parts` must be a dict such as"),
         ({"a": mlp(normal(1.0), 1)}, ValueError, r"`parts` must map names to \(model, x\)"),
         ({"": (mlp(normal(1.0), 1), X)}, ValueError, r"`parts` must map names to \(model, x\)"),
         ({"a": (mlp(normal(1.0), 1),)}, ValueError, "tuple of length 1"),
@@ -109,7 +109,7 @@ def test_wrong_parts_are_refused(parts, error, message):
 
 
 def test_parts_and_data_exclude_each_other():
-    with pytest.raises(ValueError, match="and `data` none"):
+    with pytest.raises(ValueError, match="`data` must be left out where there are `parts`"):
         ic.InitCheck(data=X, parts={"a": (mlp(normal(1.0), 1), X)})
 
 

@@ -112,6 +112,26 @@ def interrupted_inside():
         yield
 
 
+def test_a_model_that_another_thread_trains_is_left_alone():
+    model, started, done = make_model(), threading.Event(), threading.Event()
+
+    class Waiting(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            started.set()
+            assert done.wait(60)
+
+    thread = threading.Thread(target=lambda: model.fit(X, Y, verbose=0, callbacks=[Waiting()]))
+    thread.start()
+    assert started.wait(60)
+    try:
+        with pytest.raises(ic.ProbeError, match="must not run in another thread while it is probed"):
+            ic.check(model, X, Y)
+    finally:
+        done.set()
+        thread.join()
+    assert ic.check(model, X, Y).profile.step == 1
+
+
 @pytest.fixture
 def _hears_control_c():
     """A shell starts what runs in its background deaf to Ctrl-C."""
