@@ -30,13 +30,13 @@ test-torch: $(STAMP)
 random-models: random-models-tensorflow random-models-jax random-models-torch
 
 random-models-tensorflow: $(STAMP)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m random_models tests/random_models
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m random_models --hypothesis-show-statistics tests/random_models
 
 random-models-jax: $(STAMP)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m random_models tests/random_models
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m random_models --hypothesis-show-statistics tests/random_models
 
 random-models-torch: $(STAMP)
-	@if $(BIN)/python -c "import torch" 2>/dev/null; then KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m random_models tests/random_models; fi
+	@if $(BIN)/python -c "import torch" 2>/dev/null; then KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m random_models --hypothesis-show-statistics tests/random_models; fi
 
 # Every model on torch where it is installed, else on TensorFlow; six on the others.
 sweep: sweep-tensorflow sweep-jax sweep-torch

@@ -10,7 +10,8 @@ from faulty import compiled, mlp, normal
 
 import keras_initcheck as ic
 
-X, Y = np.random.default_rng(0).standard_normal((16, 64)).astype("float32"), np.arange(16) % 10
+X = np.random.default_rng(0).standard_normal((16, 64)).astype("float32")
+Y = (np.arange(16) % 10).astype("int32")  # of int64 labels JAX warns itself
 
 
 def net(initializer):
