@@ -67,6 +67,8 @@ def draw_case(choose, without=(), most_nodes=6, is_exact=False, may_trace=False)
     style = "functional" if is_exact else some(STYLES)
     graph = Graph(choose, style, without, is_exact)
     graph.grow(choose(range(1, most_nodes + 1)))
+    if style == "subclassed_unbuilt" and any(map(needs_a_built_model, graph.nodes)):
+        style = "subclassed"
     outputs = tuple(draw_output(choose, stream) for stream in graph.ends())
     training = draw_training(choose, some, len(outputs), without, may_trace)
     packing = choose(("list", "dict"))
@@ -77,6 +79,14 @@ def draw_case(choose, without=(), most_nodes=6, is_exact=False, may_trace=False)
     if extra == "remat" and keras.backend.backend() == "tensorflow" and any(node.kind == "unused_layer" for node in graph.nodes):
         extra = None  # never built, so that each probe builds it as a graph, in which TensorFlow recomputes nothing: refused
     return Case(tuple(graph.inputs), tuple(graph.nodes), outputs, style, packing, dtype, extra, training, choose(range(100)))
+
+
+def needs_a_built_model(node):
+    """An exception that is known: TensorFlow's `fit` builds a model by running it, and a probe without running it.
+
+    What draws from NumPy in `call` then draws once more or less, and a stateful layer cannot be built.
+    """
+    return node.kind == "numpy_random" or node.options.get("stateful", False) or any(map(needs_a_built_model, node.inner))
 
 
 class Graph:

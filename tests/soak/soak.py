@@ -82,6 +82,8 @@ def slope_of(x, y):
     """Slope of a straight line by least squares, and its standard error."""
     x, y = np.asarray(x, "float64"), np.asarray(y, "float64")
     spread = np.sum((x - x.mean()) ** 2)
+    if not spread:
+        return 0.0, 0.0
     slope = float(np.sum((x - x.mean()) * (y - y.mean())) / spread)
     rest = y - y.mean() - slope * (x - x.mean())
     return slope, float(np.sqrt(np.sum(rest**2) / max(1, len(x) - 2) / spread))
