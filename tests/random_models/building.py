@@ -194,9 +194,14 @@ def run_once(model, case):
     return model
 
 
+def has_torch_module(case):
+    """Keras builds no layer behind one in a Sequential before it is called."""
+    return any(node.kind == "torch_module" for node in case.nodes)
+
+
 STYLES = {
     "functional": functional,
-    "sequential": sequential,
+    "sequential": lambda case: run_once(sequential(case), case) if has_torch_module(case) else sequential(case),
     "endpoint": endpoint,
     "subclassed": lambda case: run_once(Subclassed(case), case),
     "subclassed_dict": lambda case: run_once(SubclassedWithDicts(case), case),
