@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from keras_initcheck.api import Repair, Report
+from keras_initcheck.call_stack import running_fit
 from keras_initcheck.first_batch import assign_state, intercept_first_batch
-from keras_initcheck.frames import running_fit
 from keras_initcheck.pace import Pace, as_step
 from keras_initcheck.parts import Part, parts_of
 from keras_initcheck.probe import internals

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.frames import running_fit
+from keras_initcheck.call_stack import running_fit
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.batch import Batch
 from keras_initcheck.probe.devices import whole

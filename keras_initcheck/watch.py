@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keras_initcheck.api import Repair, Report, judged
+from keras_initcheck.call_stack import warn_user
 from keras_initcheck.errors import DriftError, InitCheckWarning
-from keras_initcheck.frames import warn_user
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.parts import Part
 from keras_initcheck.probe import engine, internals

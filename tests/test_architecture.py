@@ -23,7 +23,7 @@ LAYERS = {
     "api": "faces",
     "callback": "faces",
     "first_batch": "faces",
-    "frames": "faces",
+    "call_stack": "faces",
     "pace": "faces",
     "parts": "faces",
     "settings": "faces",
