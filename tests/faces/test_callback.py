@@ -328,7 +328,25 @@ def test_a_diverged_network_gets_a_short_warning_and_only_news():
     first, *later = [str(warning.message) for warning in caught if warning.category is ic.InitCheckWarning]
     assert first.splitlines()[0].endswith("findings.")
     assert len(first.splitlines()) == 7 and first.splitlines()[-1].endswith("more, which the report holds.")
-    assert all(", 1 new." in message.splitlines()[0] or " new." in message.splitlines()[0] for message in later)
+    assert later == []
+
+
+def test_a_later_warning_says_what_is_new_alone():
+    """The second probe finds a layer that died since, beside what the first one told."""
+    x, y = arrays()
+    model = exploding_net()
+
+    class Breaking(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch:
+                layer = self.model.layers[1]
+                layer.kernel.assign(np.full(layer.kernel.shape, np.nan))
+
+    with pytest.warns(ic.InitCheckWarning) as caught:
+        model.fit(x, y, epochs=2, verbose=0, callbacks=[Breaking(), ic.InitCheck(None, select=["forward-gain", "nonfinite-weights"])])
+    first, second = [str(warning.message) for warning in caught if warning.category is ic.InitCheckWarning]
+    assert "forward-gain" in first and "new" not in first.splitlines()[0]
+    assert "nonfinite-weights" in second and "forward-gain" not in second
 
 
 def test_healthy_fit_is_silent(recwarn):
