@@ -22,7 +22,7 @@ from keras_initcheck.demo.photographs import photographs
 from keras_initcheck.demo.schemes import HE, NORMAL, Bench
 from keras_initcheck.outputs.console import render
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.rules.catalogue import judge, policy_of
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -9,11 +9,11 @@ from typing import Any
 from keras_initcheck import report as records
 from keras_initcheck.errors import MissingPackageError
 from keras_initcheck.outputs import console, json_format
-from keras_initcheck.probe import internals
-from keras_initcheck.probe.batch import Batch, take_batch
-from keras_initcheck.probe.guards import ONE_AT_A_TIME
+from keras_initcheck.probe.data.batch import Batch, take_batch
+from keras_initcheck.probe.data.synthetic import synthetic_inputs
+from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.probe.synthetic import synthetic_inputs
+from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.profile import SYNTHETIC_DATA, Profile
 from keras_initcheck.repairs.options import Options
 from keras_initcheck.repairs.repair import Outcome, Repairer
@@ -148,7 +148,7 @@ def check(
     policy = catalogue.policy_of(select, ignore, thresholds, exempt)
     probe = Probe(model, seed=seed)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
-    profile = probe.measure(batch, data=data, step=internals.steps_taken(model))
+    profile = probe.measure(batch, data=data, step=introspection.steps_taken(model))
     if spectrum:
         profile = replace(profile, spectrum=probe.spectrum(batch))
     return replace(judged(profile, policy), mean_field=mean_field.summarise(profile))
@@ -275,7 +275,7 @@ def repair(
 
 
 def _check_trained(model: Any, allow_trained: bool) -> None:
-    steps = internals.steps_taken(model)
+    steps = introspection.steps_taken(model)
     if steps and not allow_trained:
         raise ValueError(
             f"`model` must be one that was not trained, since its weights would be lost. Received: {model.name!r}, whose "

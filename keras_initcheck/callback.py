@@ -11,12 +11,12 @@ import keras
 
 from keras_initcheck.api import Repair, Report
 from keras_initcheck.call_stack import running_fit
-from keras_initcheck.first_batch import assign_state, intercept_first_batch
 from keras_initcheck.pace import Pace, as_step
 from keras_initcheck.parts import Part, parts_of
-from keras_initcheck.probe import internals
-from keras_initcheck.probe.batch import Batch, take_batch, to_tensor, yields_batches
-from keras_initcheck.probe.devices import whole
+from keras_initcheck.probe.data.batch import Batch, take_batch, to_tensor, yields_batches
+from keras_initcheck.probe.data.running_fit import assign_state, intercept_first_batch
+from keras_initcheck.probe.engine.devices import whole
+from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.rules import catalogue
 from keras_initcheck.settings import Settings
 from keras_initcheck.watch import Watch
@@ -252,7 +252,7 @@ class InitCheck(keras.callbacks.Callback):
         return known or Watch(part, self.settings, self.log_dir)
 
     def _begin(self, watch: Watch) -> None:
-        self._first_step = internals.steps_taken(self.model)
+        self._first_step = introspection.steps_taken(self.model)
         data = watch.part.data
         if data is not None:
             watch.probe_first(take_batch(*data) if isinstance(data, tuple) else take_batch(data), self._step(), "data of InitCheck")
@@ -291,7 +291,7 @@ class InitCheck(keras.callbacks.Callback):
     def _step(self) -> int:
         """Updates made so far. A `train_step` of the user's own may use other optimizers than the model's: its steps are counted."""
         is_own = type(self.model).train_step is not keras.Model.train_step
-        return self._first_step + self._pace.taken if is_own else internals.steps_taken(self.model)
+        return self._first_step + self._pace.taken if is_own else introspection.steps_taken(self.model)
 
     def _has_found_nothing(self) -> bool:
         """Where the number of batches is not known, TensorFlow's and JAX's first epoch ends with an execution that finds none."""

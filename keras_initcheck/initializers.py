@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from keras_initcheck.probe import kinds
-from keras_initcheck.probe.activation import describe
+from keras_initcheck.probe.keras_model import layer_kinds
+from keras_initcheck.probe.keras_model.activations import describe
 from keras_initcheck.theory import activations
 from keras_initcheck.theory.fans import FORWARD, MODES
 from keras_initcheck.theory.geometry import Geometry
@@ -193,13 +193,13 @@ def _geometry(layer: Any) -> dict[str, dict[str, Any]]:
         return {"kernel_initializer": {}}
     if isinstance(layer, keras.layers.EinsumDense):
         return {"kernel_initializer": {"equation": layer.equation}}
-    if isinstance(layer, kinds.SEPARABLE):
+    if isinstance(layer, layer_kinds.SEPARABLE):
         return {"depthwise_initializer": {"strides": layer.strides, "depthwise": True}, "pointwise_initializer": {}}
-    if isinstance(layer, kinds.DEPTHWISE):
+    if isinstance(layer, layer_kinds.DEPTHWISE):
         return {"depthwise_initializer": {"strides": layer.strides, "depthwise": True}}
-    if isinstance(layer, kinds.TRANSPOSED):
+    if isinstance(layer, layer_kinds.TRANSPOSED):
         return {"kernel_initializer": {"strides": layer.strides, "transposed": True}}
-    if isinstance(layer, kinds.CONVOLUTION):
+    if isinstance(layer, layer_kinds.CONVOLUTION):
         return {"kernel_initializer": {"strides": layer.strides, "groups": layer.groups}}
     raise TypeError(
         f"`layer` must be Dense, EinsumDense, a convolution, SimpleRNN, GRU or LSTM. Received: {type(layer).__name__}. Prepare the layer "

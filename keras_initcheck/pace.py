@@ -3,7 +3,7 @@
 import operator
 from typing import Any
 
-from keras_initcheck.probe.arrays import to_numpy
+from keras_initcheck.probe.engine.arrays import to_numpy
 
 
 def as_step(value: Any) -> int:

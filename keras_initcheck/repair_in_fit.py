@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from keras_initcheck.api import Repair, Report, judged
-from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.repairs.options import Options, Selection, every_weight
 from keras_initcheck.repairs.repair import Repairer

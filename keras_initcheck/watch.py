@@ -8,10 +8,11 @@ from keras_initcheck.call_stack import warn_user
 from keras_initcheck.errors import DriftError, InitCheckWarning
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.parts import Part
-from keras_initcheck.probe import engine, internals
-from keras_initcheck.probe.batch import Batch
-from keras_initcheck.probe.forward import LOSS, RANDOM
+from keras_initcheck.probe import engine
+from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.probe.tap.forward import LOSS, RANDOM
 from keras_initcheck.repair_in_fit import NOT_REPAIRED
 from keras_initcheck.report import Finding
 from keras_initcheck.settings import Settings
@@ -98,7 +99,7 @@ class Watch:
         """
         if not self._is_running:
             self.begin()
-        steps_taken = internals.steps_taken(self.part.model)
+        steps_taken = introspection.steps_taken(self.part.model)
         latest = None if self.report is None else self.report.profile.step
         counted = 0 if latest is None else latest + 1
         known = step if step is not None else steps_taken or counted

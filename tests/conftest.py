@@ -25,7 +25,7 @@ def pytest_runtest_setup(item):
 
 def pytest_collection_finish(session):
     """A prediction that fails costs a user nothing but the prediction. Here it is an error, so that nobody overlooks it."""
-    nodes = sys.modules.get("keras_initcheck.probe.nodes")
+    nodes = sys.modules.get("keras_initcheck.probe.prediction.network_builder")
     if nodes is not None and nodes.failure is not _raise:
         _raise.replaced, nodes.failure = nodes.failure, _raise
 
@@ -37,7 +37,7 @@ def _raise(error):
 @pytest.fixture
 def harmless_failures(monkeypatch):
     """Predictions that fail are harmless, as they are for users."""
-    monkeypatch.setattr("keras_initcheck.probe.nodes.failure", _raise.replaced)
+    monkeypatch.setattr("keras_initcheck.probe.prediction.network_builder.failure", _raise.replaced)
 
 
 @pytest.fixture

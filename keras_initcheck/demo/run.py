@@ -14,7 +14,7 @@ from keras_initcheck.outputs.console import print_report
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.outputs.numbers import format_count
 from keras_initcheck.outputs.text import wrap
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.profile import Profile
 from keras_initcheck.rules.catalogue import policy_of
 

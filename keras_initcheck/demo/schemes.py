@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from keras_initcheck.demo.alexnet import alexnet
-from keras_initcheck.probe.batch import Batch
-from keras_initcheck.probe.forward import RANDOM
+from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.probe.tap.forward import RANDOM
 from keras_initcheck.profile import Profile
 
 SEED = 0

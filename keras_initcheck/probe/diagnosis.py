@@ -12,14 +12,14 @@ import keras
 from keras import ops
 
 from keras_initcheck.errors import InitCheckError, ProbeError
-from keras_initcheck.probe import internals
-from keras_initcheck.probe.batch import Batch
-from keras_initcheck.probe.forward import LOSS, Options, Pass
-from keras_initcheck.probe.messages import describe, reason
-from keras_initcheck.probe.preserve import preserved
-from keras_initcheck.probe.recorder import is_observable
-from keras_initcheck.probe.refused_loss import explain_loss, why_left_out
-from keras_initcheck.probe.wrapping import without_rematerialization, wrapped_calls
+from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.engine.tensor_kinds import is_observable
+from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.messages import describe, reason
+from keras_initcheck.probe.tap.forward import LOSS, Options, Pass
+from keras_initcheck.probe.tap.preserve import preserved
+from keras_initcheck.probe.tap.refused_loss import explain_loss, why_left_out
+from keras_initcheck.probe.tap.wrapping import without_rematerialization, wrapped_calls
 
 PLEASE_REPORT = "please report it with the whole traceback, since this is a fault of keras_initcheck and not of the model."
 _MEMORY_ERRORS = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
@@ -88,7 +88,7 @@ def _own_failure(model: Any, engine: ModuleType, options: Options, batch: Batch)
 def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> str:
     if plain.has_run:
         return f"The model {model.name!r} must have a gradient. Without keras_initcheck, too, computing it fails. {reason(error)}"
-    expected = internals.symbolic_inputs(model)
+    expected = introspection.symbolic_inputs(model)
     if plain.culprit is None and expected is not None and not _fits(expected, batch.x):
         return f"The model {model.name!r} must be given inputs like {describe(expected)}. Received: {describe(batch.x)}. {reason(error)}"
     culprit = f"its layer {plain.culprit}" if plain.culprit else "its `call`"
@@ -101,7 +101,7 @@ def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> st
 
 def _fits(expected: Any, received: Any) -> bool:
     """Whether tensors have the structure and the shapes of a model's symbolic inputs."""
-    pairs = internals.flatten_with_names(expected), internals.flatten_with_names(received)
+    pairs = introspection.flatten_with_names(expected), introspection.flatten_with_names(received)
     if isinstance(expected, dict) or isinstance(received, dict):
         pairs = sorted(pairs[0], key=lambda pair: pair[0]), sorted(pairs[1], key=lambda pair: pair[0])
         if [name for name, _ in pairs[0]] != [name for name, _ in pairs[1]]:
@@ -148,17 +148,17 @@ class _PlainPass:
         self.without_tensor: str | None = None
         self.copies = False
         self._model = model
-        self._wants_loss = LOSS in options.cotangents and internals.is_compiled(model)
+        self._wants_loss = LOSS in options.cotangents and introspection.is_compiled(model)
         self._entered: list[str] = []
 
     def __call__(self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any) -> Pass:
         model = self._model
         self.has_run = False
         make_slot(1, "float32")  # nothing depends on it: torch wants one tensor at least to differentiate by
-        operations = [*internals.flatten_layers(model), *internals.operations_without_layers(model)]
-        with keras.StatelessScope(state_mapping or internals.regularised_values(model), collect_losses=True):
+        operations = [*introspection.flatten_layers(model), *introspection.operations_without_layers(model)]
+        with keras.StatelessScope(state_mapping or introspection.regularised_values(model), collect_losses=True):
             with wrapped_calls(operations[1:], self._watched), without_rematerialization(operations):
-                outputs = internals.call_model(model, batch.x)
+                outputs = introspection.call_model(model, batch.x)
             self.has_run = True
             objectives = [*self._sums(outputs), *self._losses(batch, outputs)]
         return Pass(objectives, [True] * len(objectives), [ops.ones((1,))])
@@ -188,7 +188,7 @@ class _PlainPass:
         if not self._wants_loss:
             return []
         try:
-            return [internals.compute_loss(self._model, batch.x, batch.y, outputs, batch.sample_weight)]
+            return [introspection.compute_loss(self._model, batch.x, batch.y, outputs, batch.sample_weight)]
         except Exception as error:
             if why_left_out(self._model, batch, outputs, error) is not None:
                 return []
@@ -197,7 +197,7 @@ class _PlainPass:
 
 def without_call(model: Any) -> ProbeError:
     """The error for a model that has no `call`, so that there is nothing to run as a whole: its parts can be probed."""
-    names = [part.name for part in internals.submodels(model)] or ["generator", "discriminator"]
+    names = [part.name for part in introspection.submodels(model)] or ["generator", "discriminator"]
     parts = ", ".join(f"{name!r}: (its model, its inputs)" for name in names)
     return ProbeError(
         f"The model must have a `call` to be probed as a whole. Received: {model.name!r}, whose {type(model).__name__} has none. Probe its "

@@ -6,8 +6,8 @@ from typing import Any, Generic, TypeVar
 
 import keras
 
-from keras_initcheck.probe import internals
-from keras_initcheck.probe.batch import Batch
+from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.keras_model import introspection
 
 MOST_PASSES = 8
 """A fit needs three: the exact pass, the fast one, and the fast one with histograms; twice that where the last batch is shorter."""
@@ -54,11 +54,11 @@ class PassCache(Generic[Pass]):
 
 def _circumstances(model: Any, batch: Batch, options: object) -> _Circumstances:
     """`compile` makes its loss anew each time, so that a second one is seen even with the same arguments."""
-    layers = internals.flatten_layers(model)
+    layers = introspection.flatten_layers(model)
     kinds = [None if part is None else [(tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)] for part in batch]
-    names = [None if part is None else [name for name, _ in internals.flatten_with_names(part)] for part in batch]
+    names = [None if part is None else [name for name, _ in introspection.flatten_with_names(part)] for part in batch]
     flags = [bool(layer.trainable) for layer in layers]
     runs_eagerly = bool(getattr(model, "run_eagerly", False))
     settings = (keras.config.image_data_format(), keras.config.floatx())
-    compiled = (getattr(model, "optimizer", None), internals.compiled_loss(model))
+    compiled = (getattr(model, "optimizer", None), introspection.compiled_loss(model))
     return _Circumstances((options, kinds, names, flags, runs_eagerly, settings), (*compiled, *layers, *model.variables))

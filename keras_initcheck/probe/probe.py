@@ -10,18 +10,21 @@ import keras
 import numpy as np
 
 from keras_initcheck.errors import InitCheckError, ProbeError
-from keras_initcheck.probe import assemble, engine, internals, inventory, tables, targets
-from keras_initcheck.probe.batch import Batch, num_samples
-from keras_initcheck.probe.devices import without_strategy
+from keras_initcheck.probe import engine, profile_builder, variables
+from keras_initcheck.probe.data import tabular_inputs
+from keras_initcheck.probe.data.batch import Batch, num_samples
 from keras_initcheck.probe.diagnosis import explain, our_own, unbuilt, without_call
-from keras_initcheck.probe.forward import LOSS, RANDOM, Forward, Layout, Options
-from keras_initcheck.probe.guards import ONE_AT_A_TIME
-from keras_initcheck.probe.inventory import OwnedVariable
-from keras_initcheck.probe.jacobian import measure_spectrum
+from keras_initcheck.probe.engine.devices import without_strategy
+from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.pass_cache import PassCache
-from keras_initcheck.probe.preserve import building, preserved
-from keras_initcheck.probe.row_table import RowTable
-from keras_initcheck.probe.wrapping import without_rematerialization
+from keras_initcheck.probe.tap import outputs_and_labels
+from keras_initcheck.probe.tap.forward import LOSS, RANDOM, Forward, Layout, Options
+from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
+from keras_initcheck.probe.tap.jacobian import measure_spectrum
+from keras_initcheck.probe.tap.preserve import building, preserved
+from keras_initcheck.probe.tap.row_table import RowTable
+from keras_initcheck.probe.tap.wrapping import without_rematerialization
+from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.profile import Profile, Spectrum
 from keras_initcheck.theory.factor_table import FactorTable
 
@@ -88,11 +91,11 @@ class Probe:
             forward, table = self._run(replace(options, is_exact=True), batch)
         self._layout = forward.layout
         with without_strategy(), our_own("the statistics"):
-            measured = assemble.profile(self.model, forward.layout, table, None if is_exact else self._factors)
+            measured = profile_builder.profile(self.model, forward.layout, table, None if is_exact else self._factors)
         with our_own("the labels"):
-            compared = targets.assembled(forward.layout.targets, table.targets, batch.y, batch.sample_weight is not None)
+            compared = outputs_and_labels.assembled(forward.layout.targets, table.targets, batch.y, batch.sample_weight is not None)
         with our_own("the columns of the inputs"):
-            columns = tables.columns(batch.x) if is_exact else ()
+            columns = tabular_inputs.columns(batch.x) if is_exact else ()
         circumstances = {**self._circumstances(batch), "step": step, "data": data, "seconds": time.perf_counter() - start}
         return replace(measured, targets=compared, columns=columns, **circumstances)
 
@@ -105,7 +108,7 @@ class Probe:
         """
         if self._layout is None:
             raise ProbeError("Variables have names once the model was measured. Received: a new probe. Call measure first.")
-        return list(inventory.owned_variables(self.model, self._layout.sites).values())
+        return list(variables.owned_variables(self.model, self._layout.sites).values())
 
     @without_strategy()
     def spectrum(self, batch: Batch) -> Spectrum:
@@ -113,7 +116,7 @@ class Probe:
         return measure_spectrum(self.model, batch, self._engine, self.seed)
 
     def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
-        if not internals.has_call(self.model):
+        if not introspection.has_call(self.model):
             raise without_call(self.model)
         with ONE_AT_A_TIME:
             self._build(batch)
@@ -132,12 +135,12 @@ class Probe:
         return forward, RowTable(vector, forward.layout, options, len(self.model.trainable_variables))
 
     def _build(self, batch: Batch) -> None:
-        if internals.is_built(self.model):
+        if introspection.is_built(self.model):
             return
         try:
-            without_checkpoints = without_rematerialization(internals.flatten_layers(self.model))
+            without_checkpoints = without_rematerialization(introspection.flatten_layers(self.model))
             with building(self.model), self._engine.building_scope(self.model), without_checkpoints:
-                internals.build(self.model, batch.x)
+                introspection.build(self.model, batch.x)
         except Exception as error:
             raise unbuilt(self.model, batch, error) from error
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initcheck.probe.inventory import OwnedVariable
+from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.repairs import draw
 from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, Step
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.probe import internals, optimizers
+from keras_initcheck.probe.keras_model import introspection, optimizers
 
 _NO_SLOTS = ("_trainable_variables", "_variables")
 """Lists of an optimizer that hold what it trains, and everything that it keeps, its counter and its learning rate among it."""
@@ -24,7 +24,7 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any, 
         The kind is the name of the optimizer's list of such slots, such as `"momentums"`.
     """
     wanted = {id(variable) for variable in variables}
-    for innermost in internals.innermost_optimizers(optimizer):
+    for innermost in introspection.innermost_optimizers(optimizer):
         for slot, variable, kind in _slots(innermost):
             if id(variable) in wanted:
                 yield slot, variable, kind
@@ -33,7 +33,7 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any, 
 def reset(optimizer: Any, variables: Iterable[Any]) -> None:
     """Sets the slots of the variables to where they began; the step counter stays."""
     wanted = list(variables)
-    for innermost in internals.innermost_optimizers(optimizer):
+    for innermost in introspection.innermost_optimizers(optimizer):
         initial_accumulator = getattr(innermost, "initial_accumulator_value", 0.0)  # of Adagrad and Ftrl
         family = optimizers.family(innermost)
         for slot, variable, kind in slots(innermost, wanted):

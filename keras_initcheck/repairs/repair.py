@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from keras_initcheck.probe.batch import Batch
-from keras_initcheck.probe.devices import without_strategy
-from keras_initcheck.probe.guards import ONE_AT_A_TIME
-from keras_initcheck.probe.inventory import OwnedVariable
+from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
+from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.profile import Profile
 from keras_initcheck.repairs import optimizer_slots
 from keras_initcheck.repairs.apply import apply

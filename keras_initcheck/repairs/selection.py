@@ -4,8 +4,8 @@ import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
-from keras_initcheck.probe import internals
-from keras_initcheck.probe.inventory import OwnedVariable
+from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.repairs.options import Selection, every_weight
 
 
@@ -31,8 +31,8 @@ def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Selection:
 def _paths(entry: Any, owned: Sequence[OwnedVariable]) -> set[str]:
     if isinstance(entry, str):
         found = {each.layer for each in owned if fnmatch.fnmatchcase(each.layer, entry) or each.layer.startswith(f"{entry}/")}
-    elif internals.is_layer(entry):
-        inside = {id(layer) for layer in internals.flatten_layers(entry)}
+    elif introspection.is_layer(entry):
+        inside = {id(layer) for layer in introspection.flatten_layers(entry)}
         found = {each.layer for each in owned if id(each.owner) in inside}
     else:
         raise TypeError(f"`layers` must hold paths, patterns and layers. Received: {entry!r} of type {type(entry).__name__}.")

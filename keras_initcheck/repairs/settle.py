@@ -12,12 +12,13 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.probe import engine, internals
-from keras_initcheck.probe.arrays import to_numpy
-from keras_initcheck.probe.batch import Batch
-from keras_initcheck.probe.guards import ONE_AT_A_TIME, uninterrupted
-from keras_initcheck.probe.preserve import preserved
-from keras_initcheck.probe.wrapping import replaced_activation, without_rematerialization, wrapped_calls
+from keras_initcheck.probe import engine
+from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.engine.arrays import to_numpy
+from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME, uninterrupted
+from keras_initcheck.probe.tap.preserve import preserved
+from keras_initcheck.probe.tap.wrapping import replaced_activation, without_rematerialization, wrapped_calls
 
 ATTEMPTS = 10
 """Corrections of one layer, as in the paper. Without a bias one is exact; a bias does not scale with the kernel and takes a few."""
@@ -67,12 +68,12 @@ class Settler:
 
         Side effects: the kernels get other values.
         """
-        arguments = {"training": True} if internals.takes_training(self.model) else {}
+        arguments = {"training": True} if introspection.takes_training(self.model) else {}
         kernels = [kernel for each in self.kernels.values() for kernel in each]
-        with preserved(self.model), keras.StatelessScope(internals.regularised_values(self.model)) as scope:
+        with preserved(self.model), keras.StatelessScope(introspection.regularised_values(self.model)) as scope:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(wrapped_calls(self._layers(), self._wrapper))
-                stack.enter_context(without_rematerialization(internals.flatten_layers(self.model)))
+                stack.enter_context(without_rematerialization(introspection.flatten_layers(self.model)))
                 stack.enter_context(self._engine.without_gradients())
                 self.model(batch.x, **arguments)
             self._settle_shared()
@@ -86,7 +87,7 @@ class Settler:
         return self.settled[layer].factor if layer in self.settled else 1.0
 
     def _layers(self) -> list[Any]:
-        return [layer for layer in internals.flatten_layers(self.model) if id(layer) in self.kernels]
+        return [layer for layer in introspection.flatten_layers(self.model) if id(layer) in self.kernels]
 
     def _wrapper(self, layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from keras_initcheck.probe.arrays import to_numpy
-from keras_initcheck.probe.guards import uninterrupted
+from keras_initcheck.probe.engine.arrays import to_numpy
+from keras_initcheck.probe.tap.guards import uninterrupted
 
 
 class Snapshot:

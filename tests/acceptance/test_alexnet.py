@@ -15,7 +15,7 @@ pytest.importorskip("sklearn", reason="the photographs come with it")
 from keras_initcheck.demo.alexnet import alexnet
 from keras_initcheck.demo.photographs import photographs
 from keras_initcheck.demo.schemes import GLOROT, HE, NORMAL, Scheme, spreads
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")

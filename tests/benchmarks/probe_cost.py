@@ -16,9 +16,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_initcheck.probe.batch import take_batch
-from keras_initcheck.probe.forward import LOSS
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.probe.tap.forward import LOSS
 
 BACKEND = keras.backend.backend()
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 from repair import deviation, published_settling
 
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.repairs.settle import Settler
 
 DEPTH, WIDTH, BATCH = 100, 128, 32

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import keras_initcheck as ic
 from keras_initcheck.api import judged
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.repair_in_fit import RepairInFit
 from keras_initcheck.rules.catalogue import policy_of

@@ -12,7 +12,7 @@ from keras import layers
 import keras_initcheck as ic
 from keras_initcheck.cli import main
 from keras_initcheck.initializers import DISTRIBUTIONS, ForActivation, prepare
-from keras_initcheck.probe.kinds import cell_fans, kernel_fans
+from keras_initcheck.probe.keras_model.layer_kinds import cell_fans, kernel_fans
 
 GELU = 1.0 / (1.0 / 3.0 + 1.0 / (2.0 * math.pi * math.sqrt(3.0)))
 """1 / E[gelu(z)²] at z ~ N(0, 1): E[z² Φ(z)²] by Stein's lemma, twice. 2.3517."""

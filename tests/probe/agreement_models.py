@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_initcheck.outputs import json_format
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.report import Report
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initcheck.probe import internals
+from keras_initcheck.probe.keras_model import introspection
 
 LAYERS = keras.layers
 
@@ -18,46 +18,46 @@ def nested():
 
 
 def test_layers_at_any_depth_are_found(nested):
-    names = [layer.name for layer in internals.flatten_layers(nested)]
+    names = [layer.name for layer in introspection.flatten_layers(nested)]
     assert names[0] == nested.name
     assert {"inner", "inside", "outside"} <= set(names)
 
 
 def test_only_direct_sublayers_are_sublayers(nested):
-    assert "inside" not in [layer.name for layer in internals.sublayers(nested)]
-    assert [layer.name for layer in internals.sublayers(nested.get_layer("inner")) if layer.name == "inside"] == ["inside"]
+    assert "inside" not in [layer.name for layer in introspection.sublayers(nested)]
+    assert [layer.name for layer in introspection.sublayers(nested.get_layer("inner")) if layer.name == "inside"] == ["inside"]
 
 
 def test_graphs_of_nested_models_are_found(nested):
-    assert len(internals.functional_graphs(nested)) == 2
+    assert len(introspection.functional_graphs(nested)) == 2
 
 
 def test_operations_that_are_no_layers_are_found(nested):
-    names = [type(operation).__name__ for operation in internals.operations_without_layers(nested)]
+    names = [type(operation).__name__ for operation in introspection.operations_without_layers(nested)]
     assert sorted(names) == ["Add", "Relu"]
 
 
 def test_operation_that_alone_takes_an_output_is_known(nested):
     outside = nested.get_layer("outside")
-    assert id(outside) in internals.sole_consumers(nested)
+    assert id(outside) in introspection.sole_consumers(nested)
     inputs = keras.Input((4,))
     hidden = LAYERS.Dense(4)(inputs)
     forked = keras.Model(inputs, LAYERS.Add()([LAYERS.Dense(4, name="left")(hidden), LAYERS.Dense(4, name="right")(hidden)]))
-    assert id(forked.get_layer("left")) not in internals.sole_consumers(forked)
+    assert id(forked.get_layer("left")) not in introspection.sole_consumers(forked)
 
 
 def test_unbuilt_model_is_built_without_being_run():
     model = keras.Sequential([LAYERS.Dense(3), LAYERS.Dense(2)])
-    assert not internals.is_built(model)
-    internals.build(model, keras.ops.convert_to_tensor(np.zeros((2, 5), "float32")))
-    assert internals.is_built(model)
+    assert not introspection.is_built(model)
+    introspection.build(model, keras.ops.convert_to_tensor(np.zeros((2, 5), "float32")))
+    assert introspection.is_built(model)
     assert [tuple(weight.shape) for weight in model.weights] == [(5, 3), (3,), (3, 2), (2,)]
 
 
 def test_parts_that_compile_makes_are_found(nested):
-    assert internals.compiled_parts(nested) == []
+    assert introspection.compiled_parts(nested) == []
     nested.compile("sgd", "mse", metrics=["mae"])
-    parts = internals.compiled_parts(nested)
+    parts = introspection.compiled_parts(nested)
     assert nested.optimizer in parts
     assert any(type(part).__name__ == "CompileLoss" for part in parts)
     assert all(metric in parts for metric in nested.metrics)
@@ -65,10 +65,10 @@ def test_parts_that_compile_makes_are_found(nested):
 
 def test_regularised_variable_comes_with_its_value():
     model = keras.Sequential([keras.Input((2,)), LAYERS.Dense(2, kernel_regularizer="l2")])
-    ((variable, value),) = internals.regularised_values(model)
+    ((variable, value),) = introspection.regularised_values(model)
     assert variable is model.layers[0].kernel
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(value), keras.ops.convert_to_numpy(variable))
 
 
 def test_consumers_of_a_symbolic_tensor_are_found(nested):
-    assert [operation.name for operation in internals.consumers(nested, nested.inputs[0])] == ["inner"]
+    assert [operation.name for operation in introspection.consumers(nested, nested.inputs[0])] == ["inner"]

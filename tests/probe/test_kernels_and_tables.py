@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initcheck.probe import rows
+from keras_initcheck.probe.engine import statistics_rows
 
 LAYERS = keras.layers
 
@@ -93,4 +93,4 @@ def test_table_with_nan_has_no_columns(measure, normal):
 
 
 def test_nothing_is_tiled_into_an_empty_tensor():
-    assert tuple(rows.tiled(np.zeros(0), (0, 3), "float32").shape) == (0, 3)
+    assert tuple(statistics_rows.tiled(np.zeros(0), (0, 3), "float32").shape) == (0, 3)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initcheck.probe import nodes
+from keras_initcheck.probe.prediction import network_builder
 
 LAYERS = keras.layers
 CHANCE = 0.05
@@ -41,7 +41,7 @@ def predict(measure):
             keras.backend.clear_session()
             keras.utils.set_random_seed(seed)
             profile = measure(make(), x)
-            assert not any(nodes.FAILED in (site.unpredicted or "") for site in profile.sites)
+            assert not any(network_builder.FAILED in (site.unpredicted or "") for site in profile.sites)
             each.append(errors(profile))
         return profile, {name: np.median([errors[name] for errors in each], axis=0) for name in each[0]}
 
@@ -251,7 +251,7 @@ def test_arithmetic_outside_of_layers_is_unknown(predict, normal):
     first, second = profile.sites
     assert first.predicted_log10_second_moment is not None
     assert first.unpredicted == "on the gradient's way back, tensors are made outside of layers"
-    assert second.unpredicted == nodes.OUTSIDE
+    assert second.unpredicted == network_builder.OUTSIDE
     assert second.predicted_log10_gradient == 0.0
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initcheck.probe.synthetic import synthetic_inputs
+from keras_initcheck.probe.data.synthetic import synthetic_inputs
 
 LAYERS = {
     "none": lambda: [],

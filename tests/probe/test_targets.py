@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_initcheck.errors import DataError
-from keras_initcheck.probe.forward import LOSS
+from keras_initcheck.probe.tap.forward import LOSS
 
 LAYERS, LOSSES = keras.layers, keras.losses
 TIGHT = 1e-5

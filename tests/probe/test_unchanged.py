@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_initcheck.errors import DataError, InitCheckError, ProbeError
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 
 LAYERS = keras.layers

@@ -8,7 +8,7 @@ import pytest
 
 import keras_initcheck as ic
 from keras_initcheck.probe import pass_cache
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 
 RUNS_EAGERLY = keras.backend.backend() == "tensorflow"

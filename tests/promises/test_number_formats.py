@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 
 

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import keras_initcheck as ic
 from keras_initcheck.parts import Part
-from keras_initcheck.probe.batch import take_batch
+from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.rules.catalogue import policy_of
 from keras_initcheck.settings import Settings
 from keras_initcheck.watch import Watch

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_initcheck as ic
-from keras_initcheck.probe import guards, preserve
+from keras_initcheck.probe.tap import guards, preserve
 from keras_initcheck.repairs import repair as repairing
 from keras_initcheck.repairs import settle, snapshot
 

@@ -7,8 +7,11 @@ from keras import layers
 
 import keras_initcheck as ic
 from keras_initcheck.errors import DataError, ProbeError
-from keras_initcheck.probe import assemble, predictions, tables, targets
-from keras_initcheck.probe.recorder import Recorder
+from keras_initcheck.probe import profile_builder
+from keras_initcheck.probe.data import tabular_inputs
+from keras_initcheck.probe.prediction import predictions
+from keras_initcheck.probe.tap import outputs_and_labels
+from keras_initcheck.probe.tap.recorder import Recorder
 
 X = np.random.default_rng(0).standard_normal((8, 6)).astype("float32")
 Y = np.random.default_rng(1).standard_normal((8, 3)).astype("float32")
@@ -78,9 +81,9 @@ def test_fault_of_ours_names_the_layer_and_is_to_be_reported(monkeypatch):
 @pytest.mark.parametrize(
     ("module", "name", "work"),
     [
-        (assemble, "_site", "the statistics of layer 'head'"),
-        (targets, "_target", "the labels"),
-        (tables, "columns", "the columns of the inputs"),
+        (profile_builder, "_site", "the statistics of layer 'head'"),
+        (outputs_and_labels, "_target", "the labels"),
+        (tabular_inputs, "columns", "the columns of the inputs"),
     ],
 )
 def test_fault_of_ours_after_the_pass_says_at_what(monkeypatch, module, name, work):

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils, sparse
 
-from keras_initcheck.probe.rows import sample_stride
-from keras_initcheck.probe.sparse import is_scipy_sparse
+from keras_initcheck.probe.engine.statistics_rows import sample_stride
+from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
 
 
 def row_dtype() -> str:

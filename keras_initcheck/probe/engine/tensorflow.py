@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_initcheck.errors import InitCheckError
-from keras_initcheck.probe.rows import sample_stride
-from keras_initcheck.probe.sparse import is_scipy_sparse
-from keras_initcheck.probe.wrapping import on_the_way_back
+from keras_initcheck.probe.engine.statistics_rows import sample_stride
+from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
+from keras_initcheck.probe.tap.wrapping import on_the_way_back
 
 try:  # private: there is no other way to give a tape a gradient of one's own and leave nothing behind, see `tap`
     from tensorflow.python.eager import record

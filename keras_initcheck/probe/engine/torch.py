@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from keras_initcheck.errors import DataError, ProbeError
-from keras_initcheck.probe.rows import sample_stride
-from keras_initcheck.probe.sparse import is_scipy_sparse
-from keras_initcheck.probe.wrapping import on_the_way_back
+from keras_initcheck.probe.engine.statistics_rows import sample_stride
+from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
+from keras_initcheck.probe.tap.wrapping import on_the_way_back
 
 
 def row_dtype() -> str:

@@ -1,0 +1,108 @@
+"""A batch of synthetic inputs for a model that comes without data."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_initcheck.errors import DataError
+from keras_initcheck.probe.data.preprocessing import before_preprocessing, preprocessing_behind
+from keras_initcheck.probe.engine.devices import without_strategy
+from keras_initcheck.probe.keras_model import introspection, layer_kinds
+
+SEQUENCE_LENGTH = 32
+IMAGE_SIZE = 64
+"""Lengths that stand in for axes that the model leaves open."""
+
+
+@without_strategy()
+def synthetic_inputs(model: Any, batch_size: int, seed: int) -> Any:
+    """Standard normal inputs of the model's own shapes; valid ids where an input feeds an Embedding.
+
+    Where an input first passes the model's own `Rescaling` and `Normalization` layers, what leaves these is standard normal: a network
+    that divides by 255 gets pixels, not numbers of 1/255.
+
+    Args:
+        model: A model that knows its input shapes: Functional, built Sequential, or a subclassed one that was built with a shape.
+        batch_size: Number of samples.
+        seed: Seed of the numbers.
+
+    Returns:
+        Numpy arrays in the structure in which the model takes its inputs.
+
+    Raises:
+        DataError: The model does not know its input shapes, or takes strings.
+    """
+    generator = np.random.default_rng(seed)
+    sizes = _vocabulary_sizes(model)
+
+    def one(spec: Any) -> np.ndarray:
+        return before_preprocessing(_draw(spec, sizes.get(id(spec)), batch_size, generator), preprocessing_behind(spec, model))
+
+    return keras.tree.map_structure(one, _input_specs(model))
+
+
+def _input_specs(model: Any) -> Any:
+    specs = getattr(model, "_inputs_struct", None) if introspection.runs_graph(model) else None
+    if specs is None and getattr(model, "inputs", None):
+        specs = model.inputs[0] if len(model.inputs) == 1 else list(model.inputs)
+    if specs is not None:
+        return specs
+    config = model.get_build_config() or {}
+    shape = config.get("input_shape")
+    if shape is None:
+        raise DataError(
+            f"Without data the model must know its input shapes. Received: {type(model).__name__} {model.name!r}, which does not. "
+            "Pass a batch: check(model, x)."
+        )
+    return _from_shape(shape)
+
+
+def _from_shape(shape: Any) -> Any:
+    if isinstance(shape, dict):
+        return {name: _from_shape(inner) for name, inner in shape.items()}
+    if shape and isinstance(shape[0], (list, tuple)):
+        return [_from_shape(inner) for inner in shape]
+    return keras.KerasTensor(tuple(shape), "float32")
+
+
+def _vocabulary_sizes(model: Any) -> dict[int, int]:
+    """By the identity of a model input: the smallest vocabulary among the embeddings behind it."""
+    sizes = {}
+    for tensor in keras.tree.flatten(getattr(model, "inputs", None) or []):
+        found = _embeddings_behind(tensor, model)
+        if found:
+            sizes[id(tensor)] = min(found)
+    return sizes
+
+
+def _embeddings_behind(tensor: Any, model: Any) -> list[int]:
+    direct: list[Any] = []
+    nested: list[Any] = []
+    for graph in introspection.functional_graphs(model):
+        for operation in introspection.consumers(graph, tensor):
+            is_embedding = isinstance(operation, layer_kinds.EMBEDDING)
+            (direct if is_embedding else nested).append(operation)
+    if direct:
+        return [int(layer.input_dim) for layer in direct]
+    is_integer = "int" in keras.backend.standardize_dtype(tensor.dtype)
+    inside = [layer for outer in nested if isinstance(outer, keras.layers.Layer) for layer in introspection.flatten_layers(outer)]
+    everywhere = introspection.flatten_layers(model) if is_integer else []
+    return [int(layer.input_dim) for layer in [*(inside if is_integer else []), *everywhere] if isinstance(layer, layer_kinds.EMBEDDING)]
+
+
+def _draw(spec: Any, vocabulary: int | None, batch_size: int, generator: np.random.Generator) -> np.ndarray:
+    open_length = IMAGE_SIZE if len(spec.shape) > 3 else SEQUENCE_LENGTH
+    shape = (batch_size, *(open_length if size is None else size for size in spec.shape[1:]))
+    dtype = keras.backend.standardize_dtype(spec.dtype)
+    if vocabulary is not None:
+        return generator.integers(0, vocabulary, shape).astype("int32" if "int" in dtype else dtype)
+    if "int" in dtype:
+        return generator.integers(0, 2, shape).astype(dtype)
+    if dtype == "bool":
+        return generator.integers(0, 2, shape).astype(bool)
+    if dtype == "string":
+        raise DataError(
+            f"Synthetic inputs must be numbers. Received: the model's input {spec.name!r} takes strings. Pass a batch: check(model, x)."
+        )
+    return generator.standard_normal(shape).astype("float32")

@@ -1,0 +1,38 @@
+"""Which values hold their elements in another way than a dense array does. What is made of them is each engine's business."""
+
+from typing import Any
+
+import keras
+
+
+def is_scipy_sparse(value: Any) -> bool:
+    """Whether `value` is a matrix or an array of `scipy.sparse`."""
+    return hasattr(value, "tocoo") and hasattr(value, "nnz")
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether `value` is sparse: of `scipy.sparse`, `tf.SparseTensor`, `tf.IndexedSlices`, JAX's BCOO, or a sparse layout of torch."""
+    indices = getattr(value, "indices", None)  # a method of every torch tensor, the indices of a sparse one elsewhere
+    is_indexed = indices is not None and not callable(indices)
+    return is_scipy_sparse(value) or is_indexed or "sparse" in str(getattr(value, "layout", ""))
+
+
+def is_ragged(value: Any) -> bool:
+    """Whether `value` is a `tf.RaggedTensor`."""
+    return hasattr(value, "nested_row_splits")
+
+
+def is_observable(tensor: Any) -> bool:
+    """Whether `tensor` is a dense floating-point tensor of known shape with at least one element."""
+    return is_dense(tensor) and bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)))
+
+
+def is_dense(tensor: Any) -> bool:
+    """Whether `tensor` is a dense tensor of known shape with at least one element."""
+    if not keras.ops.is_tensor(tensor) or is_sparse(tensor) or is_ragged(tensor):
+        return False
+    try:
+        shape = tuple(tensor.shape)
+    except ValueError:  # a TensorFlow tensor of unknown rank
+        return False
+    return all(size is not None and size > 0 for size in shape)

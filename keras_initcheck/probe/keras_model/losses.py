@@ -1,0 +1,113 @@
+"""Which of Keras' own losses holds each output against its labels. What is not plain to see is left out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_initcheck.probe.keras_model import introspection
+
+_LOSSES = {
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+    "mean_squared_error": keras.losses.MeanSquaredError,
+    "mean_absolute_error": keras.losses.MeanAbsoluteError,
+    "huber": keras.losses.Huber,
+    "log_cosh": keras.losses.LogCosh,
+}
+_NAMES = {
+    **{loss: name for name, loss in _LOSSES.items()},
+    **{getattr(keras.losses, name): name for name in _LOSSES},
+}
+
+
+@dataclass(frozen=True)
+class KnownLoss:
+    """One of Keras' losses by its name, with a copy of it that gives the plain mean."""
+
+    name: str
+    from_logits: bool
+    ignored_class: int | None
+    function: Any
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """An output with the key of its labels in the batch's `y` (`None` where `y` is the labels itself) and its loss."""
+
+    name: str
+    output: Any
+    key: str | int | None
+    loss: KnownLoss
+
+    def labels(self, y: Any) -> Any:
+        """The labels of this output."""
+        return y if self.key is None else y[self.key]
+
+
+def known_loss(loss: Any) -> KnownLoss | None:
+    """What `compile` was given for one output, if it is a loss of Keras and no subclass of one, over the last axis."""
+    if isinstance(loss, str):
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError:  # names such as "crossentropy", which Keras resolves by the labels' shape
+            return None
+    is_instance = isinstance(loss, keras.losses.Loss)
+    given = type(loss) if is_instance else loss
+    name = next((name for known, name in _NAMES.items() if known is given), None)
+    if name is None:
+        return None
+    config = loss.get_config() if is_instance else {}
+    if config.get("axis", -1) != -1:
+        return None
+    function = _LOSSES[name].from_config({**config, "reduction": "sum_over_batch_size"})
+    return KnownLoss(name, bool(config.get("from_logits", False)), config.get("ignore_class"), function)
+
+
+def pairings(model: Any, y: Any, outputs: Any) -> list[Pairing]:
+    """The outputs with their labels and losses, where one of each belongs together without doubt."""
+    if y is None or type(model).compute_loss is not keras.Model.compute_loss:
+        return []
+    named = introspection.flatten_with_names(outputs)
+    if len(named) == 1:
+        leaves, losses = introspection.flatten_with_names(y), introspection.flatten_with_names(model.loss)
+        name = next(iter(outputs if isinstance(outputs, dict) else getattr(model, "output_names", None) or ["output"]))
+        found = [(str(name), named[0][1], _only_key(y), losses[0][1])] if len(leaves) == len(losses) == 1 else []
+    else:
+        found = _of_several(model, y, outputs)
+    resolved = ((name, output, key, known_loss(loss)) for name, output, key, loss in found)
+    return [Pairing(name, output, key, loss) for name, output, key, loss in resolved if loss is not None and not _is_nested(output)]
+
+
+def _only_key(structure: Any) -> str | int | None:
+    if isinstance(structure, dict):
+        return str(next(iter(structure)))
+    return 0 if isinstance(structure, list | tuple) else None
+
+
+def _of_several(model: Any, y: Any, outputs: Any) -> list[tuple[str, Any, str | int | None, Any]]:
+    names = list(outputs) if isinstance(outputs, dict) else list(getattr(model, "output_names", None) or range(len(outputs)))
+    values = list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
+    if len(names) != len(values) or len(set(names)) != len(names):
+        return []
+    found: list[tuple[str, Any, str | int | None, Any]] = []
+    for position, (name, output) in enumerate(zip(names, values, strict=True)):
+        is_keyed = isinstance(outputs, dict)
+        key = _key(y, name, position, len(names), is_keyed)
+        loss_key = _key(model.loss, name, position, len(names), is_keyed)
+        loss = model.loss[loss_key] if loss_key is not None else None if _is_nested(model.loss) else model.loss
+        if key is not None and loss is not None:
+            found.append((str(name), output, key, loss))
+    return found
+
+
+def _key(structure: Any, name: Any, position: int, count: int, is_keyed: bool) -> Any:
+    """Where in `structure` the part of that output stands."""
+    if isinstance(structure, dict):
+        return name if name in structure else None
+    return position if isinstance(structure, list | tuple) and len(structure) == count and not is_keyed else None
+
+
+def _is_nested(structure: Any) -> bool:
+    return isinstance(structure, dict | list | tuple)

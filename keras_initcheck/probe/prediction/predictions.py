@@ -1,0 +1,136 @@
+"""Second moment and gradient of every site, predicted from the model's inputs and weights through the whole network."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from keras_initcheck.probe.prediction import network_builder
+from keras_initcheck.probe.prediction.measured_weights import KnownWeights
+from keras_initcheck.probe.prediction.network_builder import Network, NetworkBuilder
+from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.profile import Moments, SiteStats, WeightStats
+from keras_initcheck.theory.propagation.graph import Prediction, propagate
+from keras_initcheck.theory.propagation.rule import Unpredictable
+
+UNOBSERVED = "its output is not observed"
+BARE_FUNCTION = "a function that is no layer makes its output"
+
+
+def with_predictions(
+    model: Any,
+    sites: tuple[SiteStats, ...],
+    records: Sequence[SiteRecord],
+    inputs: dict[str, Moments],
+    weights: Sequence[WeightStats],
+    cotangent_places: Sequence[tuple[int, bool] | None],
+) -> tuple[SiteStats, ...]:
+    """The sites with what is predicted of their output `h`, or why it is not.
+
+    Args:
+        model: The model.
+        sites: The sites, with the activation that follows each weight layer.
+        records: Their records.
+        inputs: Moments of the model's inputs, by name.
+        weights: The model's variables.
+        cotangent_places: Where the random cotangent starts; see `Recorder.cotangent_place`.
+    """
+    builder = NetworkBuilder(model, inputs, KnownWeights(weights), lambda record: sites[record.index].activations.x)
+    network = builder.build(records)
+    try:
+        predictions = propagate(network.nodes, _seeds(network, cotangent_places))
+    except Exception as error:  # a prediction must never cost the measurement
+        failed = network_builder.failure(error)
+        return tuple(replace(site, unpredicted=failed) for site in sites)
+    reader = _Reader(network, predictions, [site.name for site in sites])
+    return tuple(reader.read(site, _output(site, sites)) for site in sites)
+
+
+def failures(sites: Sequence[SiteStats]) -> tuple[tuple[str, str], ...]:
+    """Notes on predictions that failed by a fault of this package, each with the first site that it met."""
+    found: dict[str, str] = {}
+    for site in sites:
+        if site.unpredicted is not None and site.unpredicted.startswith(network_builder.FAILED):
+            found.setdefault(site.unpredicted, site.name)
+    return tuple((name, f"{why}; please report it, since this is a fault of keras_initcheck") for why, name in found.items())
+
+
+def _seeds(network: Network, places: Sequence[tuple[int, bool] | None]) -> dict[int, float]:
+    starts = Counter(
+        network.pre_activation(site) if is_pre_activation else network.outputs[site]
+        for site, is_pre_activation in (place for place in places if place is not None)
+    )
+    return {position: math.log(count) for position, count in starts.items()}
+
+
+def _output(site: SiteStats, sites: Sequence[SiteStats]) -> int | None:
+    """The site that makes `h` of a site: the activation that alone follows a weight layer; `None` where that is no site."""
+    if site.kind != "weight" or site.activation is None:
+        return site.index
+    users = [other for other in sites if site.index in other.inputs]
+    if len(users) == 1 and users[0].kind == "activation" and users[0].activations.h is site.activations.h:
+        return users[0].index
+    return None if not users and site.activation == "unknown" else site.index
+
+
+class _Reader:
+    """Reads predictions off nodes."""
+
+    def __init__(self, network: Network, predictions: Sequence[Prediction], names: Sequence[str]) -> None:
+        self._network = network
+        self._predictions = predictions
+        self._names = names
+        self._users: list[list[int]] = [[] for _ in network.nodes]
+        for position, node in enumerate(network.nodes):
+            for index in node.inputs:
+                self._users[index].append(position)
+
+    def read(self, site: SiteStats, output: int | None) -> SiteStats:
+        """The site with its predictions."""
+        if output is None or site.activations.h is None:
+            return replace(site, unpredicted=BARE_FUNCTION if output is None else UNOBSERVED)
+        position = self._network.outputs[output]
+        found = self._predictions[position]
+        is_seen = site.random_gradients is not None and site.random_gradients.h is not None
+        gradient, why_no_gradient = self._gradient(position) if is_seen else (None, None)
+        return replace(
+            site,
+            predicted_log10_second_moment=found.signal.log10_second_moment if found.signal.is_known else None,
+            predicted_log10_gradient=gradient,
+            unpredicted=self._reason(site, found.unknown_since) or why_no_gradient,
+        )
+
+    def _gradient(self, position: int) -> tuple[float | None, str | None]:
+        """log10 of the gradient, or the reason why it is not known."""
+        log_gradient = self._predictions[position].log_gradient
+        if position < self._network.last_gap:
+            return None, "on the gradient's way back, tensors are made outside of layers"
+        if math.isnan(log_gradient) or (log_gradient == -math.inf and not self._users[position]):
+            return None, f"on the gradient's way back: {self._obstacle(position)}"
+        return log_gradient / math.log(10.0), None
+
+    def _obstacle(self, position: int) -> str:
+        """The first node ahead that no gradient is predicted through."""
+        for user in self._users[position]:
+            if isinstance(self._network.nodes[user].rule, Unpredictable):
+                return self._told(user)
+        for user in self._users[position]:
+            if math.isnan(self._predictions[user].log_gradient):
+                return self._obstacle(user)
+        return f"{self._name(self._users[position][0])} receives what is not known" if self._users[position] else "nobody known uses it"
+
+    def _reason(self, site: SiteStats, position: int | None) -> str | None:
+        if position is None:
+            return None
+        return self._told(position, is_own=self._network.sites[position] == site.index)
+
+    def _told(self, position: int, is_own: bool = False) -> str:
+        """Why a node is unpredictable, with its site's name before it unless that is known."""
+        rule = self._network.nodes[position].rule
+        reason = rule.reason if isinstance(rule, Unpredictable) else f"{type(rule).__name__} gave no number"
+        return reason if is_own else f"{self._name(position)}: {reason}"
+
+    def _name(self, position: int) -> str:
+        index = self._network.sites[position]
+        return self._names[index] if index >= 0 else "the model's input"

@@ -1,0 +1,93 @@
+"""Which variable belongs to which layer and site, in what role, and with what fans; and which layers were not seen at all."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_initcheck.probe.keras_model import introspection, layer_kinds
+from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.theory.fans import Fans
+
+_ROLES = {
+    "kernel": "kernel",
+    "depthwise_kernel": "kernel",
+    "pointwise_kernel": "kernel",
+    "recurrent_kernel": "kernel",
+    "embeddings": "embedding",
+    "bias": "bias",
+    "gamma": "scale",
+    "beta": "scale",
+    "scale": "scale",
+    "moving_mean": "state",
+    "moving_variance": "state",
+}
+
+
+@dataclass(frozen=True)
+class OwnedVariable:
+    """A variable with its owner: the layer, its path, index of the site (its own, or that of the layer which runs it), role, fans."""
+
+    variable: Any
+    owner: Any
+    name: str
+    layer: str
+    site: int | None
+    role: str
+    fans: Fans | None
+
+
+def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedVariable]:
+    """Every variable of the model by its identity, with its owner. A variable that several layers share belongs to the first."""
+    found: dict[int, OwnedVariable] = {}
+    for layer, path, site in _walk(model, "", None, _first_sites(sites), set()):
+        fans = _fans(layer)
+        for variable in introspection.own_variables(layer):
+            name = str(variable.name).rsplit("/", 1)[-1]
+            owned = OwnedVariable(variable, layer, f"{path}/{name}".lstrip("/"), path, site, _role(name, variable), fans.get(name))
+            found.setdefault(id(variable), owned)
+    return found
+
+
+def uncalled_layers(model: Any, sites: Sequence[SiteRecord], seen: Sequence[str]) -> list[str]:
+    """Paths of layers with variables of their own that the pass neither observed nor ran inside an observed one."""
+    observed = _first_sites(sites)
+    paths = []
+    for layer, path, site in _walk(model, "", None, observed, set()):
+        is_container = bool(introspection.sublayers(layer)) and not isinstance(layer, layer_kinds.OPAQUE)
+        if site is None and not is_container and path not in seen and introspection.own_variables(layer):
+            paths.append(path)
+    return paths
+
+
+def _first_sites(sites: Sequence[SiteRecord]) -> dict[int, SiteRecord]:
+    return {id(site.layer): site for site in sites if site.is_first_call}
+
+
+def _walk(layer: Any, path: str, site: int | None, sites: dict[int, SiteRecord], seen: set[int]) -> Iterator[tuple[Any, str, int | None]]:
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    record = sites.get(id(layer))
+    path = record.layer_path if record is not None and record.kind != "block" else path
+    own = record.index if record is not None else site
+    yield layer, path, own
+    inherited = own if isinstance(layer, (*layer_kinds.OPAQUE, *layer_kinds.WEIGHT)) else None
+    for sublayer in introspection.sublayers(layer):
+        yield from _walk(sublayer, f"{path}/{sublayer.name}".lstrip("/"), inherited, sites, seen)
+
+
+def _role(name: str, variable: Any) -> str:
+    if name in _ROLES:
+        return _ROLES[name]
+    if name.endswith("kernel") and len(variable.shape) >= 2:
+        return "kernel"
+    if "bias" in name:
+        return "bias"
+    return "other" if variable.trainable else "state"
+
+
+def _fans(layer: Any) -> dict[str, Fans]:
+    try:
+        return {**layer_kinds.kernel_fans(layer), **layer_kinds.cell_fans(layer)}
+    except (ValueError, AttributeError):  # an equation or a subclass whose kernel is not what its class promises
+        return {}
