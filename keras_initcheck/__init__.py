@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from keras_initcheck import initializers
     from keras_initcheck.api import Repair, Report, assert_healthy, check, repair
     from keras_initcheck.callback import InitCheck
-    from keras_initcheck.errors import DataError, DriftError, InitCheckError, InitCheckWarning, ProbeError
-    from keras_initcheck.report import Finding
+    from keras_initcheck.records.errors import DataError, DriftError, InitCheckError, InitCheckWarning, ProbeError
+    from keras_initcheck.records.report import Finding
 
 __version__ = "0.1.0"
 
@@ -22,12 +22,12 @@ _HOMES = {
     "check": "api",
     "repair": "api",
     "InitCheck": "callback",
-    "DataError": "errors",
-    "DriftError": "errors",
-    "InitCheckError": "errors",
-    "InitCheckWarning": "errors",
-    "ProbeError": "errors",
-    "Finding": "report",
+    "DataError": "records.errors",
+    "DriftError": "records.errors",
+    "InitCheckError": "records.errors",
+    "InitCheckWarning": "records.errors",
+    "ProbeError": "records.errors",
+    "Finding": "records.report",
 }
 
 __all__ = [

@@ -6,19 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_initcheck import report as records
-from keras_initcheck.errors import MissingPackageError
+from keras_initcheck.analysis import depth_scales
 from keras_initcheck.outputs import console, json_format
 from keras_initcheck.probe.data.batch import Batch, take_batch
 from keras_initcheck.probe.data.synthetic import synthetic_inputs
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.profile import SYNTHETIC_DATA, Profile
+from keras_initcheck.records import report as records
+from keras_initcheck.records.errors import MissingPackageError
+from keras_initcheck.records.profile import SYNTHETIC_DATA, Profile
+from keras_initcheck.repairs.layer_selection import selection
 from keras_initcheck.repairs.options import Options
 from keras_initcheck.repairs.repair import Outcome, Repairer
-from keras_initcheck.repairs.selection import selection
-from keras_initcheck.rules import catalogue, mean_field
+from keras_initcheck.rules import catalogue
 from keras_initcheck.rules.policy import Policy
 
 NOTEBOOK_WIDTH = 110
@@ -59,8 +60,8 @@ class Report(records.Report):
             ValueError: There is no such kind, or the report lacks what it shows.
             MissingPackageError: plotly is not installed.
         """
+        from keras_initcheck.outputs.figure_data import Frame
         from keras_initcheck.outputs.figures import draw
-        from keras_initcheck.outputs.frame import Frame
 
         return draw(kind, [Frame.from_report(self)], dark=dark, **options)
 
@@ -151,7 +152,7 @@ def check(
     profile = probe.measure(batch, data=data, step=introspection.steps_taken(model))
     if spectrum:
         profile = replace(profile, spectrum=probe.spectrum(batch))
-    return replace(judged(profile, policy), mean_field=mean_field.summarise(profile))
+    return replace(judged(profile, policy), mean_field=depth_scales.summarise(profile))
 
 
 class Repair(Outcome):
@@ -167,8 +168,8 @@ class Repair(Outcome):
             ValueError: Nothing was changed, so that there is no state after.
             MissingPackageError: plotly is not installed.
         """
+        from keras_initcheck.outputs.figure_data import Frame
         from keras_initcheck.outputs.figures import draw
-        from keras_initcheck.outputs.frame import Frame
 
         return draw("before_after", [Frame.from_report(report) for _, report in self._pair()], dark=dark)
 

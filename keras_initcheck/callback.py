@@ -10,16 +10,16 @@ from typing import Any
 import keras
 
 from keras_initcheck.api import Repair, Report
-from keras_initcheck.call_stack import running_fit
-from keras_initcheck.pace import Pace, as_step
-from keras_initcheck.parts import Part, parts_of
 from keras_initcheck.probe.data.batch import Batch, take_batch, to_tensor, yields_batches
 from keras_initcheck.probe.data.running_fit import assign_state, intercept_first_batch
 from keras_initcheck.probe.engine.devices import whole
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.rules import catalogue
-from keras_initcheck.settings import Settings
-from keras_initcheck.watch import Watch
+from keras_initcheck.watch.call_stack import running_fit
+from keras_initcheck.watch.pace import Pace, as_step
+from keras_initcheck.watch.parts import Part, parts_of
+from keras_initcheck.watch.session import Watch
+from keras_initcheck.watch.settings import Settings
 
 NO_BATCH = (
     "it saw no batch in this epoch, since neither fit nor train_on_batch took one after on_train_batch_begin. In a loop of your own call "

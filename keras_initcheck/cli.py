@@ -16,9 +16,9 @@ from keras_initcheck.command.arguments import parse
 from keras_initcheck.command.sources import check_source
 from keras_initcheck.command.terminal import say, show_traceback
 from keras_initcheck.command.user_code import reason
-from keras_initcheck.errors import DataError, InitCheckError
 from keras_initcheck.outputs.cleaning import one_line, without_colours
-from keras_initcheck.report import SEVERITIES
+from keras_initcheck.records.errors import DataError, InitCheckError
+from keras_initcheck.records.report import SEVERITIES
 
 if TYPE_CHECKING:
     from keras_initcheck.api import Repair, Report

@@ -14,8 +14,8 @@ from keras_initcheck.probe.keras_model import layer_kinds
 from keras_initcheck.probe.keras_model.activations import describe
 from keras_initcheck.theory import activations
 from keras_initcheck.theory.fans import FORWARD, MODES
-from keras_initcheck.theory.geometry import Geometry
-from keras_initcheck.theory.scales import usual_scale
+from keras_initcheck.theory.kernel_layout import Geometry
+from keras_initcheck.theory.weight_scales import usual_scale
 
 __all__ = ["ForActivation", "for_activation", "prepare"]
 

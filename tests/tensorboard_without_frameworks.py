@@ -12,8 +12,8 @@ import urllib.parse
 import urllib.request
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.profile import Moments, Places, Profile, SiteStats
-from keras_initcheck.report import Report
+from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats
+from keras_initcheck.records.report import Report
 
 
 def small_report() -> Report:

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from keras_initcheck import __version__
 from keras_initcheck.command.values import FAIL_ON, at_least, codes, exemption, method, threshold
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.records.errors import InitCheckError
 from keras_initcheck.repairs.options import AUTO
 from keras_initcheck.theory.fans import FORWARD, MODES
 

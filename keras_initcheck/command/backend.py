@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.records.errors import InitCheckError
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """Those that compute gradients, in the order in which one is chosen."""

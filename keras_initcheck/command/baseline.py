@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_initcheck.errors import InitCheckError
 from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.json_format import MOST_MEBIBYTES, from_json
-from keras_initcheck.report import Finding, Report
+from keras_initcheck.records.errors import InitCheckError
+from keras_initcheck.records.report import Finding, Report
 from keras_initcheck.rules.policy import Policy
 
 

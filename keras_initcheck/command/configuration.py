@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_initcheck.command.values import at_least, codes, exemption, joined, severity, threshold
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.records.errors import InitCheckError
 
 READERS: Mapping[str, Callable[[str], Any]] = {
     "select": codes,

@@ -3,7 +3,7 @@
 import textwrap
 from dataclasses import asdict
 
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.records.errors import InitCheckError
 from keras_initcheck.rules.catalogue import RULES, explain
 from keras_initcheck.rules.thresholds import DEFAULTS, MEANINGS
 

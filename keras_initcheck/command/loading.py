@@ -14,8 +14,8 @@ import numpy as np
 from keras_initcheck.command.promises import check_arrays_file, check_model_file
 from keras_initcheck.command.sources import LoadError, target
 from keras_initcheck.command.user_code import Importer, call, reason, signature_of
-from keras_initcheck.errors import DataError
 from keras_initcheck.initializers import ForActivation
+from keras_initcheck.records.errors import DataError
 
 FIRST_KERAS_WITH_SAFE_H5 = (3, 11, 3)
 """Before this release `safe_mode` was ignored for .h5 files: CVE-2025-9905, keras-team/keras#21602."""

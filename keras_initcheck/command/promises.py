@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from keras_initcheck.command.sources import LoadError
-from keras_initcheck.errors import DataError
+from keras_initcheck.records.errors import DataError
 
 MEBIBYTE = 2**20
 MOST_UNPACKED = {"MODEL": 256, "DATA": 1024}

@@ -4,11 +4,11 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from keras_initcheck import report as records
 from keras_initcheck.api import Repair, Report, repair
 from keras_initcheck.command.loading import Data
 from keras_initcheck.outputs import comparison, summary
 from keras_initcheck.outputs.cleaning import clean
+from keras_initcheck.records import report as records
 from keras_initcheck.theory.fans import FORWARD
 
 MOST_FINDINGS = 12

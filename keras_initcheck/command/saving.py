@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_initcheck.command.leftovers import writing_folder
 from keras_initcheck.command.user_code import reason
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.records.errors import InitCheckError
 
 MODEL_SUFFIX, WEIGHTS_SUFFIX = ".keras", ".weights.h5"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_initcheck.command import configuration
 from keras_initcheck.command.values import joined
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.records.errors import InitCheckError
 from keras_initcheck.rules.catalogue import policy_of
 from keras_initcheck.rules.policy import Policy
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.records.errors import InitCheckError
 
 _TARGET = re.compile(r"(?P<place>.+):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 _FORMS = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_initcheck.callback import InitCheck
 from keras_initcheck.demo.sklearn_data import datasets
-from keras_initcheck.report import Report
+from keras_initcheck.records.report import Report
 
 NUM_TRAINING = 1437
 """Four fifths of the images; the rest is for testing."""

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from keras_initcheck.demo.alexnet import POOLED
 from keras_initcheck.demo.digits import Training
-from keras_initcheck.outputs.numbers import format_number
-from keras_initcheck.profile import Profile
-from keras_initcheck.report import Report
+from keras_initcheck.outputs.number_format import format_number
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Report
 
 QUESTION = "A question from a forum: why do AlexNet's ReLU activations explode or die within a few layers, and what can be done about it?"
 COLUMNS = (

@@ -10,12 +10,12 @@ from keras_initcheck.api import Report, judged
 from keras_initcheck.demo import digits, explanation
 from keras_initcheck.demo.photographs import photographs
 from keras_initcheck.demo.schemes import GLOROT, HE, NORMAL, Bench, Scheme, spreads
+from keras_initcheck.outputs.cell_text import wrap
 from keras_initcheck.outputs.console import print_report
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.outputs.numbers import format_count
-from keras_initcheck.outputs.text import wrap
+from keras_initcheck.outputs.number_format import format_count
 from keras_initcheck.probe.data.batch import take_batch
-from keras_initcheck.profile import Profile
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.rules.catalogue import policy_of
 
 WIDEST = 100

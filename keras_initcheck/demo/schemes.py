@@ -11,7 +11,7 @@ from keras_initcheck.demo.alexnet import alexnet
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.forward import RANDOM
-from keras_initcheck.profile import Profile
+from keras_initcheck.records.profile import Profile
 
 SEED = 0
 

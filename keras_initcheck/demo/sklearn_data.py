@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from keras_initcheck.errors import InitCheckError
+from keras_initcheck.records.errors import InitCheckError
 
 
 def datasets() -> ModuleType:

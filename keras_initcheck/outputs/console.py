@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from keras_initcheck.outputs import summary
+from keras_initcheck.outputs.cell_text import wrap
 from keras_initcheck.outputs.cleaning import clean
-from keras_initcheck.outputs.folding import Fold, fold
-from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
-from keras_initcheck.outputs.numbers import format_number
+from keras_initcheck.outputs.number_format import format_number
+from keras_initcheck.outputs.repeated_blocks import Fold, fold
+from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.table import lay_out
-from keras_initcheck.outputs.text import wrap
-from keras_initcheck.profile import SiteStats
-from keras_initcheck.report import Finding, Report
+from keras_initcheck.records.profile import SiteStats
+from keras_initcheck.records.report import Finding, Report
 
 NARROWEST = 40
 DEFAULT_WIDTH = 80

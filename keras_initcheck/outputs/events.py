@@ -26,8 +26,8 @@ from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.markdown import render_verdict
 from keras_initcheck.outputs.site_statistics import STATISTICS, describe, hash_sites, measure, worst_log10_ratio
-from keras_initcheck.profile import Profile
-from keras_initcheck.report import Report
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Report
 
 PLUGIN = "initcheck"
 RUN = "initcheck"

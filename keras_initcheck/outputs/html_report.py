@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from keras_initcheck.outputs import html_text, summary
 from keras_initcheck.outputs.comparison import compare
+from keras_initcheck.outputs.figure_data import Frame
 from keras_initcheck.outputs.figures import draw, get_plotlyjs
 from keras_initcheck.outputs.figures.layout import without_title
 from keras_initcheck.outputs.figures.palette import DARK, LIGHT, Palette, dark_for_light
-from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.html_text import escape
-from keras_initcheck.report import Report
+from keras_initcheck.records.report import Report
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.console import LEGEND
-from keras_initcheck.outputs.marks import LOUD, MARKS, site_severities
-from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
-from keras_initcheck.profile import Moments, SiteStats
-from keras_initcheck.report import Finding, MeanFieldSummary, Report
+from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
+from keras_initcheck.records.profile import Moments, SiteStats
+from keras_initcheck.records.report import Finding, MeanFieldSummary, Report
 
 MOST_OF_A_CODE = 6
 """Findings of one code that are shown unfolded."""

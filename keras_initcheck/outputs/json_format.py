@@ -18,9 +18,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from keras_initcheck.outputs import limits
-from keras_initcheck.report import Report
+from keras_initcheck.records.report import Report
 
-FORMAT = "keras_initcheck.report"
+FORMAT = "keras_initcheck.records.report"
 VERSION = 1
 
 MOST_MEBIBYTES = 64

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from keras_initcheck.outputs.logged import Judgement, LoggedSites
-from keras_initcheck.profile import Columns, Histogram, Labels, Moments, Profile, SiteStats, Spectrum, Target, WeightStats
-from keras_initcheck.report import MeanFieldSummary, Report
+from keras_initcheck.records.profile import Columns, Histogram, Labels, Moments, Profile, SiteStats, Spectrum, Target, WeightStats
+from keras_initcheck.records.report import MeanFieldSummary, Report
 
 LARGEST_INTEGER = 2**64
 """Seeds and counts are below; larger ones overflow a float somewhere behind."""

@@ -1,9 +1,9 @@
 """The verdict as markdown, for TensorBoard's text tab. Names are shown literally, whatever they hold."""
 
 from keras_initcheck.outputs.cleaning import one_line
-from keras_initcheck.outputs.marks import MARKS
-from keras_initcheck.outputs.numbers import format_number
-from keras_initcheck.report import Finding, Report
+from keras_initcheck.outputs.number_format import format_number
+from keras_initcheck.outputs.severity_marks import MARKS
+from keras_initcheck.records.report import Finding, Report
 
 SPECIAL = str.maketrans({character: f"&#{ord(character)};" for character in "&<>|`*_[]\\#~!\"'$:"})
 """Everything that markdown, its tables or HTML may read as a command. As character references they mean the same to every reader."""

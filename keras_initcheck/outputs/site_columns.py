@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_initcheck.outputs.frame import Column, Frame
-from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.outputs.figure_data import Column, Frame
+from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten, format_shape, format_share
 
 Value = str | float | None
 

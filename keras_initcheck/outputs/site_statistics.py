@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_initcheck.outputs.logged import Description, LoggedSites
-from keras_initcheck.profile import Moments, Places, Profile, SiteStats, WeightStats
+from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
 
 VERSION = 1
 """Of the matrix's description. It grows when a reader has to be changed."""

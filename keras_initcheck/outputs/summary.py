@@ -2,8 +2,8 @@
 
 import math
 
-from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten
-from keras_initcheck.profile import Profile
+from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten
+from keras_initcheck.records.profile import Profile
 
 
 def title(profile: Profile) -> str:

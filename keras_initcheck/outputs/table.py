@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
+from keras_initcheck.outputs.cell_text import pad, shorten
 from keras_initcheck.outputs.cleaning import clean
-from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
-from keras_initcheck.outputs.text import pad, shorten
-from keras_initcheck.profile import Moments, SiteStats
+from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.records.profile import Moments, SiteStats
 
 
 @dataclass(frozen=True)

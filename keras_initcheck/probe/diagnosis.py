@@ -11,7 +11,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_initcheck.errors import InitCheckError, ProbeError
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
@@ -20,6 +19,7 @@ from keras_initcheck.probe.tap.forward import LOSS, Options, Pass
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.refused_loss import explain_loss, why_left_out
 from keras_initcheck.probe.tap.wrapping import without_rematerialization, wrapped_calls
+from keras_initcheck.records.errors import InitCheckError, ProbeError
 
 PLEASE_REPORT = "please report it with the whole traceback, since this is a fault of keras_initcheck and not of the model."
 _MEMORY_ERRORS = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from keras_initcheck.probe.keras_model.activations import UNKNOWN, describe
 from keras_initcheck.probe.tap.recorder import SiteRecord
-from keras_initcheck.profile import Moments, Places, SiteStats, WeightStats
-from keras_initcheck.theory import noise, ratios
-from keras_initcheck.theory.factor_table import NONE, Factors, FactorTable, exact_factors
+from keras_initcheck.records.profile import Moments, Places, SiteStats, WeightStats
+from keras_initcheck.theory import noise, variance_ratios
+from keras_initcheck.theory.activation_factors import NONE, Factors, FactorTable, exact_factors
 
 
 def joined_activations(sites: tuple[SiteStats, ...], records: Sequence[SiteRecord]) -> tuple[SiteStats, ...]:
@@ -106,12 +106,12 @@ def _log_ratio_variance(kernel: WeightStats, activation_noise: float) -> float:
 
 def _predicted_forward(kernels: Sequence[WeightStats], factor: float) -> float:
     """Kernels that are applied one after the other, as in a separable convolution, multiply."""
-    terms = [ratios.forward_ratio(kernel.fan_in or 0.0, kernel.moments.second_moment, 1.0) for kernel in kernels]
+    terms = [variance_ratios.forward_ratio(kernel.fan_in or 0.0, kernel.moments.second_moment, 1.0) for kernel in kernels]
     return math.prod(terms) * factor
 
 
 def _predicted_backward(kernels: Sequence[WeightStats], factor: float) -> float:
-    terms = [ratios.backward_ratio(kernel.fan_out or 0.0, kernel.moments.second_moment, 1.0) for kernel in kernels]
+    terms = [variance_ratios.backward_ratio(kernel.fan_out or 0.0, kernel.moments.second_moment, 1.0) for kernel in kernels]
     return math.prod(terms) * factor
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initcheck.errors import InitCheckError, ProbeError
 from keras_initcheck.probe import engine, profile_builder, variables
 from keras_initcheck.probe.data import tabular_inputs
 from keras_initcheck.probe.data.batch import Batch, num_samples
@@ -25,8 +24,9 @@ from keras_initcheck.probe.tap.preserve import building, preserved
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.probe.tap.wrapping import without_rematerialization
 from keras_initcheck.probe.variables import OwnedVariable
-from keras_initcheck.profile import Profile, Spectrum
-from keras_initcheck.theory.factor_table import FactorTable
+from keras_initcheck.records.errors import InitCheckError, ProbeError
+from keras_initcheck.records.profile import Profile, Spectrum
+from keras_initcheck.theory.activation_factors import FactorTable
 
 CompiledPass = tuple[Forward, Callable[[Batch], np.ndarray]]
 

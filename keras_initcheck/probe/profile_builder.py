@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_initcheck.analysis import chains
 from keras_initcheck.probe import variables
 from keras_initcheck.probe.diagnosis import our_own
 from keras_initcheck.probe.engine import statistics_rows
@@ -19,9 +20,8 @@ from keras_initcheck.probe.tap.forward import LOSS, RANDOM, Layout
 from keras_initcheck.probe.tap.recorder import Channel, SiteRecord
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.probe.variables import OwnedVariable
-from keras_initcheck.profile import Moments, Places, Profile, SiteStats, WeightStats
-from keras_initcheck.theory import stretches
-from keras_initcheck.theory.factor_table import FactorTable
+from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
+from keras_initcheck.theory.activation_factors import FactorTable
 
 
 def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | None) -> Profile:
@@ -30,9 +30,9 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
     trained_by, of_variables = optimizers.families(optimizer, model.trainable_variables)
     weights = _weights(model, layout, table, of_variables)
     sites = joined_activations(_sites(layout, table, weights), layout.sites)
-    sites = stretches.mark_heads(sites)
+    sites = chains.mark_heads(sites)
     predictor = Predictor(weights, factors)
-    sites = stretches.assign(tuple(predictor.with_ratios(site, record) for site, record in zip(sites, layout.sites, strict=True)))
+    sites = chains.assign(tuple(predictor.with_ratios(site, record) for site, record in zip(sites, layout.sites, strict=True)))
     inputs = tuple((name, to_moments(table.inputs[channel.index], channel)) for name, channel in layout.inputs)
     if factors is None:
         sites = with_predictions(model, sites, layout.sites, dict(inputs), weights, layout.cotangent_places)

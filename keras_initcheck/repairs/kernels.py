@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from keras_initcheck.profile import Profile, SiteStats, WeightStats
+from keras_initcheck.records.profile import Profile, SiteStats, WeightStats
 from keras_initcheck.repairs.options import Options
 from keras_initcheck.theory.fans import Fans
-from keras_initcheck.theory.scales import usual_scale
+from keras_initcheck.theory.weight_scales import usual_scale
 
 SIGMOID = "sigmoid"
 _SIGMOID_ON_SIGMOID, _SIGMOID_ON_CENTRED = 16.0, 4.0

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras_initcheck.profile import WeightStats
+from keras_initcheck.records.profile import WeightStats
 from keras_initcheck.theory.fans import FORWARD, MODES
 
 AUTO, LSUV, FIXUP = "auto", "lsuv", "fixup"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_initcheck.report import Finding
+from keras_initcheck.records.report import Finding
 
 RESCALE, REDRAW, RESET, RECENTRE, SETTLE, RENEW = "rescale", "redraw", "reset", "recentre", "settle", "renew"
 _WORDS = {

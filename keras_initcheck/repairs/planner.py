@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from keras_initcheck.profile import Profile
+from keras_initcheck.analysis.residual_stacks import stacks
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Finding
 from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
 from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, REDRAWS, Options
 from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, SETTLE, Plan, Step
-from keras_initcheck.report import Finding
 from keras_initcheck.rules.head import LARGE_INPUT
-from keras_initcheck.rules.residual import stacks
 from keras_initcheck.theory.fans import MEAN
 from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 

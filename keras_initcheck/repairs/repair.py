@@ -8,15 +8,15 @@ from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.variables import OwnedVariable
-from keras_initcheck.profile import Profile
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Finding, Report
 from keras_initcheck.repairs import optimizer_slots
-from keras_initcheck.repairs.apply import apply
+from keras_initcheck.repairs.application import apply
 from keras_initcheck.repairs.options import AUTO, FIXUP, Options
 from keras_initcheck.repairs.plan import SETTLE, Plan, Step
 from keras_initcheck.repairs.planner import plan, settling
-from keras_initcheck.repairs.settle import Settler
+from keras_initcheck.repairs.settling import Settler
 from keras_initcheck.repairs.snapshot import Snapshot
-from keras_initcheck.report import Finding, Report
 
 Judge = Callable[[Profile], Report]
 

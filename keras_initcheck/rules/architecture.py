@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import Finding
+from keras_initcheck.analysis.residual_stacks import Block, stacks
+from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.report import Finding
 from keras_initcheck.rules import budgets
-from keras_initcheck.rules.residual import Block, stacks
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory import residual

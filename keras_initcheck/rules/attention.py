@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Iterator
 
-from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import Finding
-from keras_initcheck.rules import kernels
+from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.report import Finding
+from keras_initcheck.rules import kernel_rules
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -77,7 +77,7 @@ class UniformAttention(Rule):
         """One finding for each such attention layer."""
         for parent, query, key in projections(profile):
             has_zero_query, has_zero_key = _is_silent(query), _is_silent(key)
-            has_equal_keys = has_zero_key or any(map(kernels.is_zero, profile.kernels(key.layer)))
+            has_equal_keys = has_zero_key or any(map(kernel_rules.is_zero, profile.kernels(key.layer)))
             if not has_zero_query and not has_equal_keys:
                 continue
             severity = "error" if has_zero_query and has_zero_key else "warning" if has_equal_keys else "info"

@@ -23,7 +23,7 @@ Limits: small data, small networks, the gain spread evenly, and for adaptive opt
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from keras_initcheck.profile import Profile, SiteStats
+from keras_initcheck.records.profile import Profile, SiteStats
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 ADAPTIVE = frozenset(

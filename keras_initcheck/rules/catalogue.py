@@ -3,28 +3,28 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from keras_initcheck.profile import Profile
-from keras_initcheck.report import Report
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Report
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
 from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
-from keras_initcheck.rules.causes import subordinated
-from keras_initcheck.rules.columns import ColumnScale
-from keras_initcheck.rules.data import InputScale, NonfiniteInput, NonfiniteLoss
+from keras_initcheck.rules.column_rules import ColumnScale
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
 from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
 from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
-from keras_initcheck.rules.kernels import CollapsedRank, ConstantKernel, DuplicateKernels, ZeroKernel
-from keras_initcheck.rules.labels import LabelScale, LabelsOutOfRange
+from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
+from keras_initcheck.rules.kernel_rules import CollapsedRank, ConstantKernel, DuplicateKernels, ZeroKernel
+from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
 from keras_initcheck.rules.policy import Policy
 from keras_initcheck.rules.prediction import LeavesPrediction
+from keras_initcheck.rules.root_causes import subordinated
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.thresholds import named
 from keras_initcheck.rules.through_time import ThroughTime
-from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedUnits
-from keras_initcheck.rules.weights import NonfiniteWeights
+from keras_initcheck.rules.unit_rules import CollapsedSamples, DeadUnits, SaturatedUnits
+from keras_initcheck.rules.weight_rules import NonfiniteWeights
 
 RULES: tuple[Rule, ...] = (
     NonfiniteWeights(),

@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import Finding
+from keras_initcheck.analysis.site_graph import Graph
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, stretches
+from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.report import Finding
 from keras_initcheck.rules import budgets, initializers
-from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, stretches
-from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.profile import Moments, Places, Profile, SiteStats, WeightStats
-from keras_initcheck.report import Finding
-from keras_initcheck.rules import kernels
+from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
+from keras_initcheck.records.report import Finding
+from keras_initcheck.rules import kernel_rules
 from keras_initcheck.rules.rule import Rule, further, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -165,7 +165,7 @@ def _arriving(site: SiteStats) -> Moments | None:
 def _zero_gates(profile: Profile) -> list[WeightStats]:
     """Trained weights that are zero and let nothing through: all heads' kernels, or scales and gates as in ReZero."""
     heads = [site.layer for site in profile.sites if site.is_head]
-    if heads and all(any(map(kernels.is_zero, profile.kernels(layer))) for layer in heads):
+    if heads and all(any(map(kernel_rules.is_zero, profile.kernels(layer))) for layer in heads):
         return [kernel for layer in heads for kernel in profile.kernels(layer)]
     return [w for w in profile.weights if w.is_trainable and w.role in ("scale", "other") and not _is_offset(w) and _is_zero(w.moments)]
 

@@ -4,9 +4,9 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.profile import Profile, SiteStats, Target
-from keras_initcheck.report import Finding
-from keras_initcheck.rules.factors import FORWARD, Factor, stretches
+from keras_initcheck.analysis.variance_factors import FORWARD, Factor, stretches
+from keras_initcheck.records.profile import Profile, SiteStats, Target
+from keras_initcheck.records.report import Finding
 from keras_initcheck.rules.gains import spenders
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from keras_initcheck.profile import WeightStats
-from keras_initcheck.rules.factors import BACKWARD, Factor
+from keras_initcheck.analysis.variance_factors import BACKWARD, Factor
+from keras_initcheck.records.profile import WeightStats
 from keras_initcheck.theory.fans import MEAN, keras_einsum_fans, keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
-from keras_initcheck.theory.scales import usual_scale
+from keras_initcheck.theory.weight_scales import usual_scale
 
 HE, GLOROT, LECUN = '"he_normal"', '"glorot_normal"', '"lecun_normal"'
 _BY_ACTIVATION = {

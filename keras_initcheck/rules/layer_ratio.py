@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import Finding
-from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, factor, tolerance
-from keras_initcheck.rules.graph import Graph
+from keras_initcheck.analysis.site_graph import Graph
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, factor, tolerance
+from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.report import Finding
 from keras_initcheck.rules.initializers import advice
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import Finding
+from keras_initcheck.analysis.site_graph import Graph
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, stretches
+from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.report import Finding
 from keras_initcheck.rules import budgets
-from keras_initcheck.rules.factors import BACKWARD, FORWARD, Factor, stretches
 from keras_initcheck.rules.gains import counting
-from keras_initcheck.rules.graph import Graph
 from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory.noise import TWO_SIDED_99, largest_of

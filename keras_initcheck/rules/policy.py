@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from keras_initcheck.report import Finding
+from keras_initcheck.records.report import Finding
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import Finding
+from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.report import Finding
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from keras_initcheck.profile import Moments, Profile, SiteStats
-from keras_initcheck.report import Finding
-from keras_initcheck.rules import kernels
-from keras_initcheck.rules.graph import Graph
+from keras_initcheck.analysis.site_graph import Graph
+from keras_initcheck.records.profile import Moments, Profile, SiteStats
+from keras_initcheck.records.report import Finding
+from keras_initcheck.rules import kernel_rules
 from keras_initcheck.rules.rule import Rule, further, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-from keras_initcheck.rules.units import RECTIFIERS
+from keras_initcheck.rules.unit_rules import RECTIFIERS
 
 _MASKING_KINDS = ("merge", "activation", "other", "pass")
 FEWEST_SILENT = 20
@@ -93,7 +93,7 @@ class DeadLayer(Rule):
     def _report(self, profile: Profile, graph: Graph, site: SiteStats) -> Finding:
         outputs = [each.activations.h for each in profile.sites if graph.is_last(each)]
         has_zero_head = any(
-            map(kernels.is_zero, (kernel for each in profile.sites if each.is_head for kernel in profile.kernels(each.layer)))
+            map(kernel_rules.is_zero, (kernel for each in profile.sites if each.is_head for kernel in profile.kernels(each.layer)))
         )
         is_network_dead = bool(outputs) and all(map(_is_silent, outputs)) and not has_zero_head
         extent = ", and so is what the network gives" if is_network_dead else ""
@@ -121,8 +121,8 @@ def _is_silent(place: Moments | None) -> bool:
 
 
 def _excuse(profile: Profile, graph: Graph, site: SiteStats) -> str:
-    has_zero_kernel = any(map(kernels.is_zero, profile.kernels(site.layer))) and not site.is_head
-    if has_zero_kernel and (graph.is_branch(site) or not kernels.is_hidden(profile, site.layer)):
+    has_zero_kernel = any(map(kernel_rules.is_zero, profile.kernels(site.layer))) and not site.is_head
+    if has_zero_kernel and (graph.is_branch(site) or not kernel_rules.is_hidden(profile, site.layer)):
         return " Its kernel is zero on purpose: the branch is merged."
     shape = site.output_shape or ()
     if profile.batch_size * min(shape[1:2] + shape[-1:], default=0) < FEWEST_SILENT:

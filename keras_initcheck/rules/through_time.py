@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from keras_initcheck.profile import Profile, SiteStats, WeightStats
-from keras_initcheck.report import Finding
+from keras_initcheck.records.profile import Profile, SiteStats, WeightStats
+from keras_initcheck.records.report import Finding
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds

@@ -32,9 +32,9 @@ from tensorboard import errors, plugin_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from keras_initcheck.tensorboard_plugin.answers import answering, flag, only, required
+from keras_initcheck.tensorboard_plugin.event_reader import Log, Probe, Series, parse_probe, parse_series
 from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
-from keras_initcheck.tensorboard_plugin.log import Log, Probe, Series, parse_probe, parse_series
+from keras_initcheck.tensorboard_plugin.responses import answering, flag, only, required
 from keras_initcheck.tensorboard_plugin.static_files import static_file
 
 PLUGIN = "initcheck"
@@ -120,7 +120,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         chosen = self._all_probes(request) if FIGURE_TABS[name].over_steps else self._chosen_probes(request)
 
         with _ONE_IMPORT_AT_A_TIME:
-            from keras_initcheck.tensorboard_plugin.drawing import draw_figure
+            from keras_initcheck.tensorboard_plugin.figures import draw_figure
 
         return draw_figure(FIGURE_TABS[name], chosen, is_dark)
 
@@ -134,7 +134,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         return [(series, self._log.probe(series, step)) for series, step in found]
 
     def _probe(self, request: wrappers.Request) -> object:
-        from keras_initcheck.tensorboard_plugin.telling import tell
+        from keras_initcheck.tensorboard_plugin.probe_payload import tell
 
         sites, step, run = parse_probe(only(request, "probe"))
         series = self._find(request, sites, run)
@@ -149,7 +149,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
 
 def _load_plotly() -> None:
     with contextlib.suppress(Exception):  # the request for a figure meets the same, and says so
-        importlib.import_module("keras_initcheck.tensorboard_plugin.drawing")
+        importlib.import_module("keras_initcheck.tensorboard_plugin.figures")
 
 
 def _place(request: wrappers.Request) -> tuple[Any, str]:

@@ -11,7 +11,7 @@ from keras import layers
 from repair import deviation, published_settling
 
 from keras_initcheck.probe.data.batch import take_batch
-from keras_initcheck.repairs.settle import Settler
+from keras_initcheck.repairs.settling import Settler
 
 DEPTH, WIDTH, BATCH = 100, 128, 32
 

@@ -22,8 +22,8 @@ import numpy as np
 from playwright.sync_api import BrowserContext, Frame, sync_playwright
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.profile import Moments, Places, Profile, SiteStats, WeightStats
-from keras_initcheck.report import Finding, Report
+from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
+from keras_initcheck.records.report import Finding, Report
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from keras_initcheck.outputs.figure_data import Frame
 from keras_initcheck.outputs.figures import draw
-from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.html_report import compare_html, figure_fragment, save_html
 
 SIZES = {"desktop": (1280, 800), "phone": (400, 800)}
@@ -176,8 +176,8 @@ def test_old_browser_is_told_that_it_cannot_show_the_figures(browser, page_of):
 @pytest.fixture(scope="session")
 def make_report():
     """`make_report(name, num_layers=3)`: a healthy report of so many layers of that name."""
-    from keras_initcheck.profile import Moments, Places, Profile, SiteStats
-    from keras_initcheck.report import Report
+    from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats
+    from keras_initcheck.records.report import Report
 
     one = Moments(0.0, 1.0, 1.0, 3.0, 0.5, 0.0, 0.25, 1024)
 

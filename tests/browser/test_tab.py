@@ -6,8 +6,8 @@ from urllib.parse import quote
 import pytest
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import Report
+from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.report import Report
 
 DARKEST_LIGHT, LIGHTEST_DARK = 200, 80
 

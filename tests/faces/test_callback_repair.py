@@ -10,8 +10,8 @@ import keras_initcheck as ic
 from keras_initcheck.api import judged
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.repair_in_fit import RepairInFit
 from keras_initcheck.rules.catalogue import policy_of
+from keras_initcheck.watch.repair_in_fit import RepairInFit
 
 
 def arrays(samples=64):

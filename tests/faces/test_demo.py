@@ -15,8 +15,8 @@ from keras_initcheck.demo.alexnet import SubtractMean, alexnet
 from keras_initcheck.demo.digits import Training, network
 from keras_initcheck.demo.photographs import photographs
 from keras_initcheck.demo.schemes import GLOROT, HE, NORMAL, Bench, spreads
-from keras_initcheck.errors import InitCheckError
 from keras_initcheck.probe.data.batch import take_batch
+from keras_initcheck.records.errors import InitCheckError
 
 NARROW = 1 / 32
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_initcheck.pace import Pace
+from keras_initcheck.watch.pace import Pace
 
 
 def probed_steps(pace, epochs):

@@ -28,8 +28,8 @@ from tensorboard.context import RequestContext
 from tensorboard.data import grpc_provider
 from tensorboard.data.provider import RunTagFilter
 
-from keras_initcheck.profile import Columns, Histogram, Labels, Moments, Places, Profile, SiteStats, Spectrum, Target, WeightStats
-from keras_initcheck.report import Finding, MeanFieldSummary, Report
+from keras_initcheck.records.profile import Columns, Histogram, Labels, Moments, Places, Profile, SiteStats, Spectrum, Target, WeightStats
+from keras_initcheck.records.report import Finding, MeanFieldSummary, Report
 
 NASTY_NAMES = (
     "plain",

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from keras_initcheck.outputs import console, html_text
+from keras_initcheck.outputs.cell_text import wrap
 from keras_initcheck.outputs.cleaning import LONGEST, one_line
 from keras_initcheck.outputs.html_report import render as render_html
 from keras_initcheck.outputs.markdown import render_verdict
-from keras_initcheck.outputs.text import wrap
 
 HUGE = "a" * 5_000_000
 

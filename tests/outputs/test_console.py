@@ -8,8 +8,8 @@ import pytest
 from rich.cells import cell_len
 
 from keras_initcheck.outputs.console import print_report, render
-from keras_initcheck.profile import Profile
-from keras_initcheck.report import MeanFieldSummary, Report
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import MeanFieldSummary, Report
 
 WIDTHS = (40, 60, 80, 120, 200)
 COLOURS = ("\x1b[31m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m")

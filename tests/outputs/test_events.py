@@ -14,8 +14,8 @@ import pytest
 
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.outputs.site_statistics import STATISTICS
-from keras_initcheck.profile import Histogram, Places, Profile
-from keras_initcheck.report import Report
+from keras_initcheck.records.profile import Histogram, Places, Profile
+from keras_initcheck.records.report import Report
 
 UNKNOWN_DATA_CLASS = 0
 
@@ -328,8 +328,8 @@ def test_logging_loads_no_framework(tmp_path):
     code = """
 import sys
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.profile import Histogram, Profile, SiteStats
-from keras_initcheck.report import Report
+from keras_initcheck.records.profile import Histogram, Profile, SiteStats
+from keras_initcheck.records.report import Report
 histograms = (("weight", Histogram(0.0, 1.0, (1.0,))),)
 with EventLog(sys.argv[1], per_layer=True) as log:
     log.write(Report(Profile("net", (SiteStats(0, "a", "a", "Dense", "weight", forward_ratio=1.0),), histograms=histograms)), 0)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keras_initcheck.analysis.predicted_curves import predict_backward, predict_forward
+from keras_initcheck.outputs.figure_data import Frame
 from keras_initcheck.outputs.figures import draw
-from keras_initcheck.outputs.figures.predictions import predict_backward, predict_forward
-from keras_initcheck.outputs.frame import Frame
-from keras_initcheck.profile import Places
+from keras_initcheck.records.profile import Places
 
 LN10 = math.log(10)
 

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from keras_initcheck.errors import InitCheckError, MissingPackageError
+from keras_initcheck.outputs.figure_data import Frame
 from keras_initcheck.outputs.figures import FIGURES, NOTHING, draw
 from keras_initcheck.outputs.figures.layout import tick_distance
 from keras_initcheck.outputs.figures.palette import DARK, LIGHT, dark_for_light
-from keras_initcheck.outputs.figures.words import break_lines, escape
-from keras_initcheck.outputs.frame import Frame
-from keras_initcheck.profile import Histogram, Profile
-from keras_initcheck.report import Report
+from keras_initcheck.outputs.figures.text import break_lines, escape
+from keras_initcheck.records.errors import InitCheckError, MissingPackageError
+from keras_initcheck.records.profile import Histogram, Profile
+from keras_initcheck.records.report import Report
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from keras_initcheck.outputs.figure_data import Frame
 from keras_initcheck.outputs.figures import draw
-from keras_initcheck.outputs.figures.distributions import outline
-from keras_initcheck.outputs.figures.over_steps import MAP_LEGEND_ROOM
-from keras_initcheck.outputs.frame import Frame
-from keras_initcheck.profile import Histogram, Places
+from keras_initcheck.outputs.figures.histograms import outline
+from keras_initcheck.outputs.figures.training_figures import MAP_LEGEND_ROOM
+from keras_initcheck.records.profile import Histogram, Places
 
 
 def frame_of(make, seconds, step=0, **changes):

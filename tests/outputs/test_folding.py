@@ -2,8 +2,8 @@
 
 import pytest
 
-from keras_initcheck.outputs.folding import Fold, fold
-from keras_initcheck.profile import SiteStats
+from keras_initcheck.outputs.repeated_blocks import Fold, fold
+from keras_initcheck.records.profile import SiteStats
 
 
 def rows(sites, loud=()):

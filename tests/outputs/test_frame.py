@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.outputs.frame import Frame, read_description, read_judgement
+from keras_initcheck.outputs.figure_data import Frame, read_description, read_judgement
 from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.logged import Judgement
 from keras_initcheck.outputs.site_statistics import describe, hash_sites, measure
-from keras_initcheck.profile import Places
+from keras_initcheck.records.profile import Places
 
 
 def read_back(report, read, log_dir):

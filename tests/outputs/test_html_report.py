@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 
+from keras_initcheck.outputs.figure_data import Frame
 from keras_initcheck.outputs.figures import draw
-from keras_initcheck.outputs.frame import Frame
 from keras_initcheck.outputs.html_report import compare_html, figure_fragment, render, render_comparison, save_html
-from keras_initcheck.report import MeanFieldSummary
+from keras_initcheck.records.report import MeanFieldSummary
 
 NASTY = "<script>alert(1)</script>\u2028</title>'\"`&amp;"
 

@@ -9,10 +9,10 @@ import pytest
 from mutations import mutated
 
 from keras_initcheck.outputs import comparison, console, limits
-from keras_initcheck.outputs.frame import Frame
+from keras_initcheck.outputs.figure_data import Frame
 from keras_initcheck.outputs.json_format import from_json, to_json
-from keras_initcheck.profile import Profile
-from keras_initcheck.report import Report
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Report
 
 
 class Judged(Report):
@@ -90,7 +90,7 @@ def test_subclass_is_built(full_report):
 def test_document_says_what_it_is(full_report):
     document = strict(to_json(full_report))
     assert list(document) == ["format", "version", "profile", "findings", "num_exempted", "mean_field"]
-    assert (document["format"], document["version"]) == ("keras_initcheck.report", 1)
+    assert (document["format"], document["version"]) == ("keras_initcheck.records.report", 1)
 
 
 def test_indented_text_is_the_same_report(full_report):

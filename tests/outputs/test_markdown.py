@@ -6,7 +6,7 @@ import pytest
 from tensorboard.plugin_util import markdown_to_safe_html
 
 from keras_initcheck.outputs.markdown import escape, render_verdict
-from keras_initcheck.report import Report
+from keras_initcheck.records.report import Report
 
 TABLE_TAGS = {"p", "strong", "table", "thead", "tbody", "tr", "th", "td"}
 

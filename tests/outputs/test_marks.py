@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_initcheck.outputs.marks import Pointers, site_severities
+from keras_initcheck.outputs.severity_marks import Pointers, site_severities
 
 
 @pytest.mark.parametrize(

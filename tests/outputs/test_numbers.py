@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from keras_initcheck.outputs.numbers import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten, format_shape, format_share
 
 
 @pytest.mark.parametrize(

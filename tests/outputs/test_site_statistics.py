@@ -9,7 +9,7 @@ import pytest
 
 from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.site_statistics import STATISTICS, describe, hash_sites, measure, worst_log10_ratio
-from keras_initcheck.profile import Places, Profile
+from keras_initcheck.records.profile import Places, Profile
 
 BY_HAND = {
     "log10_second_moment_x": 2.0,  # of 100

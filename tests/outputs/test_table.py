@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from keras_initcheck.outputs.table import lay_out
-from keras_initcheck.profile import Places
+from keras_initcheck.records.profile import Places
 
 ALL = ("type", "output", "parameters", "mean", "std z", "zeros", "largest", "batch", "forward", "backward", "gain", "q(h)")
 BASIC = ("type", "output", "std z", "forward", "backward", "gain")

@@ -3,8 +3,8 @@
 import pytest
 from rich.cells import cell_len
 
+from keras_initcheck.outputs.cell_text import pad, shorten, wrap
 from keras_initcheck.outputs.cleaning import clean
-from keras_initcheck.outputs.text import pad, shorten, wrap
 
 HARMFUL = {
     "escape": "\x1b",

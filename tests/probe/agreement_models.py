@@ -13,7 +13,7 @@ import numpy as np
 from keras_initcheck.outputs import json_format
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.report import Report
+from keras_initcheck.records.report import Report
 
 LAYERS = keras.layers
 BATCH_SIZE = 6

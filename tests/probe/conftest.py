@@ -9,7 +9,7 @@ import pytest
 
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.profile import Moments
+from keras_initcheck.records.profile import Moments
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def set_weights(normal):
 
 
 def moments_by_hand(array):
-    """The moments of a numpy array in float64, by their definitions in `keras_initcheck.profile`."""
+    """The moments of a numpy array in float64, by their definitions in `keras_initcheck.records.profile`."""
     array = np.asarray(array, "float64")
     units = array.reshape(len(array), -1) if array.ndim > 1 else array.reshape(-1, 1)
     columns = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from keras_initcheck.outputs import json_format
-from keras_initcheck.profile import Moments, Profile, WeightStats
-from keras_initcheck.report import Report
+from keras_initcheck.records.profile import Moments, Profile, WeightStats
+from keras_initcheck.records.report import Report
 
 pytestmark = pytest.mark.backend("tensorflow")  # once is enough: the other backends run in processes of their own
 

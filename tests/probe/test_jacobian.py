@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import keras_initcheck as ic
-from keras_initcheck.errors import ProbeError
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.records.errors import ProbeError
 
 LAYERS = keras.layers
 FLOAT32 = 1e-4

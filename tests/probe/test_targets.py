@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initcheck.errors import DataError
 from keras_initcheck.probe.tap.forward import LOSS
+from keras_initcheck.records.errors import DataError
 
 LAYERS, LOSSES = keras.layers, keras.losses
 TIGHT = 1e-5

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initcheck.errors import DataError, InitCheckError, ProbeError
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.records.errors import DataError, InitCheckError, ProbeError
 
 LAYERS = keras.layers
 RUNS_EAGERLY = keras.backend.backend() == "tensorflow"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_initcheck as ic
-from keras_initcheck.errors import ProbeError
+from keras_initcheck.records.errors import ProbeError
 
 
 class Raising(keras.layers.Layer):

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import keras_initcheck as ic
-from keras_initcheck.errors import DataError, ProbeError
+from keras_initcheck.records.errors import DataError, ProbeError
 
 X = np.random.default_rng(0).standard_normal((8, 6)).astype("float32")
 Y = np.random.default_rng(1).standard_normal((8, 3)).astype("float32")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import keras_initcheck as ic
-from keras_initcheck.errors import ProbeError
 from keras_initcheck.probe.engine import load
 from keras_initcheck.probe.tap import objects
 from keras_initcheck.probe.tap.objects import Objects
+from keras_initcheck.records.errors import ProbeError
 
 LAYERS = keras.layers
 X, Y = (np.random.default_rng(seed).standard_normal((8, width)).astype("float32") for seed, width in ((0, 6), (1, 3)))

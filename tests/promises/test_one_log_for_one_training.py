@@ -9,11 +9,11 @@ from faulty import compiled, mlp
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
-from keras_initcheck.parts import Part
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.rules.catalogue import policy_of
-from keras_initcheck.settings import Settings
-from keras_initcheck.watch import Watch
+from keras_initcheck.watch.parts import Part
+from keras_initcheck.watch.session import Watch
+from keras_initcheck.watch.settings import Settings
 
 X, Y = np.random.default_rng(0).standard_normal((32, 64)).astype("float32"), np.arange(32) % 10
 

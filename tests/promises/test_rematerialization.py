@@ -8,10 +8,10 @@ import pytest
 from keras import layers
 
 import keras_initcheck as ic
-from keras_initcheck.errors import ProbeError
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.forward import LOSS
+from keras_initcheck.records.errors import ProbeError
 
 X = np.random.default_rng(0).standard_normal((16, 6)).astype("float32")
 Y = np.random.default_rng(1).standard_normal((16, 3)).astype("float32")

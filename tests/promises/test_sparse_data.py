@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import keras_initcheck as ic
-from keras_initcheck.errors import DataError
+from keras_initcheck.records.errors import DataError
 
 RANDOM = np.random.default_rng(0)
 DENSE = np.where(RANDOM.random((40, 8)) < 0.3, RANDOM.random((40, 8)), 0.0).astype("float32")

@@ -11,7 +11,7 @@ import pytest
 import keras_initcheck as ic
 from keras_initcheck.probe.tap import guards, preserve
 from keras_initcheck.repairs import repair as repairing
-from keras_initcheck.repairs import settle, snapshot
+from keras_initcheck.repairs import settling, snapshot
 
 LAYERS = keras.layers
 X, Y = (np.random.default_rng(seed).standard_normal((16, width)).astype("float32") for seed, width in ((0, 6), (1, 3)))
@@ -151,7 +151,7 @@ def test_control_c_while_a_check_puts_things_back(monkeypatch):
 
 
 @pytest.mark.usefixtures("_hears_control_c")
-@pytest.mark.parametrize("place", [snapshot, settle, preserve], ids=["values", "settling", "attributes"])
+@pytest.mark.parametrize("place", [snapshot, settling, preserve], ids=["values", "settling", "attributes"])
 def test_control_c_while_a_repair_puts_things_back(monkeypatch, place):
     model = make_model(scale=3.0)
     before = state(model)

@@ -6,12 +6,12 @@ import pytest
 from keras import layers
 
 import keras_initcheck as ic
-from keras_initcheck.errors import DataError, ProbeError
 from keras_initcheck.probe import profile_builder
 from keras_initcheck.probe.data import tabular_inputs
 from keras_initcheck.probe.prediction import predictions
 from keras_initcheck.probe.tap import outputs_and_labels
 from keras_initcheck.probe.tap.recorder import Recorder
+from keras_initcheck.records.errors import DataError, ProbeError
 
 X = np.random.default_rng(0).standard_normal((8, 6)).astype("float32")
 Y = np.random.default_rng(1).standard_normal((8, 3)).astype("float32")

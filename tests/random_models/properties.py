@@ -17,7 +17,7 @@ from data import check_data, source_of
 from snapshot import changes, snapshot, values
 
 import keras_initcheck as ic
-from keras_initcheck.errors import InitCheckError, InitCheckWarning
+from keras_initcheck.records.errors import InitCheckError, InitCheckWarning
 
 EPOCHS = 2
 METHODS = ("auto", "he", "lsuv", "orthogonal", "fixup")

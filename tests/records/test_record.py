@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from keras_initcheck.record import Record
+from keras_initcheck.records.record import Record
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.profile import Profile, SiteStats
-from keras_initcheck.report import Finding, Report
+from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.report import Finding, Report
 
 
 def finding(site="dense", code="IC102", severity="warning", **changes):

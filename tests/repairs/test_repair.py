@@ -6,7 +6,7 @@ import pytest
 from faulty import FAULTY, are_same, batch, cnn, compiled, mlp, normal, residual, values
 
 import keras_initcheck as ic
-from keras_initcheck.repairs.settle import Settler
+from keras_initcheck.repairs.settling import Settler
 
 
 def found(report):

@@ -7,7 +7,7 @@ from faulty import are_same, batch, compiled, mlp, normal, transformer, values
 
 import keras_initcheck as ic
 from keras_initcheck.probe.data.batch import take_batch
-from keras_initcheck.repairs.settle import Settler
+from keras_initcheck.repairs.settling import Settler
 
 
 def deviations(model, x):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_initcheck.profile import Columns, Labels, Moments, Places, Profile, SiteStats, Target, WeightStats
+from keras_initcheck.records.profile import Columns, Labels, Moments, Places, Profile, SiteStats, Target, WeightStats
 
 HALF = {"relu": 0.5, None: 1.0}
 

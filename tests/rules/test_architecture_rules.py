@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from keras_initcheck.analysis.residual_stacks import stacks
+from keras_initcheck.analysis.site_graph import Graph
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
-from keras_initcheck.rules.graph import Graph
-from keras_initcheck.rules.residual import stacks
 
 
 @pytest.mark.parametrize(("variance", "expected"), [(0.4, 0), (0.42, 1)])

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.profile import SYNTHETIC_DATA
-from keras_initcheck.rules.columns import ColumnScale
+from keras_initcheck.records.profile import SYNTHETIC_DATA
+from keras_initcheck.rules.column_rules import ColumnScale
 
 
 def table(make, columns, *between, layer=None, **changes):

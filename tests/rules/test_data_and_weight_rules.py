@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.profile import SYNTHETIC_DATA
-from keras_initcheck.rules.data import InputScale, NonfiniteInput, NonfiniteLoss
-from keras_initcheck.rules.weights import NonfiniteWeights
+from keras_initcheck.records.profile import SYNTHETIC_DATA
+from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
+from keras_initcheck.rules.weight_rules import NonfiniteWeights
 
 
 def test_healthy_network_is_silent(healthy):

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_initcheck.rules.factors import BACKWARD, FORWARD, factor, stretches
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, factor, stretches
 
 
 def the_factor(make, direction=FORWARD, kernels=None, **changes):

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_initcheck.rules.factors import BACKWARD, FORWARD, factor
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, factor
 from keras_initcheck.rules.initializers import advice
 
 

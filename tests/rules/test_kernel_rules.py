@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.kernels import CollapsedRank, ConstantKernel, DuplicateKernels, ZeroKernel
+from keras_initcheck.rules.kernel_rules import CollapsedRank, ConstantKernel, DuplicateKernels, ZeroKernel
 
 
 @pytest.fixture

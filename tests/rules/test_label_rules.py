@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.rules.catalogue import judge
-from keras_initcheck.rules.labels import LabelScale, LabelsOutOfRange
+from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
 
 
 def profile(make, *targets, **changes):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_initcheck.rules.mean_field import summarise
+from keras_initcheck.analysis.depth_scales import summarise
 from keras_initcheck.theory.activations import moments as moments_of
 from keras_initcheck.theory.activations import named
 from keras_initcheck.theory.mean_field import MeanField

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.departures import departures, steps_before
+from keras_initcheck.analysis.prediction_errors import departures, steps_before
 from keras_initcheck.rules.prediction import LeavesPrediction
 
 VARIANCE = 0.0842

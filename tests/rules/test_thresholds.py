@@ -4,7 +4,7 @@ from dataclasses import fields
 import pytest
 
 from keras_initcheck.rules.gains import ForwardGain
-from keras_initcheck.rules.kernels import ConstantKernel
+from keras_initcheck.rules.kernel_rules import ConstantKernel
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.thresholds import DEFAULTS, MEANINGS, Thresholds, named
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.units import CollapsedSamples, DeadUnits, SaturatedUnits
+from keras_initcheck.rules.unit_rules import CollapsedSamples, DeadUnits, SaturatedUnits
 
 
 def tanh_layers(make, *slopes):

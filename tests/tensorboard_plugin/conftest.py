@@ -18,8 +18,8 @@ from tensorboard.plugins.base_plugin import TBContext
 from werkzeug.test import Client
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.profile import Moments, Places, Profile, SiteStats
-from keras_initcheck.report import Finding, Report
+from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats
+from keras_initcheck.records.report import Finding, Report
 from keras_initcheck.tensorboard_plugin.plugin import InitcheckPlugin
 
 NASTY = "<script>alert(1)</script>/größe|層`x`"

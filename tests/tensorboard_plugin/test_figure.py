@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.outputs.figures.palette import DARK, LIGHT
-from keras_initcheck.tensorboard_plugin import drawing
+from keras_initcheck.tensorboard_plugin import figures
 from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
 from keras_initcheck.tensorboard_plugin.static_files import DIRECTORY
 
@@ -32,7 +32,7 @@ def points(drawn, axis="y"):
 
 def with_ratio_gradients(report):
     """The report with weight gradients, which the figure of updates is about."""
-    from keras_initcheck.profile import Moments, WeightStats
+    from keras_initcheck.records.profile import Moments, WeightStats
 
     values = Moments(0.0, 1.0, 1.0, 3.0, 0.0, 0.0, math.nan, 64)
     facts = ("kernel", (8, 8), 8.0, 8.0, values, 10.0, 0.5, True, values, 0.1)
@@ -71,7 +71,7 @@ def test_every_figure_is_drawn_on_light_and_dark_ground(tab, log, make, name):
 
 @pytest.mark.parametrize("name", OVER_STEPS)
 def test_figure_over_steps_has_at_most_so_many(tab, log, make, monkeypatch, name):
-    monkeypatch.setattr(drawing, "MOST_STEPS", 4)
+    monkeypatch.setattr(figures, "MOST_STEPS", 4)
     report = with_ratio_gradients(make(2))
     drawn = figure(tab(log("a", *((step, report) for step in range(10)))), name)
     texts = " ".join(str(trace.get("hovertext")) for trace in drawn["data"])
@@ -116,7 +116,7 @@ def test_bad_request_is_answered_with_a_reason(tab, log, make, arguments, code, 
 def test_missing_plotly_is_named_and_the_findings_are_told(tab, log, make, make_finding, monkeypatch):
     for module in [name for name in sys.modules if name.startswith(("keras_initcheck.outputs.figures", "plotly"))]:
         monkeypatch.delitem(sys.modules, module)
-    monkeypatch.delitem(sys.modules, "keras_initcheck.tensorboard_plugin.drawing")
+    monkeypatch.delitem(sys.modules, "keras_initcheck.tensorboard_plugin.figures")
     monkeypatch.setitem(sys.modules, "plotly", None)
     opened = tab(log("a", (0, make(3, [make_finding()]))))
     series, _ = opened.only_series()
@@ -128,7 +128,7 @@ def test_missing_plotly_is_named_and_the_findings_are_told(tab, log, make, make_
 
 
 def test_what_fails_is_told_and_logged(tab, log, make, monkeypatch, caplog):
-    monkeypatch.setattr(drawing, "draw_sheet", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(figures, "draw_sheet", lambda *_, **__: 1 / 0)
     opened = tab(log("a", (0, make())))
     series, _ = opened.only_series()
     answer = opened.get("/figure", name="signal", probe=f"{series['sites']}/0/{series['run']}")

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_initcheck.theory.fans import Fans
-from keras_initcheck.theory.geometry import Geometry
+from keras_initcheck.theory.kernel_layout import Geometry
 
 
 @pytest.mark.parametrize(

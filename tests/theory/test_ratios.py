@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.ratios import backward_ratio, forward_ratio, log10_product
+from keras_initcheck.theory.variance_ratios import backward_ratio, forward_ratio, log10_product
 
 WIDTH = 2000  # one ReLU layer scatters by about sqrt(5 / 2000) = 5%, less with 16 samples
 

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_initcheck.errors import MissingPackageError
-from keras_initcheck.outputs.frame import Frame
+from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.records.errors import MissingPackageError
 
 try:
     from plotly.offline import get_plotlyjs
 
-    from keras_initcheck.outputs.figures.distributions import histograms
-    from keras_initcheck.outputs.figures.over_steps import heat_map, update_ratio
+    from keras_initcheck.outputs.figures.figure_builder import Sheet
+    from keras_initcheck.outputs.figures.histograms import histograms
     from keras_initcheck.outputs.figures.ratios import ratio_per_layer
-    from keras_initcheck.outputs.figures.sheet import Sheet
     from keras_initcheck.outputs.figures.signal import before_after, signal_propagation
+    from keras_initcheck.outputs.figures.training_figures import heat_map, update_ratio
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "plotly":
         raise

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figures.figure_builder import Sheet
 from keras_initcheck.outputs.figures.palette import Palette
-from keras_initcheck.outputs.figures.sheet import Sheet
-from keras_initcheck.outputs.figures.words import escape, label
-from keras_initcheck.outputs.frame import Frame
+from keras_initcheck.outputs.figures.text import escape, label
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 FONT_SIZE = 12

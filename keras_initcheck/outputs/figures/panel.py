@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_initcheck.outputs.figures import layout, words
-from keras_initcheck.outputs.figures.direction import FORWARD, Direction, blame, describe, hovers, ideal, marked_sites
+from keras_initcheck.analysis.predicted_curves import INPUT, source_position
+from keras_initcheck.outputs.figure_data import Column, Frame
+from keras_initcheck.outputs.figures import layout, text
+from keras_initcheck.outputs.figures.directions import FORWARD, Direction, blame, describe, hovers, ideal, marked_sites
+from keras_initcheck.outputs.figures.figure_builder import Sheet
 from keras_initcheck.outputs.figures.palette import Palette
-from keras_initcheck.outputs.figures.predictions import INPUT, source_position
-from keras_initcheck.outputs.figures.sheet import Sheet
-from keras_initcheck.outputs.frame import Column, Frame
-from keras_initcheck.outputs.marks import LOUD, worst_severity
+from keras_initcheck.outputs.severity_marks import LOUD, worst_severity
 
 SYMBOLS = {"error": "x", "warning": "triangle-up", "info": "circle-open"}
 
@@ -129,7 +129,7 @@ class Panel:
         if len(self.frames) > 1:
             return start
         worst = worst_severity(finding for finding in self.frames[0].findings if self.direction.is_about(finding))
-        said = words.escape(describe(self.frames[0], self.direction))
+        said = text.escape(describe(self.frames[0], self.direction))
         if worst in LOUD:
             return f'{start} <b style="color:{getattr(self.colours, str(worst))}">{said}</b>'
         is_alarming = self.frames[0].ok and not said.startswith("keeps")

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_initcheck.outputs.figures import layout, words
+from keras_initcheck.analysis.predicted_curves import band_of_ratio
+from keras_initcheck.outputs.figure_data import Column, Frame
+from keras_initcheck.outputs.figures import layout, text
+from keras_initcheck.outputs.figures.figure_builder import Sheet
 from keras_initcheck.outputs.figures.palette import Palette, palette
 from keras_initcheck.outputs.figures.panel import SYMBOLS
-from keras_initcheck.outputs.figures.predictions import band_of_ratio
-from keras_initcheck.outputs.figures.sheet import Sheet
-from keras_initcheck.outputs.frame import Column, Frame
-from keras_initcheck.outputs.marks import LOUD
+from keras_initcheck.outputs.severity_marks import LOUD
 
 HALF_WIDTH = 0.35
 """Of a layer's dash and bar, in layers."""
@@ -41,7 +41,7 @@ def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     indices = np.flatnonzero(np.any([~np.isnan(frame.column(f"log10_{way}_ratio")) for way in ways], axis=0)).tolist()
     axis, room = layout.depth_axis([frame], indices, colours, with_input=False)
     height = layout.PANEL_HEIGHT * len(ways) + layout.GAP * (len(ways) - 1)
-    sheet = Sheet(layout.new_layout(colours, words.title_of([frame]), height, room))
+    sheet = Sheet(layout.new_layout(colours, text.title_of([frame]), height, room))
     sheet.arrange(**layout.stacked(len(ways), layout.PANEL_HEIGHT, layout.GAP, axis))
     for number, way in enumerate(ways):
         _draw(sheet, frame, way, layout.axis_name(number), indices, colours)
@@ -108,5 +108,5 @@ def _draw_measured(sheet: Sheet, frame: Frame, heights: Column, colours: Palette
 
 def hover(frame: Frame, index: int) -> str:
     """What a layer is and does, and what was found in it."""
-    lines = [*words.site_lines(frame, index), *words.ratio_line(frame, index, "forward"), *words.ratio_line(frame, index, "backward")]
-    return "<br>".join([*lines, *words.finding_lines(frame.findings_at(index))])
+    lines = [*text.site_lines(frame, index), *text.ratio_line(frame, index, "forward"), *text.ratio_line(frame, index, "backward")]
+    return "<br>".join([*lines, *text.finding_lines(frame.findings_at(index))])

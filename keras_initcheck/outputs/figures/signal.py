@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_initcheck.outputs.figures import layout, words
-from keras_initcheck.outputs.figures.direction import BACKWARD, FORWARD, Direction, has_value
+from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figures import layout, text
+from keras_initcheck.outputs.figures.directions import BACKWARD, FORWARD, Direction, has_value
+from keras_initcheck.outputs.figures.figure_builder import Sheet
 from keras_initcheck.outputs.figures.palette import palette
 from keras_initcheck.outputs.figures.panel import Panel
-from keras_initcheck.outputs.figures.sheet import Sheet
-from keras_initcheck.outputs.frame import Frame
 
 
 def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
@@ -34,7 +34,7 @@ def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     indices = _indices(frames, directions)
     axis, room = layout.depth_axis(frames, indices, colours)
     height = layout.PANEL_HEIGHT * len(directions) + layout.GAP * (len(directions) - 1)
-    sheet = Sheet(layout.new_layout(colours, words.title_of(frames), height, room))
+    sheet = Sheet(layout.new_layout(colours, text.title_of(frames), height, room))
     sheet.arrange(**layout.stacked(len(directions), layout.PANEL_HEIGHT, layout.GAP, axis))
     for number, direction in enumerate(directions):
         Panel(sheet, frames, direction, colours, layout.axis_name(number), indices).draw()

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_initcheck.errors import DataError
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.engine.devices import whole
 from keras_initcheck.probe.engine.tensor_kinds import is_sparse
+from keras_initcheck.records.errors import DataError
 
 BATCH_SIZE = 32
 """Samples of a batch that is cut from arrays, as `fit` does."""

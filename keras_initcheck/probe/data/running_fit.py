@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.call_stack import running_fit
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.devices import whole
+from keras_initcheck.watch.call_stack import running_fit
 
 
 def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Callable[[Exception], None]) -> Callable[[], None]:

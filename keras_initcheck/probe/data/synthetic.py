@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initcheck.errors import DataError
 from keras_initcheck.probe.data.preprocessing import before_preprocessing, preprocessing_behind
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.keras_model import introspection, layer_kinds
+from keras_initcheck.records.errors import DataError
 
 SEQUENCE_LENGTH = 32
 IMAGE_SIZE = 64

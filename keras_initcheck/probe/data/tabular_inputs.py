@@ -7,7 +7,7 @@ import numpy as np
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
-from keras_initcheck.profile import Columns
+from keras_initcheck.records.profile import Columns
 
 MOST_COLUMNS = 2048
 """Wider inputs are flattened images, bags of words and the like."""

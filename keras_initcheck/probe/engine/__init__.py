@@ -29,7 +29,7 @@ from types import ModuleType
 
 import keras
 
-from keras_initcheck.errors import ProbeError
+from keras_initcheck.records.errors import ProbeError
 
 BACKENDS = ("tensorflow", "jax", "torch")
 

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_initcheck.profile import Histogram, Moments
+from keras_initcheck.records.profile import Histogram, Moments
 
 COLUMNS = (
     "scale",

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_initcheck.errors import InitCheckError
 from keras_initcheck.probe.engine.statistics_rows import sample_stride
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
 from keras_initcheck.probe.tap.wrapping import on_the_way_back
+from keras_initcheck.records.errors import InitCheckError
 
 try:  # private: there is no other way to give a tape a gradient of one's own and leave nothing behind, see `tap`
     from tensorflow.python.eager import record

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from keras_initcheck.errors import DataError, ProbeError
 from keras_initcheck.probe.engine.statistics_rows import sample_stride
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
 from keras_initcheck.probe.tap.wrapping import on_the_way_back
+from keras_initcheck.records.errors import DataError, ProbeError
 
 
 def row_dtype() -> str:

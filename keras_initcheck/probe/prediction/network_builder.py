@@ -13,7 +13,7 @@ from keras_initcheck.probe.prediction.layer_catalogue import rules_of
 from keras_initcheck.probe.prediction.measured_weights import KnownWeights
 from keras_initcheck.probe.prediction.merge_layers import operands
 from keras_initcheck.probe.tap.recorder import MODEL_INPUT, Operand, SiteRecord
-from keras_initcheck.profile import Moments
+from keras_initcheck.records.profile import Moments
 from keras_initcheck.theory.propagation.activation import Activation
 from keras_initcheck.theory.propagation.attention import Attention
 from keras_initcheck.theory.propagation.graph import Node

@@ -10,7 +10,7 @@ from keras_initcheck.probe.prediction import network_builder
 from keras_initcheck.probe.prediction.measured_weights import KnownWeights
 from keras_initcheck.probe.prediction.network_builder import Network, NetworkBuilder
 from keras_initcheck.probe.tap.recorder import SiteRecord
-from keras_initcheck.profile import Moments, SiteStats, WeightStats
+from keras_initcheck.records.profile import Moments, SiteStats, WeightStats
 from keras_initcheck.theory.propagation.graph import Prediction, propagate
 from keras_initcheck.theory.propagation.rule import Unpredictable
 

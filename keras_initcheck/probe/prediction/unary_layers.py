@@ -15,9 +15,9 @@ from keras_initcheck.probe.prediction.measured_weights import KnownWeights, elem
 from keras_initcheck.probe.prediction.weight_layers import positions
 from keras_initcheck.probe.tap.recorder import SiteRecord
 from keras_initcheck.theory.propagation import noise
-from keras_initcheck.theory.propagation.border import Overlap, overlap
 from keras_initcheck.theory.propagation.linear import IDENTITY, Affine, Cropping, Repeat, ZeroPadding
 from keras_initcheck.theory.propagation.normalization import RootMeanSquareNormalization, Standardization
+from keras_initcheck.theory.propagation.padding import Overlap, overlap
 from keras_initcheck.theory.propagation.pooling import AveragePooling, MaxPooling
 from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
 

@@ -8,10 +8,10 @@ import keras
 from keras_initcheck.probe.keras_model import layer_kinds
 from keras_initcheck.probe.prediction.measured_weights import KnownWeights, mean_and_square
 from keras_initcheck.probe.tap.recorder import SiteRecord
-from keras_initcheck.profile import Moments
+from keras_initcheck.records.profile import Moments
 from keras_initcheck.theory.fans import Fans
-from keras_initcheck.theory.propagation.border import NO_BORDER, Border, conv_border, conv_transpose_border
 from keras_initcheck.theory.propagation.linear import Embedding, Weight, significant_mean
+from keras_initcheck.theory.propagation.padding import NO_BORDER, Border, conv_border, conv_transpose_border
 from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
 
 

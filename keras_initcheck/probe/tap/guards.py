@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from keras_initcheck.errors import ProbeError
+from keras_initcheck.records.errors import ProbeError
 
 RUNNING = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch")
 """Methods of a model that set and read what a pass puts back."""

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_initcheck.errors import ProbeError
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
@@ -17,7 +16,8 @@ from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.messages import reason
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.recorder import Channel, Recorder
-from keras_initcheck.profile import Spectrum
+from keras_initcheck.records.errors import ProbeError
+from keras_initcheck.records.profile import Spectrum
 from keras_initcheck.theory.lanczos import largest_eigenvalue, singular_value
 
 NUM_VECTORS = 16

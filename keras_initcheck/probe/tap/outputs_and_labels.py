@@ -15,7 +15,7 @@ from keras_initcheck.probe.keras_model.activations import UNKNOWN, describe
 from keras_initcheck.probe.keras_model.losses import Pairing, pairings
 from keras_initcheck.probe.tap import label_statistics
 from keras_initcheck.probe.tap.recorder import Recorder, SiteRecord
-from keras_initcheck.profile import Labels, Target
+from keras_initcheck.records.profile import Labels, Target
 
 NUM_COLUMNS = 5
 """Loss, smallest and largest output, then the size of the logits and the deviation of the logits relative to it."""

@@ -4,12 +4,12 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.errors import DataError, InitCheckError, ProbeError
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.losses import known_loss
 from keras_initcheck.probe.keras_model.messages import describe, reason
 from keras_initcheck.probe.tap.outputs_and_labels import has_invalid_labels
+from keras_initcheck.records.errors import DataError, InitCheckError, ProbeError
 
 
 def why_left_out(model: Any, batch: Batch, outputs: Any, error: Exception) -> str | None:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from keras_initcheck.theory.propagation.border import NO_BORDER, Border
+from keras_initcheck.theory.propagation.padding import NO_BORDER, Border
 from keras_initcheck.theory.propagation.rule import Rule
 from keras_initcheck.theory.propagation.signal import Signal, exponential, finite_or_zero, logarithm
 

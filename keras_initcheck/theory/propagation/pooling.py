@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_initcheck.theory.propagation.border import Overlap
 from keras_initcheck.theory.propagation.maximum import Largest, largest_of, rectified_moments, unrectified_mean
+from keras_initcheck.theory.propagation.padding import Overlap
 from keras_initcheck.theory.propagation.rule import Rule
 from keras_initcheck.theory.propagation.signal import ZERO, Signal
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.propagation.border import Overlap, conv_border, conv_transpose_border, overlap
+from keras_initcheck.theory.propagation.padding import Overlap, conv_border, conv_transpose_border, overlap
 
 
 @pytest.mark.parametrize(("size", "kept"), [(8, 0.840), (4, 0.694), (2, 0.444), (1, 0.111)])

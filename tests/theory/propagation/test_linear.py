@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.propagation.border import conv_border
 from keras_initcheck.theory.propagation.linear import IDENTITY, Affine, Cropping, Embedding, Repeat, Weight, ZeroPadding, significant_mean
+from keras_initcheck.theory.propagation.padding import conv_border
 from keras_initcheck.theory.propagation.signal import UNKNOWN, ZERO, Signal
 
 

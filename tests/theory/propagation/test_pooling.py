@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.propagation.border import overlap
+from keras_initcheck.theory.propagation.padding import overlap
 from keras_initcheck.theory.propagation.pooling import AveragePooling, MaxPooling
 from keras_initcheck.theory.propagation.signal import UNKNOWN, ZERO, Signal
 

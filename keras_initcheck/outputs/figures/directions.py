@@ -1,0 +1,135 @@
+"""The two ways through a network: what travels, where it is measured, and what a probe says about it. Nothing is drawn here."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_initcheck.analysis.predicted_curves import Curve, gradient_column, gradient_moments, predict_backward, predict_forward
+from keras_initcheck.outputs.cell_text import shorten
+from keras_initcheck.outputs.cleaning import clean
+from keras_initcheck.outputs.figure_data import Column, Frame
+from keras_initcheck.outputs.figures import text
+from keras_initcheck.outputs.number_format import format_power_of_ten, format_share
+from keras_initcheck.records.report import Finding
+
+GRADIENT_CODES = ("IC103", "IC3")
+"""First characters of the codes of findings that are about the gradient."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One of the two panels: what it draws of a frame.
+
+    Attributes:
+        name: `"forward"` or `"backward"`.
+        noun: What travels.
+        at_h: Gives `(sites,)` log10 second moments behind each site.
+        at_x: The same in front of each weight layer.
+        share_nonfinite: Gives `(sites,)` shares of NaN and infinity, 0..1.
+        predict: Gives the predicted curve.
+    """
+
+    name: str
+    noun: str
+    at_h: Callable[[Frame], Column]
+    at_x: Callable[[Frame], Column]
+    share_nonfinite: Callable[[Frame], Column]
+    predict: Callable[[Frame], Curve]
+
+    def is_about(self, finding: Finding) -> bool:
+        """Whether the finding is about this direction; what is not about the gradient counts as about the signal."""
+        return finding.code.startswith(GRADIENT_CODES) is (self.name == "backward")
+
+
+FORWARD = Direction(
+    "forward",
+    "Signal",
+    lambda frame: frame.column("log10_second_moment_h"),
+    lambda frame: frame.column("log10_second_moment_x"),
+    lambda frame: frame.column("share_nonfinite_h"),
+    predict_forward,
+)
+BACKWARD = Direction(
+    "backward",
+    "Gradient",
+    lambda frame: gradient_moments(frame, "h"),
+    lambda frame: gradient_moments(frame, "x"),
+    lambda frame: gradient_column(frame, "share_nonfinite_{}_gradient_{}", "h"),
+    predict_backward,
+)
+
+
+def has_value(frame: Frame, direction: Direction) -> npt.NDArray[np.bool_]:
+    """`(sites,)` whether there is something to draw."""
+    has_share: npt.NDArray[np.bool_] = direction.share_nonfinite(frame) > 0
+    return ~np.isnan(direction.at_h(frame)) | has_share
+
+
+def describe(frame: Frame, direction: Direction) -> str:
+    """What happens to the signal or the gradient between the first and the last hidden layer, in words."""
+    hidden = [index for index, kind in enumerate(frame.kinds) if kind == "weight" and not frame.are_heads[index]]
+    hidden = hidden or np.flatnonzero(frame.where("weight")).tolist()
+    values = direction.at_h(frame)
+    order = hidden if direction is FORWARD else hidden[::-1]
+    for index in order:
+        if direction.share_nonfinite(frame)[index] > 0:
+            return f"NaN from {shorten(clean(frame.names[index]), text.LONGEST_NAME)} on"
+        if np.isneginf(values[index]):
+            return f"dies in {shorten(clean(frame.names[index]), text.LONGEST_NAME)}"
+    if not hidden:
+        return "no layer with weights"
+    first, last = direction.at_x(frame)[hidden[0]], values[hidden[-1]]
+    return text.describe_gain(float(last - first if direction is FORWARD else first - last))
+
+
+def marked_sites(frame: Frame, direction: Direction) -> dict[int, str]:
+    """The worst severity of the findings that are filed under a site and are about that direction, by the site's index."""
+    marked: dict[int, str] = {}
+    names, layers = (_first_places(paths) for paths in (frame.names, frame.layers))
+    for finding in frame.findings:  # worst first
+        if direction.is_about(finding):
+            index = names.get(finding.site) if finding.site else layers.get(finding.layer or "")
+            if index is not None:
+                marked.setdefault(index, finding.severity)
+    return marked
+
+
+def _first_places(paths: Sequence[str]) -> dict[str, int]:
+    return {path: index for index, path in reversed([*enumerate(paths)])}
+
+
+def hovers(frame: Frame, indices: Sequence[int], direction: Direction, with_run: bool) -> list[str]:
+    """Everything that is known of those sites, for the box beside the pointer."""
+    shares, values = direction.share_nonfinite(frame), direction.at_h(frame)
+    return [_hover(frame, index, direction, shares[index], values[index], with_run) for index in indices]
+
+
+def _hover(frame: Frame, index: int, direction: Direction, share: float, value: float, with_run: bool) -> str:
+    lines = [f"<b>{text.escape(frame.run)}</b>"] if with_run and frame.run else []
+    lines += text.site_lines(frame, index)
+    lines += [f"{direction.noun.lower()}: {format_share(share)} NaN or infinite"] if share > 0 else []
+    if not share >= 1:  # what is known is about the finite rest; NaN where nothing is known of it
+        lines.append(f"{direction.noun.lower()}: mean square {format_power_of_ten(value)}")
+        lines += text.ratio_line(frame, index, direction.name)
+    return "<br>".join([*lines, *text.finding_lines(frame.findings_at(index))])
+
+
+def blame(frame: Frame, index: int, direction: Direction) -> str | None:
+    """The severity of the worst warning or error about that direction that blames the site."""
+    for finding in frame.findings_at(index):
+        if direction.is_about(finding) and finding.severity != "info":
+            return finding.severity
+    return None
+
+
+def ideal(frame: Frame, direction: Direction) -> float:
+    """Where the flat guide lies: the size with which the signal enters the first layer, or the gradient the last hidden one."""
+    if direction is FORWARD:
+        candidates = [*direction.at_x(frame), *direction.at_h(frame)]
+    else:
+        hidden = [index for index in range(len(frame)) if frame.kinds[index] == "weight" and not frame.are_heads[index]]
+        candidates = [*direction.at_h(frame)[hidden[::-1]], *direction.at_h(frame)[::-1]]
+    return next((float(value) for value in candidates if math.isfinite(value)), 0.0)

@@ -1,0 +1,78 @@
+"""How the values of each layer are distributed: one ridge per layer, each on its own scale."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figures import layout, text
+from keras_initcheck.outputs.figures.figure_builder import Sheet
+from keras_initcheck.outputs.figures.palette import palette
+from keras_initcheck.outputs.number_format import format_number
+from keras_initcheck.records.profile import Histogram
+
+WHAT = ("activation", "activation gradient", "weight", "weight gradient")
+MOST_RIDGES = 24
+RIDGE_HEIGHT = 26
+OVERLAP = 1.6
+"""Height of a ridge in rows: ridges overlap, as hills do."""
+
+
+def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool = False) -> Sheet:
+    """The distribution of each layer's values, first layer on top.
+
+    The height is the square root of the count, or the zeros of a ReLU would hide all others. The width is the layer's own range, which
+    the hover box tells.
+
+    Args:
+        frames: One probe with histograms. Of several, the first is drawn.
+        what: `"activation"`, `"activation gradient"`, `"weight"` or `"weight gradient"`.
+        dark: For dark surroundings.
+
+    Raises:
+        ValueError: `what` is none of these, there is no frame, or it has no such histograms.
+    """
+    if what not in WHAT:
+        raise ValueError(f"`what` must be one of {WHAT}. Received: what={what!r}.")
+    found = [pair for frame in frames[:1] for pair in frame.histograms if pair[0].partition("/")[0] == what and any(pair[1].counts)]
+    if not found:
+        raise ValueError(
+            f"`frames` must hold a probe with histograms of each {what}. Received: none. Histograms are recorded by "
+            "`InitCheck(..., histogram_freq=1)`."
+        )
+    colours, shown = palette(dark), _evenly(found)
+    more = "" if len(shown) == len(found) else f", {len(shown)} of {len(found)} layers"
+    title = f"<b>Distribution of each {text.escape(what)}</b>{more}"
+    sheet = Sheet(layout.new_layout(colours, title, RIDGE_HEIGHT * (len(shown) + 1), 34))
+    for row, (tag, histogram) in enumerate(shown):
+        x, y = outline(histogram)
+        name = text.escape(tag.partition("/")[2])
+        reach = f"{format_number(histogram.minimum)} .. {format_number(histogram.maximum)}"
+        sheet.add_scatter(
+            x=x, y=[row - OVERLAP * height for height in y], mode="lines", fill="toself", fillcolor=colours.band, name=name,
+            line={"color": colours.runs[0], "width": 1.2}, hoverinfo="text", text=f"<b>{name}</b><br>{reach}", hoveron="fills+points",
+            showlegend=False,
+        )  # fmt: skip
+    labels = [text.label(tag.partition("/")[2], text.LONGEST_NAME + 4) for tag, _ in shown]
+    tick = {"color": colours.ink, "size": 11}
+    rows = {"tickvals": list(range(len(shown))), "ticktext": labels, "tickfont": tick, "range": [len(shown) - 0.4, -OVERLAP - 0.2]}
+    columns = {"range": [-1.05, 1.05], "tickvals": [-1, 0, 1], "ticktext": ["−largest", "0", "largest"], "tickfont": tick}
+    sheet.arrange(yaxis={**rows, "showgrid": False, "zeroline": False}, margin={"l": 140})
+    sheet.arrange(xaxis={**columns, "gridcolor": colours.grid, "zeroline": False})
+    return sheet
+
+
+def outline(histogram: Histogram) -> tuple[list[float], list[float]]:
+    """The ridge as a closed line: positions in -1..1 of the largest magnitude, heights in 0..1 of the largest count's square root."""
+    largest = max(abs(histogram.minimum), abs(histogram.maximum)) or 1.0
+    edges = np.linspace(histogram.minimum, histogram.maximum, len(histogram.counts) + 1) / largest
+    heights = np.sqrt(np.array(histogram.counts) / max(histogram.counts))
+    x, y = np.repeat(edges, 2), np.concatenate([[0.0], np.repeat(heights, 2), [0.0]])
+    return x.tolist(), y.tolist()
+
+
+def _evenly(pairs: Sequence[tuple[str, Histogram]]) -> list[tuple[str, Histogram]]:
+    """At most `MOST_RIDGES` of them, first and last included."""
+    if len(pairs) <= MOST_RIDGES:
+        return list(pairs)
+    return [pairs[int(index)] for index in np.linspace(0, len(pairs) - 1, MOST_RIDGES).round()]

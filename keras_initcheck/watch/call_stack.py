@@ -1,0 +1,33 @@
+"""Where in the user's program a call came from, read off the stack."""
+
+import inspect
+import warnings
+from types import FrameType
+from typing import Any
+
+from keras_initcheck.records.errors import InitCheckWarning
+
+INTERNAL = ("keras", "keras_initcheck")
+"""Packages whose lines tell a user nothing. `warnings.warn` can skip files by itself from Python 3.12 on only."""
+
+
+def warn_user(message: str) -> None:
+    """Warns at the user's own line: the innermost one outside of Keras and this package, such as the one that calls `fit`."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and _is_internal(frame):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, InitCheckWarning, stacklevel=level)
+
+
+def running_fit(model: Any) -> int | None:
+    """The id of the frame in which the innermost `fit` of `model` runs now, in this thread; `None` where none runs."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return id(frame)
+        frame = frame.f_back
+    return None
+
+
+def _is_internal(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in INTERNAL
