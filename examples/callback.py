@@ -1,4 +1,5 @@
-"""Watch a training with the callback, and stop it before the first update if the initialisation drifts.
+"""Watch a training with the callback, and stop it before the first update if the initialisation
+drifts.
 
 python examples/callback.py
 tensorboard --logdir logs
@@ -24,5 +25,7 @@ model = keras.Sequential(
     ]
 )
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(x, y, epochs=3, validation_split=0.2, callbacks=[InitCheck("logs", on_drift="raise")])
+history = model.fit(
+    x, y, epochs=3, validation_split=0.2, callbacks=[InitCheck("logs", on_drift="raise")]
+)
 print("log10 of the forward gain by epoch:", history.history["initcheck_log10_forward_gain"])

@@ -13,7 +13,9 @@ import keras_initcheck as ic
 def deep_network(initializer: str) -> keras.Model:
     """Thirty ReLU layers of 128 units."""
     hidden = [keras.layers.Dense(128, "relu", kernel_initializer=initializer) for _ in range(30)]
-    model = keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10, "softmax")], name=initializer)
+    model = keras.Sequential(
+        [keras.Input((64,)), *hidden, keras.layers.Dense(10, "softmax")], name=initializer
+    )
     model.compile(keras.optimizers.SGD(0.03, momentum=0.9), "sparse_categorical_crossentropy")
     return model
 

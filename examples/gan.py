@@ -1,4 +1,5 @@
-"""Watch both networks of a GAN, whose model has a `train_step` and no `call`, on scikit-learn's digits.
+"""Watch both networks of a GAN, whose model has a `train_step` and no `call`, on scikit-learn's
+digits.
 
 KERAS_BACKEND=torch python examples/gan.py
 tensorboard --logdir logs
@@ -34,7 +35,9 @@ class GAN(keras.Model):
         """First the discriminator, on real and on made images, then the generator."""
         noise = keras.random.normal((len(images), NOISE))
         real, made = self.discriminator(images), self.discriminator(self.generator(noise).detach())
-        told_apart = self.loss_of(keras.ops.ones_like(real), real) + self.loss_of(keras.ops.zeros_like(made), made)
+        told_apart = self.loss_of(keras.ops.ones_like(real), real) + self.loss_of(
+            keras.ops.zeros_like(made), made
+        )
         self.update(self.discriminator, self.discriminator_optimizer, told_apart)
         judged = self.discriminator(self.generator(noise))
         mistaken = self.loss_of(keras.ops.ones_like(judged), judged)
@@ -46,12 +49,19 @@ class GAN(keras.Model):
         self.zero_grad()
         loss.backward()
         with torch.no_grad():
-            optimizer.apply([variable.value.grad for variable in network.trainable_variables], network.trainable_variables)
+            optimizer.apply(
+                [variable.value.grad for variable in network.trainable_variables],
+                network.trainable_variables,
+            )
 
 
 def network(name, width, out, activation=None):
-    hidden = [keras.layers.Dense(64, "leaky_relu", kernel_initializer="he_normal") for _ in range(2)]
-    return keras.Sequential([keras.Input((width,)), *hidden, keras.layers.Dense(out, activation)], name=name)
+    hidden = [
+        keras.layers.Dense(64, "leaky_relu", kernel_initializer="he_normal") for _ in range(2)
+    ]
+    return keras.Sequential(
+        [keras.Input((width,)), *hidden, keras.layers.Dense(out, activation)], name=name
+    )
 
 
 keras.utils.set_random_seed(0)
@@ -60,8 +70,12 @@ noise = np.random.default_rng(0).standard_normal((64, NOISE)).astype(np.float32)
 generator, discriminator = network("generator", NOISE, 64, "tanh"), network("discriminator", 64, 1)
 gan = GAN(generator, discriminator)
 gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
-check = InitCheck("logs", parts={"generator": (generator, noise), "discriminator": (discriminator, images[:64])})
+check = InitCheck(
+    "logs", parts={"generator": (generator, noise), "discriminator": (discriminator, images[:64])}
+)
 history = gan.fit(images, batch_size=64, epochs=3, verbose=0, callbacks=[check])
 for report in check.reports.values():
     print(f"after {report.profile.step} steps: {report.verdict}")
-print("findings in the discriminator by epoch:", history.history["initcheck_discriminator_findings"])
+print(
+    "findings in the discriminator by epoch:", history.history["initcheck_discriminator_findings"]
+)

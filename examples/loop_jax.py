@@ -1,4 +1,5 @@
-"""Watch a loop of your own with `jax.value_and_grad`: the loop holds the values, and lends them to each probe.
+"""Watch a loop of your own with `jax.value_and_grad`: the loop holds the values, and lends them to
+each probe.
 
 KERAS_BACKEND=jax python examples/loop_jax.py
 tensorboard --logdir logs
@@ -29,19 +30,27 @@ def compute_loss(trainable, non_trainable, x, y):
 
 @jax.jit
 def train(trainable, non_trainable, slots, x, y):
-    (loss, non_trainable), gradients = jax.value_and_grad(compute_loss, has_aux=True)(trainable, non_trainable, x, y)
+    (loss, non_trainable), gradients = jax.value_and_grad(compute_loss, has_aux=True)(
+        trainable, non_trainable, x, y
+    )
     trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
     return loss, trainable, non_trainable, slots
 
 
 trainable, non_trainable, slots = (
-    [v.value for v in part] for part in (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+    [v.value for v in part]
+    for part in (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
 )
-batches = [(images[start : start + 64], labels[start : start + 64]) for start in range(0, 1728, 64)] * 4
+batches = [
+    (images[start : start + 64], labels[start : start + 64]) for start in range(0, 1728, 64)
+] * 4
 with InitCheck("logs") as watcher:
     for step, (x, y) in enumerate(batches):
         if step % 50 == 0:
             report = watcher.probe(model, x, y, step=step, state=(trainable, non_trainable))
-            print(f"step {step}: {report.verdict} log10 of the forward gain: {report.profile.log10_forward_gain:.2f}")
+            print(
+                f"step {step}: {report.verdict} log10 of the forward gain:"
+                f" {report.profile.log10_forward_gain:.2f}"
+            )
         loss, trainable, non_trainable, slots = train(trainable, non_trainable, slots, x, y)
 print(f"loss {float(loss):.2f}")

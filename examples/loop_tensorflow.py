@@ -1,4 +1,5 @@
-"""Watch a loop of your own with `tf.GradientTape`, and tell a good initialisation from one that drifts.
+"""Watch a loop of your own with `tf.GradientTape`, and tell a good initialisation from one that
+drifts.
 
 KERAS_BACKEND=tensorflow python examples/loop_tensorflow.py
 tensorboard --logdir logs
@@ -34,6 +35,9 @@ with InitCheck("logs") as watcher:
     for step, (x, y) in enumerate(batches):
         if step % 50 == 0:
             report = watcher.probe(model, x, y, step=step)
-            print(f"step {step}: {report.verdict} log10 of the forward gain: {report.profile.log10_forward_gain:.2f}")
+            print(
+                f"step {step}: {report.verdict} log10 of the forward gain:"
+                f" {report.profile.log10_forward_gain:.2f}"
+            )
         loss = train(x, y)
 print(f"loss {float(loss):.2f}")

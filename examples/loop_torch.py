@@ -26,7 +26,10 @@ with InitCheck("logs") as watcher:
         for x, y in batches:
             if step % 50 == 0:
                 report = watcher.probe(model, x, y, step=step)
-                print(f"step {step}: {report.verdict} log10 of the forward gain: {report.profile.log10_forward_gain:.2f}")
+                print(
+                    f"step {step}: {report.verdict} log10 of the forward gain:"
+                    f" {report.profile.log10_forward_gain:.2f}"
+                )
             optimizer.zero_grad()
             loss = loss_of(model(x, training=True), y)
             loss.backward()

@@ -1,8 +1,10 @@
-"""Makes the pictures of the README: AlexNet's explosion and its cure in TensorBoard's tab, on the console, and as an HTML report.
+"""Makes the pictures of the README: AlexNet's explosion and its cure in TensorBoard's tab, on the
+console, and as an HTML report.
 
     make pictures
 
-Needs Chromium and playwright. The pictures go to `examples/pictures`; every number in them is measured while the script runs.
+Needs Chromium and playwright. The pictures go to `examples/pictures`; every number in them is
+measured while the script runs.
 """
 
 import contextlib
@@ -43,7 +45,17 @@ def reports() -> dict[str, ic.Report]:
 @contextlib.contextmanager
 def tensorboard(log_dir: str):
     """The address of a running TensorBoard."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", log_dir, "--port", "0", "--host", "127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        log_dir,
+        "--port",
+        "0",
+        "--host",
+        "127.0.0.1",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stderr:
@@ -61,10 +73,16 @@ def browser():
 
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
-        sys.exit("make pictures needs Chromium. Received: none on the path. Try: apt-get install chromium")
+        sys.exit(
+            "make pictures needs Chromium. Received: none on the path. Try: apt-get install"
+            " chromium"
+        )
     with sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
         context = driver.chromium.launch_persistent_context(
-            profile, executable_path=path, headless=True, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            profile,
+            executable_path=path,
+            headless=True,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         context.set_default_timeout(120_000)
         yield context.new_page()

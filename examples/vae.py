@@ -1,4 +1,5 @@
-"""Watch the encoder and the decoder of a variational autoencoder with a `train_step` of its own, on scikit-learn's digits.
+"""Watch the encoder and the decoder of a variational autoencoder with a `train_step` of its own, on
+scikit-learn's digits.
 
 KERAS_BACKEND=tensorflow python examples/vae.py
 tensorboard --logdir logs
@@ -29,11 +30,17 @@ class VAE(keras.Model):
         """One step on the error of the images and the divergence of the codes."""
         with tf.GradientTape() as tape:
             mean, log_variance = ops.split(self.encoder(images), 2, axis=-1)
-            drawn = mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.seeds)
+            drawn = mean + ops.exp(0.5 * log_variance) * keras.random.normal(
+                ops.shape(mean), seed=self.seeds
+            )
             error = ops.mean(ops.sum(ops.square(images - self.decoder(drawn)), axis=-1))
-            divergence = -0.5 * ops.mean(ops.sum(1 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1))
+            divergence = -0.5 * ops.mean(
+                ops.sum(1 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
+            )
             loss = error + divergence
-        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        self.optimizer.apply(
+            tape.gradient(loss, self.trainable_variables), self.trainable_variables
+        )
         return {"error": error, "divergence": divergence}
 
 
@@ -52,4 +59,7 @@ check = InitCheck("logs", parts={"encoder": (encoder, images[:64]), "decoder": (
 history = vae.fit(images, batch_size=64, epochs=3, verbose=0, callbacks=[check])
 for report in check.reports.values():
     print(f"after {report.profile.step} steps: {report.verdict}")
-print("log10 of the decoder's forward gain by epoch:", history.history["initcheck_decoder_log10_forward_gain"])
+print(
+    "log10 of the decoder's forward gain by epoch:",
+    history.history["initcheck_decoder_log10_forward_gain"],
+)

@@ -1,6 +1,8 @@
-"""Probe a Keras model with one batch before training, and tell which layers lose or blow up the signal, and why.
+"""Probe a Keras model with one batch before training, and tell which layers lose or blow up the
+signal, and why.
 
-Names are loaded when they are first used: importing this package imports neither Keras nor a framework.
+Names are loaded when they are first used: importing this package imports neither Keras nor a
+framework.
 """
 
 import importlib
@@ -10,7 +12,13 @@ if TYPE_CHECKING:
     from keras_initcheck import initializers
     from keras_initcheck.api import Repair, Report, assert_healthy, check, repair
     from keras_initcheck.callback import InitCheck
-    from keras_initcheck.records.errors import DataError, DriftError, InitCheckError, InitCheckWarning, ProbeError
+    from keras_initcheck.records.errors import (
+        DataError,
+        DriftError,
+        InitCheckError,
+        InitCheckWarning,
+        ProbeError,
+    )
     from keras_initcheck.records.report import Finding
 
 __version__ = "0.1.0"

@@ -1,4 +1,6 @@
-"""The pre-fit diagnostic and its cure: `check`, `assert_healthy`, `repair`, and what they give. Glue only."""
+"""The pre-fit diagnostic and its cure: `check`, `assert_healthy`, `repair`, and what they give.
+Glue only.
+"""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -29,14 +31,17 @@ NOTEBOOK_WIDTH = 110
 class Report(records.Report):
     """What was measured (`profile`) and what the rules found in it (`findings`, worst first).
 
-    `print(report)` shows a table that is as wide as the terminal, the findings, and the verdict; a notebook shows a figure too.
+    `print(report)` shows a table that is as wide as the terminal, the findings, and the verdict; a
+    notebook shows a figure too.
     """
 
     def __str__(self) -> str:
         return console.render(self)
 
     def to_json(self, indent: int | None = None) -> str:
-        """The report as strict JSON; NaN and the infinities are written as the strings "NaN", "Infinity" and "-Infinity"."""
+        """The report as strict JSON; NaN and the infinities are written as the strings "NaN",
+        "Infinity" and "-Infinity".
+        """
         return json_format.to_json(self, indent=indent)
 
     def save_json(self, path: str | Path) -> None:
@@ -51,8 +56,8 @@ class Report(records.Report):
         """A plotly figure of the report: `.show()` opens it, a notebook displays it.
 
         Args:
-            kind: `"signal"` (signal and gradient over depth), `"ratios"` (what each layer multiplies them by), or another key of
-                `keras_initcheck.outputs.figures.FIGURES`.
+            kind: `"signal"` (signal and gradient over depth), `"ratios"` (what each layer
+                multiplies them by), or another key of `keras_initcheck.outputs.figures.FIGURES`.
             dark: For dark surroundings.
             **options: What the kind takes beside these, such as `statistic` of `"heat_map"`.
 
@@ -66,7 +71,8 @@ class Report(records.Report):
         return draw(kind, [Frame.from_report(self)], dark=dark, **options)
 
     def save_html(self, path: str | Path) -> None:
-        """Writes the report as one HTML file of about 2 MB that works offline: verdict, figures, findings, a sortable table.
+        """Writes the report as one HTML file of about 2 MB that works offline: verdict, figures,
+        findings, a sortable table.
 
         Raises:
             OSError: The file cannot be written.
@@ -77,8 +83,13 @@ class Report(records.Report):
         save_html(self, path)
 
     def _repr_html_(self) -> str:
-        """What a notebook displays: the table, and the figure of the signal where plotly is installed."""
-        text = f'<pre style="overflow-x: auto; line-height: 1.3">{html.escape(console.render(self, NOTEBOOK_WIDTH))}</pre>'
+        """What a notebook displays: the table, and the figure of the signal where plotly is
+        installed.
+        """
+        text = (
+            '<pre style="overflow-x: auto; line-height:'
+            f' 1.3">{html.escape(console.render(self, NOTEBOOK_WIDTH))}</pre>'
+        )
         if not self.profile.sites:
             return text
         try:
@@ -94,7 +105,8 @@ class Report(records.Report):
 
         Args:
             text: JSON text, of whatever origin.
-            max_mebibytes: Length of the longest text that is read; reading takes ten times its memory.
+            max_mebibytes: Length of the longest text that is read; reading takes ten times its
+                memory.
 
         Raises:
             ValueError: `text` is no such report, one of a newer version, or too long.
@@ -120,19 +132,24 @@ def check(
 
     Args:
         model: A `keras.Model`, compiled or not: Sequential, Functional, subclassed, nested.
-        x: Inputs as `fit` takes them: arrays, a dict or list of arrays, `tf.data.Dataset`, `PyDataset`, generator, torch `DataLoader`.
-            Without it standard normal inputs of the model's own shapes are used (before its own Rescaling and Normalization layers: what
+        x: Inputs as `fit` takes them: arrays, a dict or list of arrays, `tf.data.Dataset`,
+            `PyDataset`, generator, torch `DataLoader`. Without it standard normal inputs of the
+            model's own shapes are used (before its own Rescaling and Normalization layers: what
                 becomes standard normal there), valid ids where an input feeds an Embedding.
-        y: Labels, where `x` holds arrays. With labels and a compiled loss the loss's gradients are measured too.
+        y: Labels, where `x` holds arrays. With labels and a compiled loss the loss's gradients are
+            measured too.
         sample_weight: Weights of the samples, where `x` holds arrays.
         batch_size: Samples to take from arrays, 32 unless told.
         seed: Seed of synthetic inputs and of the random gradient that measures backward ratios.
         select: Codes or slugs of the only rules to apply.
         ignore: Codes or slugs of rules not to apply.
-        thresholds: Numbers for rules to judge by, such as `{"sgd_gain_warning": 8.0}`; `initcheck --list-thresholds` prints all.
-        exempt: Layers to leave alone, as patterns of their paths, each with codes or slugs: `{"backbone/*": ["IC102"], "head": ["*"]}`.
-            A finding on several layers is left out where all of them are exempt.
-        spectrum: Whether to estimate the singular values of the Jacobian from inputs to outputs too, which takes some 60 more passes.
+        thresholds: Numbers for rules to judge by, such as `{"sgd_gain_warning": 8.0}`;
+            `initcheck --list-thresholds` prints all.
+        exempt: Layers to leave alone, as patterns of their paths, each with codes or slugs:
+            `{"backbone/*": ["IC102"], "head": ["*"]}`. A finding on several layers is left out
+            where all of them are exempt.
+        spectrum: Whether to estimate the singular values of the Jacobian from inputs to outputs
+            too, which takes some 60 more passes.
 
     Returns:
         The report.
@@ -143,8 +160,9 @@ def check(
         ProbeError: The model does not run on the batch.
         ValueError: An argument is out of its range.
 
-    Cost: one forward and two backward passes, and tracing or compiling them. Side effects: none on the model, which is bitwise what it
-    was (an unbuilt model is built); one item is taken from a generator.
+    Cost: one forward and two backward passes, and tracing or compiling them. Side effects: none on
+    the model, which is bitwise what it was (an unbuilt model is built); one item is taken from a
+    generator.
     """
     policy = catalogue.policy_of(select, ignore, thresholds, exempt)
     probe = Probe(model, seed=seed)
@@ -156,9 +174,11 @@ def check(
 
 
 class Repair(Outcome):
-    """What `repair` did: `before` and `after` (reports), `steps`, `is_kept`, `message`, and `undo()`.
+    """What `repair` did: `before` and `after` (reports), `steps`, `is_kept`, `message`, and
+    `undo()`.
 
-    `print` shows the steps and what came of them; a notebook shows signal and gradient before and after too.
+    `print` shows the steps and what came of them; a notebook shows signal and gradient before and
+    after too.
     """
 
     def figure(self, *, dark: bool = False) -> Any:
@@ -171,7 +191,9 @@ class Repair(Outcome):
         from keras_initcheck.outputs.figure_data import Frame
         from keras_initcheck.outputs.figures import draw
 
-        return draw("before_after", [Frame.from_report(report) for _, report in self._pair()], dark=dark)
+        return draw(
+            "before_after", [Frame.from_report(report) for _, report in self._pair()], dark=dark
+        )
 
     def save_html(self, path: str | Path) -> None:
         """Writes the reports before and after as one HTML file that works offline.
@@ -187,7 +209,10 @@ class Repair(Outcome):
 
     def _pair(self) -> list[tuple[str, records.Report]]:
         if self.after is None:
-            raise ValueError(f"There must be a changed model to compare. Received: a repair that changed nothing. {self.message}")
+            raise ValueError(
+                "There must be a changed model to compare. Received: a repair that changed"
+                f" nothing. {self.message}"
+            )
         return [("before", self.before), ("after", self.after)]
 
     def _repr_html_(self) -> str:
@@ -222,22 +247,28 @@ def repair(
     thresholds: Mapping[str, float] | None = None,
     exempt: Mapping[str, Sequence[str]] | None = None,
 ) -> Repair:
-    """Re-initialises the layers of a model that drift, and proves it: what a new probe does not find better is undone.
+    """Re-initialises the layers of a model that drift, and proves it: what a new probe does not
+    find better is undone.
 
     Args:
         model: A `keras.Model`, as in `check`.
         x: As in `check`.
         y: As in `check`.
-        method: `"auto"` does the least that works: kernels of a wrong size are multiplied by one number each, so that their distribution
-            stays; constant, zero, repeated and not finite ones are drawn anew for their activation; biases that kill or saturate units
-            become zero; the m layers of each of N residual branches that blow up the stream are scaled by N^(-1/(2m-2)); what the
-            measurement still blames is settled on the batch. Healthy layers are not touched. `"fixup"` is the same with zeros as last
-            layers of branches (Zhang et al. 2019). `"he"`, `"lecun"` and `"orthogonal"` draw every kernel anew with its true fan-in and
-            its activation's gain (normal, normal, orthogonal), `"glorot"` with the mean of both fans. `"lsuv"` draws orthonormal kernels
-            and settles each layer on the batch (Mishkin & Matas 2016), in one pass.
-        mode: What keeps its scale where the number of units changes and one kernel cannot keep both: `"forward"` the signal,
-            `"backward"` the gradient, `"balanced"` their geometric mean.
-        layers: The only layers that may change: a path, a pattern such as `"head/*"`, a layer, or a list of these.
+        method: `"auto"` does the least that works: kernels of a wrong size are multiplied by one
+            number each, so that their distribution stays; constant, zero, repeated and not finite
+            ones are drawn anew for their activation; biases that kill or saturate units become
+            zero; the m layers of each of N residual branches that blow up the stream are scaled by
+            N^(-1/(2m-2)); what the measurement still blames is settled on the batch. Healthy layers
+            are not touched. `"fixup"` is the same with zeros as last layers of branches (Zhang et
+            al. 2019). `"he"`, `"lecun"` and `"orthogonal"` draw every kernel anew with its true
+            fan-in and its activation's gain (normal, normal, orthogonal), `"glorot"` with the mean
+            of both fans. `"lsuv"` draws orthonormal kernels and settles each layer on the batch
+            (Mishkin & Matas 2016), in one pass.
+        mode: What keeps its scale where the number of units changes and one kernel cannot keep
+            both: `"forward"` the signal, `"backward"` the gradient, `"balanced"` their geometric
+                mean.
+        layers: The only layers that may change: a path, a pattern such as `"head/*"`, a layer, or a
+            list of these.
         allow_trained: Whether to change a model whose optimizer has made steps.
         dry_run: Whether to plan only.
         target: Standard deviation of settled pre-activations.
@@ -255,13 +286,16 @@ def repair(
 
     Raises:
         TypeError: `model` is no Keras model.
-        ValueError: An argument is out of its range, `layers` means none, or the model is trained and `allow_trained` is false.
+        ValueError: An argument is out of its range, `layers` means none, or the model is trained
+            and `allow_trained` is false.
         DataError: As in `check`.
         ProbeError: As in `check`.
 
-    Cost: two or three probes, and one forward pass where something is settled; the weights are copied to the host. Side effects: the
-    values of weights, and the optimizer's memory of them. Frozen layers and intended zeros keep theirs, and so do embeddings and
-    normalisations: where their values are blamed (not finite, constant) and `layers` names them, they get those of their own initialisers.
+    Cost: two or three probes, and one forward pass where something is settled; the weights are
+    copied to the host. Side effects: the values of weights, and the optimizer's memory of them.
+    Frozen layers and intended zeros keep theirs, and so do embeddings and normalisations: where
+    their values are blamed (not finite, constant) and `layers` names them, they get those of their
+    own initialisers.
     """
     policy = catalogue.policy_of(select, ignore, thresholds, exempt)
     probe = Probe(model, seed=seed)
@@ -271,7 +305,9 @@ def repair(
         before = judged(probe.measure(batch, data=data), policy)
         chosen = selection(layers, probe.owned)
         options = Options(method, mode, target, tolerance, seed, chosen)
-        repairer = Repairer(probe, batch, lambda profile: judged(replace(profile, data=data), policy), options)
+        repairer = Repairer(
+            probe, batch, lambda profile: judged(replace(profile, data=data), policy), options
+        )
         return Repair(**vars(repairer.run(before, is_dry=dry_run)))
 
 
@@ -279,8 +315,9 @@ def _check_trained(model: Any, allow_trained: bool) -> None:
     steps = introspection.steps_taken(model)
     if steps and not allow_trained:
         raise ValueError(
-            f"`model` must be one that was not trained, since its weights would be lost. Received: {model.name!r}, whose "
-            f"optimizer has made {steps} step{'s' * (steps > 1)}. Pass allow_trained=True if that is what you want."
+            "`model` must be one that was not trained, since its weights would be lost. Received:"
+            f" {model.name!r}, whose optimizer has made {steps} step{'s' * (steps > 1)}. Pass"
+            " allow_trained=True if that is what you want."
         )
 
 
@@ -307,10 +344,15 @@ def judged(profile: Profile, policy: Policy) -> Report:
     return Report(report.profile, report.findings, report.num_exempted)
 
 
-def _batch(model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, seed: int) -> tuple[Batch, str]:
+def _batch(
+    model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, seed: int
+) -> tuple[Batch, str]:
     if x is not None:
         return take_batch(x, y, sample_weight, batch_size), f"first batch of {type(x).__name__}"
     if y is not None:
-        raise ValueError("`y` must come with `x`. Received: y without x. Pass both, or neither for synthetic inputs.")
+        raise ValueError(
+            "`y` must come with `x`. Received: y without x. Pass both, or neither for synthetic"
+            " inputs."
+        )
     inputs = synthetic_inputs(model, batch_size or 32, seed)
     return take_batch(inputs, batch_size=batch_size), SYNTHETIC_DATA

@@ -1,6 +1,8 @@
-"""The command `initcheck`: what it does in which order, its exit codes, and one line for every error. Glue only.
+"""The command `initcheck`: what it does in which order, its exit codes, and one line for every
+error. Glue only.
 
-Imports of what is heavy stand inside functions: `--help` has to answer at once, and the backend is chosen before Keras is imported.
+Imports of what is heavy stand inside functions: `--help` has to answer at once, and the backend is
+chosen before Keras is imported.
 """
 
 import contextlib
@@ -43,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 for findings, 2 for an error, 130 for an interrupt, 141 for a closed pipe.
 
-    Side effects: `TF_CPP_MIN_LOG_LEVEL` is set where it is not, and `KERAS_BACKEND` where the configured backend is not installed;
-    the directory of the code that MODEL and DATA name goes on `sys.path`.
+    Side effects: `TF_CPP_MIN_LOG_LEVEL` is set where it is not, and `KERAS_BACKEND` where the
+    configured backend is not installed; the directory of the code that MODEL and DATA name goes on
+    `sys.path`.
     """
     try:
         arguments = parse(argv)
@@ -58,13 +61,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's own last flush would complain
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the interpreter's own last flush would complain
         code = CLOSED_PIPE
     except Exception as error:  # left alone it would give exit status 1, which says "findings"
         show_traceback(error, error.__traceback__)
-        code = _fail(f"The command ended with a {type(error).__name__}; the traceback above says where.")
+        code = _fail(
+            f"The command ended with a {type(error).__name__}; the traceback above says where."
+        )
     except BaseException as error:  # SystemExit of a layer or a generator: a status of its own would say something else
-        code = _fail(f"MODEL or DATA must let the command come to its end. Received: {reason(error)}")
+        code = _fail(
+            f"MODEL or DATA must let the command come to its end. Received: {reason(error)}"
+        )
     return code
 
 
@@ -87,7 +96,11 @@ def _run(arguments: Namespace) -> int:
             check_source(role, source)
     if arguments.save is not None:
         check_place(arguments.save, is_forced=arguments.force)
-    baseline = read_report("--baseline", arguments.baseline, arguments.max_size) if arguments.baseline is not None else None
+    baseline = (
+        read_report("--baseline", arguments.baseline, arguments.max_size)
+        if arguments.baseline is not None
+        else None
+    )
     start_keras()
     model, data = _open(arguments)
     report, repair = _check(model, data, arguments, settings)
@@ -123,7 +136,11 @@ def _list(arguments: Namespace) -> int:
 
 
 def _is_failure(worst: str | None, fail_on: str) -> bool:
-    return worst is not None and fail_on != "never" and SEVERITIES.index(worst) >= SEVERITIES.index(fail_on)
+    return (
+        worst is not None
+        and fail_on != "never"
+        and SEVERITIES.index(worst) >= SEVERITIES.index(fail_on)
+    )
 
 
 def _fail(message: str) -> int:
@@ -137,14 +154,22 @@ def _open(arguments: Namespace) -> "tuple[Any, Data]":
 
     importer = Importer()
     try:
-        model = open_model(arguments.model, importer, is_unsafe=arguments.unsafe, most=arguments.max_size)
-        return model, open_data(arguments.data, importer, model, arguments.max_size) if arguments.data is not None else Data()
+        model = open_model(
+            arguments.model, importer, is_unsafe=arguments.unsafe, most=arguments.max_size
+        )
+        return model, (
+            open_data(arguments.data, importer, model, arguments.max_size)
+            if arguments.data is not None
+            else Data()
+        )
     except UserCodeError as error:
         _show_traceback(error.__cause__)
         raise
 
 
-def _check(model: Any, data: "Data", arguments: Namespace, settings: "Settings") -> "tuple[Report, Repair | None]":
+def _check(
+    model: Any, data: "Data", arguments: Namespace, settings: "Settings"
+) -> "tuple[Report, Repair | None]":
     """The report on the model, of a repaired one as it is then, and what became of the repair."""
     from keras_initcheck.api import check
     from keras_initcheck.command.repairing import final, repaired
@@ -158,7 +183,9 @@ def _check(model: Any, data: "Data", arguments: Namespace, settings: "Settings")
         outcome = repaired(model, data, arguments, settings.options)
         return final(outcome), outcome
     except DataError as error:
-        raise DataError(f"DATA {arguments.data!r}: {error}" if arguments.data is not None else str(error)) from error
+        raise DataError(
+            f"DATA {arguments.data!r}: {error}" if arguments.data is not None else str(error)
+        ) from error
     except (TypeError, ValueError) as error:
         raise InitCheckError(str(error)) from error
 
@@ -168,13 +195,19 @@ def _show_traceback(error: BaseException | None) -> None:
     if error is None:
         return
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(("keras_initcheck.", "importlib")):
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(
+        ("keras_initcheck.", "importlib")
+    ):
         frames = frames.tb_next
     show_traceback(error, frames)
 
 
-def _write(report: "Report", arguments: Namespace, comparison: "Comparison | None", repair: "Repair | None") -> None:
-    """The report, what is new in it and what was repaired to the terminal, and the report to the files that were asked for."""
+def _write(
+    report: "Report", arguments: Namespace, comparison: "Comparison | None", repair: "Repair | None"
+) -> None:
+    """The report, what is new in it and what was repaired to the terminal, and the report to the
+    files that were asked for.
+    """
     from keras_initcheck.command import repairing
     from keras_initcheck.outputs.console import print_report
 
@@ -202,7 +235,9 @@ def _write(report: "Report", arguments: Namespace, comparison: "Comparison | Non
 
 
 def _beside_json(arguments: Namespace) -> TextIO:
-    """Where text goes that is not the report: standard output belongs to the JSON where that goes there."""
+    """Where text goes that is not the report: standard output belongs to the JSON where that goes
+    there.
+    """
     return sys.stderr if arguments.json == "-" else sys.stdout
 
 
@@ -210,14 +245,19 @@ def _save(model: Any, arguments: Namespace, *, is_worth_it: bool) -> None:
     from keras_initcheck.command.saving import save
 
     if not is_worth_it:
-        say(f"\nNot saved to {arguments.save}: the model is what it was, with its findings.", _beside_json(arguments))
+        say(
+            f"\nNot saved to {arguments.save}: the model is what it was, with its findings.",
+            _beside_json(arguments),
+        )
         return
     save(model, arguments.save)
     say(f"\nSaved to {arguments.save}.", _beside_json(arguments))
 
 
 def _compare(paths: Sequence[str], html: str | None, most: int | None) -> None:
-    """Several reports beside each other: a short table to the terminal, and the page that was asked for."""
+    """Several reports beside each other: a short table to the terminal, and the page that was asked
+    for.
+    """
     from keras_initcheck.command.baseline import read_report
     from keras_initcheck.outputs.comparison import render, titles
 
@@ -245,4 +285,6 @@ def _naming(option: str, path: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise InitCheckError(f"{option} must name a place that can be written. Received: {path!r}. {why}.") from error
+        raise InitCheckError(
+            f"{option} must name a place that can be written. Received: {path!r}. {why}."
+        ) from error

@@ -1,6 +1,7 @@
 """Initialisers that give each kernel the size that its activation and its true fans ask for.
 
-A model that was saved with one of them opens where this module has been imported: `import keras_initcheck.initializers`.
+A model that was saved with one of them opens where this module has been imported:
+`import keras_initcheck.initializers`.
 """
 
 import math
@@ -19,11 +20,28 @@ from keras_initcheck.theory.weight_scales import usual_scale
 
 __all__ = ["ForActivation", "for_activation", "prepare"]
 
-TRUNCATED_NORMAL, NORMAL, UNIFORM, ORTHOGONAL = "truncated_normal", "normal", "uniform", "orthogonal"
+TRUNCATED_NORMAL, NORMAL, UNIFORM, ORTHOGONAL = (
+    "truncated_normal",
+    "normal",
+    "uniform",
+    "orthogonal",
+)
 DISTRIBUTIONS = (TRUNCATED_NORMAL, NORMAL, UNIFORM, ORTHOGONAL)
-_TRUNCATED_STD = math.sqrt(1.0 - 4.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(math.sqrt(2.0)))
-"""Of a standard normal variable cut at ±2, as `keras.random.truncated_normal` cuts: `1 - 4 φ(2) / (2 Φ(2) - 1)`, 0.8796."""
-_OF_OUTPUTS = ("softmax", "log_softmax", "sparsemax", "sigmoid", "hard_sigmoid", "sparse_sigmoid", "log_sigmoid")
+_TRUNCATED_STD = math.sqrt(
+    1.0 - 4.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(math.sqrt(2.0))
+)
+"""Of a standard normal variable cut at ±2, as `keras.random.truncated_normal` cuts:
+`1 - 4 φ(2) / (2 Φ(2) - 1)`, 0.8796.
+"""
+_OF_OUTPUTS = (
+    "softmax",
+    "log_softmax",
+    "sparsemax",
+    "sigmoid",
+    "hard_sigmoid",
+    "sparse_sigmoid",
+    "log_sigmoid",
+)
 """What heads and gates end in: their pre-activation is what has a size to keep."""
 _GATES = {keras.layers.SimpleRNN: 1, keras.layers.GRU: 3, keras.layers.LSTM: 4}
 
@@ -34,14 +52,17 @@ Layer = TypeVar("Layer", bound=Any)
 class ForActivation(keras.initializers.Initializer):
     """Random weights with `Var[w] = scale / fan`, for a kernel that an activation follows.
 
-    The scale is 2 for ReLU (He et al. 2015), 1 for tanh, SELU and none, and `1 / E[f(z)²]` at `z ~ N(0, 1)` for others, such as 2.35 for
-    GELU: signal keeps its mean square. Keras hands an initialiser the kernel's shape only, which is enough for Dense layers, and in the
-    forward mode for convolutions. Whatever else the fans depend on has to be said; `prepare` reads it from the layer. (The axes that
-    `EinsumDense` gives to Keras' own initialisers, from Keras 3.15 on, reach no other one.)
+    The scale is 2 for ReLU (He et al. 2015), 1 for tanh, SELU and none, and `1 / E[f(z)²]` at
+    `z ~ N(0, 1)` for others, such as 2.35 for GELU: signal keeps its mean square. Keras hands an
+    initialiser the kernel's shape only, which is enough for Dense layers, and in the forward mode
+    for convolutions. Whatever else the fans depend on has to be said; `prepare` reads it from the
+    layer. (The axes that `EinsumDense` gives to Keras' own initialisers, from Keras 3.15 on, reach
+    no other one.)
 
-    Each call draws anew, so that one instance serves any number of layers. The numbers follow `keras.utils.set_random_seed`, or `seed`:
-    an instance with a seed gives the same sequence of draws each time it is made. A layer that copies its initialiser, as
-    `MultiHeadAttention` does, begins that sequence for each copy: leave `seed` out there.
+    Each call draws anew, so that one instance serves any number of layers. The numbers follow
+    `keras.utils.set_random_seed`, or `seed`: an instance with a seed gives the same sequence of
+    draws each time it is made. A layer that copies its initialiser, as `MultiHeadAttention` does,
+    begins that sequence for each copy: leave `seed` out there.
 
     >>> gelu = ForActivation("gelu")
     >>> round(gelu.scale, 2), round(gelu.std((512, 256)), 4)  # sqrt(2.35 / 512)
@@ -49,10 +70,11 @@ class ForActivation(keras.initializers.Initializer):
 
     Args:
         activation: Name of a Keras activation, an element-wise function, or an activation layer.
-        mode: What keeps its size: `"forward"` the signal (`fan` is the fan-in), `"backward"` the gradient (the fan-out), `"balanced"` the
-            geometric mean of both.
-        distribution: `"truncated_normal"` (cut at two standard deviations, which are those before the cut), `"normal"`, `"uniform"`, or
-            `"orthogonal"` (orthonormal rows or columns, Saxe et al. 2014, times what gives `Var[w]`).
+        mode: What keeps its size: `"forward"` the signal (`fan` is the fan-in), `"backward"` the
+            gradient (the fan-out), `"balanced"` the geometric mean of both.
+        distribution: `"truncated_normal"` (cut at two standard deviations, which are those before
+            the cut), `"normal"`, `"uniform"`, or `"orthogonal"` (orthonormal rows or columns, Saxe
+            et al. 2014, times what gives `Var[w]`).
         seed: Seed of the sequence of draws.
         strides: Strides of a convolution, one number or one for each axis.
         groups: Groups of a convolution.
@@ -80,16 +102,28 @@ class ForActivation(keras.initializers.Initializer):
         gates: int = 1,
         equation: str | None = None,
     ) -> None:
-        for name, value, allowed in (("mode", mode, MODES), ("distribution", distribution, DISTRIBUTIONS)):
+        for name, value, allowed in (
+            ("mode", mode, MODES),
+            ("distribution", distribution, DISTRIBUTIONS),
+        ):
             if value not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}.")
         if seed is not None and (not isinstance(seed, int) or seed < 0):
-            raise TypeError(f"`seed` must be an integer of 0 or more, or None. Received: seed={seed!r}.")
+            raise TypeError(
+                f"`seed` must be an integer of 0 or more, or None. Received: seed={seed!r}."
+            )
         self.activation, self.scale = _resolved(activation)
         self.mode = mode
         self.distribution = distribution
         self.seed = seed
-        self.geometry = Geometry(tuple(strides) if isinstance(strides, list) else strides, groups, depthwise, transposed, gates, equation)
+        self.geometry = Geometry(
+            tuple(strides) if isinstance(strides, list) else strides,
+            groups,
+            depthwise,
+            transposed,
+            gates,
+            equation,
+        )
         self._num_draws = 0
 
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
@@ -97,7 +131,9 @@ class ForActivation(keras.initializers.Initializer):
         shape = tuple(shape)
         std, seed = self.std(shape), self._next_seed()
         if self.distribution == TRUNCATED_NORMAL:
-            values = keras.random.truncated_normal(shape, stddev=std / _TRUNCATED_STD, seed=seed, dtype="float32")
+            values = keras.random.truncated_normal(
+                shape, stddev=std / _TRUNCATED_STD, seed=seed, dtype="float32"
+            )
         elif self.distribution == NORMAL:
             values = keras.random.normal(shape, stddev=std, seed=seed, dtype="float32")
         elif self.distribution == UNIFORM:
@@ -132,21 +168,32 @@ class ForActivation(keras.initializers.Initializer):
         }
 
     def _next_seed(self) -> int:
-        """Python's own random numbers are those that `keras.utils.set_random_seed` seeds, as Keras' initialisers use them."""
+        """Python's own random numbers are those that `keras.utils.set_random_seed` seeds, as Keras'
+        initialisers use them.
+        """
         if self.seed is None:
             return random.randrange(2**31)
         self._num_draws += 1
-        return int(np.random.SeedSequence([self.seed, self._num_draws]).generate_state(1)[0] >> 1)  # 31 bits are what every backend takes
+        return int(
+            np.random.SeedSequence([self.seed, self._num_draws]).generate_state(1)[0] >> 1
+        )  # 31 bits are what every backend takes
 
 
 for_activation = ForActivation
 
 
-def prepare(layer: Layer, activation: Any = None, *, mode: str = FORWARD, distribution: str = TRUNCATED_NORMAL) -> Layer:
+def prepare(
+    layer: Layer,
+    activation: Any = None,
+    *,
+    mode: str = FORWARD,
+    distribution: str = TRUNCATED_NORMAL,
+) -> Layer:
     """Gives a layer the initialisers that fit it, and gives the layer back.
 
-    Strides, groups, gates and the equation are read from the layer; biases and recurrent kernels keep their initialisers. Of a separable
-    convolution the pointwise kernel is that which the activation follows.
+    Strides, groups, gates and the equation are read from the layer; biases and recurrent kernels
+    keep their initialisers. Of a separable convolution the pointwise kernel is that which the
+    activation follows.
 
     >>> layer = prepare(keras.layers.Conv2D(64, 3, strides=2, activation="gelu"), mode="backward")
     >>> layer.kernel_initializer.geometry.fans((3, 3, 32, 64))
@@ -154,8 +201,9 @@ def prepare(layer: Layer, activation: Any = None, *, mode: str = FORWARD, distri
 
     Args:
         layer: Dense, EinsumDense, a convolution of any kind, SimpleRNN, GRU or LSTM, not built yet.
-        activation: What follows the layer, where that is a layer of its own. By default the layer's own activation; where that is one of
-            heads and gates, such as softmax, or the layer is recurrent, the pre-activation gets the size of the input.
+        activation: What follows the layer, where that is a layer of its own. By default the layer's
+            own activation; where that is one of heads and gates, such as softmax, or the layer is
+            recurrent, the pre-activation gets the size of the input.
         mode: As in `ForActivation`.
         distribution: As in `ForActivation`.
 
@@ -164,13 +212,14 @@ def prepare(layer: Layer, activation: Any = None, *, mode: str = FORWARD, distri
 
     Raises:
         TypeError: The layer has no kernel of a known kind.
-        ValueError: The layer is built, so that its weights are drawn, or an argument is out of its range.
+        ValueError: The layer is built, so that its weights are drawn, or an argument is out of its
+            range.
     """
     known = _geometry(layer)
     if layer.built:
         raise ValueError(
-            f"`layer` must not be built: its weights are drawn already. Received: {layer.name!r}. Prepare it before it is called, or use "
-            "keras_initcheck.repair on the model."
+            f"`layer` must not be built: its weights are drawn already. Received: {layer.name!r}."
+            " Prepare it before it is called, or use keras_initcheck.repair on the model."
         )
     if activation is None and hasattr(layer, "cell"):
         activation = "linear"
@@ -194,7 +243,10 @@ def _geometry(layer: Any) -> dict[str, dict[str, Any]]:
     if isinstance(layer, keras.layers.EinsumDense):
         return {"kernel_initializer": {"equation": layer.equation}}
     if isinstance(layer, layer_kinds.SEPARABLE):
-        return {"depthwise_initializer": {"strides": layer.strides, "depthwise": True}, "pointwise_initializer": {}}
+        return {
+            "depthwise_initializer": {"strides": layer.strides, "depthwise": True},
+            "pointwise_initializer": {},
+        }
     if isinstance(layer, layer_kinds.DEPTHWISE):
         return {"depthwise_initializer": {"strides": layer.strides, "depthwise": True}}
     if isinstance(layer, layer_kinds.TRANSPOSED):
@@ -202,8 +254,9 @@ def _geometry(layer: Any) -> dict[str, dict[str, Any]]:
     if isinstance(layer, layer_kinds.CONVOLUTION):
         return {"kernel_initializer": {"strides": layer.strides, "groups": layer.groups}}
     raise TypeError(
-        f"`layer` must be Dense, EinsumDense, a convolution, SimpleRNN, GRU or LSTM. Received: {type(layer).__name__}. Prepare the layer "
-        "inside a wrapper, and give others a `ForActivation` of their own."
+        "`layer` must be Dense, EinsumDense, a convolution, SimpleRNN, GRU or LSTM. Received:"
+        f" {type(layer).__name__}. Prepare the layer inside a wrapper, and give others a"
+        " `ForActivation` of their own."
     )
 
 
@@ -217,22 +270,31 @@ def _resolved(activation: Any) -> tuple[Any, float]:
     if following is not None:
         known = usual_scale(following.name)
         if known is None and following.function is not None:
-            factor = activations.moments(following.function, precision=following.precision).forward_factor
+            factor = activations.moments(
+                following.function, precision=following.precision
+            ).forward_factor
             known = 1.0 / factor if 0.0 < factor < math.inf else None
         if known is not None:
             return function, known
     raise ValueError(
-        f"`activation` must be an element-wise activation: its name in Keras, its function or its layer. Received: {activation!r}. "
-        'For a head, or where units are mixed as in softmax, give "linear".'
+        "`activation` must be an element-wise activation: its name in Keras, its function or its"
+        f" layer. Received: {activation!r}. For a head, or where units are mixed as in softmax,"
+        ' give "linear".'
     )
 
 
-def _orthogonal(shape: tuple[int, ...], matrices: tuple[int, int, int], std: float, seed: int) -> Any:
-    """Matrices with orthonormal columns, or rows where there are fewer of those, times what gives the standard deviation."""
+def _orthogonal(
+    shape: tuple[int, ...], matrices: tuple[int, int, int], std: float, seed: int
+) -> Any:
+    """Matrices with orthonormal columns, or rows where there are fewer of those, times what gives
+    the standard deviation.
+    """
     number, rows, columns = matrices
     long, short = max(rows, columns), min(rows, columns)
     q, r = keras.ops.qr(keras.random.normal((number, long, short), seed=seed, dtype="float32"))
     signs = keras.ops.where(keras.ops.diagonal(r, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
-    q = q * keras.ops.expand_dims(signs, 1)  # without this the draw is not uniform over orthogonal matrices
+    q = q * keras.ops.expand_dims(
+        signs, 1
+    )  # without this the draw is not uniform over orthogonal matrices
     side_by_side = keras.ops.transpose(q, (1, 0, 2) if rows >= columns else (2, 0, 1))
     return keras.ops.reshape(side_by_side * (std * math.sqrt(long)), shape)

@@ -1,4 +1,6 @@
-"""For all tests: quiet frameworks, a fresh and seeded Keras on request, the `backend` marker, and predictions that must not fail."""
+"""For all tests: quiet frameworks, a fresh and seeded Keras on request, the `backend` marker, and
+predictions that must not fail.
+"""
 
 import os
 import sys
@@ -24,7 +26,9 @@ def pytest_runtest_setup(item):
 
 
 def pytest_collection_finish(session):
-    """A prediction that fails costs a user nothing but the prediction. Here it is an error, so that nobody overlooks it."""
+    """A prediction that fails costs a user nothing but the prediction. Here it is an error, so that
+    nobody overlooks it.
+    """
     nodes = sys.modules.get("keras_initcheck.probe.prediction.network_builder")
     if nodes is not None and nodes.failure is not _raise:
         _raise.replaced, nodes.failure = nodes.failure, _raise
@@ -42,7 +46,9 @@ def harmless_failures(monkeypatch):
 
 @pytest.fixture
 def seeded_keras():
-    """Keras with a cleared session and seeded random numbers. `tests/probe` uses it in every test."""
+    """Keras with a cleared session and seeded random numbers. `tests/probe` uses it in every
+    test.
+    """
     import keras
 
     keras.backend.clear_session()

@@ -70,11 +70,17 @@ def layer_of(path):
 
 
 def imports(path):
-    """Dotted names that a file imports, absolute and relative to nothing: the house has no relative imports."""
+    """Dotted names that a file imports, absolute and relative to nothing: the house has no relative
+    imports.
+    """
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module if node.module != "keras_initcheck" else f"keras_initcheck.{node.names[0].name}"
+            yield (
+                node.module
+                if node.module != "keras_initcheck"
+                else f"keras_initcheck.{node.names[0].name}"
+            )
         elif isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
 
@@ -91,7 +97,9 @@ def test_file_imports_only_from_layers_above_it(path):
         elif is_engine and top in FRAMEWORKS:
             assert path.stem == top
         else:
-            assert top in sys.stdlib_module_names or top in FOREIGN[layer], f"{layer} may not import {name}"
+            assert top in sys.stdlib_module_names or top in FOREIGN[layer], (
+                f"{layer} may not import {name}"
+            )
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -100,26 +108,33 @@ def test_file_stays_small(path):
 
 
 def run_python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
 
 
 @pytest.mark.parametrize("module", ["keras_initcheck", "keras_initcheck.cli"])
 def test_import_loads_nothing_heavy(module):
     heavy = {"keras", "numpy", "tensorflow", "jax", "torch", "tensorboard", "rich", "plotly"}
-    assert run_python(f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))").strip() == "[]"
+    assert (
+        run_python(f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))").strip()
+        == "[]"
+    )
 
 
 def test_tensorboard_s_entry_point_loads_nothing_that_may_be_missing():
     code = (
-        "import sys, keras_initcheck.tensorboard_plugin.plugin; "
-        "print(sorted(name for name in sys.modules if name.partition('.')[0] in {'keras', 'plotly', 'rich', 'tensorflow', 'jax', 'torch'} "
-        "or name.startswith('keras_initcheck.') and '.tensorboard_plugin' not in name))"
+        "import sys, keras_initcheck.tensorboard_plugin.plugin; print(sorted(name for name in"
+        " sys.modules if name.partition('.')[0] in {'keras', 'plotly', 'rich', 'tensorflow', 'jax',"
+        " 'torch'} or name.startswith('keras_initcheck.') and '.tensorboard_plugin' not in name))"
     )
     assert run_python(code).strip() == "[]"
 
 
 def test_every_public_name_loads():
-    out = run_python("import keras_initcheck as ic; print([n for n in ic.__all__ if not hasattr(ic, n)])")
+    out = run_python(
+        "import keras_initcheck as ic; print([n for n in ic.__all__ if not hasattr(ic, n)])"
+    )
     assert out.strip().splitlines()[-1] == "[]"
 
 

@@ -1,7 +1,8 @@
 """Stretches: weight layers in a row, so that the ratios of one multiply with those of the next.
 
-A stretch ends at a normalisation, a merge, a fork, an embedding, a recurrent layer and wherever a link cannot be told. What happens
-there is another law than the product of He et al. (2015, section 2.2).
+A stretch ends at a normalisation, a merge, a fork, an embedding, a recurrent layer and wherever a
+link cannot be told. What happens there is another law than the product of He et al. (2015, section
+2.2).
 """
 
 from collections import Counter
@@ -17,9 +18,10 @@ _TRANSPARENT = ("pass", "activation")
 def assign(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
     """The sites with their stretch and running gains filled in. Heads must be marked.
 
-    The forward gain of a layer is the product of the measured forward ratios from the start of its stretch through the layer itself;
-    the backward gain that of the backward ratios from the end of the stretch back through it. Heads belong to no product: no
-    activation follows them, and their scale is the loss's business.
+    The forward gain of a layer is the product of the measured forward ratios from the start of its
+    stretch through the layer itself; the backward gain that of the backward ratios from the end of
+    the stretch back through it. Heads belong to no product: no activation follows them, and their
+    scale is the loss's business.
     """
     found = {site.index: site for site in sites}
     for number, chain in enumerate(chains(sites)):
@@ -36,7 +38,9 @@ def assign(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
 
 
 def chains(sites: Sequence[SiteStats]) -> list[list[int]]:
-    """Indices of the hidden weight layers of each stretch, in order of execution. Every hidden weight layer is in one."""
+    """Indices of the hidden weight layers of each stretch, in order of execution. Every hidden
+    weight layer is in one.
+    """
     before = {site.index: _previous_weight(site, sites) for site in sites if site.kind == "weight"}
     followers = Counter(previous for previous in before.values() if previous is not None)
     found: dict[int, list[int]] = {}
@@ -59,7 +63,9 @@ def _gain(ratios: Sequence[float | None]) -> float | None:
 
 
 def _previous_weight(site: SiteStats, sites: Sequence[SiteStats]) -> int | None:
-    """The weight layer whose output, through layers that only pass on, is this layer's input; `None` at the start of a stretch."""
+    """The weight layer whose output, through layers that only pass on, is this layer's input;
+    `None` at the start of a stretch.
+    """
     consumers = Counter(index for other in sites for index in other.inputs)
     for previous in _upstream(site, sites):
         if consumers[previous.index] > 1:
@@ -83,11 +89,15 @@ def _upstream(site: SiteStats, sites: Sequence[SiteStats]) -> Iterator[SiteStats
 
 
 def mark_heads(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
-    """The sites with the heads marked: weight layers that no other weight layer, recurrent layer or normalisation comes after."""
+    """The sites with the heads marked: weight layers that no other weight layer, recurrent layer or
+    normalisation comes after.
+    """
     reached: set[int] = set()
     for site in reversed(sites):
         if site.kind in ("weight", "recurrent", "normalization") or site.index in reached:
             reached.update(site.inputs)
             if not site.inputs_known and site.index:
                 reached.add(site.index - 1)
-    return tuple(replace(site, is_head=site.kind == "weight" and site.index not in reached) for site in sites)
+    return tuple(
+        replace(site, is_head=site.kind == "weight" and site.index not in reached) for site in sites
+    )

@@ -1,4 +1,6 @@
-"""Depth scales of the longest run of like layers, where mean field theory describes it. No finding: a page beside them."""
+"""Depth scales of the longest run of like layers, where mean field theory describes it. No finding:
+a page beside them.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -24,16 +26,25 @@ _SMALLEST = 1e-8  # a fixed point below vanishes
 def summarise(profile: Profile) -> MeanFieldSummary:
     """What the theory says of the longest run of like layers.
 
-    A run are weight layers of one type, one after the other with nothing between but the same element-wise activation, whose weights
-    have mean zero and variances within a factor of 1.5 of each other. The first layer on the data belongs to none.
+    A run are weight layers of one type, one after the other with nothing between but the same
+    element-wise activation, whose weights have mean zero and variances within a factor of 1.5 of
+    each other. The first layer on the data belongs to none.
 
-    Cost: 0.02 to 2 s where there is such a run; the latter where inputs go to a correlation below 1.
+    Cost: 0.02 to 2 s where there is such a run; the latter where inputs go to a correlation below
+    1.
     """
     if profile.step > 0:
-        return MeanFieldSummary(reason="the weights have been trained, and the theory is about random ones")
+        return MeanFieldSummary(
+            reason="the weights have been trained, and the theory is about random ones"
+        )
     run = max(_runs(profile), key=len, default=[])
     if len(run) < FEWEST_LAYERS:
-        return MeanFieldSummary(reason=f"no {FEWEST_LAYERS} like layers follow one another with only their activation between")
+        return MeanFieldSummary(
+            reason=(
+                f"no {FEWEST_LAYERS} like layers follow one another with only their activation"
+                " between"
+            )
+        )
     activation = str(run[0].site.activation)
     if not _is_default(run[0]):
         return MeanFieldSummary(reason=f"the parameters of {activation} are not known")
@@ -67,16 +78,24 @@ def _summary(profile: Profile, run: Sequence[Factor], activation: str) -> MeanFi
 
 
 def _function(activation: str) -> Function:
-    """GELU in its tanh form: χ1 differs by 2e-4 at most, and numpy has no error function: the exact one takes six times as long."""
+    """GELU in its tanh form: χ1 differs by 2e-4 at most, and numpy has no error function: the exact
+    one takes six times as long.
+    """
     return named(activation, approximate=True) if activation == "gelu" else named(activation)
 
 
 def _second_moment(theory: MeanField, run: Sequence[Factor]) -> float:
-    """`q*` where the run is long enough to reach it, else the geometric mean of what was measured."""
+    """`q*` where the run is long enough to reach it, else the geometric mean of what was
+    measured.
+    """
     settled = theory.fixed_point()
     if _SMALLEST < settled < math.inf and _scale(theory.variance_slope(settled)) <= len(run):
         return settled
-    measured = [factor.site.activations.z.second_moment for factor in run if factor.site.activations.z is not None]
+    measured = [
+        factor.site.activations.z.second_moment
+        for factor in run
+        if factor.site.activations.z is not None
+    ]
     return math.exp(math.fsum(map(math.log, measured)) / len(measured))
 
 
@@ -87,7 +106,10 @@ def _sentences(found: MeanFieldSummary) -> Iterator[str]:
         yield "The gradient keeps its size over all of them."
     else:
         verb = "vanishes" if found.chi1 < 1.0 else "explodes"
-        yield f"The gradient's mean square {verb} by e in every {_number(found.gradient_scale)} layers on its way back."
+        yield (
+            f"The gradient's mean square {verb} by e in every {_number(found.gradient_scale)}"
+            " layers on its way back."
+        )
     if scale > _CRITICAL * depth:
         yield (
             "Two inputs become alike slowly, by no exponential law."
@@ -95,11 +117,16 @@ def _sentences(found: MeanFieldSummary) -> Iterator[str]:
             else "Two inputs stay as alike as they are."
         )
         return
-    goal = "become alike" if found.correlation == 1.0 else f"go to a correlation of {found.correlation:.2f}"
+    goal = (
+        "become alike"
+        if found.correlation == 1.0
+        else f"go to a correlation of {found.correlation:.2f}"
+    )
     most = TRAINABLE_SCALES * scale
     yield (
-        f"Two inputs {goal}: the distance falls by e in every {_number(scale)} layers. Networks were seen to train up to six times that, "
-        f"{_number(most)} layers{', and there are more' if depth > most else ''}."
+        f"Two inputs {goal}: the distance falls by e in every {_number(scale)} layers. Networks"
+        f" were seen to train up to six times that, {_number(most)}"
+        f" layers{', and there are more' if depth > most else ''}."
     )
 
 
@@ -108,7 +135,9 @@ def _number(layers: float) -> str:
 
 
 def _scale(factor: float) -> float:
-    """Layers over which `factor` to their power is e or 1/e; `inf` where quadrature's error is all that keeps it from 1."""
+    """Layers over which `factor` to their power is e or 1/e; `inf` where quadrature's error is all
+    that keeps it from 1.
+    """
     return 1.0 / abs(math.log(factor)) if abs(math.log(factor)) > 1e-9 else math.inf
 
 
@@ -117,7 +146,11 @@ def _runs(profile: Profile) -> Iterator[list[Factor]]:
     for stretch in stretches(profile, FORWARD):
         run: list[Factor] = []
         for factor in stretch:
-            if graph.is_fed_by_data(factor.site) or not factor.is_centred or factor.site.activation not in ACTIVATIONS:
+            if (
+                graph.is_fed_by_data(factor.site)
+                or not factor.is_centred
+                or factor.site.activation not in ACTIVATIONS
+            ):
                 yield run
                 run = []
                 continue
@@ -130,7 +163,10 @@ def _runs(profile: Profile) -> Iterator[list[Factor]]:
 
 def _continues(profile: Profile, run: Sequence[Factor], factor: Factor) -> bool:
     first, last = run[0].site, run[-1].site
-    is_like = (factor.site.layer_type, factor.site.activation) == (first.layer_type, first.activation)
+    is_like = (factor.site.layer_type, factor.site.activation) == (
+        first.layer_type,
+        first.activation,
+    )
     log_quotient = math.log(factor.fan * factor.variance / (run[0].fan * run[0].variance))
     return is_like and abs(log_quotient) <= STATIC_FLOOR and _is_next(profile, last, factor.site)
 
@@ -142,7 +178,9 @@ def _is_next(profile: Profile, before: SiteStats, site: SiteStats) -> bool:
 
 
 def _is_default(factor: Factor) -> bool:
-    """Whether the factor that was predicted at the measured `q` is that of the activation with Keras' default parameters."""
+    """Whether the factor that was predicted at the measured `q` is that of the activation with
+    Keras' default parameters.
+    """
     z = factor.site.activations.z
     if z is None or not 0.0 < z.second_moment < math.inf:
         return False
@@ -152,5 +190,10 @@ def _is_default(factor: Factor) -> bool:
 
 def _bias(profile: Profile, site: SiteStats) -> float:
     return max(
-        (weight.moments.second_moment for weight in profile.weights if (weight.layer, weight.role) == (site.layer, "bias")), default=0.0
+        (
+            weight.moments.second_moment
+            for weight in profile.weights
+            if (weight.layer, weight.role) == (site.layer, "bias")
+        ),
+        default=0.0,
     )

@@ -1,8 +1,11 @@
-"""What the weights alone predict for signal and gradient at each layer, and how far chance moves it. Only numbers, nothing is drawn.
+"""What the weights alone predict for signal and gradient at each layer, and how far chance moves
+it. Only numbers, nothing is drawn.
 
-Along a stretch the logarithm of the second moment is where it began plus the sum of the predicted log ratios, plus what the layers in
-between that only pass on (pooling, dropout) were measured to do. Chance makes each log ratio of a healthy layer scatter with the variance
-`log_ratio_variance`; the product of ratios has mean 1 (Hanin & Nica 2020), hence the median lies half the summed variance lower.
+Along a stretch the logarithm of the second moment is where it began plus the sum of the predicted
+log ratios, plus what the layers in between that only pass on (pooling, dropout) were measured to
+do. Chance makes each log ratio of a healthy layer scatter with the variance `log_ratio_variance`;
+the product of ratios has mean 1 (Hanin & Nica 2020), hence the median lies half the summed variance
+lower.
 """
 
 import itertools
@@ -21,12 +24,16 @@ INPUT = -1
 """Position of the model's input on the depth axis."""
 
 GRADIENTS = ("random", "loss")
-"""The random cotangent's gradient first: a zero-initialised head makes that of the loss zero for good reasons."""
+"""The random cotangent's gradient first: a zero-initialised head makes that of the loss zero for
+good reasons.
+"""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A predicted curve with its band, as four lists of one length in log10 units; `nan` between stretches."""
+    """A predicted curve with its band, as four lists of one length in log10 units; `nan` between
+    stretches.
+    """
 
     positions: list[float]
     median: list[float]
@@ -35,7 +42,9 @@ class Curve:
 
 
 def gradient_column(frame: Frame, what: str, place: str) -> Column:
-    """`(sites,)` numbers of the random cotangent's gradient, or of the loss's where that was not measured."""
+    """`(sites,)` numbers of the random cotangent's gradient, or of the loss's where that was not
+    measured.
+    """
     return frame.first_measured(*(what.format(gradient, place) for gradient in GRADIENTS))
 
 
@@ -52,26 +61,47 @@ def source_position(frame: Frame, index: int) -> int:
 
 
 def predict_forward(frame: Frame) -> Curve:
-    """The predicted log10 second moment of the signal at each `h`, from the start of each stretch on."""
+    """The predicted log10 second moment of the signal at each `h`, from the start of each stretch
+    on.
+    """
     at_x, at_h = frame.column("log10_second_moment_x"), frame.column("log10_second_moment_h")
     ratios = frame.column("log10_predicted_forward_ratio")
     curves = []
     for chain in chains(frame):
-        passed = [0.0, *(_difference(at_x[index], at_h[before]) for before, index in itertools.pairwise(chain))]
-        steps = [(index, ratios[index], between) for index, between in zip(chain, passed, strict=True)]
+        passed = [
+            0.0,
+            *(
+                _difference(at_x[index], at_h[before])
+                for before, index in itertools.pairwise(chain)
+            ),
+        ]
+        steps = [
+            (index, ratios[index], between) for index, between in zip(chain, passed, strict=True)
+        ]
         curves.append(_accumulate(frame, source_position(frame, chain[0]), at_x[chain[0]], steps))
     return _join(curves)
 
 
 def predict_backward(frame: Frame) -> Curve:
-    """The predicted log10 second moment of the gradient at each `h`, from the end of each stretch back."""
+    """The predicted log10 second moment of the gradient at each `h`, from the end of each stretch
+    back.
+    """
     at_x, at_h = gradient_moments(frame, "x"), gradient_moments(frame, "h")
     ratios = frame.column("log10_predicted_backward_ratio")
     curves = []
     for chain in chains(frame):
         before = [source_position(frame, chain[0]), *chain[:-1]]
-        passed = [0.0, *(_difference(at_h[previous], at_x[index]) for previous, index in itertools.pairwise(chain))]
-        steps = [(position, ratios[index], between) for position, index, between in zip(before, chain, passed, strict=True)]
+        passed = [
+            0.0,
+            *(
+                _difference(at_h[previous], at_x[index])
+                for previous, index in itertools.pairwise(chain)
+            ),
+        ]
+        steps = [
+            (position, ratios[index], between)
+            for position, index, between in zip(before, chain, passed, strict=True)
+        ]
         variances = [frame.column("log_ratio_variance")[index] for index in chain]
         curves.append(_accumulate(frame, chain[-1], at_h[chain[-1]], steps[::-1], variances[::-1]))
     return _join(curves)
@@ -89,13 +119,21 @@ def chains(frame: Frame) -> list[list[int]]:
 def band_of_ratio(variance: Column, predicted: Column) -> tuple[Column, Column]:
     """`(sites,)` lower and upper end of each layer's own band around its predicted log10 ratio."""
     half = TWO_SIDED_99 * np.sqrt(variance)
-    return predicted + (-variance / 2 - half) / math.log(10), predicted + (-variance / 2 + half) / math.log(10)
+    return predicted + (-variance / 2 - half) / math.log(10), predicted + (
+        -variance / 2 + half
+    ) / math.log(10)
 
 
 def _accumulate(
-    frame: Frame, position: int, start: float, steps: Iterable[tuple[int, float, float]], variances: Sequence[float] | None = None
+    frame: Frame,
+    position: int,
+    start: float,
+    steps: Iterable[tuple[int, float, float]],
+    variances: Sequence[float] | None = None,
 ) -> Curve:
-    """The curve of one stretch: `steps` are position, predicted log10 ratio, and what is passed on in between."""
+    """The curve of one stretch: `steps` are position, predicted log10 ratio, and what is passed on
+    in between.
+    """
     curve = Curve([position], [start], [start], [start])
     steps = list(steps)
     own = frame.column("log_ratio_variance")
@@ -104,9 +142,14 @@ def _accumulate(
     for (where, ratio, between), chance in zip(steps, known, strict=True):
         level += ratio + between
         variance += _finite(chance)
-        middle, half = level - variance / 2 / math.log(10), TWO_SIDED_99 * math.sqrt(variance) / math.log(10)
+        middle, half = (
+            level - variance / 2 / math.log(10),
+            TWO_SIDED_99 * math.sqrt(variance) / math.log(10),
+        )
         for values, value in zip(
-            (curve.positions, curve.median, curve.low, curve.high), (where, middle, middle - half, middle + half), strict=True
+            (curve.positions, curve.median, curve.low, curve.high),
+            (where, middle, middle - half, middle + half),
+            strict=True,
         ):
             values.append(value)
     return curve

@@ -1,4 +1,6 @@
-"""Where the measured signal leaves what inputs and weights predict of it, by more than chance. Numbers only; why is said elsewhere."""
+"""Where the measured signal leaves what inputs and weights predict of it, by more than chance.
+Numbers only; why is said elsewhere.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -18,8 +20,9 @@ class Departure:
     Attributes:
         site: The site.
         log_ratio: `ln(measured / predicted)`.
-        variance: Its variance in healthy networks: the `log_ratio_variance` of the weight layers on the way, added up since the last
-            normalisation, and along the way with the most of it where ways meet.
+        variance: Its variance in healthy networks: the `log_ratio_variance` of the weight layers on
+            the way, added up since the last normalisation, and along the way with the most of it
+            where ways meet.
     """
 
     site: SiteStats
@@ -27,29 +30,43 @@ class Departure:
     variance: float
 
     def beyond(self, num_sites: int) -> float:
-        """How far it is outside of the band that holds all of so many sites in 99% of healthy networks; negative inside.
+        """How far it is outside of the band that holds all of so many sites in 99% of healthy
+        networks; negative inside.
 
         >>> round(Departure(SiteStats(0, "a", "a", "Dense", "weight"), math.log(4.0), 0.0842).beyond(10), 2)
         0.3
         """
-        return abs(self.log_ratio + self.variance / 2.0) - largest_of(num_sites) * math.sqrt(self.variance)
+        return abs(self.log_ratio + self.variance / 2.0) - largest_of(num_sites) * math.sqrt(
+            self.variance
+        )
 
 
 def departures(profile: Profile) -> dict[int, Departure]:
-    """By index, every site whose second moment is both measured and predicted, and neither zero nor infinite."""
+    """By index, every site whose second moment is both measured and predicted, and neither zero nor
+    infinite.
+    """
     variances: dict[int, float] = {}
     found: dict[int, Departure] = {}
     for site in profile.sites:
         variances[site.index] = _variance(site, variances)
         h, predicted = site.activations.h, site.predicted_log10_second_moment
-        if h is not None and h.is_finite and 0.0 < h.second_moment < math.inf and predicted is not None and math.isfinite(predicted):
+        if (
+            h is not None
+            and h.is_finite
+            and 0.0 < h.second_moment < math.inf
+            and predicted is not None
+            and math.isfinite(predicted)
+        ):
             log_ratio = (h.log10_second_moment - predicted) * math.log(10.0)
             found[site.index] = Departure(site, log_ratio, variances[site.index])
     return found
 
 
-def steps_before(found: Mapping[int, Departure], departure: Departure, profile: Profile) -> list[tuple[SiteStats, float]]:
-    """What each site on the way added to the departure, from that site back to the last one whose prediction is not known.
+def steps_before(
+    found: Mapping[int, Departure], departure: Departure, profile: Profile
+) -> list[tuple[SiteStats, float]]:
+    """What each site on the way added to the departure, from that site back to the last one whose
+    prediction is not known.
 
     Where ways meet, the way of the largest operand is followed: it makes most of the sum.
     """
@@ -61,13 +78,17 @@ def steps_before(found: Mapping[int, Departure], departure: Departure, profile: 
             key=lambda each: profile.sites[each.site.index].activations.h.second_moment,  # type: ignore[union-attr]  # measured: in `found`
             default=None,
         )
-        steps.append((current.site, current.log_ratio - (before.log_ratio if before is not None else 0.0)))
+        steps.append(
+            (current.site, current.log_ratio - (before.log_ratio if before is not None else 0.0))
+        )
         current = before
     return steps
 
 
 def _variance(site: SiteStats, variances: Mapping[int, float]) -> float:
-    if site.kind == "embedding" or (site.kind == "normalization" and site.layer_type != _SCALED_BY_CONSTANTS):
+    if site.kind == "embedding" or (
+        site.kind == "normalization" and site.layer_type != _SCALED_BY_CONSTANTS
+    ):
         return 0.0
     arriving = max((variances.get(index, 0.0) for index in _sources(site)), default=0.0)
     return arriving + (site.log_ratio_variance or 0.0)

@@ -1,4 +1,6 @@
-"""Finds the residual stacks of a network: blocks `x + F(x)` one after the other, whose stream is never normalised in between."""
+"""Finds the residual stacks of a network: blocks `x + F(x)` one after the other, whose stream is
+never normalised in between.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +21,8 @@ class Block:
         skip: Index of the site whose output the stream is.
         stream: Second moment of the stream that enters.
         branch: Second moment of what the branch adds.
-        is_normalised: Whether the branch holds a normalisation, so that what it adds does not depend on the stream's scale.
+        is_normalised: Whether the branch holds a normalisation, so that what it adds does not
+            depend on the stream's scale.
         last_layer: Path of the branch's last weight layer, or `None`.
         sites: Indices of the sites of the branch.
     """
@@ -57,12 +60,22 @@ def blocks(profile: Profile) -> Iterator[Block]:
                 last = next((site.layer for site in path if site.kind == "weight"), None)
                 is_normalised = any(site.kind == "normalization" for site in path)
                 indices = frozenset(site.index for site in path)
-                yield Block(merge, skip, stream.second_moment, added.second_moment, is_normalised, last, indices)
+                yield Block(
+                    merge,
+                    skip,
+                    stream.second_moment,
+                    added.second_moment,
+                    is_normalised,
+                    last,
+                    indices,
+                )
                 break
 
 
 def _path(profile: Profile, branch: int, skip: int) -> list[SiteStats] | None:
-    """All sites between a branch's end and the site that it started from, last first; `None` if it did not start there."""
+    """All sites between a branch's end and the site that it started from, last first; `None` if it
+    did not start there.
+    """
     waiting, seen, is_reached = [branch], set(), False
     while waiting:
         index = waiting.pop()

@@ -1,4 +1,6 @@
-"""A layer's ratio in its factors, `½ n Var[w]` (He et al. 2015, section 2.2), and their product along a stretch."""
+"""A layer's ratio in its factors, `½ n Var[w]` (He et al. 2015, section 2.2), and their product
+along a stretch.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,7 +14,9 @@ from keras_initcheck.theory.noise import static_tolerance
 FORWARD, BACKWARD = "forward", "backward"
 _SAME = 2e-3  # quadrature is better, three digits are shown
 LARGE_BIAS = 0.5
-"""Second moment of the bias over that of what the weights make of the input, from which the weights alone say little of the signal."""
+"""Second moment of the bias over that of what the weights make of the input, from which the weights
+alone say little of the signal.
+"""
 _CENTRED = 0.1
 """Share of `E[w²]` that the squared mean may have for `E[w²]` to be called the variance."""
 
@@ -24,13 +28,15 @@ class Factor:
     Attributes:
         site: The layer's call.
         direction: `"forward"` or `"backward"`.
-        fan: Forward the true fan-in; backward `n̂ = k² d` as in He et al., without the stride of a convolution. A stride spreads the
-            gradient over more positions, each of which adds to the weight gradient, so that nothing is lost.
+        fan: Forward the true fan-in; backward `n̂ = k² d` as in He et al., without the stride of a
+            convolution. A stride spreads the gradient over more positions, each of which adds to
+            the weight gradient, so that nothing is lost.
         variance: Mean of `w²`. Kernels that are applied one after the other multiply, in `fan` too.
         ratio: `fan * variance` times what the activation that follows does.
         is_centred: Whether the weights' mean is negligible.
-        is_led_by_bias: Whether the bias makes a good part of the pre-activation, so that the factor says little of the signal: the bias
-            may add to what the weights make, or take the mean of it out again as `-E[h] Σ w` does behind a sigmoid.
+        is_led_by_bias: Whether the bias makes a good part of the pre-activation, so that the factor
+            says little of the signal: the bias may add to what the weights make, or take the mean
+            of it out again as `-E[h] Σ w` does behind a sigmoid.
     """
 
     site: SiteStats
@@ -55,11 +61,17 @@ class Factor:
     def formula(self) -> str:
         """What is multiplied, such as `½ n Var[w]`."""
         measure, fan = ("E[f²]/E[z²]", "n") if self.direction == FORWARD else ("E[f'²]", "n̂")
-        return " ".join([*self._activation_as(measure), fan, "Var[w]" if self.is_centred else "E[w²]"])
+        return " ".join(
+            [*self._activation_as(measure), fan, "Var[w]" if self.is_centred else "E[w²]"]
+        )
 
     def __str__(self) -> str:
         """The same in numbers, such as `½ · 576 · 0.00116 = 0.333`."""
-        numbers = [*self._activation_as(f"{self.activation:.3g}"), f"{self.fan:.4g}", f"{self.variance:.3g}"]
+        numbers = [
+            *self._activation_as(f"{self.activation:.3g}"),
+            f"{self.fan:.4g}",
+            f"{self.variance:.3g}",
+        ]
         return f"{' · '.join(numbers)} = {self.ratio:.3g}"
 
     def _activation_as(self, text: str) -> list[str]:
@@ -69,10 +81,16 @@ class Factor:
 
 
 def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
-    """The factor of one site; `None` where it is not known, or zero or not finite, so that it is no factor of a scale."""
+    """The factor of one site; `None` where it is not known, or zero or not finite, so that it is no
+    factor of a scale.
+    """
     kernels = profile.kernels(site.layer)
     ratio = site.predicted_forward_ratio if direction == FORWARD else site.predicted_backward_ratio
-    if ratio is None or not kernels or any(kernel.fan_in is None or kernel.fan_out is None for kernel in kernels):
+    if (
+        ratio is None
+        or not kernels
+        or any(kernel.fan_in is None or kernel.fan_out is None for kernel in kernels)
+    ):
         return None
     stride = 1.0 if direction == FORWARD else max(1.0, _stride(site, kernels))
     fans = [kernel.fan_in if direction == FORWARD else kernel.fan_out for kernel in kernels]
@@ -81,26 +99,52 @@ def factor(profile: Profile, site: SiteStats, direction: str) -> Factor | None:
     if not 0.0 < ratio * stride < math.inf or not 0.0 < fan * variance < math.inf:
         return None
     is_biased = direction == FORWARD and _is_led_by_bias(profile, site, fan * variance)
-    return Factor(site, direction, fan, variance, ratio * stride, all(_is_centred(kernel) for kernel in kernels), is_biased)
+    return Factor(
+        site,
+        direction,
+        fan,
+        variance,
+        ratio * stride,
+        all(_is_centred(kernel) for kernel in kernels),
+        is_biased,
+    )
 
 
 def _is_led_by_bias(profile: Profile, site: SiteStats, scale: float) -> bool:
     x = site.activations.x
-    biases = [weight for weight in profile.weights if weight.role == "bias" and weight.layer == site.layer]
+    biases = [
+        weight for weight in profile.weights if weight.role == "bias" and weight.layer == site.layer
+    ]
     if x is None or not x.second_moment:
         return False
-    return math.fsum(bias.moments.second_moment for bias in biases) > LARGE_BIAS * scale * x.second_moment
+    return (
+        math.fsum(bias.moments.second_moment for bias in biases)
+        > LARGE_BIAS * scale * x.second_moment
+    )
 
 
 def tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds = DEFAULTS) -> float:
-    """Largest `|ln(ratio)|` that chance and taste explain: `max(ln 1.5, 4.5 sqrt(2 / number of weights))` of the smallest kernel."""
-    limits = {"factor": thresholds.layer_ratio_factor, "standard_deviations": thresholds.layer_ratio_deviations}
-    return max(static_tolerance(kernel.moments.num_elements, 1, **limits) for kernel in profile.kernels(site.layer))
+    """Largest `|ln(ratio)|` that chance and taste explain:
+    `max(ln 1.5, 4.5 sqrt(2 / number of weights))` of the smallest kernel.
+    """
+    limits = {
+        "factor": thresholds.layer_ratio_factor,
+        "standard_deviations": thresholds.layer_ratio_deviations,
+    }
+    return max(
+        static_tolerance(kernel.moments.num_elements, 1, **limits)
+        for kernel in profile.kernels(site.layer)
+    )
 
 
 def stretches(profile: Profile, direction: str) -> Iterator[list[Factor]]:
-    """The factors of each stretch. One that is not known, such as that of a gating softmax or of an intended zero, parts it in two."""
-    hidden = sorted((site for site in profile.weight_sites if site.stretch is not None), key=lambda site: (site.stretch, site.index))
+    """The factors of each stretch. One that is not known, such as that of a gating softmax or of an
+    intended zero, parts it in two.
+    """
+    hidden = sorted(
+        (site for site in profile.weight_sites if site.stretch is not None),
+        key=lambda site: (site.stretch, site.index),
+    )
     for _, sites in groupby(hidden, key=lambda site: site.stretch):
         run: list[Factor] = []
         for found in (factor(profile, site, direction) for site in sites):
@@ -118,10 +162,12 @@ def _is_centred(kernel: WeightStats) -> bool:
 
 
 def _stride(site: SiteStats, kernels: Sequence[WeightStats]) -> float:
-    """Input positions per output position of a convolution: `s²`, `1/s²` of a transposed one, 1 for other layers.
+    """Input positions per output position of a convolution: `s²`, `1/s²` of a transposed one, 1 for
+    other layers.
 
-    Every connection counts once from either end: `positions_in channels_in fan_out = positions_out channels_out fan_in`. The shapes'
-    own quotient would count the border of an unpadded convolution as well.
+    Every connection counts once from either end:
+    `positions_in channels_in fan_out = positions_out channels_out fan_in`. The shapes' own quotient
+    would count the border of an unpadded convolution as well.
     """
     if "Conv" not in site.layer_type or not site.input_shape or not site.output_shape:
         return 1.0

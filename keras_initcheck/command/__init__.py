@@ -1,1 +1,3 @@
-"""What the command `initcheck` needs around `check`: its arguments, a backend that is there, and what the arguments name."""
+"""What the command `initcheck` needs around `check`: its arguments, a backend that is there, and
+what the arguments name.
+"""

@@ -1,4 +1,6 @@
-"""The arguments of the command `initcheck` and its help. Nothing is imported here that takes time."""
+"""The arguments of the command `initcheck` and its help. Nothing is imported here that takes
+time.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -102,12 +104,21 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     chosen = [arguments.model is not None, arguments.demo, is_comparison, *listings]
     if sum(chosen) != 1:
         received = "none" if not any(chosen) else "several"
-        parser.error(f"Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and --list-thresholds. Received: {received}.")
+        parser.error(
+            "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and"
+            f" --list-thresholds. Received: {received}."
+        )
     if is_comparison and len(arguments.compare) < 2:
-        parser.error(f"--compare must name two reports or more, as --json writes them. Received: {arguments.compare[0]} alone.")
+        parser.error(
+            "--compare must name two reports or more, as --json writes them. Received:"
+            f" {arguments.compare[0]} alone."
+        )
     if arguments.spectrum and (arguments.model is None or arguments.repair is not None):
         received = "no MODEL" if arguments.model is None else "--repair"
-        parser.error(f"--spectrum must come with MODEL and without --repair. Received: --spectrum with {received}.")
+        parser.error(
+            "--spectrum must come with MODEL and without --repair. Received: --spectrum with"
+            f" {received}."
+        )
     if arguments.quick and not arguments.demo:
         parser.error("--quick must come with --demo. Received: --quick alone.")
     _check_repair(parser, arguments)
@@ -116,16 +127,22 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _check_repair(parser: Parser, arguments: argparse.Namespace) -> None:
     if arguments.repair is None:
-        given = [name for name in REPAIR_OPTIONS if getattr(arguments, name.removeprefix("--").replace("-", "_"))]
+        given = [
+            name
+            for name in REPAIR_OPTIONS
+            if getattr(arguments, name.removeprefix("--").replace("-", "_"))
+        ]
         if given:
             parser.error(f"{given[0]} must come with --repair. Received: {given[0]} alone.")
     elif arguments.model is None:
-        parser.error("--repair must come with MODEL, the model to repair. Received: --repair without one.")
+        parser.error(
+            "--repair must come with MODEL, the model to repair. Received: --repair without one."
+        )
     elif (arguments.save is None) != arguments.dry_run:
         received = "both" if arguments.dry_run else "neither"
         parser.error(
-            "--repair must come with one of --save PATH, which keeps the repaired model, and --dry-run, which shows what would be done. "
-            f"Received: {received}."
+            "--repair must come with one of --save PATH, which keeps the repaired model, and"
+            f" --dry-run, which shows what would be done. Received: {received}."
         )
     elif arguments.force and arguments.save is None:
         parser.error("--force must come with --save. Received: --force alone.")
@@ -137,7 +154,9 @@ def _parser() -> Parser:
         usage=USAGE,
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=29, width=80),
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=29, width=80
+        ),
         allow_abbrev=False,
     )
     parser.add_argument("model", metavar="MODEL", nargs="?", help="what to check, see below")
@@ -145,31 +164,69 @@ def _parser() -> Parser:
     _add_options(parser)
     _add_repair(parser)
     other = parser.add_argument_group("instead of a check")
-    other.add_argument("--demo", action="store_true", help="AlexNet on two photographs: why its ReLUs explode or die, and what helps")
-    other.add_argument("--quick", action="store_true", help="with --demo: a narrow AlexNet, in a few seconds")
-    other.add_argument("--compare", metavar="REPORT", nargs="+", help="reports that --json wrote, beside each other; with --html as a page")
+    other.add_argument(
+        "--demo",
+        action="store_true",
+        help="AlexNet on two photographs: why its ReLUs explode or die, and what helps",
+    )
+    other.add_argument(
+        "--quick", action="store_true", help="with --demo: a narrow AlexNet, in a few seconds"
+    )
+    other.add_argument(
+        "--compare",
+        metavar="REPORT",
+        nargs="+",
+        help="reports that --json wrote, beside each other; with --html as a page",
+    )
     other.add_argument("--explain", metavar="CODE", help="what a rule means")
     other.add_argument("--list-rules", action="store_true", help="all rules, a line each")
-    other.add_argument("--list-thresholds", action="store_true", help="the numbers that rules judge by, and what they mean")
+    other.add_argument(
+        "--list-thresholds",
+        action="store_true",
+        help="the numbers that rules judge by, and what they mean",
+    )
     other.add_argument("--version", action="version", version=f"initcheck {__version__}")
     return parser
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     """Options that a configuration file may hold too are `None` where they are not given."""
-    parser.add_argument("--log-dir", metavar="DIR", help="write events for TensorBoard to DIR/initcheck")
-    parser.add_argument("--html", metavar="PATH", help="write the report with its figures as one HTML file that works offline")
-    parser.add_argument("--json", metavar="PATH", help="write the report as JSON; - for standard output, then with nothing else on it")
-    parser.add_argument("--baseline", metavar="PATH", help="an earlier --json report; only findings that it lacks count")
-    parser.add_argument("--fail-on", choices=FAIL_ON, help="the least severity that gives exit status 1 (default: error)")
-    parser.add_argument("--select", metavar="CODES", type=codes, help="apply only these rules, such as IC101,IC201")
+    parser.add_argument(
+        "--log-dir", metavar="DIR", help="write events for TensorBoard to DIR/initcheck"
+    )
+    parser.add_argument(
+        "--html",
+        metavar="PATH",
+        help="write the report with its figures as one HTML file that works offline",
+    )
+    parser.add_argument(
+        "--json",
+        metavar="PATH",
+        help="write the report as JSON; - for standard output, then with nothing else on it",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="PATH",
+        help="an earlier --json report; only findings that it lacks count",
+    )
+    parser.add_argument(
+        "--fail-on",
+        choices=FAIL_ON,
+        help="the least severity that gives exit status 1 (default: error)",
+    )
+    parser.add_argument(
+        "--select", metavar="CODES", type=codes, help="apply only these rules, such as IC101,IC201"
+    )
     parser.add_argument("--ignore", metavar="CODES", type=codes, help="do not apply these rules")
     parser.add_argument(
         "--exempt",
         metavar="PATTERN=CODES",
         type=exemption,
         action="append",
-        help="layers that these rules leave alone, such as 'backbone/*=IC102' or 'head=*'; may be repeated",
+        help=(
+            "layers that these rules leave alone, such as 'backbone/*=IC102' or 'head=*'; may be"
+            " repeated"
+        ),
     )
     parser.add_argument(
         "--threshold",
@@ -179,32 +236,85 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="judge by this number, such as sgd_gain_warning=8; may be repeated",
     )
-    parser.add_argument("--seed", metavar="N", type=at_least(0), help="seed of synthetic inputs, gradient and redrawn weights (default: 0)")
-    parser.add_argument("--batch-size", metavar="N", type=at_least(1), help="samples of synthetic inputs or arrays (default: 32)")
-    parser.add_argument("--spectrum", action="store_true", help="estimate the singular values of the Jacobian too, in some 60 more passes")
-    parser.add_argument("--no-config", dest="config", action="store_false", help="leave setup.cfg and pyproject.toml unread")
-    parser.add_argument("--unsafe", action="store_true", help="run Python code that is stored in the model file")
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=at_least(0),
+        help="seed of synthetic inputs, gradient and redrawn weights (default: 0)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=at_least(1),
+        help="samples of synthetic inputs or arrays (default: 32)",
+    )
+    parser.add_argument(
+        "--spectrum",
+        action="store_true",
+        help="estimate the singular values of the Jacobian too, in some 60 more passes",
+    )
+    parser.add_argument(
+        "--no-config",
+        dest="config",
+        action="store_false",
+        help="leave setup.cfg and pyproject.toml unread",
+    )
+    parser.add_argument(
+        "--unsafe", action="store_true", help="run Python code that is stored in the model file"
+    )
     parser.add_argument(
         "--max-size",
         metavar="MIB",
         type=at_least(1),
-        help="read no larger report (default: 64), and no compressed MODEL or DATA that unpacks to more (default: 256 and 1024)",
+        help=(
+            "read no larger report (default: 64), and no compressed MODEL or DATA that unpacks to"
+            " more (default: 256 and 1024)"
+        ),
     )
-    parser.add_argument("--width", metavar="N", type=at_least(NARROWEST), help="cells in a line (default: the terminal's)")
+    parser.add_argument(
+        "--width",
+        metavar="N",
+        type=at_least(NARROWEST),
+        help="cells in a line (default: the terminal's)",
+    )
 
 
 def _add_repair(parser: argparse.ArgumentParser) -> None:
     repair = parser.add_argument_group("repair")
     repair.add_argument(
-        "--repair", metavar="METHOD", type=method, nargs="?", const=AUTO, help="re-initialise what drifts and probe again, see below"
+        "--repair",
+        metavar="METHOD",
+        type=method,
+        nargs="?",
+        const=AUTO,
+        help="re-initialise what drifts and probe again, see below",
     )
-    repair.add_argument("--save", metavar="PATH", help="write the repaired model to a .keras file, or its weights to a .weights.h5 file")
-    repair.add_argument("--force", action="store_true", help="with --save: replace a file that exists")
-    repair.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
     repair.add_argument(
-        "--layers", metavar="PATTERN", nargs="+", action="extend", help="the only layers that may change, by path, such as 'head/*'"
+        "--save",
+        metavar="PATH",
+        help="write the repaired model to a .keras file, or its weights to a .weights.h5 file",
     )
     repair.add_argument(
-        "--mode", choices=MODES, help=f"what keeps its size where layers widen or narrow: signal, gradient, or both (default: {FORWARD})"
+        "--force", action="store_true", help="with --save: replace a file that exists"
     )
-    repair.add_argument("--allow-trained", action="store_true", help="repair a model whose optimizer has made steps")
+    repair.add_argument(
+        "--dry-run", action="store_true", help="show what would be done, and change nothing"
+    )
+    repair.add_argument(
+        "--layers",
+        metavar="PATTERN",
+        nargs="+",
+        action="extend",
+        help="the only layers that may change, by path, such as 'head/*'",
+    )
+    repair.add_argument(
+        "--mode",
+        choices=MODES,
+        help=(
+            "what keeps its size where layers widen or narrow: signal, gradient, or both (default:"
+            f" {FORWARD})"
+        ),
+    )
+    repair.add_argument(
+        "--allow-trained", action="store_true", help="repair a model whose optimizer has made steps"
+    )

@@ -1,4 +1,6 @@
-"""Starts Keras on a backend that is installed, quietly. Only the command does this: the library leaves the environment alone."""
+"""Starts Keras on a backend that is installed, quietly. Only the command does this: the library
+leaves the environment alone.
+"""
 
 import contextlib
 import importlib
@@ -19,10 +21,12 @@ BACKENDS = ("tensorflow", "jax", "torch")
 def start_keras() -> None:
     """Imports Keras.
 
-    Where the configured backend is not installed, and `KERAS_BACKEND` does not ask for it, another one is chosen for this process.
+    Where the configured backend is not installed, and `KERAS_BACKEND` does not ask for it, another
+    one is chosen for this process.
 
     Raises:
-        InitCheckError: No backend is installed, or not the one that `KERAS_BACKEND` asks for, or it does not start.
+        InitCheckError: No backend is installed, or not the one that `KERAS_BACKEND` asks for, or it
+            does not start.
     """
     if "keras" in sys.modules:
         return
@@ -33,10 +37,14 @@ def start_keras() -> None:
             importlib.import_module("keras")
     except Exception as error:  # a broken installation may raise anything
         raise InitCheckError(
-            f"The backend {_configured()} must start. Received: {type(error).__name__}: {error}. "
-            f"`python -c 'import {_configured()}'` shows more; KERAS_BACKEND chooses another one of {', '.join(BACKENDS)}."
+            f"The backend {_configured()} must start. Received: {type(error).__name__}: {error}."
+            f" `python -c 'import {_configured()}'` shows more; KERAS_BACKEND chooses another one"
+            f" of {', '.join(BACKENDS)}."
         ) from error
-    for name in ("absl", "tensorflow"):  # on old formats and repeated tracing: nothing that the command's user could change
+    for name in (
+        "absl",
+        "tensorflow",
+    ):  # on old formats and repeated tracing: nothing that the command's user could change
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
@@ -47,12 +55,20 @@ def _choose_backend() -> None:
     installed = [name for name in BACKENDS if _is_installed(name)]
     if not installed:
         raise InitCheckError(
-            f"Keras needs a backend, one of {', '.join(BACKENDS)}. Received: none is installed. Try: pip install tensorflow"
+            f"Keras needs a backend, one of {', '.join(BACKENDS)}. Received: none is installed."
+            " Try: pip install tensorflow"
         )
     if "KERAS_BACKEND" in os.environ:
-        raise InitCheckError(f"KERAS_BACKEND must name an installed backend ({', '.join(installed)}). Received: {configured!r}.")
+        raise InitCheckError(
+            f"KERAS_BACKEND must name an installed backend ({', '.join(installed)}). Received:"
+            f" {configured!r}."
+        )
     os.environ["KERAS_BACKEND"] = installed[0]
-    print(f"initcheck: {configured} is not installed; using {installed[0]} (KERAS_BACKEND={installed[0]})", file=sys.stderr)
+    print(
+        f"initcheck: {configured} is not installed; using {installed[0]}"
+        f" (KERAS_BACKEND={installed[0]})",
+        file=sys.stderr,
+    )
 
 
 def _configured() -> str:
@@ -71,7 +87,9 @@ def _is_installed(name: str) -> bool:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return False
-    return spec is not None and spec.origin is not None  # a mere directory of that name has no origin
+    return (
+        spec is not None and spec.origin is not None
+    )  # a mere directory of that name has no origin
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""Reports that `--baseline` and `--compare` name, and how a new one differs from a baseline. Nothing is imported here that takes time."""
+"""Reports that `--baseline` and `--compare` name, and how a new one differs from a baseline.
+Nothing is imported here that takes time.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +32,10 @@ def read_report(option: str, path: str, most: int | None = None) -> Report:
         return from_json(content.decode(), max_mebibytes=most)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise InitCheckError(f"{option} must name a report that --json wrote. Received: {path!r}. {one_line(str(why))}") from error
+        raise InitCheckError(
+            f"{option} must name a report that --json wrote. Received: {path!r}."
+            f" {one_line(str(why))}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ def compare(report: Report, baseline: Report, policy: Policy) -> Comparison:
 
 def _listed(word: str, findings: tuple[Finding, ...]) -> list[str]:
     return [
-        f"  {word}: {finding.severity} {finding.code} {finding.slug}: {finding.site or finding.layer or 'whole network'}"
+        f"  {word}: {finding.severity} {finding.code} {finding.slug}:"
+        f" {finding.site or finding.layer or 'whole network'}"
         for finding in findings
     ]

@@ -1,4 +1,6 @@
-"""The folder in which a file is written before it takes its place, and what is left of such folders where a process was killed."""
+"""The folder in which a file is written before it takes its place, and what is left of such folders
+where a process was killed.
+"""
 
 import contextlib
 import os
@@ -11,11 +13,13 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def writing_folder(place: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """A new folder in `place`, which is removed on leaving. First those are swept that no living process writes to any more.
+    """A new folder in `place`, which is removed on leaving. First those are swept that no living
+    process writes to any more.
 
     Args:
         place: An existing directory.
-        suffixes: Endings of the files that are written: a folder that holds anything else is not swept.
+        suffixes: Endings of the files that are written: a folder that holds anything else is not
+            swept.
     """
     if os.name == "posix":  # elsewhere there is no harmless way to ask whether a process lives
         for entry in [*os.scandir(place)]:
@@ -26,7 +30,9 @@ def writing_folder(place: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _prefix() -> str:
-    """With the computer's name: a number means a process of this computer only, and a disk may be shared."""
+    """With the computer's name: a number means a process of this computer only, and a disk may be
+    shared.
+    """
     return f".initcheck-{re.sub(r'[^A-Za-z0-9.]', '_', platform.node())}-"
 
 
@@ -49,10 +55,15 @@ def _lives(process: int) -> bool:
 
 
 def _sweep(folder: Path, suffixes: tuple[str, ...]) -> None:
-    """Removes the folder if it holds such files only. What another process removes meanwhile, or may not be removed, is left to it."""
+    """Removes the folder if it holds such files only. What another process removes meanwhile, or
+    may not be removed, is left to it.
+    """
     with contextlib.suppress(OSError):
         entries = [*os.scandir(folder)]
-        if all(entry.is_file(follow_symlinks=False) and entry.name.endswith(suffixes) for entry in entries):
+        if all(
+            entry.is_file(follow_symlinks=False) and entry.name.endswith(suffixes)
+            for entry in entries
+        ):
             for entry in entries:
                 os.unlink(entry.path)
             folder.rmdir()

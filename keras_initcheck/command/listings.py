@@ -1,4 +1,6 @@
-"""What the command tells of the rules without a model: their list, the page of one, and the thresholds by name."""
+"""What the command tells of the rules without a model: their list, the page of one, and the
+thresholds by name.
+"""
 
 import textwrap
 from dataclasses import asdict
@@ -30,7 +32,10 @@ def rules() -> str:
 
 def thresholds() -> str:
     """Name and default of each threshold, as `--threshold` takes them, and what it means."""
-    return "".join(f"{name}={default:g}\n{_indented(MEANINGS[name])}\n" for name, default in asdict(DEFAULTS).items())
+    return "".join(
+        f"{name}={default:g}\n{_indented(MEANINGS[name])}\n"
+        for name, default in asdict(DEFAULTS).items()
+    )
 
 
 def _indented(text: str) -> str:

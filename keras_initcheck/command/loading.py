@@ -1,7 +1,8 @@
-"""Opens what the command line names, a model and its data, or says in one line why it cannot. Nothing is probed here.
+"""Opens what the command line names, a model and its data, or says in one line why it cannot.
+Nothing is probed here.
 
-A model file is data and is opened as such: code inside it is not run unless the user asks for it. A factory is the user's own code, and
-is run.
+A model file is data and is opened as such: code inside it is not run unless the user asks for it. A
+factory is the user's own code, and is run.
 """
 
 import re
@@ -18,7 +19,9 @@ from keras_initcheck.initializers import ForActivation
 from keras_initcheck.records.errors import DataError
 
 FIRST_KERAS_WITH_SAFE_H5 = (3, 11, 3)
-"""Before this release `safe_mode` was ignored for .h5 files: CVE-2025-9905, keras-team/keras#21602."""
+"""Before this release `safe_mode` was ignored for .h5 files: CVE-2025-9905,
+keras-team/keras#21602.
+"""
 LARGE_FILE = 2**28
 """Bytes above which a .npy file is mapped, so that only the batch is read."""
 _NUMBERED = re.compile(r"([xy])([1-9]\d*)")
@@ -32,10 +35,13 @@ class Data(NamedTuple):
     sample_weight: Any = None
 
 
-def open_model(source: str, importer: Importer, *, is_unsafe: bool = False, most: int | None = None) -> keras.Model:
+def open_model(
+    source: str, importer: Importer, *, is_unsafe: bool = False, most: int | None = None
+) -> keras.Model:
     """The model in a file, or from `package.module:factory` or `file.py:factory`.
 
-    Factories of `keras.applications` are called with `weights=None`: nothing is downloaded, and initialisation is what is examined.
+    Factories of `keras.applications` are called with `weights=None`: nothing is downloaded, and
+    initialisation is what is examined.
 
     Args:
         source: What the command line says.
@@ -50,10 +56,16 @@ def open_model(source: str, importer: Importer, *, is_unsafe: bool = False, most
     if named is None:
         return _from_file(Path(source), is_unsafe, most)
     found = importer.find("MODEL", *named)
-    model = found if isinstance(found, keras.Model) else call("MODEL", found, source, **_arguments(found))
+    model = (
+        found
+        if isinstance(found, keras.Model)
+        else call("MODEL", found, source, **_arguments(found))
+    )
     if not isinstance(model, keras.Model):
         kind = f"{type(model).__module__}.{type(model).__qualname__}".removeprefix("builtins.")
-        raise LoadError(f"MODEL must give a keras.Model. Received: {source!r}, which gives a {kind}.")
+        raise LoadError(
+            f"MODEL must give a keras.Model. Received: {source!r}, which gives a {kind}."
+        )
     return model
 
 
@@ -76,7 +88,9 @@ def open_data(source: str, importer: Importer, model: keras.Model, most: int | N
     else:
         found = importer.find("DATA", *named)
         result = call("DATA", found, source) if callable(found) else found
-        data = Data(*result) if isinstance(result, tuple) and 1 <= len(result) <= 3 else Data(result)
+        data = (
+            Data(*result) if isinstance(result, tuple) and 1 <= len(result) <= 3 else Data(result)
+        )
     _check_real(data, source, model)
     return data
 
@@ -88,13 +102,15 @@ def _check_real(data: Data, source: str, model: keras.Model) -> None:
     for array in keras.tree.flatten(tuple(data)):
         if isinstance(array, np.ndarray) and array.dtype.kind == "c":
             raise DataError(
-                f"DATA must hold real numbers for this model. Received: {source} with {array.dtype}. "
-                "Give real and imaginary parts as channels, or the magnitudes."
+                f"DATA must hold real numbers for this model. Received: {source} with"
+                f" {array.dtype}. Give real and imaginary parts as channels, or the magnitudes."
             )
 
 
 def _arguments(factory: Any) -> dict[str, Any]:
-    is_application = str(getattr(factory, "__module__", "")).startswith(("keras.applications", "keras.src.applications"))
+    is_application = str(getattr(factory, "__module__", "")).startswith(
+        ("keras.applications", "keras.src.applications")
+    )
     signature = signature_of(factory) if is_application else None
     return {"weights": None} if signature is not None and "weights" in signature.parameters else {}
 
@@ -104,24 +120,29 @@ def _from_file(path: Path, is_unsafe: bool, most: int | None) -> keras.Model:
         _check_safety(path)
     check_model_file(path, most)
     try:
-        return keras.models.load_model(path, custom_objects={"ForActivation": ForActivation}, safe_mode=not is_unsafe)
+        return keras.models.load_model(
+            path, custom_objects={"ForActivation": ForActivation}, safe_mode=not is_unsafe
+        )
     except Exception as error:  # zip, HDF5, JSON and Keras each have their own
         if "safe_mode" in str(error) and not is_unsafe:
             raise LoadError(
-                f"{path} holds Python code (a Lambda layer or the like), and code in a model file is not run unless you say so. "
-                "If you trust where the file comes from: --unsafe runs it."
+                f"{path} holds Python code (a Lambda layer or the like), and code in a model file"
+                " is not run unless you say so. If you trust where the file comes from: --unsafe"
+                " runs it."
             ) from error
         raise LoadError(
-            f"MODEL must be a file that Keras wrote. Received: {path}, which it cannot open. {reason(error)} "
-            "If it needs classes of your own: file.py:factory, a function that returns the model."
+            f"MODEL must be a file that Keras wrote. Received: {path}, which it cannot open."
+            f" {reason(error)} If it needs classes of your own: file.py:factory, a function that"
+            " returns the model."
         ) from error
 
 
 def _check_safety(path: Path) -> None:
     if path.suffix != ".keras" and _release(keras.__version__) < FIRST_KERAS_WITH_SAFE_H5:
         raise LoadError(
-            f"MODEL must be a .keras file with this Keras. Received: {str(path)!r}, and Keras {keras.__version__} runs whatever code is in "
-            "a .h5 file. Upgrade to keras>=3.11.3, save as .keras, or use --unsafe if you trust where the file comes from."
+            f"MODEL must be a .keras file with this Keras. Received: {str(path)!r}, and Keras"
+            f" {keras.__version__} runs whatever code is in a .h5 file. Upgrade to keras>=3.11.3,"
+            " save as .keras, or use --unsafe if you trust where the file comes from."
         )
 
 
@@ -140,9 +161,12 @@ def _from_arrays(path: Path, model: keras.Model, most: int | None) -> Data:
             arrays = {name: content[name] for name in content.files}
     except DataError:
         raise
-    except Exception as error:  # zip, its compression, NumPy's parser and the operating system each have their own
+    except (
+        Exception
+    ) as error:  # zip, its compression, NumPy's parser and the operating system each have their own
         raise DataError(
-            f"DATA must hold arrays of numbers as numpy.save or numpy.savez write them. Received: {path}. {reason(error)}"
+            "DATA must hold arrays of numbers as numpy.save or numpy.savez write them. Received:"
+            f" {path}. {reason(error)}"
         ) from error
     return _assigned(arrays, path, model)
 
@@ -156,8 +180,9 @@ def _assigned(arrays: dict[str, Any], path: Path, model: keras.Model) -> Data:
         return Data(rest, y, sample_weight)
     if x is None or rest:
         raise DataError(
-            f"DATA must have the keys x (or x1, x2, ... or the model's input names {names}) and, for the loss, y; sample_weight may "
-            f"come with them. Received: {path} with the keys {list(arrays)}."
+            f"DATA must have the keys x (or x1, x2, ... or the model's input names {names}) and,"
+            f" for the loss, y; sample_weight may come with them. Received: {path} with the keys"
+            f" {list(arrays)}."
         )
     return Data(x, y, sample_weight)
 
@@ -166,5 +191,9 @@ def _take(letter: str, arrays: dict[str, Any]) -> Any:
     """Takes `x`, or else `x1`, `x2` and so on as a list, out of the arrays."""
     if letter in arrays:
         return arrays.pop(letter)
-    numbered = sorted((int(match[2]), name) for name in arrays if (match := _NUMBERED.fullmatch(name)) and match[1] == letter)
+    numbered = sorted(
+        (int(match[2]), name)
+        for name in arrays
+        if (match := _NUMBERED.fullmatch(name)) and match[1] == letter
+    )
     return [arrays.pop(name) for _, name in numbered] or None

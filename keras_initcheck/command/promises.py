@@ -1,6 +1,8 @@
-"""What files promise to hold, held against their size before anybody allocates memory for it. Nothing is loaded here.
+"""What files promise to hold, held against their size before anybody allocates memory for it.
+Nothing is loaded here.
 
-A few kilobytes can promise terabytes: a header with a shape, an archive of zeros, a dataset that was never written.
+A few kilobytes can promise terabytes: a header with a shape, an archive of zeros, a dataset that
+was never written.
 """
 
 import io
@@ -22,8 +24,8 @@ MOST_UNPACKED = {"MODEL": 256, "DATA": 1024}
 MOST_DESCRIBED = 64
 """MiB of the JSON that describes a model; the largest models that Keras brings along have one."""
 HONEST = 4
-"""A file that unpacks to at most this many times its size may be of any size: Keras stores its archives as they are, and real weights and
-data hardly shrink."""
+"""A file that unpacks to at most this many times its size may be of any size: Keras stores its
+archives as they are, and real weights and data hardly shrink."""
 
 
 def check_model_file(path: Path, most: int | None = None) -> None:
@@ -43,27 +45,34 @@ def check_model_file(path: Path, most: int | None = None) -> None:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_unpacked("MODEL", path, sum(each.file_size for each in archive.infolist()), most, LoadError)
+            _check_unpacked(
+                "MODEL", path, sum(each.file_size for each in archive.infolist()), most, LoadError
+            )
             for member in archive.infolist():
                 _check_member(path, archive, member, most)
     except LoadError:
         raise
     except Exception as error:  # zip files that are no such thing fail in as many ways as there are
         raise LoadError(
-            f"MODEL must be a readable .keras file. Received: {str(path)!r}, which is cut off or something else. "
-            "Save it again with model.save(...)."
+            f"MODEL must be a readable .keras file. Received: {str(path)!r}, which is cut off or"
+            " something else. Save it again with model.save(...)."
         ) from error
 
 
-def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int | None) -> None:
+def _check_member(
+    path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int | None
+) -> None:
     limit = MOST_DESCRIBED if most is None else most
     if member.filename.endswith(".json") and member.file_size > limit * MEBIBYTE:
         raise LoadError(
-            f"MODEL must be described in {limit} MiB at most. Received: {str(path)!r} with {member.file_size / MEBIBYTE:.4g} MiB in "
-            f"{member.filename}. If that is right: --max-size {member.file_size // MEBIBYTE + 1}."
+            f"MODEL must be described in {limit} MiB at most. Received: {str(path)!r} with"
+            f" {member.file_size / MEBIBYTE:.4g} MiB in {member.filename}. If that is right:"
+            f" --max-size {member.file_size // MEBIBYTE + 1}."
         )
     if member.filename.endswith(".h5"):
-        with archive.open(member) as file:  # going to and fro in a compressed member would unpack it again each time
+        with archive.open(
+            member
+        ) as file:  # going to and fro in a compressed member would unpack it again each time
             place = file if member.compress_type == zipfile.ZIP_STORED else io.BytesIO(file.read())
             _check_unpacked("MODEL", path, _stored(place), most, LoadError)
 
@@ -84,24 +93,33 @@ def check_arrays_file(path: Path, most: int | None = None) -> None:
             _check_array(path, "", file, path.stat().st_size)
         return
     with zipfile.ZipFile(path) as archive:
-        _check_unpacked("DATA", path, sum(each.file_size for each in archive.infolist()), most, DataError)
+        _check_unpacked(
+            "DATA", path, sum(each.file_size for each in archive.infolist()), most, DataError
+        )
         for member in archive.infolist():
             with archive.open(member) as file:
-                _check_array(path, f" at {member.filename.removesuffix('.npy')!r}", file, member.file_size)
+                _check_array(
+                    path, f" at {member.filename.removesuffix('.npy')!r}", file, member.file_size
+                )
 
 
-def _check_unpacked(role: str, path: Path, size: int, most: int | None, error: type[Exception]) -> None:
+def _check_unpacked(
+    role: str, path: Path, size: int, most: int | None, error: type[Exception]
+) -> None:
     limit = MOST_UNPACKED[role] if most is None else most
     packed = path.stat().st_size
     if size > limit * MEBIBYTE and size > HONEST * packed:
         raise error(
-            f"{role} must unpack to {limit} MiB at most. Received: {str(path)!r}, whose {packed / MEBIBYTE:.3g} MiB would become "
-            f"{size / MEBIBYTE:.4g} MiB. If that is right: --max-size {size // MEBIBYTE + 1}."
+            f"{role} must unpack to {limit} MiB at most. Received: {str(path)!r}, whose"
+            f" {packed / MEBIBYTE:.3g} MiB would become {size / MEBIBYTE:.4g} MiB. If that is"
+            f" right: --max-size {size // MEBIBYTE + 1}."
         )
 
 
 def _stored(file: Path | Any) -> int:
-    """Bytes of all arrays in an HDF5 file, as they would be in memory; 0 where it is no such file, which Keras says better."""
+    """Bytes of all arrays in an HDF5 file, as they would be in memory; 0 where it is no such file,
+    which Keras says better.
+    """
     try:
         with h5py.File(file, "r") as content:
             return sum(_sizes(content))
@@ -111,24 +129,35 @@ def _stored(file: Path | Any) -> int:
 
 def _sizes(group: Any) -> Iterator[int]:
     found: list[int] = []
-    group.visititems(lambda name, item: found.append(prod(item.shape) * item.dtype.itemsize) if isinstance(item, h5py.Dataset) else None)
+    group.visititems(
+        lambda name, item: (
+            found.append(prod(item.shape) * item.dtype.itemsize)
+            if isinstance(item, h5py.Dataset)
+            else None
+        )
+    )
     yield from found
 
 
 def _check_array(path: Path, place: str, file: BinaryIO | Any, size: int) -> None:
     """Holds one array's header against the bytes that are there."""
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, _, dtype = read(file)
     if dtype.hasobject:
         raise DataError(
-            f"DATA must hold arrays of numbers. Received: {path}{place} with Python objects, which are code that is not run. "
-            "Make an array of floats or integers of them."
+            f"DATA must hold arrays of numbers. Received: {path}{place} with Python objects, which"
+            " are code that is not run. Make an array of floats or integers of them."
         )
     there = size - file.tell()
     promised = prod(shape) * dtype.itemsize
     if promised > there or min(shape, default=0) < 0:
         raise DataError(
-            f"DATA must hold what its header promises. Received: {path}{place} with the shape {shape} of {dtype}, {promised} bytes, "
-            f"and {there} bytes of it are there. Write it again with numpy.save."
+            f"DATA must hold what its header promises. Received: {path}{place} with the shape"
+            f" {shape} of {dtype}, {promised} bytes, and {there} bytes of it are there. Write it"
+            " again with numpy.save."
         )

@@ -12,7 +12,9 @@ from keras_initcheck.records import report as records
 from keras_initcheck.theory.fans import FORWARD
 
 MOST_FINDINGS = 12
-"""Findings of the model before its repair that are listed; --html and --json without --repair have them all."""
+"""Findings of the model before its repair that are listed; --html and --json without --repair have
+them all.
+"""
 
 
 def repaired(model: Any, data: Data, arguments: Namespace, options: Mapping[str, Any]) -> Repair:
@@ -41,7 +43,11 @@ def repaired(model: Any, data: Data, arguments: Namespace, options: Mapping[str,
             **options,
         )
     except ValueError as error:
-        raise ValueError(str(error).replace("allow_trained=True", "--allow-trained").replace("`layers`", "--layers")) from error
+        raise ValueError(
+            str(error)
+            .replace("allow_trained=True", "--allow-trained")
+            .replace("`layers`", "--layers")
+        ) from error
 
 
 def final(outcome: Repair) -> Report:
@@ -52,10 +58,22 @@ def final(outcome: Repair) -> Report:
 
 
 def introduction(outcome: Repair) -> str:
-    """What stands above the report: of a changed model, what was wrong and what was done. Else nothing."""
+    """What stands above the report: of a changed model, what was wrong and what was done. Else
+    nothing.
+    """
     if not outcome.is_kept:
         return ""
-    return "\n".join(["Before the repair", *_short(outcome.before), "", *_done("Repair", outcome), "", "After the repair", ""])
+    return "\n".join(
+        [
+            "Before the repair",
+            *_short(outcome.before),
+            "",
+            *_done("Repair", outcome),
+            "",
+            "After the repair",
+            "",
+        ]
+    )
 
 
 def conclusion(outcome: Repair) -> str:
@@ -69,7 +87,10 @@ def _short(report: records.Report) -> Iterator[str]:
     yield f"  {clean(summary.title(report.profile))}"
     loud = [finding for finding in report.findings if finding.severity != "info"]
     for finding in loud[:MOST_FINDINGS]:
-        yield clean(f"  {finding.severity} {finding.code} {finding.slug}: {finding.site or finding.layer or 'whole network'}")
+        yield clean(
+            f"  {finding.severity} {finding.code} {finding.slug}:"
+            f" {finding.site or finding.layer or 'whole network'}"
+        )
     if len(loud) > MOST_FINDINGS:
         yield f"  and {len(loud) - MOST_FINDINGS} more"
 

@@ -12,7 +12,12 @@ from keras_initcheck.records.errors import InitCheckError
 from keras_initcheck.rules.catalogue import policy_of
 from keras_initcheck.rules.policy import Policy
 
-OPTIONS = {"select": "--select", "ignore": "--ignore", "thresholds": "--threshold", "exempt": "--exempt"}
+OPTIONS = {
+    "select": "--select",
+    "ignore": "--ignore",
+    "thresholds": "--threshold",
+    "exempt": "--exempt",
+}
 """The settings that make a policy, and their names on the command line."""
 
 
@@ -34,10 +39,12 @@ class Settings:
 def settle(arguments: argparse.Namespace, directory: Path) -> Settings:
     """The settings: of the command line, else of the file in the directory, else the defaults.
 
-    Thresholds and exemptions are merged name by name and pattern by pattern; everything else is replaced.
+    Thresholds and exemptions are merged name by name and pattern by pattern; everything else is
+    replaced.
 
     Raises:
-        InitCheckError: A value makes no sense; the message names the option, or the file and the key.
+        InitCheckError: A value makes no sense; the message names the option, or the file and the
+            key.
     """
     merged: dict[str, Any] = {}
     for file, values in _sources(arguments, directory):
@@ -49,8 +56,12 @@ def settle(arguments: argparse.Namespace, directory: Path) -> Settings:
     return Settings(merged.pop("fail_on", "error"), merged, policy)
 
 
-def _sources(arguments: argparse.Namespace, directory: Path) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """Names of files with the settings in them, and last, under no name, what the command line says."""
+def _sources(
+    arguments: argparse.Namespace, directory: Path
+) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Names of files with the settings in them, and last, under no name, what the command line
+    says.
+    """
     section = configuration.read(directory) if arguments.config else None
     if section is not None:
         yield section

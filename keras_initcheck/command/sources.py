@@ -1,4 +1,6 @@
-"""What MODEL and DATA may name. Told apart, and checked as far as that goes without opening anything."""
+"""What MODEL and DATA may name. Told apart, and checked as far as that goes without opening
+anything.
+"""
 
 import re
 from pathlib import Path
@@ -7,7 +9,10 @@ from keras_initcheck.records.errors import InitCheckError
 
 _TARGET = re.compile(r"(?P<place>.+):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 _FORMS = {
-    "MODEL": ("a .keras or .h5 file, package.module:factory or file.py:factory", (".keras", ".h5", ".hdf5")),
+    "MODEL": (
+        "a .keras or .h5 file, package.module:factory or file.py:factory",
+        (".keras", ".h5", ".hdf5"),
+    ),
     "DATA": ("a .npz or .npy file, package.module:function or file.py:function", (".npz", ".npy")),
 }
 
@@ -42,10 +47,16 @@ def check_source(role: str, source: str) -> None:
         return
     path = Path(source if named is None else named[0])
     if named is None and path.suffix == ".py":
-        raise LoadError(f"{role} must be {form}. Received: {source!r}, which names nothing in the file. Write {source}:NAME.")
+        raise LoadError(
+            f"{role} must be {form}. Received: {source!r}, which names nothing in the file. Write"
+            f" {source}:NAME."
+        )
     if named is None and path.suffix not in suffixes:
         raise LoadError(f"{role} must be {form}. Received: {source!r}.")
     if not path.exists():
         raise LoadError(f"{role} must name a file that exists. Received: {str(path)!r}.")
     if path.name.endswith(".weights.h5"):
-        raise LoadError(f"{role} must be a whole model. Received: {source!r}, which holds weights only. Save it with model.save(...).")
+        raise LoadError(
+            f"{role} must be a whole model. Received: {source!r}, which holds weights only. Save it"
+            " with model.save(...)."
+        )

@@ -1,4 +1,6 @@
-"""Puts text on the terminal: the one place where the command prints what others have written. Nothing heavy is imported."""
+"""Puts text on the terminal: the one place where the command prints what others have written.
+Nothing heavy is imported.
+"""
 
 import sys
 import traceback

@@ -1,4 +1,6 @@
-"""Imports and calls the user's own code that the command line names as `package.module:name` or `file.py:name`. No Keras here."""
+"""Imports and calls the user's own code that the command line names as `package.module:name` or
+`file.py:name`. No Keras here.
+"""
 
 import importlib
 import importlib.util
@@ -22,7 +24,8 @@ class UserCodeError(LoadError):
 class Importer:
     """Gives the objects that one run of the command names. A file that is named twice is run once.
 
-    Side effects: the current directory, or that of the file, goes to the front of `sys.path`, as `python file.py` would do.
+    Side effects: the current directory, or that of the file, goes to the front of `sys.path`, as
+    `python file.py` would do.
     """
 
     def __init__(self) -> None:
@@ -40,11 +43,18 @@ class Importer:
             LoadError: There is no such module or attribute.
             UserCodeError: Importing it failed.
         """
-        module = self._file(role, Path(place).resolve()) if place.endswith(".py") else _module(role, place)
+        module = (
+            self._file(role, Path(place).resolve())
+            if place.endswith(".py")
+            else _module(role, place)
+        )
         found: Any = module
         for name in attribute.split("."):
             if not hasattr(found, name):
-                raise LoadError(f"{role} must name something in {place}. Received: {attribute!r}. It has: {_public(module)}.")
+                raise LoadError(
+                    f"{role} must name something in {place}. Received: {attribute!r}. It has:"
+                    f" {_public(module)}."
+                )
             found = getattr(found, name)
         return found
 
@@ -62,10 +72,16 @@ def call(role: str, function: Any, source: str, **arguments: Any) -> Any:
         UserCodeError: It failed.
     """
     if not callable(function):
-        raise LoadError(f"{role} must name a callable. Received: {source!r}, which is of type {type(function).__name__}.")
+        raise LoadError(
+            f"{role} must name a callable. Received: {source!r}, which is of type"
+            f" {type(function).__name__}."
+        )
     signature = signature_of(function)
     if signature is not None and not _can_bind(signature, arguments):
-        raise LoadError(f"{role} must be callable without arguments. Received: {source!r}, which takes {signature}.")
+        raise LoadError(
+            f"{role} must be callable without arguments. Received: {source!r}, which takes"
+            f" {signature}."
+        )
     try:
         return function(**arguments)
     except KeyboardInterrupt:
@@ -121,10 +137,12 @@ def _module(role: str, name: str) -> ModuleType:
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{name}.".startswith(f"{missing}."):
             raise LoadError(
-                f"{role} must name a module that can be imported from here. Received: {name!r}, and there is no module {missing!r}. "
-                "For a file write file.py:NAME."
+                f"{role} must name a module that can be imported from here. Received: {name!r}, and"
+                f" there is no module {missing!r}. For a file write file.py:NAME."
             ) from error
-        raise UserCodeError(f"{role}: the module {name!r} could not be imported. {reason(error)}") from error
+        raise UserCodeError(
+            f"{role}: the module {name!r} could not be imported. {reason(error)}"
+        ) from error
 
 
 def _make_importable(directory: Path) -> None:
@@ -143,5 +161,13 @@ def _can_bind(signature: inspect.Signature, arguments: dict[str, Any]) -> bool:
 def _public(module: ModuleType) -> str:
     """What the module itself defines, and what it imports only where it defines nothing."""
     public = [name for name in dir(module) if not name.startswith("_")]
-    own = [name for name in public if getattr(getattr(module, name), "__module__", None) == module.__name__] or public
-    return ", ".join(own[:MOST_NAMES]) + (", ..." if len(own) > MOST_NAMES else "") if own else "nothing"
+    own = [
+        name
+        for name in public
+        if getattr(getattr(module, name), "__module__", None) == module.__name__
+    ] or public
+    return (
+        ", ".join(own[:MOST_NAMES]) + (", ..." if len(own) > MOST_NAMES else "")
+        if own
+        else "nothing"
+    )

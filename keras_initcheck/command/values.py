@@ -1,4 +1,6 @@
-"""Text to values, the same for the command line and the configuration file. Errors are those that argparse puts after a name."""
+"""Text to values, the same for the command line and the configuration file. Errors are those that
+argparse puts after a name.
+"""
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
@@ -16,7 +18,10 @@ def codes(text: str) -> tuple[str, ...]:
     """
     found = tuple(code.strip() for code in text.split(",") if code.strip())
     if not found and text.strip():
-        raise ArgumentTypeError(f"must be codes or slugs, separated by commas, such as IC101,dead-layer. Received: {text!r}.")
+        raise ArgumentTypeError(
+            "must be codes or slugs, separated by commas, such as IC101,dead-layer. Received:"
+            f" {text!r}."
+        )
     return found
 
 
@@ -30,7 +35,10 @@ def severity(text: str) -> str:
 def method(text: str) -> str:
     """One of the methods of a repair."""
     if text not in METHODS:
-        raise ArgumentTypeError(f"must be one of {', '.join(METHODS)}, and MODEL and DATA must stand before it. Received: {text!r}.")
+        raise ArgumentTypeError(
+            f"must be one of {', '.join(METHODS)}, and MODEL and DATA must stand before it."
+            f" Received: {text!r}."
+        )
     return text
 
 
@@ -59,7 +67,9 @@ def threshold(text: str) -> tuple[str, float]:
     try:
         return name.strip(), float(value)
     except ValueError:
-        raise ArgumentTypeError(f"must be NAME=NUMBER, such as sgd_gain_warning=8. Received: {text!r}.") from None
+        raise ArgumentTypeError(
+            f"must be NAME=NUMBER, such as sgd_gain_warning=8. Received: {text!r}."
+        ) from None
 
 
 def exemption(text: str) -> tuple[str, tuple[str, ...]]:
@@ -70,7 +80,9 @@ def exemption(text: str) -> tuple[str, tuple[str, ...]]:
     """
     pattern, _, names = (part.strip() for part in text.rpartition("="))
     if not pattern or not names.strip(", "):
-        raise ArgumentTypeError(f"must be PATTERN=CODES, such as backbone/*=IC102,IC103 or head=*. Received: {text!r}.")
+        raise ArgumentTypeError(
+            f"must be PATTERN=CODES, such as backbone/*=IC102,IC103 or head=*. Received: {text!r}."
+        )
     return pattern, codes(names)
 
 

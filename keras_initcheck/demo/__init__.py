@@ -1,1 +1,3 @@
-"""The demonstration: AlexNet on two photographs, and a short training on handwritten digits. Real data, nothing downloaded."""
+"""The demonstration: AlexNet on two photographs, and a short training on handwritten digits. Real
+data, nothing downloaded.
+"""

@@ -1,4 +1,6 @@
-"""AlexNet (Krizhevsky, Sutskever & Hinton 2012) as one tower, without its local response normalisation."""
+"""AlexNet (Krizhevsky, Sutskever & Hinton 2012) as one tower, without its local response
+normalisation.
+"""
 
 from typing import Any
 
@@ -28,11 +30,14 @@ class SubtractMean(keras.layers.Layer):
         return inputs - keras.ops.mean(inputs)
 
 
-def alexnet(kernel_initializer: Any = "he_normal", subtract_mean: bool = False, *, width: float = 1.0) -> keras.Model:
+def alexnet(
+    kernel_initializer: Any = "he_normal", subtract_mean: bool = False, *, width: float = 1.0
+) -> keras.Model:
     """AlexNet, not compiled: 62 million weights in 8 layers, biases 0.
 
     Args:
-        kernel_initializer: An initialiser for all kernels, or its name; each layer draws values of its own.
+        kernel_initializer: An initialiser for all kernels, or its name; each layer draws values of
+            its own.
         subtract_mean: Whether a layer behind each ReLU subtracts the mean of its output.
         width: Share of the filters and units that is kept, the 1000 classes apart.
     """
@@ -41,10 +46,16 @@ def alexnet(kernel_initializer: Any = "he_normal", subtract_mean: bool = False, 
         options = {**_hidden(name, kernel_initializer), "strides": strides, "padding": padding}
         signal = keras.layers.Conv2D(_scaled(filters, width), size, **options)(signal)
         signal = SubtractMean(name=f"{name}_centred")(signal) if subtract_mean else signal
-        signal = keras.layers.MaxPooling2D(3, 2, name=f"{name}_pool")(signal) if name in POOLED else signal
+        signal = (
+            keras.layers.MaxPooling2D(3, 2, name=f"{name}_pool")(signal)
+            if name in POOLED
+            else signal
+        )
     signal = keras.layers.Flatten(name="flatten")(signal)
     for name, units in DENSE:
-        signal = keras.layers.Dense(_scaled(units, width), **_hidden(name, kernel_initializer))(signal)
+        signal = keras.layers.Dense(_scaled(units, width), **_hidden(name, kernel_initializer))(
+            signal
+        )
         signal = SubtractMean(name=f"{name}_centred")(signal) if subtract_mean else signal
     head = {**_hidden("fc8", kernel_initializer), "activation": "softmax"}
     return keras.Model(inputs, keras.layers.Dense(NUM_CLASSES, **head)(signal), name="alexnet")
@@ -52,7 +63,11 @@ def alexnet(kernel_initializer: Any = "he_normal", subtract_mean: bool = False, 
 
 def _hidden(name: str, kernel_initializer: Any) -> dict[str, Any]:
     initializer = keras.initializers.get(kernel_initializer)
-    own = initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
+    own = (
+        initializer.clone()
+        if isinstance(initializer, keras.initializers.Initializer)
+        else initializer
+    )
     return {"name": name, "activation": "relu", "kernel_initializer": own}
 
 

@@ -1,4 +1,6 @@
-"""A short, real training: a small convolutional network on scikit-learn's 1797 handwritten digits, watched by `InitCheck`."""
+"""A short, real training: a small convolutional network on scikit-learn's 1797 handwritten digits,
+watched by `InitCheck`.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +49,15 @@ def train(kernel_initializer: Any, log_dir: str | Path, num_epochs: int = 5) -> 
     x, y = _images()
     model = network(kernel_initializer)
     check = InitCheck(log_dir, on_drift="ignore")
-    history = model.fit(x[:NUM_TRAINING], y[:NUM_TRAINING], epochs=num_epochs, batch_size=32, shuffle=False, verbose=0, callbacks=[check])
+    history = model.fit(
+        x[:NUM_TRAINING],
+        y[:NUM_TRAINING],
+        epochs=num_epochs,
+        batch_size=32,
+        shuffle=False,
+        verbose=0,
+        callbacks=[check],
+    )
     _, accuracy = model.evaluate(x[NUM_TRAINING:], y[NUM_TRAINING:], verbose=0)
     return Training(float(accuracy), float(history.history["loss"][-1]), check.first_report)
 
@@ -56,16 +66,32 @@ def network(kernel_initializer: Any) -> keras.Model:
     """Four 3×3 convolutions and two dense layers with ReLU, compiled."""
     layers: list[Any] = [keras.Input((8, 8, 1))]
     for number, filters in enumerate(FILTERS, 1):
-        options = {"activation": "relu", "padding": "same", "strides": 2 if number == 3 else 1, "name": f"conv{number}"}
-        layers.append(keras.layers.Conv2D(filters, 3, kernel_initializer=kernel_initializer(number), **options))
+        options = {
+            "activation": "relu",
+            "padding": "same",
+            "strides": 2 if number == 3 else 1,
+            "name": f"conv{number}",
+        }
+        layers.append(
+            keras.layers.Conv2D(
+                filters, 3, kernel_initializer=kernel_initializer(number), **options
+            )
+        )
     layers += [
         keras.layers.Flatten(name="flatten"),
-        keras.layers.Dense(64, activation="relu", kernel_initializer=kernel_initializer(5), name="fc5"),
-        keras.layers.Dense(10, activation="softmax", kernel_initializer=kernel_initializer(6), name="fc6"),
+        keras.layers.Dense(
+            64, activation="relu", kernel_initializer=kernel_initializer(5), name="fc5"
+        ),
+        keras.layers.Dense(
+            10, activation="softmax", kernel_initializer=kernel_initializer(6), name="fc6"
+        ),
     ]
     model = keras.Sequential(layers, name="digits_cnn")
     model.compile(
-        keras.optimizers.SGD(LEARNING_RATE, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+        keras.optimizers.SGD(LEARNING_RATE, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
     )
     return model
 
@@ -81,7 +107,9 @@ def he(number: int) -> Any:
 
 
 def _images() -> tuple[np.ndarray, np.ndarray]:
-    """Images `(1797, 8, 8, 1)` with mean 0 and standard deviation 1, and their digits `(1797,)`; shuffled."""
+    """Images `(1797, 8, 8, 1)` with mean 0 and standard deviation 1, and their digits `(1797,)`;
+    shuffled.
+    """
     loaded = datasets().load_digits()
     order = np.random.default_rng(SEED).permutation(len(loaded.target))
     images = loaded.images[order, :, :, None].astype("float32")

@@ -14,8 +14,8 @@ def photographs(num_crops: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarr
         seed: Seed of the places.
 
     Returns:
-        Crops `(num_crops, 227, 227, 3)`, float32 of mean 0 and standard deviation 1 over all of them, and the number of the
-        photograph that each is from, `(num_crops,)`.
+        Crops `(num_crops, 227, 227, 3)`, float32 of mean 0 and standard deviation 1 over all of
+        them, and the number of the photograph that each is from, `(num_crops,)`.
 
     Raises:
         InitCheckError: scikit-learn is not installed.
@@ -29,5 +29,8 @@ def photographs(num_crops: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarr
 
 def _crop(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     height, width, _ = IMAGE_SHAPE
-    top, left = generator.integers(0, image.shape[0] - height + 1), generator.integers(0, image.shape[1] - width + 1)
+    top, left = (
+        generator.integers(0, image.shape[0] - height + 1),
+        generator.integers(0, image.shape[1] - width + 1),
+    )
     return image[top : top + height, left : left + width]

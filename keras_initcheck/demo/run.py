@@ -27,7 +27,9 @@ POLICY = policy_of(ignore=("IC104",))
 """Without the rule that repeats for each layer what the table and the verdict say."""
 
 
-def run(quick: bool = False, log_dir: str | Path = "initcheck_demo_logs", width: int | None = None) -> None:
+def run(
+    quick: bool = False, log_dir: str | Path = "initcheck_demo_logs", width: int | None = None
+) -> None:
     """Tells the story on standard output, and what it is doing on standard error.
 
     Args:
@@ -81,8 +83,14 @@ class Story:
         profile = bench.measure(NORMAL)
         report = judged(profile, POLICY)
         self._log("alexnet_normal", report)
-        size = f"{format_count(bench.num_weights)} weights{', a sixteenth of its width' if self.quick else ''}"
-        self._head("1. AlexNet with weights from N(0,1)", f"{size}; {len(profile.weight_sites)} layers, crops of two photographs.")
+        size = (
+            f"{format_count(bench.num_weights)}"
+            f" weights{', a sixteenth of its width' if self.quick else ''}"
+        )
+        self._head(
+            "1. AlexNet with weights from N(0,1)",
+            f"{size}; {len(profile.weight_sites)} layers, crops of two photographs.",
+        )
         print_report(report, width=self.width)
         self._say(f"\n{explanation.product(profile)}")
         return profile
@@ -106,9 +114,14 @@ class Story:
 
     def _train(self) -> None:
         results = {}
-        for title, name, initializer in (("N(0,1)", "normal", digits.normal), ("He", "he", digits.he)):
+        for title, name, initializer in (
+            ("N(0,1)", "normal", digits.normal),
+            ("He", "he", digits.he),
+        ):
             self._working(f"training on digits with {title} weights, InitCheck watching")
-            results[title] = digits.train(initializer, self.log_dir / f"digits_{name}", 1 if self.quick else NUM_EPOCHS)
+            results[title] = digits.train(
+                initializer, self.log_dir / f"digits_{name}", 1 if self.quick else NUM_EPOCHS
+            )
         self._head("3. Does it matter?", explanation.TRAINING)
         for title, result in results.items():
             self._point(title, explanation.trained(result))

@@ -1,4 +1,6 @@
-"""What is compared: AlexNet under four ways to treat its weights, all of them scaled from one draw."""
+"""What is compared: AlexNet under four ways to treat its weights, all of them scaled from one
+draw.
+"""
 
 import math
 from collections.abc import Callable
@@ -37,8 +39,8 @@ HE = Scheme("He", lambda fan_in, fan_out: math.sqrt(2 / fan_in))
 class Bench:
     """AlexNet, one batch, and one N(0,1) draw of its weights.
 
-    A scheme only sets the scale of each kernel, so the same draw multiplied by a number is that scheme's draw. It saves drawing and
-    building again, and it is a fairer comparison.
+    A scheme only sets the scale of each kernel, so the same draw multiplied by a number is that
+    scheme's draw. It saves drawing and building again, and it is a fairer comparison.
 
     Args:
         batch: What is sent through.
@@ -50,7 +52,10 @@ class Bench:
         self._width = width
         self._model = alexnet("zeros", width=width)
         generator = np.random.default_rng(SEED)
-        self._draws = [generator.standard_normal(kernel.shape, dtype="float32") for kernel in _kernels(self._model)]
+        self._draws = [
+            generator.standard_normal(kernel.shape, dtype="float32")
+            for kernel in _kernels(self._model)
+        ]
         self._probe = Probe(self._model, seed=SEED)
 
     @property
@@ -61,7 +66,9 @@ class Bench:
     def measure(self, scheme: Scheme) -> Profile:
         """The profile under a scheme, with the gradient of a random cotangent."""
         self._assign(self._model, scheme)
-        return self._probe.measure(self._batch, cotangents=(RANDOM,), data="crops of two photographs")
+        return self._probe.measure(
+            self._batch, cotangents=(RANDOM,), data="crops of two photographs"
+        )
 
     def measure_with_mean_subtracted(self, scheme: Scheme) -> Profile:
         """The same signal with the mean taken off behind each ReLU; no gradient."""
@@ -78,7 +85,11 @@ class Bench:
 
 def spreads(profile: Profile) -> dict[str, float]:
     """Standard deviation of each weight layer's pre-activations, by its name."""
-    return {site.name: math.sqrt(site.activations.z.variance) for site in profile.weight_sites if site.activations.z is not None}
+    return {
+        site.name: math.sqrt(site.activations.z.variance)
+        for site in profile.weight_sites
+        if site.activations.z is not None
+    }
 
 
 def _kernels(model: Any) -> list[Any]:

@@ -16,5 +16,6 @@ def datasets() -> ModuleType:
         return importlib.import_module("sklearn.datasets")
     except ImportError as error:
         raise InitCheckError(
-            f"The demo needs scikit-learn for its photographs and digits. Received: {error}. Try: pip install 'keras_initcheck[demo]'"
+            f"The demo needs scikit-learn for its photographs and digits. Received: {error}. Try:"
+            " pip install 'keras_initcheck[demo]'"
         ) from error

@@ -1,4 +1,6 @@
-"""Text that fits a terminal: shortened, padded and wrapped by the cells it takes on screen, not by its number of characters."""
+"""Text that fits a terminal: shortened, padded and wrapped by the cells it takes on screen, not by
+its number of characters.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,11 +9,14 @@ from rich.cells import cell_len, get_character_cell_size
 from keras_initcheck.outputs.cleaning import ELLIPSIS, one_line
 
 SHARE_OF_START = 0.4
-"""How much of a shortened name is its start: the end, the layer's own name, tells more than the parent's."""
+"""How much of a shortened name is its start: the end, the layer's own name, tells more than the
+parent's.
+"""
 
 
 def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` cells: the middle gives way, so that parent and leaf can both be recognised.
+    """`text` in at most `width` cells: the middle gives way, so that parent and leaf can both be
+    recognised.
 
     >>> shorten("encoder/block_12/query_dense", 16)
     'encode…ery_dense'
@@ -34,7 +39,8 @@ def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> l
     """Lines of at most `width` cells. Words are kept whole where they fit on a line of their own.
 
     Args:
-        text: Any text; white space of any kind separates words. What goes beyond `LONGEST` characters is counted, not shown.
+        text: Any text; white space of any kind separates words. What goes beyond `LONGEST`
+            characters is counted, not shown.
         width: Cells in a line, indent included.
         indent: Put before each line.
         first: Put before the first line instead.

@@ -1,6 +1,8 @@
-"""Text from elsewhere, made harmless: layer names, messages of exceptions, reports of others. Nothing heavy is imported.
+"""Text from elsewhere, made harmless: layer names, messages of exceptions, reports of others.
+Nothing heavy is imported.
 
-Names are chosen by the user and may hold anything: terminal control sequences, markup, wide characters.
+Names are chosen by the user and may hold anything: terminal control sequences, markup, wide
+characters.
 """
 
 import re
@@ -11,13 +13,17 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-"""Unicode categories that move the cursor, reverse the direction, cannot be encoded, or are drawn differently by every terminal."""
+"""Unicode categories that move the cursor, reverse the direction, cannot be encoded, or are drawn
+differently by every terminal.
+"""
 
 VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Printable, but they have neighbours drawn differently by every terminal."""
 
 LONGEST = 4_000
-"""Characters that a page shows of one text: the longest messages of the rules have a few hundred, and the names in them some more."""
+"""Characters that a page shows of one text: the longest messages of the rules have a few hundred,
+and the names in them some more.
+"""
 
 
 def clean(text: str) -> str:
@@ -26,13 +32,16 @@ def clean(text: str) -> str:
     >>> clean("conv[red]\x1b[31m")
     'conv[red]�[31m'
     """
-    if text.isprintable() and VARIATION_SELECTORS.isdisjoint(text):  # as nearly all names are; a page cleans thousands of them
+    if text.isprintable() and VARIATION_SELECTORS.isdisjoint(
+        text
+    ):  # as nearly all names are; a page cleans thousands of them
         return text
     return "".join(REPLACEMENT if _is_unprintable(character) else character for character in text)
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    r"""`text` cleaned, on one line, in at most about `longest` characters: whatever comes from elsewhere goes through here.
+    r"""`text` cleaned, on one line, in at most about `longest` characters: whatever comes from
+    elsewhere goes through here.
 
     >>> one_line("first\n\tsecond")
     'first second'
@@ -44,11 +53,16 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 
 def clip(text: str, longest: int = LONGEST) -> str:
     """`text`, its end counted where it is longer than that."""
-    return text if len(text) <= longest else f"{text[:longest]}{ELLIPSIS} ({len(text) - longest} more characters)"
+    return (
+        text
+        if len(text) <= longest
+        else f"{text[:longest]}{ELLIPSIS} ({len(text) - longest} more characters)"
+    )
 
 
 def without_colours(text: str) -> str:
-    r"""`text` without the sequences that make a terminal print bold or in colour, as Keras writes them into its messages.
+    r"""`text` without the sequences that make a terminal print bold or in colour, as Keras writes
+    them into its messages.
 
     >>> without_colours("\x1b[1mbold\x1b[0m")
     'bold'

@@ -17,18 +17,21 @@ LONGEST_TITLE = 28
 WIDTH = 80
 
 LEGEND = (
-    "signal, gradient: gain of the mean square from the first to the last hidden layer; 1 is ideal. "
-    "worst layer: the factor by which one layer's ratio is off."
+    "signal, gradient: gain of the mean square from the first to the last hidden layer; 1 is ideal."
+    " worst layer: the factor by which one layer's ratio is off."
 )
 
 
 def compare(reports: Sequence[tuple[str, Report]]) -> list[tuple[str, ...]]:
-    """The head of the table and a row for each report: title, step, verdict in two words, gains, and the worst ratio of a layer."""
+    """The head of the table and a row for each report: title, step, verdict in two words, gains,
+    and the worst ratio of a layer.
+    """
     return [HEAD, *(_row(title, report) for title, report in reports)]
 
 
 def titles(paths: Sequence[str]) -> list[str]:
-    """What to call the reports in those files: the files' names, or their whole paths where names are alike.
+    """What to call the reports in those files: the files' names, or their whole paths where names
+    are alike.
 
     >>> titles(["runs/before.json", "runs/after.json"]), titles(["a/x.json", "b/x.json"])
     (['before', 'after'], ['a/x.json', 'b/x.json'])
@@ -46,17 +49,28 @@ def render(reports: Sequence[tuple[str, Report]]) -> str:
     rows = [(shorten(clean(title), LONGEST_TITLE), *rest) for title, *rest in compare(reports)]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(HEAD))]
     aligns = ["left" if title in ("probe", "verdict") else "right" for title in HEAD]
-    lines = ["  ".join(pad(*cell) for cell in zip(row, widths, aligns, strict=True)) for row in rows]
+    lines = [
+        "  ".join(pad(*cell) for cell in zip(row, widths, aligns, strict=True)) for row in rows
+    ]
     return "\n".join([*(line.rstrip() for line in lines), "", *wrap(LEGEND, WIDTH)])
 
 
 def _row(title: str, report: Report) -> tuple[str, ...]:
     profile, worst = report.profile, worst_log10_ratio(report.profile)
     gains = (gain or "-" for gain in end_to_end_gains(profile))
-    return (title, str(profile.step), count_findings(report), *gains, "-" if worst is None else f"×{format_power_of_ten(worst)}")
+    return (
+        title,
+        str(profile.step),
+        count_findings(report),
+        *gains,
+        "-" if worst is None else f"×{format_power_of_ten(worst)}",
+    )
 
 
 def count_findings(report: Report) -> str:
     """`healthy`, or how many errors and warnings there are."""
     counts = [(severity, report.count(severity)) for severity in ("error", "warning")]
-    return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts if count) or "healthy"
+    return (
+        ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts if count)
+        or "healthy"
+    )

@@ -1,4 +1,6 @@
-"""A report as text for the terminal: the table, the findings worst first, what was not probed, and the verdict in the last line."""
+"""A report as text for the terminal: the table, the findings worst first, what was not probed, and
+the verdict in the last line.
+"""
 
 import shutil
 import sys
@@ -30,10 +32,19 @@ MOST_CODES = 60
 """More than there are rules: a report of hundreds of codes was not written by them."""
 MOST_NOT_PROBED = 8
 
-INFORMATIVE_KINDS = frozenset(("weight", "normalization", "merge", "recurrent", "embedding", "block"))
-"""Kinds of sites that change the signal's scale. Others are shown only where a finding names them."""
+INFORMATIVE_KINDS = frozenset(
+    ("weight", "normalization", "merge", "recurrent", "embedding", "block")
+)
+"""Kinds of sites that change the signal's scale. Others are shown only where a finding names
+them.
+"""
 
-KINDS_IN_WORDS = {"pass": "dropout/pooling/reshaping", "activation": "activations", "normalization": "normalisations", "merge": "merges"}
+KINDS_IN_WORDS = {
+    "pass": "dropout/pooling/reshaping",
+    "activation": "activations",
+    "normalization": "normalisations",
+    "merge": "merges",
+}
 
 STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
@@ -43,9 +54,15 @@ LEGEND = {
     "zeros": "share of exact zeros in the output.",
     "largest": "magnitude in the output.",
     "batch": "how much of the output's variance is between samples; 0: all look alike.",
-    "forward": "q(h)/q(x), the output's mean square over the input's: measured / predicted from the weights. 1 keeps the signal.",
+    "forward": (
+        "q(h)/q(x), the output's mean square over the input's: measured / predicted from the"
+        " weights. 1 keeps the signal."
+    ),
     "backward": "the same for the gradient on its way back.",
-    "q(h)": "mean square of the output: measured / predicted from the inputs and all weights on the way.",
+    "q(h)": (
+        "mean square of the output: measured / predicted from the inputs and all weights on the"
+        " way."
+    ),
     "gain": "product of forward since the last normalisation, merge or fork.",
 }
 
@@ -67,7 +84,8 @@ def render(report: Report, width: int | None = None) -> str:
 
 
 def print_report(report: Report, file: TextIO | None = None, width: int | None = None) -> None:
-    """Prints the report, in colour where `file` is a terminal (and `NO_COLOR` is not set), in ASCII where it cannot show more.
+    """Prints the report, in colour where `file` is a terminal (and `NO_COLOR` is not set), in ASCII
+    where it cannot show more.
 
     Args:
         report: What to show.
@@ -89,7 +107,10 @@ def _check_width(width: int | None) -> int:
     if width is None:
         return max(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, NARROWEST)
     if width < NARROWEST:
-        raise ValueError(f"`width` must be at least {NARROWEST}, or `None` for the terminal's. Received: width={width}.")
+        raise ValueError(
+            f"`width` must be at least {NARROWEST}, or `None` for the terminal's. Received:"
+            f" width={width}."
+        )
     return width
 
 
@@ -119,10 +140,16 @@ def _lines(report: Report, width: int) -> Iterator[Text]:
         yield from _not_probed(report.profile.not_probed, width)
         yield Text()
     yield from _paragraph(summary.how_measured(report.profile), width, style="dim")
-    yield from _paragraph(report.verdict, width, style=f"bold {STYLES[report.worst or 'info']}" if not report.ok else "bold green")
+    yield from _paragraph(
+        report.verdict,
+        width,
+        style=f"bold {STYLES[report.worst or 'info']}" if not report.ok else "bold green",
+    )
 
 
-def _paragraph(text: str, width: int, indent: str = "", first: str | None = None, style: str = "") -> Iterator[Text]:
+def _paragraph(
+    text: str, width: int, indent: str = "", first: str | None = None, style: str = ""
+) -> Iterator[Text]:
     for line in wrap(text, width, indent, first):
         yield Text(line, style=style)
 
@@ -130,20 +157,32 @@ def _paragraph(text: str, width: int, indent: str = "", first: str | None = None
 def _table(report: Report, width: int) -> Iterator[Text]:
     """The rows, then what was left out, then what the columns mean."""
     severities = site_severities(report)
-    sites = [site for site in report.profile.sites if site.kind in INFORMATIVE_KINDS or site.index in severities] or report.profile.sites
-    items = fold(sites, frozenset(index for index, severity in severities.items() if severity in LOUD))
+    sites = [
+        site
+        for site in report.profile.sites
+        if site.kind in INFORMATIVE_KINDS or site.index in severities
+    ] or report.profile.sites
+    items = fold(
+        sites, frozenset(index for index, severity in severities.items() if severity in LOUD)
+    )
     shown = [item for item in items if isinstance(item, SiteStats)]
-    table = lay_out(shown, [MARKS.get(severities.get(site.index, ""), " ") for site in shown], width)
+    table = lay_out(
+        shown, [MARKS.get(severities.get(site.index, ""), " ") for site in shown], width
+    )
     yield Text(table.head, style="bold")
     lines = iter(table.lines)
     for item in items:
         if isinstance(item, Fold):
-            yield from _paragraph(_describe_fold(item), width, indent="      ", first="    … ", style="dim")
+            yield from _paragraph(
+                _describe_fold(item), width, indent="      ", first="    … ", style="dim"
+            )
         else:
             yield Text(next(lines), style=STYLES.get(severities.get(item.index, ""), ""))
     folded = {site.index for item in items if isinstance(item, Fold) for site in item.sites}
     visible = folded | {site.index for site in shown}
-    yield from _left_out([site for site in report.profile.sites if site.index not in visible], width)
+    yield from _left_out(
+        [site for site in report.profile.sites if site.index not in visible], width
+    )
     yield from _whole_network(report, width)
     yield Text()
     yield from _legend(table.titles, width)
@@ -176,13 +215,17 @@ def _whole_network(report: Report, width: int) -> Iterator[Text]:
     if text := summary.spectrum(report.profile):
         yield from _paragraph(text, width, indent="    ")
     if width >= WIDE and report.mean_field is not None and report.mean_field.reason is None:
-        yield from _paragraph(f"Mean field theory: {report.mean_field.sentence}", width, indent="    ", style="dim")
+        yield from _paragraph(
+            f"Mean field theory: {report.mean_field.sentence}", width, indent="    ", style="dim"
+        )
 
 
 def _legend(titles: tuple[str, ...], width: int) -> Iterator[Text]:
     for title in titles:
         if title in LEGEND:
-            yield from _paragraph(LEGEND[title], width, indent=" " * 11, first=f"{title:<10} ", style="dim")
+            yield from _paragraph(
+                LEGEND[title], width, indent=" " * 11, first=f"{title:<10} ", style="dim"
+            )
 
 
 def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Text]:
@@ -198,20 +241,38 @@ def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Text]:
             yield from _finding(finding, said, width)
         elif shown[finding.code] == MOST_FINDINGS_OF_A_CODE + 1:
             more = counts[finding.code] - MOST_FINDINGS_OF_A_CODE
-            yield Text(f"{MARKS[finding.severity]} {clean(finding.code)} and {more} more like it", style=STYLES[finding.severity])
+            yield Text(
+                f"{MARKS[finding.severity]} {clean(finding.code)} and {more} more like it",
+                style=STYLES[finding.severity],
+            )
     if len(counts) > MOST_CODES:
-        yield Text(f"and {sum(counts.values()) - sum(shown.values())} more findings of {len(counts) - MOST_CODES} other codes")
+        yield Text(
+            f"and {sum(counts.values()) - sum(shown.values())} more findings of"
+            f" {len(counts) - MOST_CODES} other codes"
+        )
 
 
 def _finding(finding: Finding, said: set[tuple[str, str]], width: int) -> Iterator[Text]:
     place = finding.site or finding.layer or "whole network"
     style = STYLES[finding.severity]
-    yield from _paragraph(f"{finding.code} {finding.slug}: {place}", width, "    ", f"{MARKS[finding.severity]} ", style=f"bold {style}")
+    yield from _paragraph(
+        f"{finding.code} {finding.slug}: {place}",
+        width,
+        "    ",
+        f"{MARKS[finding.severity]} ",
+        style=f"bold {style}",
+    )
     yield from _paragraph(finding.message, width, indent="    ")
     for label, text in (("why", finding.why), ("fix", finding.fix)):
         if text and (label, text) not in said:
             said.add((label, text))
-            yield from _paragraph(text, width, indent=" " * 9, first=f"    {label}: ", style="dim" if label == "why" else "")
+            yield from _paragraph(
+                text,
+                width,
+                indent=" " * 9,
+                first=f"    {label}: ",
+                style="dim" if label == "why" else "",
+            )
 
 
 def _not_probed(not_probed: tuple[tuple[str, str], ...], width: int) -> Iterator[Text]:

@@ -1,7 +1,9 @@
-"""TensorBoard event files without TensorFlow: values as protocol buffers, and the file they are appended to.
+"""TensorBoard event files without TensorFlow: values as protocol buffers, and the file they are
+appended to.
 
-TensorBoard's own `EventFileWriter` imports all of TensorFlow where that is installed (seconds, and memory on a GPU), and works in a thread
-that keeps what it could not write to itself. Here an event is in the file, or the caller knows that it is not.
+TensorBoard's own `EventFileWriter` imports all of TensorFlow where that is installed (seconds, and
+memory on a GPU), and works in a thread that keeps what it could not write to itself. Here an event
+is in the file, or the caller knows that it is not.
 """
 
 import io
@@ -16,7 +18,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, DATA_CLASS_TENSOR, Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import (
+    DATA_CLASS_SCALAR,
+    DATA_CLASS_TENSOR,
+    Summary,
+    SummaryMetadata,
+)
 from tensorboard.plugins.histogram import metadata as histogram_plugin
 from tensorboard.plugins.scalar import metadata as scalar_plugin
 from tensorboard.plugins.text import metadata as text_plugin
@@ -35,29 +42,46 @@ def scalar(tag: str, value: float, description: str = "") -> Summary.Value:
     """A point of a curve. Stored as float32, NaN and infinities as they are."""
     with np.errstate(over="ignore"):
         number = np.float32(value)
-    return _value(tag, number, scalar_plugin.create_summary_metadata(None, description), DATA_CLASS_SCALAR)
+    return _value(
+        tag, number, scalar_plugin.create_summary_metadata(None, description), DATA_CLASS_SCALAR
+    )
 
 
 def text(tag: str, markdown: str) -> Summary.Value:
     """A piece of markdown."""
-    return _value(tag, markdown.encode("utf-8", "replace"), text_plugin.create_summary_metadata(None, ""), DATA_CLASS_TENSOR)
+    return _value(
+        tag,
+        markdown.encode("utf-8", "replace"),
+        text_plugin.create_summary_metadata(None, ""),
+        DATA_CLASS_TENSOR,
+    )
 
 
 def histogram(tag: str, counts: Histogram) -> Summary.Value:
     """Counts in ready-made bins: `(bins, 3)` of left edge, right edge and count."""
     edges = np.linspace(counts.minimum, counts.maximum, len(counts.counts) + 1)
     buckets = np.stack([edges[:-1], edges[1:], np.asarray(counts.counts, np.float64)], axis=1)
-    return _value(tag, buckets, histogram_plugin.create_summary_metadata(None, ""), DATA_CLASS_TENSOR)
+    return _value(
+        tag, buckets, histogram_plugin.create_summary_metadata(None, ""), DATA_CLASS_TENSOR
+    )
 
 
-def plugin_data(tag: str, data: npt.NDArray[np.floating] | bytes, plugin: str, content: str) -> Summary.Value:
-    """A tensor, or a string, for a plugin of that name; `content` is what the plugin is told about the tag."""
-    description = SummaryMetadata.PluginData(plugin_name=plugin, content=content.encode("utf-8", "replace"))
+def plugin_data(
+    tag: str, data: npt.NDArray[np.floating] | bytes, plugin: str, content: str
+) -> Summary.Value:
+    """A tensor, or a string, for a plugin of that name; `content` is what the plugin is told about
+    the tag.
+    """
+    description = SummaryMetadata.PluginData(
+        plugin_name=plugin, content=content.encode("utf-8", "replace")
+    )
     return _value(tag, data, SummaryMetadata(plugin_data=description), DATA_CLASS_TENSOR)
 
 
 def _value(tag: str, data: object, metadata: SummaryMetadata, data_class: int) -> Summary.Value:
-    metadata.data_class = data_class  # without it, TensorBoard's data server drops the tag and says nothing
+    metadata.data_class = (
+        data_class  # without it, TensorBoard's data server drops the tag and says nothing
+    )
     dtype = data.dtype if isinstance(data, np.ndarray | np.generic) else None
     return Summary.Value(tag=tag, tensor=make_tensor_proto(data, dtype=dtype), metadata=metadata)
 
@@ -66,7 +90,8 @@ class EventWriter:
     """Appends events to a new event file in a directory, each on disk before the call returns.
 
     Args:
-        directory: An existing directory that no other writer uses: TensorBoard follows only the newest event file in it.
+        directory: An existing directory that no other writer uses: TensorBoard follows only the
+            newest event file in it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -74,7 +99,9 @@ class EventWriter:
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS)}"
         self._path = (directory / name).absolute()  # the working directory may change
         self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115  # closed by `close`
-        weakref.finalize(self, self._file.close)  # who forgets `close`, as an aborted fit does, gets no ResourceWarning
+        weakref.finalize(
+            self, self._file.close
+        )  # who forgets `close`, as an aborted fit does, gets no ResourceWarning
         self._tags: set[str] = set()
         try:
             self._append(Event(wall_time=time.time(), file_version=FILE_VERSION))

@@ -1,8 +1,10 @@
-"""Probes as TensorBoard runs: for the package's own tab, and curves, text and histograms for the standard tabs.
+"""Probes as TensorBoard runs: for the package's own tab, and curves, text and histograms for the
+standard tabs.
 
-A run is a series of probes at rising steps. TensorBoard silently replaces older points when a step comes again, so a step that does not
-rise begins a new run: `<log_dir>/initcheck`, then `<log_dir>/initcheck_2` and so on. Before and after a repair become two runs, whose
-curves the dashboards lay over each other. A directory that exists is never written to.
+A run is a series of probes at rising steps. TensorBoard silently replaces older points when a step
+comes again, so a step that does not rise begins a new run: `<log_dir>/initcheck`, then
+`<log_dir>/initcheck_2` and so on. Before and after a repair become two runs, whose curves the
+dashboards lay over each other. A directory that exists is never written to.
 """
 
 import contextlib
@@ -25,7 +27,13 @@ from keras_initcheck.outputs.event_writer import EventWriter, histogram, plugin_
 from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.markdown import render_verdict
-from keras_initcheck.outputs.site_statistics import STATISTICS, describe, hash_sites, measure, worst_log10_ratio
+from keras_initcheck.outputs.site_statistics import (
+    STATISTICS,
+    describe,
+    hash_sites,
+    measure,
+    worst_log10_ratio,
+)
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 
@@ -36,7 +44,10 @@ FINDINGS_CONTENT = json.dumps({"version": 1, "content": "findings", "encoding": 
 
 BY_DEPTH_STATISTICS = {
     "log10_activation_second_moment": ("log10_second_moment_h",),
-    "log10_gradient_second_moment": ("log10_random_gradient_second_moment_h", "log10_loss_gradient_second_moment_h"),
+    "log10_gradient_second_moment": (
+        "log10_random_gradient_second_moment_h",
+        "log10_loss_gradient_second_moment_h",
+    ),
     "log10_forward_ratio": ("log10_forward_ratio",),
     "log10_predicted_forward_ratio": ("log10_predicted_forward_ratio",),
     "log10_backward_ratio": ("log10_backward_ratio",),
@@ -56,9 +67,18 @@ PER_LAYER_STATISTICS = (
 )
 
 DESCRIPTIONS = {
-    "log10_forward_gain": "log10 of the signal's mean square after the last hidden layer over that before the first. 0 is ideal.",
-    "log10_backward_gain": "log10 of the gradient's mean square at the first layer over that at the last hidden one. 0 is ideal.",
-    "worst_ratio": "The largest |log10| of a hidden layer's forward or backward ratio. 0 is ideal, 1 a factor of ten in one layer.",
+    "log10_forward_gain": (
+        "log10 of the signal's mean square after the last hidden layer over that before the first."
+        " 0 is ideal."
+    ),
+    "log10_backward_gain": (
+        "log10 of the gradient's mean square at the first layer over that at the last hidden one. 0"
+        " is ideal."
+    ),
+    "worst_ratio": (
+        "The largest |log10| of a hidden layer's forward or backward ratio. 0 is ideal, 1 a factor"
+        " of ten in one layer."
+    ),
     "findings": "Number of warnings and errors.",
 }
 
@@ -66,25 +86,36 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 
 
 class EventLog:
-    """Writes reports for TensorBoard, each visible as soon as `write` returns. TensorFlow is not needed and never imported.
+    """Writes reports for TensorBoard, each visible as soon as `write` returns. TensorFlow is not
+    needed and never imported.
 
-    A probe of 100 sites takes about 10 KB, its first one, with the descriptions and the curves over depth, about 90 KB, and each stored
-    finding about a tenth of a KB more, or half a KB where it was not found by the probe before.
+    A probe of 100 sites takes about 10 KB, its first one, with the descriptions and the curves over
+    depth, about 90 KB, and each stored finding about a tenth of a KB more, or half a KB where it
+    was not found by the probe before.
 
     Args:
-        log_dir: TensorBoard's log directory, on a local file system. Nothing is created before the first `write`.
-        per_layer: Also write a curve for each layer and statistic, which costs about 60 KB per probe and 100 layers.
+        log_dir: TensorBoard's log directory, on a local file system. Nothing is created before the
+            first `write`.
+        per_layer: Also write a curve for each layer and statistic, which costs about 60 KB per
+            probe and 100 layers.
         max_findings: Number of findings of each probe to store, worst first.
 
     Raises:
         ValueError: `log_dir` is an address such as `gs://bucket`, or `max_findings` is negative.
     """
 
-    def __init__(self, log_dir: str | os.PathLike[str], *, per_layer: bool = False, max_findings: int = 100) -> None:
+    def __init__(
+        self, log_dir: str | os.PathLike[str], *, per_layer: bool = False, max_findings: int = 100
+    ) -> None:
         if "://" in os.fspath(log_dir):
-            raise ValueError(f"`log_dir` must be a local directory. Received: log_dir={log_dir!r}. Write locally and copy, or mount it.")
+            raise ValueError(
+                f"`log_dir` must be a local directory. Received: log_dir={log_dir!r}. Write locally"
+                " and copy, or mount it."
+            )
         if max_findings < 0:
-            raise ValueError(f"`max_findings` must be 0 or more. Received: max_findings={max_findings}.")
+            raise ValueError(
+                f"`max_findings` must be 0 or more. Received: max_findings={max_findings}."
+            )
         self.log_dir = Path(log_dir)
         self.per_layer = per_layer
         self.max_findings = max_findings
@@ -98,7 +129,8 @@ class EventLog:
         """Adds a probe to the run, or begins a new run if `step` is not above the last one.
 
         Raises:
-            OSError: A file or directory could not be written (no permission, disk full). The next call begins a new run.
+            OSError: A file or directory could not be written (no permission, disk full). The next
+                call begins a new run.
         """
         if self._writer is not None and (step <= self._last_step or self.is_lost):
             self.close()
@@ -106,14 +138,17 @@ class EventLog:
             self._write(report, step)
 
     def add_histograms(self, report: Report) -> None:
-        """Adds the histograms of another probe at the run's latest step, and nothing else: its numbers are there already.
+        """Adds the histograms of another probe at the run's latest step, and nothing else: its
+        numbers are there already.
 
         Raises:
             RuntimeError: No run has begun.
             OSError: As from `write`.
         """
         if self._writer is None:
-            raise RuntimeError("Histograms need a run to belong to. Received: none yet. Call `write` first.")
+            raise RuntimeError(
+                "Histograms need a run to belong to. Received: none yet. Call `write` first."
+            )
         with self._naming_the_place():
             self._writer.write(list(_histograms(report.profile)), self._last_step)
 
@@ -129,7 +164,9 @@ class EventLog:
             OSError: The file could not be written.
         """
         if self._writer is None:
-            raise RuntimeError("A text needs a run to belong to. Received: none yet. Call `write` first.")
+            raise RuntimeError(
+                "A text needs a run to belong to. Received: none yet. Call `write` first."
+            )
         self._writer.write([text(f"initcheck/{tag}", markdown)], self._last_step)
 
     @property
@@ -146,7 +183,12 @@ class EventLog:
     def __enter__(self) -> "EventLog":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     @contextlib.contextmanager
@@ -156,7 +198,10 @@ class EventLog:
         except OSError as error:
             place = os.fspath(error.filename or self.directory or self.log_dir)
             self.close()
-            hint = f"Cannot write TensorBoard events: {error.strerror}. Make room, allow writing, or choose another `log_dir`"
+            hint = (
+                f"Cannot write TensorBoard events: {error.strerror}. Make room, allow writing, or"
+                " choose another `log_dir`"
+            )
             raise OSError(error.errno, hint, place) from error
 
     def _write(self, report: Report, step: int) -> None:
@@ -166,8 +211,13 @@ class EventLog:
             self.directory = _new_directory(self.log_dir)
             self._writer = EventWriter(self.directory)
         values = [*self._plugin_values(report, matrix, is_first), *_summary(report)]
-        found = [(finding.code, finding.severity, finding.site, finding.layer) for finding in report.findings]
-        if found != self._last_found:  # the text is longer than all numbers, and says the same until something else is found
+        found = [
+            (finding.code, finding.severity, finding.site, finding.layer)
+            for finding in report.findings
+        ]
+        if (
+            found != self._last_found
+        ):  # the text is longer than all numbers, and says the same until something else is found
             values.append(text("initcheck/verdict", render_verdict(report, self.max_findings)))
         self._last_found = found
         if self.per_layer:
@@ -178,8 +228,12 @@ class EventLog:
         if is_first:
             _write_by_depth(self._writer.directory / BY_DEPTH, matrix)
 
-    def _plugin_values(self, report: Report, matrix: Matrix, is_first: bool) -> Iterator[Summary.Value]:
-        """For the package's own tab. The first probe has tags of its own: TensorBoard samples steps, and loses the first one soonest."""
+    def _plugin_values(
+        self, report: Report, matrix: Matrix, is_first: bool
+    ) -> Iterator[Summary.Value]:
+        """For the package's own tab. The first probe has tags of its own: TensorBoard samples
+        steps, and loses the first one soonest.
+        """
         sites, content = hash_sites(report.profile), _strict(describe(report.profile))
         findings = _findings(report, self.max_findings)
         prefixes = ("initcheck/init", "initcheck/probe") if is_first else ("initcheck/probe",)
@@ -191,7 +245,9 @@ class EventLog:
 
 
 def _new_directory(log_dir: Path) -> Path:
-    """Makes the first of `initcheck`, `initcheck_2` and so on that nobody has made before, other processes included."""
+    """Makes the first of `initcheck`, `initcheck_2` and so on that nobody has made before, other
+    processes included.
+    """
     log_dir.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         directory = log_dir / (RUN if number == 1 else f"{RUN}_{number}")
@@ -205,7 +261,9 @@ def _new_directory(log_dir: Path) -> Path:
 
 def _findings(report: Report, max_findings: int) -> bytes:
     """The verdict and the findings as compressed JSON: sentences that repeat."""
-    judgement = Judgement(report.ok, report.verdict, len(report.findings), report.findings[:max_findings])
+    judgement = Judgement(
+        report.ok, report.verdict, len(report.findings), report.findings[:max_findings]
+    )
     return zlib.compress(_strict(judgement).encode())
 
 
@@ -227,11 +285,17 @@ def _summary(report: Report) -> Iterator[Summary.Value]:
 
 
 def _histograms(profile: Profile) -> Iterator[Summary.Value]:
-    return (histogram(clean(f"initcheck {tag}"), counts) for tag, counts in profile.histograms if counts.counts)
+    return (
+        histogram(clean(f"initcheck {tag}"), counts)
+        for tag, counts in profile.histograms
+        if counts.counts
+    )
 
 
 def _per_layer(profile: Profile, matrix: Matrix) -> Iterator[Summary.Value]:
-    """A curve for each site and statistic that was measured; the statistic in front of the slash groups them in the dashboards."""
+    """A curve for each site and statistic that was measured; the statistic in front of the slash
+    groups them in the dashboards.
+    """
     names = list(STATISTICS)
     for statistic in PER_LAYER_STATISTICS:
         for site, number in zip(profile.sites, matrix[:, names.index(statistic)], strict=True):
@@ -240,7 +304,9 @@ def _per_layer(profile: Profile, matrix: Matrix) -> Iterator[Summary.Value]:
 
 
 def _write_by_depth(directory: Path, matrix: Matrix) -> None:
-    """A run whose step is the depth, so that the plain scalar dashboard draws how the signal propagates."""
+    """A run whose step is the depth, so that the plain scalar dashboard draws how the signal
+    propagates.
+    """
     directory.mkdir()
     writer = EventWriter(directory)
     try:

@@ -1,4 +1,6 @@
-"""What a figure draws of one probe, whether it comes from a live report or out of an event log. Nothing is drawn or judged here."""
+"""What a figure draws of one probe, whether it comes from a live report or out of an event log.
+Nothing is drawn or judged here.
+"""
 
 import functools
 import reprlib
@@ -21,7 +23,8 @@ Logged = TypeVar("Logged", Description, Judgement)
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One probe as a figure sees it. Each tuple but `findings` and `statistics` has one entry per site, in execution order.
+    """One probe as a figure sees it. Each tuple but `findings` and `statistics` has one entry per
+    site, in execution order.
 
     Attributes:
         run: Name of the run, `""` where there is only one.
@@ -36,7 +39,8 @@ class Frame:
         layer_types: Class names.
         kinds: What `SiteStats.kind` says.
         inputs: Indices of the sites whose outputs each site received.
-        inputs_known: Whether every input was recognised; where it was not, execution order serves instead.
+        inputs_known: Whether every input was recognised; where it was not, execution order serves
+            instead.
         output_shapes: Shape of one sample's output, or `None`.
         num_parameters: Number of weights; 0 at further calls of the same layer.
         activations: Name of the activation that follows, or `None`.
@@ -72,13 +76,17 @@ class Frame:
         return len(self.names)
 
     def column(self, name: str) -> Column:
-        """`(sites,)` numbers of that statistic; all `nan` where the log that the frame was read from does not have it."""
+        """`(sites,)` numbers of that statistic; all `nan` where the log that the frame was read
+        from does not have it.
+        """
         if name not in self.statistics:
             return np.full(len(self), np.nan)
         return self.matrix[:, self.statistics.index(name)]
 
     def first_measured(self, *names: str) -> Column:
-        """`(sites,)` numbers of the first of those statistics that was measured anywhere; all `nan` if none was."""
+        """`(sites,)` numbers of the first of those statistics that was measured anywhere; all `nan`
+        if none was.
+        """
         columns = [self.column(name) for name in names]
         return next((column for column in columns if not np.isnan(column).all()), columns[-1])
 
@@ -103,10 +111,23 @@ class Frame:
         """The frame of a live report."""
         profile, verdict = report.profile, report.verdict
         judgement = Judgement(report.ok, verdict, len(report.findings), report.findings)
-        return cls(run, profile.step, measure(profile), **_facts(describe(profile), judgement), histograms=profile.histograms)
+        return cls(
+            run,
+            profile.step,
+            measure(profile),
+            **_facts(describe(profile), judgement),
+            histograms=profile.histograms,
+        )
 
     @classmethod
-    def from_log(cls, description: Description, matrix: npt.ArrayLike, judgement: Judgement, step: int = 0, run: str = "") -> "Frame":
+    def from_log(
+        cls,
+        description: Description,
+        matrix: npt.ArrayLike,
+        judgement: Judgement,
+        step: int = 0,
+        run: str = "",
+    ) -> "Frame":
         """The frame of a probe in an event log.
 
         Args:
@@ -119,10 +140,17 @@ class Frame:
         Raises:
             ValueError: The matrix does not fit its description.
         """
-        numbers, expected = np.asarray(matrix), (len(description.sites.names), len(description.statistics))
+        numbers, expected = (
+            np.asarray(matrix),
+            (
+                len(description.sites.names),
+                len(description.statistics),
+            ),
+        )
         if numbers.shape != expected or numbers.dtype.kind != "f":
             raise ValueError(
-                f"`matrix` must have the shape {expected} of its description, and floats. Received: {numbers.shape} {numbers.dtype}."
+                f"`matrix` must have the shape {expected} of its description, and floats. Received:"
+                f" {numbers.shape} {numbers.dtype}."
             )
         return cls(run, step, numbers.astype(np.float64), **_facts(description, judgement))
 
@@ -140,7 +168,8 @@ def read_description(document: object) -> Description:
     if version != VERSION or isinstance(version, bool):
         received = reprlib.repr(version)
         raise ValueError(
-            f"The event log must be of version {VERSION}. Received: version {received}. Upgrade keras_initcheck, or probe again."
+            f"The event log must be of version {VERSION}. Received: version {received}. Upgrade"
+            " keras_initcheck, or probe again."
         )
     return _read(Description, document, "description")
 
@@ -161,7 +190,9 @@ def _read(record: type[Logged], document: object, name: str) -> Logged:
     try:
         read: Logged = decode(record, document, name)
     except ValueError as error:
-        raise ValueError(f"Another version of keras_initcheck wrote this log, or something else. {error}") from error
+        raise ValueError(
+            f"Another version of keras_initcheck wrote this log, or something else. {error}"
+        ) from error
     return read
 
 

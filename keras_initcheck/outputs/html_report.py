@@ -1,8 +1,9 @@
 """Reports as one HTML file that needs nothing else: no network, no server, no other file.
 
-Almost all of its size is plotly.js, of which plotly's wheel ships the full bundle only: 4.8 MB. It is carried as gzip in base64 and
-unpacked by the browser itself (`DecompressionStream`: Chromium 80, Firefox 113, Safari 16.4 and later), which makes 2.0 MB. An older
-browser shows verdict, findings and table without the figures, and says so. A content security policy in the page forbids it to ask
+Almost all of its size is plotly.js, of which plotly's wheel ships the full bundle only: 4.8 MB. It
+is carried as gzip in base64 and unpacked by the browser itself (`DecompressionStream`: Chromium 80,
+Firefox 113, Safari 16.4 and later), which makes 2.0 MB. An older browser shows verdict, findings
+and table without the figures, and says so. A content security policy in the page forbids it to ask
 anybody for anything.
 """
 
@@ -27,13 +28,19 @@ from keras_initcheck.records.report import Report
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+)
 
 CAPTIONS = {
-    "signal": "Solid: measured. Dotted: predicted from the weights alone, shaded: what chance allows in 99% of healthy networks. Dashed: "
-    "ideal, where signal and gradient keep their size.",
-    "ratios": "What each layer multiplies the mean square by. Points: measured. Dashes and bars: predicted from its weights, with what "
-    "chance allows.",
+    "signal": (
+        "Solid: measured. Dotted: predicted from the weights alone, shaded: what chance allows in"
+        " 99% of healthy networks. Dashed: ideal, where signal and gradient keep their size."
+    ),
+    "ratios": (
+        "What each layer multiplies the mean square by. Points: measured. Dashes and bars:"
+        " predicted from its weights, with what chance allows."
+    ),
 }
 
 
@@ -69,7 +76,9 @@ def compare_html(reports: Sequence[tuple[str, Report]], path: str | Path) -> Non
 def render(report: Report) -> str:
     """The page of one report."""
     profile, frame = report.profile, Frame.from_report(report)
-    figures = {kind: without_title(draw(kind, [frame])) for kind in ("signal", "ratios") if profile.sites}
+    figures = {
+        kind: without_title(draw(kind, [frame])) for kind in ("signal", "ratios") if profile.sites
+    }
     anchors = {site.name: f"site-{site.index}" for site in profile.sites}
     parts = [
         _verdict(report, summary.title(profile), summary.whole_network(profile)),
@@ -78,7 +87,11 @@ def render(report: Report) -> str:
         f"<section><h2>Layers</h2>\n{html_text.table(report)}</section>" if profile.sites else "",
         _figure("Each layer by itself", "ratios", figures),
         _whole(report),
-        f"<section><h2>Not probed</h2>\n{html_text.list_of(profile.not_probed)}</section>" if profile.not_probed else "",
+        (
+            f"<section><h2>Not probed</h2>\n{html_text.list_of(profile.not_probed)}</section>"
+            if profile.not_probed
+            else ""
+        ),
         _footer(report),
     ]
     return _page(f"{profile.model}: initialisation check", "\n".join(parts), figures)
@@ -91,17 +104,24 @@ def render_comparison(reports: Sequence[tuple[str, Report]]) -> str:
         ValueError: There are fewer than two.
     """
     if len(reports) < 2:
-        raise ValueError(f"`reports` must hold two reports or more to compare. Received: {len(reports)}.")
+        raise ValueError(
+            f"`reports` must hold two reports or more to compare. Received: {len(reports)}."
+        )
     frames = [Frame.from_report(report, run=title) for title, report in reports]
     figures = {"signal": without_title(draw("signal", frames))}
-    parts = [f"<header><h1>Comparison of {len(reports)} probes</h1></header>", _comparison_table(reports)]
+    parts = [
+        f"<header><h1>Comparison of {len(reports)} probes</h1></header>",
+        _comparison_table(reports),
+    ]
     parts.append(_figure("Signal and gradient, layer by layer", "signal", figures))
     parts += [_summary(title, report) for title, report in reports]
     return _page("Comparison of initialisation checks", "\n".join(parts), figures)
 
 
 def figure_fragment(figure: "go.Figure") -> str:
-    """The figure as HTML to put into a notebook's output. It carries plotly.js, 2 MB, and unpacks it where the window has none yet."""
+    """The figure as HTML to put into a notebook's output. It carries plotly.js, 2 MB, and unpacks
+    it where the window has none yet.
+    """
     identity = f"initcheck-{uuid.uuid4().hex}"
     script = f"""(async () => {{
 {_asset("unpack.js")}
@@ -109,14 +129,20 @@ const {{ data, layout }} = JSON.parse(await unpack("{_pack(_json(figure))}"));
 const plotly = await loadPlotly("{_pack(get_plotlyjs())}");
 plotly.newPlot(document.getElementById("{identity}"), data, layout, CONFIG);
 }})();"""
-    return f'<div id="{identity}" style="min-height: {figure.layout.height}px"></div><script>{script}</script>'
+    return (
+        f'<div id="{identity}" style="min-height:'
+        f' {figure.layout.height}px"></div><script>{script}</script>'
+    )
 
 
 def _verdict(report: Report, title: str, gains: str, level: int = 1) -> str:
     worst = report.worst if not report.ok else "healthy"
     said = f'<p class="muted">{escape(gains)}</p>' if gains else ""
     heading = f"<h{level}>{html_text.prose(report.verdict)}</h{level}>"
-    return f'<header class="verdict {worst}">{heading}<p class="muted">{escape(title)}</p>{said}</header>'
+    return (
+        f'<header class="verdict {worst}">{heading}<p'
+        f' class="muted">{escape(title)}</p>{said}</header>'
+    )
 
 
 def _summary(title: str, report: Report) -> str:
@@ -125,7 +151,10 @@ def _summary(title: str, report: Report) -> str:
     verdict = _verdict(report, summary.title(profile), summary.whole_network(profile), level=3)
     num = len(report.findings)
     found = (
-        f"<details><summary>{num} finding{'s' * (num != 1)}</summary>\n{html_text.findings(report.findings, {})}</details>" if num else ""
+        f"<details><summary>{num}"
+        f" finding{'s' * (num != 1)}</summary>\n{html_text.findings(report.findings, {})}</details>"
+        if num
+        else ""
     )
     measured = f'<p class="muted">{escape(summary.how_measured(profile))}</p>'
     return f"<section><h2>{escape(title)}</h2>\n{verdict}\n{found}{measured}</section>"
@@ -136,7 +165,8 @@ def _figure(title: str, name: str, figures: "dict[str, go.Figure]") -> str:
     if name not in figures:
         return ""
     plot = (
-        f'<div class="plot" data-figure="{name}" data-state="waiting" style="min-height: {figures[name].layout.height}px">drawing …</div>'
+        f'<div class="plot" data-figure="{name}" data-state="waiting" style="min-height:'
+        f' {figures[name].layout.height}px">drawing …</div>'
     )
     caption = f"<figcaption>{escape(CAPTIONS[name])}</figcaption>"
     return f"<section><h2>{escape(title)}</h2><figure>{plot}{caption}</figure></section>"
@@ -147,22 +177,39 @@ def _whole(report: Report) -> str:
     found = report.mean_field
     parts = [f"<p>{escape(text)}</p>"] if (text := summary.spectrum(report.profile)) else []
     if found is not None and found.reason is None:
-        parts += [f"<p>Mean field theory, from the weights alone: {html_text.prose(found.sentence)}</p>", html_text.mean_field(found)]
-    return f"<section><h2>Depth and singular values</h2>\n{''.join(parts)}</section>" if parts else ""
+        parts += [
+            f"<p>Mean field theory, from the weights alone: {html_text.prose(found.sentence)}</p>",
+            html_text.mean_field(found),
+        ]
+    return (
+        f"<section><h2>Depth and singular values</h2>\n{''.join(parts)}</section>" if parts else ""
+    )
 
 
 def _comparison_table(reports: Sequence[tuple[str, Report]]) -> str:
     head, *rows = compare(reports)
     heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table class="comparison"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>'
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return (
+        '<div class="scroll"><table'
+        f' class="comparison"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>'
+    )
 
 
 def _footer(report: Report) -> str:
     profile = report.profile
     versions = ", ".join(f"{name} {version}" for name, version in profile.versions)
-    facts = [summary.how_measured(profile), f"Seed {profile.seed}.", f"{versions}." if versions else ""]
-    return f'<footer class="muted"><h2>How it was measured</h2><p>{escape(" ".join(facts))}</p></footer>'
+    facts = [
+        summary.how_measured(profile),
+        f"Seed {profile.seed}.",
+        f"{versions}." if versions else "",
+    ]
+    return (
+        '<footer class="muted"><h2>How it was'
+        f" measured</h2><p>{escape(' '.join(facts))}</p></footer>"
+    )
 
 
 def _page(title: str, body: str, figures: "dict[str, go.Figure]") -> str:
@@ -195,7 +242,11 @@ def _single_colours(colours: Palette) -> dict[str, Any]:
 
 
 def _asset(name: str) -> str:
-    return resources.files("keras_initcheck.outputs").joinpath("page", name).read_text(encoding="utf-8")
+    return (
+        resources.files("keras_initcheck.outputs")
+        .joinpath("page", name)
+        .read_text(encoding="utf-8")
+    )
 
 
 def _pack(text: str) -> str:

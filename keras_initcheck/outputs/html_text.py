@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.console import LEGEND
-from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.outputs.number_format import (
+    format_count,
+    format_number,
+    format_power_of_ten,
+    format_shape,
+    format_share,
+)
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
 from keras_initcheck.records.profile import Moments, SiteStats
 from keras_initcheck.records.report import Finding, MeanFieldSummary, Report
@@ -52,7 +58,11 @@ def _number(title: str, value: Callable[[SiteStats], float | None], key: str = "
     return Column(title, value, lambda site: format_number(value(site)), key)
 
 
-def _output(title: str, value: Callable[[Moments], float], show: Callable[[float | None], str] = format_number) -> Column:
+def _output(
+    title: str,
+    value: Callable[[Moments], float],
+    show: Callable[[float | None], str] = format_number,
+) -> Column:
     """A column of each site's output."""
 
     def of(site: SiteStats) -> float | None:
@@ -84,7 +94,12 @@ COLUMNS = (
     _number("predicted", lambda site: site.predicted_forward_ratio),
     _number("backward", lambda site: site.backward_ratio, "backward"),
     _number("predicted", lambda site: site.predicted_backward_ratio),
-    Column("gain", lambda site: site.log10_forward_gain, lambda site: format_power_of_ten(site.log10_forward_gain), "gain"),
+    Column(
+        "gain",
+        lambda site: site.log10_forward_gain,
+        lambda site: format_power_of_ten(site.log10_forward_gain),
+        "gain",
+    ),
     _number("std z", _deviation, "std z"),
     _output("mean", lambda h: h.mean),
     _output("zeros", lambda h: h.share_zero, format_share),
@@ -98,16 +113,26 @@ def table(report: Report) -> str:
     """All sites as a table whose heads sort it. Columns without a number are left out."""
     sites, severities = report.profile.sites, site_severities(report)
     columns = [column for column in COLUMNS if any(column.show(site) for site in sites)]
-    heads = "".join(f'<th scope="col"{_class(column)}><button type="button">{escape(column.title)}</button></th>' for column in columns)
+    heads = "".join(
+        f'<th scope="col"{_class(column)}><button'
+        f' type="button">{escape(column.title)}</button></th>'
+        for column in columns
+    )
     rows = "\n".join(_row(site, columns, severities.get(site.index, "")) for site in sites)
     known = {column.key: LEGEND[column.key] for column in columns if column.key in LEGEND}
-    legend = "".join(f"<dt>{escape(key)}</dt><dd>{escape(text)}</dd>" for key, text in known.items())
+    legend = "".join(
+        f"<dt>{escape(key)}</dt><dd>{escape(text)}</dd>" for key, text in known.items()
+    )
     body = f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
-    return f'<div class="scroll" tabindex="0"><table class="sortable">{body}</table></div>\n<dl>{legend}</dl>'
+    return (
+        '<div class="scroll" tabindex="0"><table'
+        f' class="sortable">{body}</table></div>\n<dl>{legend}</dl>'
+    )
 
 
 def findings(found: Sequence[Finding], anchors: dict[str, str]) -> str:
-    """The findings, worst first, with why and fix. Of many alike, and of those that are harmless, all but the first are folded away.
+    """The findings, worst first, with why and fix. Of many alike, and of those that are harmless,
+    all but the first are folded away.
 
     Args:
         found: The findings.
@@ -119,7 +144,11 @@ def findings(found: Sequence[Finding], anchors: dict[str, str]) -> str:
     for each in found[:MOST_FINDINGS]:
         groups.setdefault(each.code, []).append(each)
     more = len(found) - MOST_FINDINGS
-    rest = [f'<p class="muted">And {more} more findings, which the JSON report has.</p>'] if more > 0 else []
+    rest = (
+        [f'<p class="muted">And {more} more findings, which the JSON report has.</p>']
+        if more > 0
+        else []
+    )
     return "\n".join([*(_group(each, anchors) for each in groups.values()), *rest])
 
 
@@ -128,23 +157,39 @@ def mean_field(found: MeanFieldSummary) -> str:
     rows = (
         ("σ_w²", found.weight_variance, "n E[w²], the weights' part in a layer's factor"),
         ("σ_b²", found.bias_variance, "mean square of the biases"),
-        ("q", found.second_moment, "mean square before the activation: where it settles, or as measured if it does not in so few layers"),
+        (
+            "q",
+            found.second_moment,
+            (
+                "mean square before the activation: where it settles, or as measured if it does not"
+                " in so few layers"
+            ),
+        ),
         ("χ1", found.chi1, "what a layer multiplies the gradient's mean square by there"),
         ("c*", found.correlation, "correlation of two inputs, where it settles"),
         ("ξ_c", found.correlation_scale, "layers over which the distance from c* falls by e"),
         ("ξ_∇", found.gradient_scale, "layers over which the gradient's mean square changes by e"),
     )
-    lines = "".join(f"<tr><td>{name}</td><td>{format_number(value)}</td><td>{escape(text)}</td></tr>" for name, value, text in rows)
+    lines = "".join(
+        f"<tr><td>{name}</td><td>{format_number(value)}</td><td>{escape(text)}</td></tr>"
+        for name, value, text in rows
+    )
     return f'<div class="scroll"><table class="comparison"><tbody>{lines}</tbody></table></div>'
 
 
 def list_of(pairs: Iterable[tuple[str, str]]) -> str:
     """`<code>name</code>: text` as a list."""
-    return "<ul>" + "".join(f"<li><code>{escape(name)}</code>: {escape(text)}</li>" for name, text in pairs) + "</ul>"
+    return (
+        "<ul>"
+        + "".join(f"<li><code>{escape(name)}</code>: {escape(text)}</li>" for name, text in pairs)
+        + "</ul>"
+    )
 
 
 def _group(found: Sequence[Finding], anchors: dict[str, str]) -> str:
-    """Findings of one code. Why and fix stand where they differ from those of the finding before."""
+    """Findings of one code. Why and fix stand where they differ from those of the finding
+    before.
+    """
     said: set[tuple[str, str]] = set()
     articles = [_finding(each, anchors, said) for each in found]
     num_shown = MOST_OF_A_CODE if found[0].severity in LOUD else 1
@@ -152,7 +197,10 @@ def _group(found: Sequence[Finding], anchors: dict[str, str]) -> str:
     if not rest:
         return shown
     folded = "\n".join(rest)
-    return f"{shown}\n<details><summary>{len(rest)} more like it ({escape(found[0].code)})</summary>\n{folded}\n</details>"
+    return (
+        f"{shown}\n<details><summary>{len(rest)} more like it"
+        f" ({escape(found[0].code)})</summary>\n{folded}\n</details>"
+    )
 
 
 def _finding(finding: Finding, anchors: dict[str, str], said: set[tuple[str, str]]) -> str:

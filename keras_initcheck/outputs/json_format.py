@@ -1,9 +1,10 @@
 """Reports as strict JSON, and back without loss.
 
-NaN and the infinities are no JSON numbers: they are written as the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, and read back as
-numbers wherever the record's type asks for a number. The records' own type annotations say how to read them, so that a new field needs
-no code here; one that has a default may be missing, so that a report of an earlier release can still be read. What is read may come from
-anybody: `limits` says what numbers and words can mean something.
+NaN and the infinities are no JSON numbers: they are written as the strings `"NaN"`, `"Infinity"`
+and `"-Infinity"`, and read back as numbers wherever the record's type asks for a number. The
+records' own type annotations say how to read them, so that a new field needs no code here; one that
+has a default may be missing, so that a report of an earlier release can still be read. What is read
+may come from anybody: `limits` says what numbers and words can mean something.
 """
 
 import functools
@@ -24,7 +25,9 @@ FORMAT = "keras_initcheck.records.report"
 VERSION = 1
 
 MOST_MEBIBYTES = 64
-"""Of a report's text: one site with its weights has about 6 KB, the largest models that Keras brings along 10 MB."""
+"""Of a report's text: one site with its weights has about 6 KB, the largest models that Keras
+brings along 10 MB.
+"""
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -55,21 +58,26 @@ def from_json(
         max_mebibytes: Length of the longest text that is read; reading takes ten times its memory.
 
     Raises:
-        ValueError: `text` is too long, no JSON, no report, of a newer version of this package, lacks or has keys that it should not, or
-            holds what no probe writes.
+        ValueError: `text` is too long, no JSON, no report, of a newer version of this package,
+            lacks or has keys that it should not, or holds what no probe writes.
     """
     if len(text) > max_mebibytes * 2**20:
         raise ValueError(
-            f"`text` must have at most {max_mebibytes} MiB. Received: {len(text) / 2**20:.4g} MiB. If that is right, raise `max_mebibytes`."
+            f"`text` must have at most {max_mebibytes} MiB. Received: {len(text) / 2**20:.4g} MiB."
+            " If that is right, raise `max_mebibytes`."
         )
     document = _parse(text)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         received = document.get("format") if isinstance(document, dict) else type(document).__name__
-        raise ValueError(f'`text` must hold a report, with "format": "{FORMAT}". Received: {received!r}. Write it with `report.to_json()`.')
+        raise ValueError(
+            f'`text` must hold a report, with "format": "{FORMAT}". Received: {received!r}. Write'
+            " it with `report.to_json()`."
+        )
     version = document.get("version")
     if version != VERSION or isinstance(version, bool):
         raise ValueError(
-            f"The report must be of version {VERSION}. Received: version {version!r}. Upgrade keras_initcheck, or probe again."
+            f"The report must be of version {VERSION}. Received: version {version!r}. Upgrade"
+            " keras_initcheck, or probe again."
         )
     body = {key: value for key, value in document.items() if key not in ("format", "version")}
     report: AnyReport = _read(report_class, body, "report")
@@ -79,7 +87,9 @@ def from_json(
 def encode(value: object) -> Any:
     """`value`, made of records, tuples and plain values, as what `json` can write strictly."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: encode(getattr(value, field.name)) for field in fields(value) if field.init}
+        return {
+            field.name: encode(getattr(value, field.name)) for field in fields(value) if field.init
+        }
     if isinstance(value, tuple | list):
         return [encode(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
@@ -106,7 +116,9 @@ def _parse(text: str) -> object:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         hint = "Pass the text itself, as `report.to_json()` gave it, and not a file's name."
-        raise ValueError(f"`text` must be strict JSON. Received: {text[:60]!r} ({error}). {hint}") from error
+        raise ValueError(
+            f"`text` must be strict JSON. Received: {text[:60]!r} ({error}). {hint}"
+        ) from error
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -129,8 +141,16 @@ def _read(expected: Any, value: object, path: str) -> Any:
         return _read_plain(expected, value, path)
     origin, arguments = _parts(expected)
     if origin in (typing.Union, types.UnionType):
-        return None if value is None else _read(next(each for each in arguments if each is not types.NoneType), value, path)
-    return _read_tuple(arguments, value, path) if origin is tuple else _read_record(expected, value, path)
+        return (
+            None
+            if value is None
+            else _read(next(each for each in arguments if each is not types.NoneType), value, path)
+        )
+    return (
+        _read_tuple(arguments, value, path)
+        if origin is tuple
+        else _read_record(expected, value, path)
+    )
 
 
 @functools.cache
@@ -142,7 +162,11 @@ def _read_plain(expected: type, value: object, path: str) -> object:
     if type(value) is not expected:
         _complain(path, expected.__name__, value)
     if isinstance(value, str) and len(value) > limits.LONGEST_TEXT:
-        _complain(path, f"a text of at most {limits.LONGEST_TEXT} characters", f"{value[:20]} ... of {len(value)} characters")
+        _complain(
+            path,
+            f"a text of at most {limits.LONGEST_TEXT} characters",
+            f"{value[:20]} ... of {len(value)} characters",
+        )
     if isinstance(value, int) and abs(value) >= limits.LARGEST_INTEGER:
         _complain(path, "an integer of 64 bits", value)
     return value
@@ -159,8 +183,16 @@ class _Form(NamedTuple):
 @functools.cache
 def _form(record: Any) -> _Form:
     hints, known = typing.get_type_hints(record), [field for field in fields(record) if field.init]
-    required = frozenset(field.name for field in known if field.default is MISSING and field.default_factory is MISSING)
-    within = {name: limit for base in record.__mro__ for name, limit in limits.LIMITS.get(base, {}).items()}
+    required = frozenset(
+        field.name
+        for field in known
+        if field.default is MISSING and field.default_factory is MISSING
+    )
+    within = {
+        name: limit
+        for base in record.__mro__
+        for name, limit in limits.LIMITS.get(base, {}).items()
+    }
     return _Form({field.name: hints[field.name] for field in known}, required, within)
 
 
@@ -168,10 +200,21 @@ def _read_record(expected: Any, value: object, path: str) -> Any:
     form = _form(expected)
     if not isinstance(value, dict):
         _complain(path, f"an object with the keys {list(form.types)}", value)
-    missing, extra = [name for name in form.types if name in form.required and name not in value], sorted(value.keys() - form.types.keys())
+    missing, extra = (
+        [name for name in form.types if name in form.required and name not in value],
+        sorted(value.keys() - form.types.keys()),
+    )
     if missing or extra:
-        _complain(path, f"an object with exactly the keys {list(form.types)}", f"missing {missing}, unexpected {extra}")
-    read = {name: _read(kind, value[name], f"{path}.{name}") for name, kind in form.types.items() if name in value}
+        _complain(
+            path,
+            f"an object with exactly the keys {list(form.types)}",
+            f"missing {missing}, unexpected {extra}",
+        )
+    read = {
+        name: _read(kind, value[name], f"{path}.{name}")
+        for name, kind in form.types.items()
+        if name in value
+    }
     for name, limit in form.limits.items():
         if read.get(name) is not None and not limit.holds(read[name]):
             _complain(f"{path}.{name}", limit.words, value[name])
@@ -188,18 +231,32 @@ def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[A
     types_ = arguments[:1] * len(value) if arguments[-1:] == (...,) else arguments
     if len(types_) != len(value):
         _complain(path, f"a list of {len(types_)}", value)
-    return tuple(_read(each, item, f"{path}[{index}]") for index, (each, item) in enumerate(zip(types_, value, strict=True)))
+    return tuple(
+        _read(each, item, f"{path}[{index}]")
+        for index, (each, item) in enumerate(zip(types_, value, strict=True))
+    )
 
 
 def _read_float(value: object, path: str) -> float:
     if isinstance(value, str) and value in NON_FINITE:
         return NON_FINITE[value]
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > sys.float_info.max:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or abs(value) > sys.float_info.max
+    ):
         _complain(path, 'a float64 number, "NaN", "Infinity" or "-Infinity"', value)
     return float(value)
 
 
 def _complain(path: str, expected: str, received: object) -> NoReturn:
-    hint = "Use the text that `report.to_json()` gave, unchanged, with the same version of keras_initcheck."
-    shown = str(received)[:200] if isinstance(received, str | int | float | None) else reprlib.repr(received)
+    hint = (
+        "Use the text that `report.to_json()` gave, unchanged, with the same version of"
+        " keras_initcheck."
+    )
+    shown = (
+        str(received)[:200]
+        if isinstance(received, str | int | float | None)
+        else reprlib.repr(received)
+    )
     raise ValueError(f"`{path}` must be {expected}. Received: {shown!r}. {hint}")

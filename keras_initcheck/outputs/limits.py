@@ -1,4 +1,5 @@
-"""What the records of a report can hold beyond what their types say: a report is read from files that anybody may have written.
+"""What the records of a report can hold beyond what their types say: a report is read from files
+that anybody may have written.
 
 Nothing is parsed here. A field that is not listed may hold whatever its type can.
 """
@@ -9,7 +10,17 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from keras_initcheck.outputs.logged import Judgement, LoggedSites
-from keras_initcheck.records.profile import Columns, Histogram, Labels, Moments, Profile, SiteStats, Spectrum, Target, WeightStats
+from keras_initcheck.records.profile import (
+    Columns,
+    Histogram,
+    Labels,
+    Moments,
+    Profile,
+    SiteStats,
+    Spectrum,
+    Target,
+    WeightStats,
+)
 from keras_initcheck.records.report import MeanFieldSummary, Report
 
 LARGEST_INTEGER = 2**64
@@ -21,7 +32,17 @@ LARGEST_RANK = 64
 ROUNDING = 1e-3
 """By which a share may miss 0..1: it is a quotient of float32 sums."""
 
-KINDS = ("weight", "activation", "normalization", "merge", "pass", "recurrent", "embedding", "block", "other")
+KINDS = (
+    "weight",
+    "activation",
+    "normalization",
+    "merge",
+    "pass",
+    "recurrent",
+    "embedding",
+    "block",
+    "other",
+)
 ROLES = ("kernel", "bias", "scale", "embedding", "state", "other")
 
 
@@ -33,7 +54,9 @@ class Limit(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A field that does not go with the rest of its record: where it stands in it, what it must be, and what it is."""
+    """A field that does not go with the rest of its record: where it stands in it, what it must be,
+    and what it is.
+    """
 
     place: str
     expected: str
@@ -42,14 +65,24 @@ class Problem(NamedTuple):
 
 COUNT = Limit("0 or more", lambda number: number >= 0)
 SIZE = Limit('0 or more, or "NaN"', lambda number: not number < 0)
-SHARE = Limit('a share, 0 to 1, or "NaN"', lambda number: math.isnan(number) or -ROUNDING <= number <= 1 + ROUNDING)
+SHARE = Limit(
+    'a share, 0 to 1, or "NaN"',
+    lambda number: math.isnan(number) or -ROUNDING <= number <= 1 + ROUNDING,
+)
 FINITE = Limit("a finite number", math.isfinite)
-COUNTS = Limit("a list of numbers that are 0 or more", lambda numbers: all(number >= 0 for number in numbers))
+COUNTS = Limit(
+    "a list of numbers that are 0 or more", lambda numbers: all(number >= 0 for number in numbers)
+)
 SHAPE = Limit(
     f"a shape: at most {LARGEST_RANK} sizes, each 0 or more, of fewer than 2^63 elements",
-    lambda shape: len(shape) <= LARGEST_RANK and min(shape, default=0) >= 0 and math.prod(shape) < 2**63,
+    lambda shape: (
+        len(shape) <= LARGEST_RANK and min(shape, default=0) >= 0 and math.prod(shape) < 2**63
+    ),
 )
-SHAPES = Limit(f"a list of shapes, each {SHAPE.words}", lambda shapes: all(shape is None or SHAPE.holds(shape) for shape in shapes))
+SHAPES = Limit(
+    f"a list of shapes, each {SHAPE.words}",
+    lambda shapes: all(shape is None or SHAPE.holds(shape) for shape in shapes),
+)
 
 
 def _one_of(words: tuple[str, ...]) -> Limit:
@@ -57,23 +90,51 @@ def _one_of(words: tuple[str, ...]) -> Limit:
 
 
 def _each_of(words: tuple[str, ...]) -> Limit:
-    return Limit(f"a list of words, each one of {', '.join(words)}", lambda listed: set(listed) <= set(words))
+    return Limit(
+        f"a list of words, each one of {', '.join(words)}", lambda listed: set(listed) <= set(words)
+    )
 
 
 LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
     {
-        Moments: {"second_moment": SIZE, "largest": SIZE, "share_zero": SHARE, "share_nonfinite": SHARE, "share_dead": SHARE}
+        Moments: {
+            "second_moment": SIZE,
+            "largest": SIZE,
+            "share_zero": SHARE,
+            "share_nonfinite": SHARE,
+            "share_dead": SHARE,
+        }
         | {"num_elements": COUNT},
         Histogram: {"minimum": FINITE, "maximum": FINITE, "counts": COUNTS},
-        WeightStats: {"role": _one_of(ROLES), "shape": SHAPE, "fan_in": SIZE, "fan_out": SIZE, "norm": SIZE, "gradient_norm": SIZE}
+        WeightStats: {
+            "role": _one_of(ROLES),
+            "shape": SHAPE,
+            "fan_in": SIZE,
+            "fan_out": SIZE,
+            "norm": SIZE,
+            "gradient_norm": SIZE,
+        }
         | {"rank": COUNT},
-        SiteStats: {"kind": _one_of(KINDS), "input_shape": SHAPE, "output_shape": SHAPE, "num_parameters": COUNT, "stretch": COUNT}
+        SiteStats: {
+            "kind": _one_of(KINDS),
+            "input_shape": SHAPE,
+            "output_shape": SHAPE,
+            "num_parameters": COUNT,
+            "stretch": COUNT,
+        }
         | {"forward_ratio": SIZE, "backward_ratio": SIZE, "log_ratio_variance": SIZE},
         Columns: {"width": COUNT, "share": SHARE, "root_mean_square": SIZE, "median": SIZE},
-        Labels: {"deviation": SIZE, "absolute_deviation": SIZE, "share_nonfinite": SHARE, "share_invalid": SHARE},
+        Labels: {
+            "deviation": SIZE,
+            "absolute_deviation": SIZE,
+            "share_nonfinite": SHARE,
+            "share_invalid": SHARE,
+        },
         Target: {"width": COUNT, "logit_deviation": SIZE},
-        Spectrum: {name: COUNT for name in ("num_inputs", "num_outputs", "num_vectors", "num_iterations")}
-        | {"mean_square": SIZE, "standard_error": SIZE, "largest": SIZE, "largest_error": SIZE},
+        Spectrum: (
+            {name: COUNT for name in ("num_inputs", "num_outputs", "num_vectors", "num_iterations")}
+            | {"mean_square": SIZE, "standard_error": SIZE, "largest": SIZE, "largest_error": SIZE}
+        ),
         Profile: {"batch_size": COUNT, "step": COUNT, "seconds": SIZE},
         MeanFieldSummary: {"num_layers": COUNT},
         Report: {"num_exempted": COUNT},
@@ -88,12 +149,19 @@ def problems(record: object) -> Iterator[Problem]:
     """What in a record does not go together."""
     if isinstance(record, Profile):
         yield from _problems_of_sites(record)
-        for field, each in (*_numbered("weights", record.weights), *_numbered("targets", record.targets)):
+        for field, each in (
+            *_numbered("weights", record.weights),
+            *_numbered("targets", record.targets),
+        ):
             if each.site is not None and not 0 <= each.site < len(record.sites):
-                yield Problem(f"{field}.site", f"the index of one of the {len(record.sites)} sites", each.site)
+                yield Problem(
+                    f"{field}.site", f"the index of one of the {len(record.sites)} sites", each.site
+                )
     if isinstance(record, LoggedSites):
         yield from _problems_of_columns(record)
-    if isinstance(record, Columns) and not all(0 <= index < record.width for index in record.largest):
+    if isinstance(record, Columns) and not all(
+        0 <= index < record.width for index in record.largest
+    ):
         yield Problem("largest", f"indices of the {record.width} columns", record.largest)
     if isinstance(record, Histogram) and record.minimum > record.maximum:
         yield Problem("minimum", f"at most the maximum, {record.maximum}", record.minimum)
@@ -102,21 +170,35 @@ def problems(record: object) -> Iterator[Problem]:
 def _problems_of_sites(profile: Profile) -> Iterator[Problem]:
     for position, site in enumerate(profile.sites):
         if site.index != position:
-            yield Problem(f"sites[{position}].index", f"the site's position, {position}", site.index)
+            yield Problem(
+                f"sites[{position}].index", f"the site's position, {position}", site.index
+            )
         yield from _problems_of_inputs(f"sites[{position}].inputs", position, site.inputs)
 
 
 def _problems_of_columns(sites: LoggedSites) -> Iterator[Problem]:
     for name, column in vars(sites).items():
         if len(column) != len(sites.names):
-            yield Problem(name, f"a list with an entry for each of the {len(sites.names)} sites", f"{len(column)} entries")
+            yield Problem(
+                name,
+                f"a list with an entry for each of the {len(sites.names)} sites",
+                f"{len(column)} entries",
+            )
     for position, inputs in enumerate(sites.inputs):
         yield from _problems_of_inputs(f"inputs[{position}]", position, inputs)
 
 
 def _problems_of_inputs(place: str, position: int, inputs: tuple[int, ...]) -> Iterator[Problem]:
     if not all(0 <= index < position for index in inputs):
-        yield Problem(place, f"indices of earlier sites, 0 to {position - 1}" if position else "empty at the first site", inputs)
+        yield Problem(
+            place,
+            (
+                f"indices of earlier sites, 0 to {position - 1}"
+                if position
+                else "empty at the first site"
+            ),
+            inputs,
+        )
 
 
 def _numbered(field: str, records: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,6 @@
-"""What an event log holds of a probe beside its numbers, as records. They are written by `events` and read by `frame`."""
+"""What an event log holds of a probe beside its numbers, as records. They are written by `events`
+and read by `frame`.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +9,8 @@ from keras_initcheck.records.report import Finding
 
 @dataclass(frozen=True)
 class LoggedSites:
-    """Facts about the sites that do not change while a model is trained: a column for each, with an entry for each site.
+    """Facts about the sites that do not change while a model is trained: a column for each, with an
+    entry for each site.
 
     Attributes:
         names: Paths of the sites.

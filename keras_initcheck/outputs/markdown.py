@@ -1,4 +1,6 @@
-"""The verdict as markdown, for TensorBoard's text tab. Names are shown literally, whatever they hold."""
+"""The verdict as markdown, for TensorBoard's text tab. Names are shown literally, whatever they
+hold.
+"""
 
 from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.number_format import format_number
@@ -6,7 +8,9 @@ from keras_initcheck.outputs.severity_marks import MARKS
 from keras_initcheck.records.report import Finding, Report
 
 SPECIAL = str.maketrans({character: f"&#{ord(character)};" for character in "&<>|`*_[]\\#~!\"'$:"})
-"""Everything that markdown, its tables or HTML may read as a command. As character references they mean the same to every reader."""
+"""Everything that markdown, its tables or HTML may read as a command. As character references they
+mean the same to every reader.
+"""
 
 
 def escape(text: str) -> str:
@@ -27,7 +31,11 @@ def render_verdict(report: Report, max_findings: int) -> str:
     """
     lines = [f"**{escape(report.verdict)}**"]
     if report.findings:
-        lines += ["", "| | code | where | what | measured | expected | fix |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| | code | where | what | measured | expected | fix |",
+            "|---|---|---|---|---|---|---|",
+        ]
         lines += [_row(finding) for finding in report.findings[:max_findings]]
     if len(report.findings) > max_findings:
         lines += ["", f"And {len(report.findings) - max_findings} more."]
@@ -36,5 +44,12 @@ def render_verdict(report: Report, max_findings: int) -> str:
 
 def _row(finding: Finding) -> str:
     place = finding.site or finding.layer or "whole network"
-    texts = (f"{finding.code} {finding.slug}", place, finding.message, format_number(finding.measured), finding.expected, finding.fix)
+    texts = (
+        f"{finding.code} {finding.slug}",
+        place,
+        finding.message,
+        format_number(finding.measured),
+        finding.expected,
+        finding.fix,
+    )
     return f"| {MARKS[finding.severity]} | {' | '.join(escape(text) for text in texts)} |"

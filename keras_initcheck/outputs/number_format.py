@@ -1,10 +1,14 @@
-"""Numbers as short text: three significant digits, compact exponents, `nan` and `inf` spelled. No layout."""
+"""Numbers as short text: three significant digits, compact exponents, `nan` and `inf` spelled. No
+layout.
+"""
 
 import math
 
 LARGEST_FIXED_EXPONENT = 2
 SMALLEST_FIXED_EXPONENT = -2
-"""Numbers from 0.01 to 999 are written without an exponent; outside of that the exponent is shorter or easier to compare."""
+"""Numbers from 0.01 to 999 are written without an exponent; outside of that the exponent is shorter
+or easier to compare.
+"""
 
 LARGEST_FLOAT_EXPONENT = 300
 """Powers of ten up to here are float64 numbers; gains of very deep networks lie beyond."""
@@ -15,7 +19,8 @@ def format_number(value: float | None, width: int = 7, digits: int = 3) -> str:
 
     Args:
         value: The number.
-        width: Number of characters to keep to. One significant digit is always written, and may be longer.
+        width: Number of characters to keep to. One significant digit is always written, and may be
+            longer.
         digits: Number of significant digits to aim for.
 
     >>> format_number(0.4126), format_number(1.9e13), format_number(-1.234e-13, width=8), format_number(float("nan"))
@@ -31,7 +36,8 @@ def format_number(value: float | None, width: int = 7, digits: int = 3) -> str:
 
 
 def format_power_of_ten(log10_value: float | None, width: int = 7) -> str:
-    """The number `10 ** log10_value`, also where that is no float64 number. It keeps to `width` as `format_number` does.
+    """The number `10 ** log10_value`, also where that is no float64 number. It keeps to `width` as
+    `format_number` does.
 
     >>> format_power_of_ten(0.0), format_power_of_ten(400.25), format_power_of_ten(float("-inf"))
     ('1.00', '1.8e400', '0')
@@ -57,7 +63,11 @@ def format_count(count: int) -> str:
     """
     for unit, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= unit:
-            return f"{count / unit:.3g}{letter}" if count / unit < 999.5 else f"{count / unit:.0f}{letter}"
+            return (
+                f"{count / unit:.3g}{letter}"
+                if count / unit < 999.5
+                else f"{count / unit:.0f}{letter}"
+            )
     return str(count)
 
 

@@ -1,7 +1,8 @@
-"""Which rows a table of a deep network shows: repeated blocks are folded, so that hundreds of layers fit on a page or two.
+"""Which rows a table of a deep network shows: repeated blocks are folded, so that hundreds of
+layers fit on a page or two.
 
-A row with a warning or an error is never folded as a repetition; of dozens of them in a table that is left out in the middle, the first
-are shown. No text is made here.
+A row with a warning or an error is never folded as a repetition; of dozens of them in a table that
+is left out in the middle, the first are shown. No text is made here.
 """
 
 import itertools
@@ -17,7 +18,9 @@ LONG = 60
 """A table is brought down to about this many lines: two screens, or one printed page."""
 
 LONGEST_BLOCK = 40
-"""Rows of the longest block whose repetition is looked for; a transformer block has about 15, an Inception block 20 to 30."""
+"""Rows of the longest block whose repetition is looked for; a transformer block has about 15, an
+Inception block 20 to 30.
+"""
 
 KEPT_AT_EACH_END = 20
 """Rows at the start, at the end, and with findings in between that stay where nothing repeats."""
@@ -25,7 +28,9 @@ KEPT_AT_EACH_END = 20
 
 @dataclass(frozen=True)
 class Fold:
-    """A line that stands for sites that are not shown. `num_blocks` is 0 where they are no repetition of what stands above."""
+    """A line that stands for sites that are not shown. `num_blocks` is 0 where they are no
+    repetition of what stands above.
+    """
 
     sites: tuple[SiteStats, ...]
     num_blocks: int = 0
@@ -36,7 +41,9 @@ Item = SiteStats | Fold
 
 @dataclass(frozen=True)
 class _Node:
-    """A site, or a repeated block: equal keys mean equal structure, whatever the number of repetitions."""
+    """A site, or a repeated block: equal keys mean equal structure, whatever the number of
+    repetitions.
+    """
 
     key: Hashable
     sites: tuple[SiteStats, ...]
@@ -51,14 +58,20 @@ def fold(sites: Sequence[SiteStats], loud: frozenset[int] = frozenset()) -> list
         loud: Indices of sites that must be shown.
 
     Returns:
-        All sites where they are at most `SHORT`. Otherwise the mildest of these that needs at most `LONG` lines: blocks that repeat
-        with the same layer types and shapes are folded; with the same types; the same two without the sites that have no ratio
-        (normalisations, merges); the middle is left out.
+        All sites where they are at most `SHORT`. Otherwise the mildest of these that needs at most
+        `LONG` lines: blocks that repeat with the same layer types and shapes are folded; with the
+        same types; the same two without the sites that have no ratio (normalisations, merges); the
+        middle is left out.
     """
     if len(sites) <= SHORT:
         return list(sites)
     with_ratio = [site for site in sites if site.forward_ratio is not None or site.index in loud]
-    for kept, key in ((sites, _type_and_shape), (sites, _type), (with_ratio, _type_and_shape), (with_ratio, _type)):
+    for kept, key in (
+        (sites, _type_and_shape),
+        (sites, _type),
+        (with_ratio, _type_and_shape),
+        (with_ratio, _type),
+    ):
         items = _fold_repetitions(kept, loud, key)
         if kept and len(items) <= LONG:
             return items
@@ -73,9 +86,14 @@ def _type_and_shape(site: SiteStats) -> Hashable:
     return site.layer_type, site.output_shape
 
 
-def _fold_repetitions(sites: Iterable[SiteStats], loud: frozenset[int], key: Callable[[SiteStats], Hashable]) -> list[Item]:
+def _fold_repetitions(
+    sites: Iterable[SiteStats], loud: frozenset[int], key: Callable[[SiteStats], Hashable]
+) -> list[Item]:
     """Folds blocks, then blocks of blocks (the stages of a ResNet), until nothing repeats."""
-    nodes = [_Node(("loud", site.index) if site.index in loud else key(site), (site,), (site,)) for site in sites]
+    nodes = [
+        _Node(("loud", site.index) if site.index in loud else key(site), (site,), (site,))
+        for site in sites
+    ]
     before = None
     while len(nodes) != before:
         before = len(nodes)
@@ -95,7 +113,9 @@ def _merge_repetitions(nodes: list[_Node]) -> list[_Node]:
 
 
 def _longest_repetition(nodes: list[_Node], start: int) -> tuple[int, int]:
-    """Length and count of the repetition at `start` that covers most nodes; the shortest block of those that cover as many."""
+    """Length and count of the repetition at `start` that covers most nodes; the shortest block of
+    those that cover as many.
+    """
     best = (1, 1)
     for length in range(1, min(LONGEST_BLOCK, (len(nodes) - start) // 2) + 1):
         count = _count_repetitions(nodes, start, length)
@@ -119,7 +139,11 @@ def _join(nodes: list[_Node], length: int) -> _Node:
     folded: list[Item] = [Fold(left_out, len(middle) // length)]
     if sum(len(node.items) for node in middle) <= 1:
         folded = [item for node in middle for item in node.items]
-    items = [item for node in first for item in node.items] + folded + [item for node in last for item in node.items]
+    items = (
+        [item for node in first for item in node.items]
+        + folded
+        + [item for node in last for item in node.items]
+    )
     sites = tuple(site for node in nodes for site in node.sites)
     return _Node(tuple(node.key for node in first), sites, tuple(items))
 

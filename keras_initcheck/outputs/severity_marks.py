@@ -40,7 +40,12 @@ class Pointers:
 
 
 def site_severities(report: Report) -> dict[int, str]:
-    """The worst severity of the findings that point at a site, by the site's index. Sites without a finding are left out."""
+    """The worst severity of the findings that point at a site, by the site's index. Sites without a
+    finding are left out.
+    """
     pointers = Pointers(report.findings)
-    severities = {site.index: worst_severity(pointers.at(site.name, site.layer)) for site in report.profile.sites}
+    severities = {
+        site.index: worst_severity(pointers.at(site.name, site.layer))
+        for site in report.profile.sites
+    }
     return {index: severity for index, severity in severities.items() if severity is not None}

@@ -1,4 +1,6 @@
-"""The table of a probe's sites for a page that can sort it: columns of values, each with the text that shows it. No layout."""
+"""The table of a probe's sites for a page that can sort it: columns of values, each with the text
+that shows it. No layout.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_initcheck.outputs.figure_data import Column, Frame
-from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.outputs.number_format import (
+    format_count,
+    format_number,
+    format_power_of_ten,
+    format_shape,
+    format_share,
+)
 
 Value = str | float | None
 
@@ -39,10 +47,14 @@ def site_columns(frame: Frame) -> tuple[SiteColumn, ...]:
 
 def _names(frame: Frame) -> list[SiteColumn]:
     order = range(len(frame))
-    shapes = [format_shape((0, *shape)) if shape is not None else "" for shape in frame.output_shapes]
+    shapes = [
+        format_shape((0, *shape)) if shape is not None else "" for shape in frame.output_shapes
+    ]
     areas = [math.prod(shape) if shape is not None else None for shape in frame.output_shapes]
     return [
-        SiteColumn("#", "Order of execution.", True, tuple(map(float, order)), tuple(map(str, order))),
+        SiteColumn(
+            "#", "Order of execution.", True, tuple(map(float, order)), tuple(map(str, order))
+        ),
         _words("layer", "Path through nested models; #2 is the layer's second call.", frame.names),
         _words("type", "Class of the layer.", frame.layer_types),
         _words("activation", "What follows the layer.", frame.activations),
@@ -54,11 +66,17 @@ def _words(title: str, hint: str, words: Sequence[str | None]) -> SiteColumn:
     return SiteColumn(title, hint, False, tuple(words), tuple(word or "" for word in words))
 
 
-def _numbers(frame: Frame, title: str, hint: str, show: Callable[[float], str], names: Sequence[str]) -> SiteColumn:
+def _numbers(
+    frame: Frame, title: str, hint: str, show: Callable[[float], str], names: Sequence[str]
+) -> SiteColumn:
     """Numbers out of the matrix, of the first of those statistics that was measured."""
     column: Column = frame.first_measured(*names)
-    values = tuple(None if math.isnan(value) else value for value in np.asarray(column, float).tolist())
-    return SiteColumn(title, hint, True, values, tuple("" if value is None else show(value) for value in values))
+    values = tuple(
+        None if math.isnan(value) else value for value in np.asarray(column, float).tolist()
+    )
+    return SiteColumn(
+        title, hint, True, values, tuple("" if value is None else show(value) for value in values)
+    )
 
 
 def _sizes(frame: Frame) -> SiteColumn:
@@ -74,19 +92,39 @@ NUMBERS: tuple[tuple[str, str, Callable[[float], str], tuple[str, ...]], ...] = 
         format_power_of_ten,
         ("log10_forward_ratio",),
     ),
-    ("predicted", "The forward ratio that the weights predict.", format_power_of_ten, ("log10_predicted_forward_ratio",)),
-    ("backward", "The same ratio for the gradient on its way back. 1 keeps it.", format_power_of_ten, ("log10_backward_ratio",)),
+    (
+        "predicted",
+        "The forward ratio that the weights predict.",
+        format_power_of_ten,
+        ("log10_predicted_forward_ratio",),
+    ),
+    (
+        "backward",
+        "The same ratio for the gradient on its way back. 1 keeps it.",
+        format_power_of_ten,
+        ("log10_backward_ratio",),
+    ),
     (
         "predicted back",
         "The backward ratio that the weights predict.",
         format_power_of_ten,
         ("log10_predicted_backward_ratio",),
     ),
-    ("gain", "Product of forward since the last normalisation, merge or fork.", format_power_of_ten, ("log10_forward_gain",)),
+    (
+        "gain",
+        "Product of forward since the last normalisation, merge or fork.",
+        format_power_of_ten,
+        ("log10_forward_gain",),
+    ),
     ("mean", "Mean of the output.", format_number, ("mean_h",)),
     ("std", "Spread of the output.", format_number, ("standard_deviation_h",)),
     ("zeros", "Share of exact zeros in the output.", format_share, ("share_zero_h",)),
-    ("batch", "How much of the output's variance is between samples; 0: all look alike.", format_number, ("batch_share_h",)),
+    (
+        "batch",
+        "How much of the output's variance is between samples; 0: all look alike.",
+        format_number,
+        ("batch_share_h",),
+    ),
     (
         "gradient/weight",
         "Norm of the weights' gradient over that of the weights.",

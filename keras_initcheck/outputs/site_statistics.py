@@ -1,4 +1,6 @@
-"""The numbers that are kept of each site over time: a matrix of sites × statistics, and the few numbers that sum a network up."""
+"""The numbers that are kept of each site over time: a matrix of sites × statistics, and the few
+numbers that sum a network up.
+"""
 
 import hashlib
 import json
@@ -47,7 +49,11 @@ def _random(site: SiteStats) -> Places:
 
 def _root_mean_square(moments: Sequence[Moments]) -> float | None:
     count = sum(each.num_elements for each in moments)
-    return math.sqrt(sum(each.second_moment * each.num_elements for each in moments) / count) if count else None
+    return (
+        math.sqrt(sum(each.second_moment * each.num_elements for each in moments) / count)
+        if count
+        else None
+    )
 
 
 def _weight_rms(site: SiteStats, kernels: Sequence[WeightStats]) -> float | None:
@@ -59,9 +65,18 @@ def _weight_gradient_rms(site: SiteStats, kernels: Sequence[WeightStats]) -> flo
 
 
 def _log10_gradient_to_weight(site: SiteStats, kernels: Sequence[WeightStats]) -> float | None:
-    """log10 of `|gradient| / |w|`: an optimizer step of learning rate `r` changes the kernel by `r` times that, relative to itself."""
-    trained = [(kernel.gradient_norm, kernel.norm) for kernel in kernels if kernel.gradient_norm is not None]
-    gradient, norm = math.hypot(*(each[0] for each in trained)), math.hypot(*(each[1] for each in trained))
+    """log10 of `|gradient| / |w|`: an optimizer step of learning rate `r` changes the kernel by `r`
+    times that, relative to itself.
+    """
+    trained = [
+        (kernel.gradient_norm, kernel.norm)
+        for kernel in kernels
+        if kernel.gradient_norm is not None
+    ]
+    gradient, norm = (
+        math.hypot(*(each[0] for each in trained)),
+        math.hypot(*(each[1] for each in trained)),
+    )
     if not trained or norm == 0.0 or math.isnan(gradient):
         return None
     return math.log10(gradient) - math.log10(norm) if gradient > 0 else -math.inf
@@ -74,17 +89,31 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "log10_second_moment_h": lambda site, kernels: _log10_second_moment(site.activations.h),
         "mean_h": lambda site, kernels: site.activations.h.mean if site.activations.h else None,
         "standard_deviation_h": lambda site, kernels: _standard_deviation(site.activations.h),
-        "share_zero_h": lambda site, kernels: site.activations.h.share_zero if site.activations.h else None,
+        "share_zero_h": lambda site, kernels: (
+            site.activations.h.share_zero if site.activations.h else None
+        ),
         "share_nonfinite_h": lambda site, kernels: _share_nonfinite(site.activations.h),
-        "batch_share_h": lambda site, kernels: site.activations.h.batch_share if site.activations.h else None,
-        "log10_loss_gradient_second_moment_x": lambda site, kernels: _log10_second_moment(_loss(site).x),
-        "log10_loss_gradient_second_moment_h": lambda site, kernels: _log10_second_moment(_loss(site).h),
-        "log10_random_gradient_second_moment_x": lambda site, kernels: _log10_second_moment(_random(site).x),
-        "log10_random_gradient_second_moment_h": lambda site, kernels: _log10_second_moment(_random(site).h),
+        "batch_share_h": lambda site, kernels: (
+            site.activations.h.batch_share if site.activations.h else None
+        ),
+        "log10_loss_gradient_second_moment_x": lambda site, kernels: _log10_second_moment(
+            _loss(site).x
+        ),
+        "log10_loss_gradient_second_moment_h": lambda site, kernels: _log10_second_moment(
+            _loss(site).h
+        ),
+        "log10_random_gradient_second_moment_x": lambda site, kernels: _log10_second_moment(
+            _random(site).x
+        ),
+        "log10_random_gradient_second_moment_h": lambda site, kernels: _log10_second_moment(
+            _random(site).h
+        ),
         "log10_forward_ratio": lambda site, kernels: _log10(site.forward_ratio),
         "log10_predicted_forward_ratio": lambda site, kernels: _log10(site.predicted_forward_ratio),
         "log10_backward_ratio": lambda site, kernels: _log10(site.backward_ratio),
-        "log10_predicted_backward_ratio": lambda site, kernels: _log10(site.predicted_backward_ratio),
+        "log10_predicted_backward_ratio": lambda site, kernels: _log10(
+            site.predicted_backward_ratio
+        ),
         "log_ratio_variance": lambda site, kernels: site.log_ratio_variance,
         "log10_forward_gain": lambda site, kernels: site.log10_forward_gain,
         "log10_backward_gain": lambda site, kernels: site.log10_backward_gain,
@@ -92,20 +121,31 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "weight_gradient_rms": _weight_gradient_rms,
         "log10_gradient_to_weight": _log10_gradient_to_weight,
         "share_nonfinite_loss_gradient_h": lambda site, kernels: _share_nonfinite(_loss(site).h),
-        "share_nonfinite_random_gradient_h": lambda site, kernels: _share_nonfinite(_random(site).h),
+        "share_nonfinite_random_gradient_h": lambda site, kernels: _share_nonfinite(
+            _random(site).h
+        ),
     }
 )
-"""Name and definition of each column of `measure`'s matrix. Whatever can grow without bounds is a logarithm: float32 holds all of them."""
+"""Name and definition of each column of `measure`'s matrix. Whatever can grow without bounds is a
+logarithm: float32 holds all of them.
+"""
 
 
 def measure(profile: Profile) -> npt.NDArray[np.float64]:
-    """`(sites, statistics)` numbers in float64; `nan` where a statistic was not measured or is not defined."""
+    """`(sites, statistics)` numbers in float64; `nan` where a statistic was not measured or is not
+    defined.
+    """
     kernels: dict[int | None, list[WeightStats]] = {}
     for weight in profile.weights:
         if weight.role in ("kernel", "embedding"):
             kernels.setdefault(weight.site, []).append(weight)
-    rows = [[statistic(site, kernels.get(site.index, ())) for statistic in STATISTICS.values()] for site in profile.sites]
-    matrix = np.array([[math.nan if value is None else value for value in row] for row in rows], np.float64)
+    rows = [
+        [statistic(site, kernels.get(site.index, ())) for statistic in STATISTICS.values()]
+        for site in profile.sites
+    ]
+    matrix = np.array(
+        [[math.nan if value is None else value for value in row] for row in rows], np.float64
+    )
     return matrix.reshape(len(profile.sites), len(STATISTICS))
 
 
@@ -135,7 +175,18 @@ def hash_sites(profile: Profile) -> str:
 
 
 def worst_log10_ratio(profile: Profile) -> float | None:
-    """The largest `|log10 ratio|`, forward or backward, over the weight layers that are no heads; `None` if there is none."""
-    ratios = [ratio for site in profile.weight_sites if not site.is_head for ratio in (site.forward_ratio, site.backward_ratio)]
-    sizes = [abs(math.log10(ratio)) if ratio else math.inf for ratio in ratios if ratio is not None and not math.isnan(ratio)]
+    """The largest `|log10 ratio|`, forward or backward, over the weight layers that are no heads;
+    `None` if there is none.
+    """
+    ratios = [
+        ratio
+        for site in profile.weight_sites
+        if not site.is_head
+        for ratio in (site.forward_ratio, site.backward_ratio)
+    ]
+    sizes = [
+        abs(math.log10(ratio)) if ratio else math.inf
+        for ratio in ratios
+        if ratio is not None and not math.isnan(ratio)
+    ]
     return max(sizes, default=None)

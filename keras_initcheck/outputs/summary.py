@@ -11,14 +11,20 @@ def title(profile: Profile) -> str:
     num_layers = len({site.layer for site in profile.weight_sites})
     num_parameters = sum(math.prod(weight.shape) for weight in profile.weights)
     layers = f"{num_layers} weight layer{'' if num_layers == 1 else 's'}"
-    return f"{profile.model}: {layers}, {format_count(num_parameters)} parameters, step {profile.step}"
+    return (
+        f"{profile.model}: {layers}, {format_count(num_parameters)} parameters, step {profile.step}"
+    )
 
 
 def whole_network(profile: Profile) -> str:
     """The two numbers that sum the network up, or `""` where neither was measured."""
     forward, backward = end_to_end_gains(profile)
     gains = [f"signal × {forward}"] * bool(forward) + [f"gradient × {backward}"] * bool(backward)
-    return f"First to last hidden layer, mean squares: {', '.join(gains)}; 1 is ideal." if gains else ""
+    return (
+        f"First to last hidden layer, mean squares: {', '.join(gains)}; 1 is ideal."
+        if gains
+        else ""
+    )
 
 
 def spectrum(profile: Profile) -> str:
@@ -30,11 +36,17 @@ def spectrum(profile: Profile) -> str:
     if found.largest is None:
         return f"Singular values from inputs to outputs: {mean}; {found.note}."
     times = (
-        "" if found.mean_square <= 0 else f", {format_number(found.largest / math.sqrt(found.mean_square))} times their root mean square"
+        ""
+        if found.mean_square <= 0
+        else (
+            f", {format_number(found.largest / math.sqrt(found.mean_square))} times their root mean"
+            " square"
+        )
     )
     return (
-        f"Singular values from inputs to outputs: {mean}, the largest {format_number(found.largest)} "
-        f"(± {format_number(found.largest_error)}){times}; all alike is ideal."
+        f"Singular values from inputs to outputs: {mean}, the largest"
+        f" {format_number(found.largest)} (± {format_number(found.largest_error)}){times}; all"
+        " alike is ideal."
     )
 
 
@@ -44,10 +56,18 @@ def end_to_end_gains(profile: Profile) -> tuple[str, str]:
     `nan` where NaN or infinity comes in on the way, `""` where it was not measured.
     """
     hidden = [site for site in profile.weight_sites if not site.is_head]
-    signals, gradients = [site.activations.h for site in hidden], [site.gradients.h for site in hidden]
+    signals, gradients = (
+        [site.activations.h for site in hidden],
+        [site.gradients.h for site in hidden],
+    )
     gains = ((profile.log10_forward_gain, signals), (profile.log10_backward_gain, gradients))
     forward, backward = (
-        "nan" if any(moments and not moments.is_finite for moments in found) else format_power_of_ten(gain) for gain, found in gains
+        (
+            "nan"
+            if any(moments and not moments.is_finite for moments in found)
+            else format_power_of_ten(gain)
+        )
+        for gain, found in gains
     )
     return forward, backward
 
@@ -55,5 +75,11 @@ def end_to_end_gains(profile: Profile) -> tuple[str, str]:
 def how_measured(profile: Profile) -> str:
     """Samples, data, backend, precision, loss and time."""
     loss = "" if profile.loss is None else f"loss {format_number(profile.loss)}"
-    parts = (profile.data, profile.backend, profile.dtype, loss, f"{format_number(profile.seconds)} s")
+    parts = (
+        profile.data,
+        profile.backend,
+        profile.dtype,
+        loss,
+        f"{format_number(profile.seconds)} s",
+    )
     return f"Measured on {profile.batch_size} samples: {', '.join(part for part in parts if part)}."

@@ -1,4 +1,6 @@
-"""The console's table: its columns, and which of them there is room for. Numbers of one column end, or have their slash, in one place."""
+"""The console's table: its columns, and which of them there is room for. Numbers of one column end,
+or have their slash, in one place.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,13 +10,21 @@ from rich.cells import cell_len
 
 from keras_initcheck.outputs.cell_text import pad, shorten
 from keras_initcheck.outputs.cleaning import clean
-from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.outputs.number_format import (
+    format_count,
+    format_number,
+    format_power_of_ten,
+    format_shape,
+    format_share,
+)
 from keras_initcheck.records.profile import Moments, SiteStats
 
 
 @dataclass(frozen=True)
 class Density:
-    """How generously a table is set, in cells: the gap and the slash, the longest number, type and shape, the name's least width."""
+    """How generously a table is set, in cells: the gap and the slash, the longest number, type and
+    shape, the name's least width.
+    """
 
     gap: str
     slash: str
@@ -51,7 +61,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as text: its head, a line for each site in order, and the titles of the columns there was room for."""
+    """A table as text: its head, a line for each site in order, and the titles of the columns there
+    was room for.
+    """
 
     head: str
     lines: tuple[str, ...]
@@ -72,21 +84,45 @@ def lay_out(sites: Sequence[SiteStats], marks: Sequence[str], width: int) -> Tab
     for density in (ROOMY, TIGHT):
         room = width - len("! ") - longest_index - len(" ")
         shortest_name = min(longest_name, density.name)
-        blocks = _choose(sites, density, room - shortest_name, reserved=longest_name - shortest_name)
-        if density is TIGHT or all(column.title in blocks for column in COLUMNS if column.priority <= LAST_BASIC):
+        blocks = _choose(
+            sites, density, room - shortest_name, reserved=longest_name - shortest_name
+        )
+        if density is TIGHT or all(
+            column.title in blocks for column in COLUMNS if column.priority <= LAST_BASIC
+        ):
             break
-    name_width = min(longest_name, room - sum(len(density.gap) + _width(block) for block in blocks.values()))
+    name_width = min(
+        longest_name, room - sum(len(density.gap) + _width(block) for block in blocks.values())
+    )
     lines = [
-        density.gap.join((f"{sign} {pad(number, longest_index, 'right')} {pad(shorten(name, name_width), name_width)}", *cells)).rstrip()
-        for sign, number, name, *cells in zip([" ", *marks], index, names, *blocks.values(), strict=True)
+        density.gap.join(
+            (
+                (
+                    f"{sign} {pad(number, longest_index, 'right')}"
+                    f" {pad(shorten(name, name_width), name_width)}"
+                ),
+                *cells,
+            )
+        ).rstrip()
+        for sign, number, name, *cells in zip(
+            [" ", *marks], index, names, *blocks.values(), strict=True
+        )
     ]
-    return Table(lines[0], tuple(lines[1:]), tuple(title for title, block in blocks.items() if "".join(block[1:]).strip()))
+    return Table(
+        lines[0],
+        tuple(lines[1:]),
+        tuple(title for title, block in blocks.items() if "".join(block[1:]).strip()),
+    )
 
 
-def _choose(sites: Sequence[SiteStats], density: Density, room: int, reserved: int) -> dict[str, list[str]]:
-    """The padded cells of the columns that fit into `room`, from left to right. Columns without content take no room.
+def _choose(
+    sites: Sequence[SiteStats], density: Density, room: int, reserved: int
+) -> dict[str, list[str]]:
+    """The padded cells of the columns that fit into `room`, from left to right. Columns without
+    content take no room.
 
-    `reserved` are the cells that make the longest name fit: only the basic columns are more important than that.
+    `reserved` are the cells that make the longest name fit: only the basic columns are more
+    important than that.
     """
     blocks = {column.title: _block(column, sites, density) for column in COLUMNS}
     kept = set()
@@ -106,7 +142,11 @@ def _block(column: Column, sites: Sequence[SiteStats], density: Density) -> list
         return [""] * (len(cells) + 1)
     width = _width([column.title, *cells])
     align = "right" if column.align == "center" else column.align
-    title = column.title.center(width) if column.align == "center" else pad(column.title, width, column.align)
+    title = (
+        column.title.center(width)
+        if column.align == "center"
+        else pad(column.title, width, column.align)
+    )
     return [title, *(pad(cell, width, align) for cell in cells)]
 
 
@@ -133,10 +173,15 @@ def _gains(sites: Sequence[SiteStats], density: Density) -> list[str]:
 def _standard_deviations(sites: Sequence[SiteStats], density: Density) -> list[str]:
     """Of the pre-activations, or of the output where there are none."""
     moments = [site.activations.z or site.activations.h for site in sites]
-    return [format_number(math.sqrt(max(each.variance, 0.0)), density.number) if each else "" for each in moments]
+    return [
+        format_number(math.sqrt(max(each.variance, 0.0)), density.number) if each else ""
+        for each in moments
+    ]
 
 
-def _of_output(show: Callable[[Moments, Density], str]) -> Callable[[Sequence[SiteStats], Density], list[str]]:
+def _of_output(
+    show: Callable[[Moments, Density], str],
+) -> Callable[[Sequence[SiteStats], Density], list[str]]:
     """Cells that show something of each site's output."""
 
     def cells(sites: Sequence[SiteStats], density: Density) -> list[str]:
@@ -150,28 +195,47 @@ def _forward(sites: Sequence[SiteStats], density: Density) -> list[str]:
 
 
 def _backward(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    return _ratios([(site.backward_ratio, site.predicted_backward_ratio) for site in sites], density)
+    return _ratios(
+        [(site.backward_ratio, site.predicted_backward_ratio) for site in sites], density
+    )
 
 
 def _second_moments(sites: Sequence[SiteStats], density: Density) -> list[str]:
     """Of the output: what was measured, and what the whole network before it lets expect."""
-    pairs = [(h.log10_second_moment if (h := site.activations.h) else None, site.predicted_log10_second_moment) for site in sites]
+    pairs = [
+        (
+            h.log10_second_moment if (h := site.activations.h) else None,
+            site.predicted_log10_second_moment,
+        )
+        for site in sites
+    ]
     if all(predicted is None for _, predicted in pairs):
         return [""] * len(sites)
-    return _pairs([tuple(format_power_of_ten(number, density.number) for number in pair) for pair in pairs], density)
+    return _pairs(
+        [tuple(format_power_of_ten(number, density.number) for number in pair) for pair in pairs],
+        density,
+    )
 
 
 def _ratios(pairs: Sequence[tuple[float | None, float | None]], density: Density) -> list[str]:
-    return _pairs([tuple(format_number(number, density.number) for number in pair) for pair in pairs], density)
+    return _pairs(
+        [tuple(format_number(number, density.number) for number in pair) for pair in pairs], density
+    )
 
 
 def _pairs(shown: Sequence[tuple[str, ...]], density: Density) -> list[str]:
-    """`measured / predicted`, the slashes below each other. A minus stands for the one that is not known."""
+    """`measured / predicted`, the slashes below each other. A minus stands for the one that is not
+    known.
+    """
     texts = [tuple(text or "-" for text in pair) for pair in shown]
     longest = max((len(measured) for measured, _ in texts), default=0)
     longest_right = max((len(predicted) for _, predicted in texts), default=0)
     return [
-        f"{measured:>{longest}}{density.slash}{predicted:<{longest_right}}" if (measured, predicted) != ("-", "-") else ""
+        (
+            f"{measured:>{longest}}{density.slash}{predicted:<{longest_right}}"
+            if (measured, predicted) != ("-", "-")
+            else ""
+        )
         for measured, predicted in texts
     ]
 
@@ -184,7 +248,9 @@ COLUMNS = (
     Column("std z", 4, _standard_deviations),
     Column("zeros", 7, _of_output(lambda h, density: format_share(h.share_zero))),
     Column("largest", 10, _of_output(lambda h, density: format_number(h.largest, density.number))),
-    Column("batch", 11, _of_output(lambda h, density: format_number(h.batch_share, density.number))),
+    Column(
+        "batch", 11, _of_output(lambda h, density: format_number(h.batch_share, density.number))
+    ),
     Column("forward", 1, _forward, "center"),
     Column("backward", 3, _backward, "center"),
     Column("gain", 2, _gains),

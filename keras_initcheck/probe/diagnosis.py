@@ -1,6 +1,8 @@
-"""Whose fault a failure is: found by running the model once more, without anything of this package around its layers.
+"""Whose fault a failure is: found by running the model once more, without anything of this package
+around its layers.
 
-Only what the model does without help, too, is reported as the model's failure. The rest is a fault of this package, and says so.
+Only what the model does without help, too, is reported as the model's failure. The rest is a fault
+of this package, and says so.
 """
 
 import contextlib
@@ -21,7 +23,10 @@ from keras_initcheck.probe.tap.refused_loss import explain_loss, why_left_out
 from keras_initcheck.probe.tap.wrapping import without_rematerialization, wrapped_calls
 from keras_initcheck.records.errors import InitCheckError, ProbeError
 
-PLEASE_REPORT = "please report it with the whole traceback, since this is a fault of keras_initcheck and not of the model."
+PLEASE_REPORT = (
+    "please report it with the whole traceback, since this is a fault of keras_initcheck and not of"
+    " the model."
+)
 _MEMORY_ERRORS = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
 
 
@@ -40,10 +45,19 @@ def our_own(work: str) -> Iterator[None]:
     except InitCheckError:
         raise
     except Exception as error:
-        raise ProbeError(f"keras_initcheck failed at {work}: {_words(error)}; {PLEASE_REPORT}") from error
+        raise ProbeError(
+            f"keras_initcheck failed at {work}: {_words(error)}; {PLEASE_REPORT}"
+        ) from error
 
 
-def explain(model: Any, engine: ModuleType, options: Options, batch: Batch, error: Exception, site: str | None) -> InitCheckError:
+def explain(
+    model: Any,
+    engine: ModuleType,
+    options: Options,
+    batch: Batch,
+    error: Exception,
+    site: str | None,
+) -> InitCheckError:
     """The error to raise `from` its `__cause__`, after a pass has failed.
 
     Args:
@@ -55,29 +69,40 @@ def explain(model: Any, engine: ModuleType, options: Options, batch: Batch, erro
         site: The layer at which it stood then, if at any.
     """
     if _is_out_of_memory(error):
-        return _caused(f"Probing {model.name!r} needs more memory than there is. Pass a smaller `batch_size`. {reason(error)}", error)
+        return _caused(
+            f"Probing {model.name!r} needs more memory than there is. Pass a smaller `batch_size`."
+            f" {reason(error)}",
+            error,
+        )
     own = _own_failure(model, engine, options, batch)
     if own is not None:
         return own
     where = f"on layer {site!r}" if site else f"on the model {model.name!r}"
-    return _caused(f"keras_initcheck failed {where}, which runs without it: {_words(error)}; {PLEASE_REPORT}", error)
+    return _caused(
+        f"keras_initcheck failed {where}, which runs without it: {_words(error)}; {PLEASE_REPORT}",
+        error,
+    )
 
 
 def unbuilt(model: Any, batch: Batch, error: Exception) -> ProbeError:
     """The error for a model whose variables Keras could not create."""
     return _caused(
-        f"The model {model.name!r} must be one that Keras can build from inputs like {describe(batch.x)}, as `fit` does before its first "
-        f"step. {reason(error)}",
+        f"The model {model.name!r} must be one that Keras can build from inputs like"
+        f" {describe(batch.x)}, as `fit` does before its first step. {reason(error)}",
         error,
     )
 
 
-def _own_failure(model: Any, engine: ModuleType, options: Options, batch: Batch) -> InitCheckError | None:
+def _own_failure(
+    model: Any, engine: ModuleType, options: Options, batch: Batch
+) -> InitCheckError | None:
     """What the model raises without a probe, in words; `None` where it runs and has a gradient."""
     plain = _PlainPass(model, options)
     try:
         with preserved(model):
-            engine.compile_pass(plain, model, _one_number, is_repeated=options.is_repeated(model))(batch)
+            engine.compile_pass(plain, model, _one_number, is_repeated=options.is_repeated(model))(
+                batch
+            )
     except InitCheckError as failure:
         return failure
     except Exception as error:
@@ -87,15 +112,25 @@ def _own_failure(model: Any, engine: ModuleType, options: Options, batch: Batch)
 
 def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> str:
     if plain.has_run:
-        return f"The model {model.name!r} must have a gradient. Without keras_initcheck, too, computing it fails. {reason(error)}"
+        return (
+            f"The model {model.name!r} must have a gradient. Without keras_initcheck, too,"
+            f" computing it fails. {reason(error)}"
+        )
     expected = introspection.symbolic_inputs(model)
     if plain.culprit is None and expected is not None and not _fits(expected, batch.x):
-        return f"The model {model.name!r} must be given inputs like {describe(expected)}. Received: {describe(batch.x)}. {reason(error)}"
+        return (
+            f"The model {model.name!r} must be given inputs like {describe(expected)}. Received:"
+            f" {describe(batch.x)}. {reason(error)}"
+        )
     culprit = f"its layer {plain.culprit}" if plain.culprit else "its `call`"
-    without = f" Before, its layer {plain.without_tensor}, which is no tensor." if plain.without_tensor and not plain.culprit else ""
+    without = (
+        f" Before, its layer {plain.without_tensor}, which is no tensor."
+        if plain.without_tensor and not plain.culprit
+        else ""
+    )
     return (
-        f"The model {model.name!r} must run on the batch. Without keras_initcheck, too, {culprit} raises {_words(error)}.{without} "
-        f"Received: inputs {describe(batch.x)}."
+        f"The model {model.name!r} must run on the batch. Without keras_initcheck, too, {culprit}"
+        f" raises {_words(error)}.{without} Received: inputs {describe(batch.x)}."
     )
 
 
@@ -103,7 +138,10 @@ def _fits(expected: Any, received: Any) -> bool:
     """Whether tensors have the structure and the shapes of a model's symbolic inputs."""
     pairs = introspection.flatten_with_names(expected), introspection.flatten_with_names(received)
     if isinstance(expected, dict) or isinstance(received, dict):
-        pairs = sorted(pairs[0], key=lambda pair: pair[0]), sorted(pairs[1], key=lambda pair: pair[0])
+        pairs = (
+            sorted(pairs[0], key=lambda pair: pair[0]),
+            sorted(pairs[1], key=lambda pair: pair[0]),
+        )
         if [name for name, _ in pairs[0]] != [name for name, _ in pairs[1]]:
             return False
     shapes = [[tuple(tensor.shape) for _, tensor in each] for each in pairs]
@@ -111,7 +149,9 @@ def _fits(expected: Any, received: Any) -> bool:
 
 
 def _is_like(expected: tuple[int | None, ...], received: tuple[int, ...]) -> bool:
-    return len(expected) == len(received) and all(a in (None, b) for a, b in zip(expected, received, strict=True))
+    return len(expected) == len(received) and all(
+        a in (None, b) for a, b in zip(expected, received, strict=True)
+    )
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -133,7 +173,8 @@ def _one_number(gradient: Any) -> Any:
 
 
 class _PlainPass:
-    """The pass of an engine with nothing observed: the same forward and backward passes that a training makes.
+    """The pass of an engine with nothing observed: the same forward and backward passes that a
+    training makes.
 
     Attributes:
         has_run: Whether the forward pass came to its end.
@@ -151,13 +192,25 @@ class _PlainPass:
         self._wants_loss = LOSS in options.cotangents and introspection.is_compiled(model)
         self._entered: list[str] = []
 
-    def __call__(self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any) -> Pass:
+    def __call__(
+        self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any
+    ) -> Pass:
         model = self._model
         self.has_run = False
-        make_slot(1, "float32")  # nothing depends on it: torch wants one tensor at least to differentiate by
-        operations = [*introspection.flatten_layers(model), *introspection.operations_without_layers(model)]
-        with keras.StatelessScope(state_mapping or introspection.regularised_values(model), collect_losses=True):
-            with wrapped_calls(operations[1:], self._watched), without_rematerialization(operations):
+        make_slot(
+            1, "float32"
+        )  # nothing depends on it: torch wants one tensor at least to differentiate by
+        operations = [
+            *introspection.flatten_layers(model),
+            *introspection.operations_without_layers(model),
+        ]
+        with keras.StatelessScope(
+            state_mapping or introspection.regularised_values(model), collect_losses=True
+        ):
+            with (
+                wrapped_calls(operations[1:], self._watched),
+                without_rematerialization(operations),
+            ):
                 outputs = introspection.call_model(model, batch.x)
             self.has_run = True
             objectives = [*self._sums(outputs), *self._losses(batch, outputs)]
@@ -188,7 +241,11 @@ class _PlainPass:
         if not self._wants_loss:
             return []
         try:
-            return [introspection.compute_loss(self._model, batch.x, batch.y, outputs, batch.sample_weight)]
+            return [
+                introspection.compute_loss(
+                    self._model, batch.x, batch.y, outputs, batch.sample_weight
+                )
+            ]
         except Exception as error:
             if why_left_out(self._model, batch, outputs, error) is not None:
                 return []
@@ -196,10 +253,13 @@ class _PlainPass:
 
 
 def without_call(model: Any) -> ProbeError:
-    """The error for a model that has no `call`, so that there is nothing to run as a whole: its parts can be probed."""
+    """The error for a model that has no `call`, so that there is nothing to run as a whole: its
+    parts can be probed.
+    """
     names = [part.name for part in introspection.submodels(model)] or ["generator", "discriminator"]
     parts = ", ".join(f"{name!r}: (its model, its inputs)" for name in names)
     return ProbeError(
-        f"The model must have a `call` to be probed as a whole. Received: {model.name!r}, whose {type(model).__name__} has none. Probe its "
-        f"parts: keras_initcheck.check(part, inputs), or InitCheck(parts={{{parts}}})."
+        f"The model must have a `call` to be probed as a whole. Received: {model.name!r}, whose"
+        f" {type(model).__name__} has none. Probe its parts: keras_initcheck.check(part, inputs),"
+        f" or InitCheck(parts={{{parts}}})."
     )

@@ -1,4 +1,6 @@
-"""The forward and the backward ratio of each weight layer, measured on the batch and predicted from its weights."""
+"""The forward and the backward ratio of each weight layer, measured on the batch and predicted from
+its weights.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,20 +13,30 @@ from keras_initcheck.theory import noise, variance_ratios
 from keras_initcheck.theory.activation_factors import NONE, Factors, FactorTable, exact_factors
 
 
-def joined_activations(sites: tuple[SiteStats, ...], records: Sequence[SiteRecord]) -> tuple[SiteStats, ...]:
-    """The sites with `h` of each weight layer taken after the activation that follows it as a layer of its own.
+def joined_activations(
+    sites: tuple[SiteStats, ...], records: Sequence[SiteRecord]
+) -> tuple[SiteStats, ...]:
+    """The sites with `h` of each weight layer taken after the activation that follows it as a layer
+    of its own.
 
-    An activation that a subclassed model applies as a bare function is no site. Where the next layer's input is an element-wise
-    function of the output, it is called `"unknown"` and its measured effect serves.
+    An activation that a subclassed model applies as a bare function is no site. Where the next
+    layer's input is an element-wise function of the output, it is called `"unknown"` and its
+    measured effect serves.
     """
     return tuple(_joined(site, sites, records) for site in sites)
 
 
-def _joined(site: SiteStats, sites: tuple[SiteStats, ...], records: Sequence[SiteRecord]) -> SiteStats:
+def _joined(
+    site: SiteStats, sites: tuple[SiteStats, ...], records: Sequence[SiteRecord]
+) -> SiteStats:
     if site.kind != "weight" or site.activation is not None:
         return site
     consumers = [other for other in sites if site.index in other.inputs]
-    if len(consumers) == 1 and consumers[0].kind == "activation" and consumers[0].inputs == (site.index,):
+    if (
+        len(consumers) == 1
+        and consumers[0].kind == "activation"
+        and consumers[0].inputs == (site.index,)
+    ):
         records[site.index].activation = records[consumers[0].index].layer
         return _with_output(site, describe(records[site.index].activation).name, consumers[0], "h")
     following = sites[site.index + 1] if site.index + 1 < len(sites) else None
@@ -35,7 +47,9 @@ def _joined(site: SiteStats, sites: tuple[SiteStats, ...], records: Sequence[Sit
 
 def _with_output(site: SiteStats, activation: str, source: SiteStats, place: str) -> SiteStats:
     def moved(target: Places | None, origin: Places | None) -> Places | None:
-        return None if target is None or origin is None else replace(target, h=getattr(origin, place))
+        return (
+            None if target is None or origin is None else replace(target, h=getattr(origin, place))
+        )
 
     return replace(
         site,
@@ -62,7 +76,9 @@ class Predictor:
                 self._kernels.setdefault(weight.layer, []).append(weight)
 
     def with_ratios(self, site: SiteStats, record: SiteRecord) -> SiteStats:
-        """The site with its four ratios. A head is judged at its pre-activation: no layer sees what its activation makes of it."""
+        """The site with its four ratios. A head is judged at its pre-activation: no layer sees what
+        its activation makes of it.
+        """
         if site.kind != "weight":
             return site
         out = "z" if site.is_head else "h"
@@ -83,18 +99,29 @@ class Predictor:
         )
 
     def _factors(self, site: SiteStats, record: SiteRecord) -> Factors | None:
-        """What the activation does to the second moment of a Gaussian pre-activation of the measured size."""
+        """What the activation does to the second moment of a Gaussian pre-activation of the
+        measured size.
+        """
         if site.is_head or site.activation is None:
             return NONE
         if site.activation == UNKNOWN:
-            forward, backward = _ratio(site.activations.h, site.activations.z), _ratio(site.gradients.z, site.gradients.h)
-            return None if forward is None or backward is None else Factors(forward, backward, noise.RELU_ACTIVATION_NOISE)
+            forward, backward = (
+                _ratio(site.activations.h, site.activations.z),
+                _ratio(site.gradients.z, site.gradients.h),
+            )
+            return (
+                None
+                if forward is None or backward is None
+                else Factors(forward, backward, noise.RELU_ACTIVATION_NOISE)
+            )
         following, z = describe(record.activation), site.activations.z
         if following.function is None or z is None:
             return None
         second_moment = z.second_moment if 0 < z.second_moment < math.inf else 1.0
         if self._table is not None:
-            return self._table.factors(following.key, following.function, second_moment, following.precision)
+            return self._table.factors(
+                following.key, following.function, second_moment, following.precision
+            )
         return exact_factors(following.function, second_moment, following.precision)
 
 
@@ -106,12 +133,18 @@ def _log_ratio_variance(kernel: WeightStats, activation_noise: float) -> float:
 
 def _predicted_forward(kernels: Sequence[WeightStats], factor: float) -> float:
     """Kernels that are applied one after the other, as in a separable convolution, multiply."""
-    terms = [variance_ratios.forward_ratio(kernel.fan_in or 0.0, kernel.moments.second_moment, 1.0) for kernel in kernels]
+    terms = [
+        variance_ratios.forward_ratio(kernel.fan_in or 0.0, kernel.moments.second_moment, 1.0)
+        for kernel in kernels
+    ]
     return math.prod(terms) * factor
 
 
 def _predicted_backward(kernels: Sequence[WeightStats], factor: float) -> float:
-    terms = [variance_ratios.backward_ratio(kernel.fan_out or 0.0, kernel.moments.second_moment, 1.0) for kernel in kernels]
+    terms = [
+        variance_ratios.backward_ratio(kernel.fan_out or 0.0, kernel.moments.second_moment, 1.0)
+        for kernel in kernels
+    ]
     return math.prod(terms) * factor
 
 

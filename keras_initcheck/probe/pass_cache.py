@@ -10,14 +10,17 @@ from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.keras_model import introspection
 
 MOST_PASSES = 8
-"""A fit needs three: the exact pass, the fast one, and the fast one with histograms; twice that where the last batch is shorter."""
+"""A fit needs three: the exact pass, the fast one, and the fast one with histograms; twice that
+where the last batch is shorter.
+"""
 
 Pass = TypeVar("Pass")
 
 
 @dataclass(frozen=True)
 class _Circumstances:
-    """What tracing reads: values that are compared as such, and objects that have to be the same ones.
+    """What tracing reads: values that are compared as such, and objects that have to be the same
+    ones.
 
     The objects are held, because the identity of one that is gone may be given to another.
     """
@@ -27,11 +30,17 @@ class _Circumstances:
 
     def are(self, other: "_Circumstances") -> bool:
         same_number = len(self.objects) == len(other.objects)
-        return self.values == other.values and same_number and all(a is b for a, b in zip(self.objects, other.objects, strict=True))
+        return (
+            self.values == other.values
+            and same_number
+            and all(a is b for a, b in zip(self.objects, other.objects, strict=True))
+        )
 
 
 class PassCache(Generic[Pass]):
-    """The latest passes of one model, `MOST_PASSES` at most; the one that was not asked for longest goes first."""
+    """The latest passes of one model, `MOST_PASSES` at most; the one that was not asked for longest
+    goes first.
+    """
 
     def __init__(self) -> None:
         self._kept: list[tuple[_Circumstances, Pass]] = []
@@ -46,19 +55,32 @@ class PassCache(Generic[Pass]):
             make: Makes the pass.
         """
         wanted = _circumstances(model, batch, options)
-        place = next((place for place, (known, _) in enumerate(self._kept) if known.are(wanted)), None)
+        place = next(
+            (place for place, (known, _) in enumerate(self._kept) if known.are(wanted)), None
+        )
         found = (wanted, make()) if place is None else self._kept.pop(place)
         self._kept = [*self._kept[-MOST_PASSES + 1 :], found]
         return found[1]
 
 
 def _circumstances(model: Any, batch: Batch, options: object) -> _Circumstances:
-    """`compile` makes its loss anew each time, so that a second one is seen even with the same arguments."""
+    """`compile` makes its loss anew each time, so that a second one is seen even with the same
+    arguments.
+    """
     layers = introspection.flatten_layers(model)
-    kinds = [None if part is None else [(tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)] for part in batch]
-    names = [None if part is None else [name for name, _ in introspection.flatten_with_names(part)] for part in batch]
+    kinds = [
+        None if part is None else [(tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)]
+        for part in batch
+    ]
+    names = [
+        None if part is None else [name for name, _ in introspection.flatten_with_names(part)]
+        for part in batch
+    ]
     flags = [bool(layer.trainable) for layer in layers]
     runs_eagerly = bool(getattr(model, "run_eagerly", False))
     settings = (keras.config.image_data_format(), keras.config.floatx())
     compiled = (getattr(model, "optimizer", None), introspection.compiled_loss(model))
-    return _Circumstances((options, kinds, names, flags, runs_eagerly, settings), (*compiled, *layers, *model.variables))
+    return _Circumstances(
+        (options, kinds, names, flags, runs_eagerly, settings),
+        (*compiled, *layers, *model.variables),
+    )

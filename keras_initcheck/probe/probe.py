@@ -34,9 +34,10 @@ CompiledPass = tuple[Forward, Callable[[Batch], np.ndarray]]
 class Probe:
     """Measures a model on a batch and leaves it bitwise as it was.
 
-    A pass that is not exact is compiled once for each batch shape and set of options, and reused until the model is compiled again, frozen
-    or changed otherwise; where the model runs eagerly (`run_eagerly=True`), so does the pass. An unbuilt model is built by the first
-    measurement, with the same initial values that `fit` would have given it.
+    A pass that is not exact is compiled once for each batch shape and set of options, and reused
+    until the model is compiled again, frozen or changed otherwise; where the model runs eagerly
+    (`run_eagerly=True`), so does the pass. An unbuilt model is built by the first measurement, with
+    the same initial values that `fit` would have given it.
 
     Args:
         model: A `keras.Model`, compiled or not.
@@ -70,9 +71,11 @@ class Probe:
 
         Args:
             batch: The batch. Labels are used by the `"loss"` cotangent, if the model is compiled.
-            cotangents: Where backward passes start: at the `"loss"`, at a `"random"` N(0,1) gradient of the outputs, or both.
-            is_exact: Every statistic over every element, safe at any scale. `False` is for repeated probes: shares come from a bounded
-                sample and gradients have mean and variance only; a probe whose numbers leave float32's range is repeated exactly.
+            cotangents: Where backward passes start: at the `"loss"`, at a `"random"` N(0,1)
+                gradient of the outputs, or both.
+            is_exact: Every statistic over every element, safe at any scale. `False` is for repeated
+                probes: shares come from a bounded sample and gradients have mean and variance only;
+                    a probe whose numbers leave float32's range is repeated exactly.
             with_histograms: Whether to make histograms, from a bounded sample.
             step: Training step, for the record.
             data: Where the batch came from, for the record.
@@ -91,28 +94,43 @@ class Probe:
             forward, table = self._run(replace(options, is_exact=True), batch)
         self._layout = forward.layout
         with without_strategy(), our_own("the statistics"):
-            measured = profile_builder.profile(self.model, forward.layout, table, None if is_exact else self._factors)
+            measured = profile_builder.profile(
+                self.model, forward.layout, table, None if is_exact else self._factors
+            )
         with our_own("the labels"):
-            compared = outputs_and_labels.assembled(forward.layout.targets, table.targets, batch.y, batch.sample_weight is not None)
+            compared = outputs_and_labels.assembled(
+                forward.layout.targets, table.targets, batch.y, batch.sample_weight is not None
+            )
         with our_own("the columns of the inputs"):
             columns = tabular_inputs.columns(batch.x) if is_exact else ()
-        circumstances = {**self._circumstances(batch), "step": step, "data": data, "seconds": time.perf_counter() - start}
+        circumstances = {
+            **self._circumstances(batch),
+            "step": step,
+            "data": data,
+            "seconds": time.perf_counter() - start,
+        }
         return replace(measured, targets=compared, columns=columns, **circumstances)
 
     @property
     def owned(self) -> list[OwnedVariable]:
-        """The model's variables, with the names that they have in the profile and their owners, as the latest pass saw them.
+        """The model's variables, with the names that they have in the profile and their owners, as
+        the latest pass saw them.
 
         Raises:
             ProbeError: Nothing was measured yet.
         """
         if self._layout is None:
-            raise ProbeError("Variables have names once the model was measured. Received: a new probe. Call measure first.")
+            raise ProbeError(
+                "Variables have names once the model was measured. Received: a new probe. Call"
+                " measure first."
+            )
         return list(variables.owned_variables(self.model, self._layout.sites).values())
 
     @without_strategy()
     def spectrum(self, batch: Batch) -> Spectrum:
-        """The singular values of the Jacobian at a batch; see `jacobian.measure_spectrum`, also for what it raises."""
+        """The singular values of the Jacobian at a batch; see `jacobian.measure_spectrum`, also for
+        what it raises.
+        """
         return measure_spectrum(self.model, batch, self._engine, self.seed)
 
     def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
@@ -128,17 +146,26 @@ class Probe:
                 except InitCheckError:
                     raise
                 except Exception as error:
-                    failure = explain(self.model, self._engine, options, batch, error, forward.failed_at)
+                    failure = explain(
+                        self.model, self._engine, options, batch, error, forward.failed_at
+                    )
                     raise failure from failure.__cause__
         if not forward.layout.sites:
-            raise ProbeError(f"The model must call at least one layer. Received: {self.model.name!r}, which calls none.")
-        return forward, RowTable(vector, forward.layout, options, len(self.model.trainable_variables))
+            raise ProbeError(
+                f"The model must call at least one layer. Received: {self.model.name!r}, which"
+                " calls none."
+            )
+        return forward, RowTable(
+            vector, forward.layout, options, len(self.model.trainable_variables)
+        )
 
     def _build(self, batch: Batch) -> None:
         if introspection.is_built(self.model):
             return
         try:
-            without_checkpoints = without_rematerialization(introspection.flatten_layers(self.model))
+            without_checkpoints = without_rematerialization(
+                introspection.flatten_layers(self.model)
+            )
             with building(self.model), self._engine.building_scope(self.model), without_checkpoints:
                 introspection.build(self.model, batch.x)
         except Exception as error:
@@ -148,7 +175,9 @@ class Probe:
         def compiled() -> CompiledPass:
             forward = Forward(self.model, self._engine, options)
             is_repeated = options.is_repeated(self.model)
-            return forward, self._engine.compile_pass(forward, self.model, forward.gradient_row, is_repeated=is_repeated)
+            return forward, self._engine.compile_pass(
+                forward, self.model, forward.gradient_row, is_repeated=is_repeated
+            )
 
         return self._passes.get(self.model, batch, options, compiled)
 
@@ -164,7 +193,11 @@ class Probe:
 
 def _no_model(model: Any) -> str:
     """A wrapper such as DistributedDataParallel holds the model that it wraps as `module`."""
-    hint = " Pass what it wraps: its `.module`." if isinstance(getattr(model, "module", None), keras.Model) else ""
+    hint = (
+        " Pass what it wraps: its `.module`."
+        if isinstance(getattr(model, "module", None), keras.Model)
+        else ""
+    )
     return f"`model` must be a keras.Model. Received: one of type {type(model).__name__}.{hint}"
 
 

@@ -1,4 +1,6 @@
-"""From rows on the host to a `Profile`: moments, ratios measured and predicted, stretches, and what was not probed."""
+"""From rows on the host to a `Profile`: moments, ratios measured and predicted, stretches, and what
+was not probed.
+"""
 
 import math
 from dataclasses import replace
@@ -32,10 +34,19 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
     sites = joined_activations(_sites(layout, table, weights), layout.sites)
     sites = chains.mark_heads(sites)
     predictor = Predictor(weights, factors)
-    sites = chains.assign(tuple(predictor.with_ratios(site, record) for site, record in zip(sites, layout.sites, strict=True)))
-    inputs = tuple((name, to_moments(table.inputs[channel.index], channel)) for name, channel in layout.inputs)
+    sites = chains.assign(
+        tuple(
+            predictor.with_ratios(site, record)
+            for site, record in zip(sites, layout.sites, strict=True)
+        )
+    )
+    inputs = tuple(
+        (name, to_moments(table.inputs[channel.index], channel)) for name, channel in layout.inputs
+    )
     if factors is None:
-        sites = with_predictions(model, sites, layout.sites, dict(inputs), weights, layout.cotangent_places)
+        sites = with_predictions(
+            model, sites, layout.sites, dict(inputs), weights, layout.cotangent_places
+        )
     forward, backward = _end_to_end(sites)
     return Profile(
         model=model.name,
@@ -48,7 +59,11 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
         log10_backward_gain=backward,
         optimizer=trained_by,
         is_loss_scaled=optimizers.is_loss_scaled(optimizer),
-        histograms=histograms(layout, table, weights) if table.signals.shape[-1] > statistics_rows.NUM_COLUMNS else (),
+        histograms=(
+            histograms(layout, table, weights)
+            if table.signals.shape[-1] > statistics_rows.NUM_COLUMNS
+            else ()
+        ),
     )
 
 
@@ -59,10 +74,17 @@ def to_moments(row: np.ndarray, channel: Channel) -> Moments:
     return moments
 
 
-def _weights(model: Any, layout: Layout, table: RowTable, trained_by: dict[int, str]) -> tuple[WeightStats, ...]:
+def _weights(
+    model: Any, layout: Layout, table: RowTable, trained_by: dict[int, str]
+) -> tuple[WeightStats, ...]:
     owned = variables.owned_variables(model, layout.sites)
-    trainable = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
-    ranks = {id(variable): rank_sketch.rank(row) for variable, row in zip(layout.sketched, table.sketches, strict=True)}
+    trainable = {
+        id(variable): position for position, variable in enumerate(model.trainable_variables)
+    }
+    ranks = {
+        id(variable): rank_sketch.rank(row)
+        for variable, row in zip(layout.sketched, table.sketches, strict=True)
+    }
     return tuple(
         replace(
             _weight(owned[id(variable)], row, trainable.get(id(variable)), table),
@@ -74,14 +96,18 @@ def _weights(model: Any, layout: Layout, table: RowTable, trained_by: dict[int, 
     )
 
 
-def _weight(owned: OwnedVariable, row: np.ndarray, position: int | None, table: RowTable) -> WeightStats:
+def _weight(
+    owned: OwnedVariable, row: np.ndarray, position: int | None, table: RowTable
+) -> WeightStats:
     shape = tuple(owned.variable.shape)
     size = math.prod(shape)
     moments = statistics_rows.to_moments(row, size)
     assert moments is not None, "weight rows are always connected"
     gradient = None
     if position is not None and table.weight_gradients is not None:
-        gradient = statistics_rows.to_moments(table.weight_gradients[position], size, table.divisor(LOSS))
+        gradient = statistics_rows.to_moments(
+            table.weight_gradients[position], size, table.divisor(LOSS)
+        )
     return WeightStats(
         name=owned.name,
         layer=owned.layer,
@@ -103,7 +129,9 @@ def _norm(moments: Moments) -> float:
     return math.sqrt(moments.second_moment * moments.num_elements * (1 - moments.share_nonfinite))
 
 
-def _sites(layout: Layout, table: RowTable, weights: tuple[WeightStats, ...]) -> tuple[SiteStats, ...]:
+def _sites(
+    layout: Layout, table: RowTable, weights: tuple[WeightStats, ...]
+) -> tuple[SiteStats, ...]:
     found = []
     for record in layout.sites:
         with our_own(f"the statistics of layer {record.name!r}"):
@@ -111,8 +139,14 @@ def _sites(layout: Layout, table: RowTable, weights: tuple[WeightStats, ...]) ->
     return tuple(found)
 
 
-def _site(record: SiteRecord, layout: Layout, table: RowTable, weights: tuple[WeightStats, ...]) -> SiteStats:
-    own = [weight for weight in weights if weight.site == record.index] if record.is_first_call else []
+def _site(
+    record: SiteRecord, layout: Layout, table: RowTable, weights: tuple[WeightStats, ...]
+) -> SiteStats:
+    own = (
+        [weight for weight in weights if weight.site == record.index]
+        if record.is_first_call
+        else []
+    )
     return SiteStats(
         index=record.index,
         name=record.name,
@@ -135,7 +169,11 @@ def _site(record: SiteRecord, layout: Layout, table: RowTable, weights: tuple[We
 
 def _activation(record: SiteRecord) -> str | None:
     """Of a recurrent layer that of its candidate state."""
-    function = getattr(record.layer, "activation", None) if record.kind == "recurrent" else record.activation
+    function = (
+        getattr(record.layer, "activation", None)
+        if record.kind == "recurrent"
+        else record.activation
+    )
     return describe(function).name if function is not None else None
 
 
@@ -146,14 +184,20 @@ def _gradient_places(record: SiteRecord, table: RowTable, objective: str) -> Pla
 
 def _places(record: SiteRecord, block: np.ndarray, divisor: float) -> Places:
     def at(channel: Channel | None) -> Moments | None:
-        return None if channel is None else statistics_rows.to_moments(block[channel.index], math.prod(channel.shape), divisor)
+        return (
+            None
+            if channel is None
+            else statistics_rows.to_moments(block[channel.index], math.prod(channel.shape), divisor)
+        )
 
     has_own_z = record.z is not None or record.kind != "weight"
     return Places(x=at(record.x), z=at(record.z) if has_own_z else at(record.h), h=at(record.h))
 
 
 def _end_to_end(sites: tuple[SiteStats, ...]) -> tuple[float | None, float | None]:
-    """log10 of what becomes of the second moment from the first weight layer's input to the last hidden one's output, and back."""
+    """log10 of what becomes of the second moment from the first weight layer's input to the last
+    hidden one's output, and back.
+    """
     hidden = [site for site in sites if site.kind == "weight" and not site.is_head]
     if not hidden:
         return None, None

@@ -1,4 +1,6 @@
-"""Which variable belongs to which layer and site, in what role, and with what fans; and which layers were not seen at all."""
+"""Which variable belongs to which layer and site, in what role, and with what fans; and which
+layers were not seen at all.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +27,9 @@ _ROLES = {
 
 @dataclass(frozen=True)
 class OwnedVariable:
-    """A variable with its owner: the layer, its path, index of the site (its own, or that of the layer which runs it), role, fans."""
+    """A variable with its owner: the layer, its path, index of the site (its own, or that of the
+    layer which runs it), role, fans.
+    """
 
     variable: Any
     owner: Any
@@ -37,24 +41,43 @@ class OwnedVariable:
 
 
 def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedVariable]:
-    """Every variable of the model by its identity, with its owner. A variable that several layers share belongs to the first."""
+    """Every variable of the model by its identity, with its owner. A variable that several layers
+    share belongs to the first.
+    """
     found: dict[int, OwnedVariable] = {}
     for layer, path, site in _walk(model, "", None, _first_sites(sites), set()):
         fans = _fans(layer)
         for variable in introspection.own_variables(layer):
             name = str(variable.name).rsplit("/", 1)[-1]
-            owned = OwnedVariable(variable, layer, f"{path}/{name}".lstrip("/"), path, site, _role(name, variable), fans.get(name))
+            owned = OwnedVariable(
+                variable,
+                layer,
+                f"{path}/{name}".lstrip("/"),
+                path,
+                site,
+                _role(name, variable),
+                fans.get(name),
+            )
             found.setdefault(id(variable), owned)
     return found
 
 
 def uncalled_layers(model: Any, sites: Sequence[SiteRecord], seen: Sequence[str]) -> list[str]:
-    """Paths of layers with variables of their own that the pass neither observed nor ran inside an observed one."""
+    """Paths of layers with variables of their own that the pass neither observed nor ran inside an
+    observed one.
+    """
     observed = _first_sites(sites)
     paths = []
     for layer, path, site in _walk(model, "", None, observed, set()):
-        is_container = bool(introspection.sublayers(layer)) and not isinstance(layer, layer_kinds.OPAQUE)
-        if site is None and not is_container and path not in seen and introspection.own_variables(layer):
+        is_container = bool(introspection.sublayers(layer)) and not isinstance(
+            layer, layer_kinds.OPAQUE
+        )
+        if (
+            site is None
+            and not is_container
+            and path not in seen
+            and introspection.own_variables(layer)
+        ):
             paths.append(path)
     return paths
 
@@ -63,7 +86,9 @@ def _first_sites(sites: Sequence[SiteRecord]) -> dict[int, SiteRecord]:
     return {id(site.layer): site for site in sites if site.is_first_call}
 
 
-def _walk(layer: Any, path: str, site: int | None, sites: dict[int, SiteRecord], seen: set[int]) -> Iterator[tuple[Any, str, int | None]]:
+def _walk(
+    layer: Any, path: str, site: int | None, sites: dict[int, SiteRecord], seen: set[int]
+) -> Iterator[tuple[Any, str, int | None]]:
     if id(layer) in seen:
         return
     seen.add(id(layer))
@@ -89,5 +114,8 @@ def _role(name: str, variable: Any) -> str:
 def _fans(layer: Any) -> dict[str, Fans]:
     try:
         return {**layer_kinds.kernel_fans(layer), **layer_kinds.cell_fans(layer)}
-    except (ValueError, AttributeError):  # an equation or a subclass whose kernel is not what its class promises
+    except (
+        ValueError,
+        AttributeError,
+    ):  # an equation or a subclass whose kernel is not what its class promises
         return {}

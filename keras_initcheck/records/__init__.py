@@ -1,1 +1,3 @@
-"""Frozen records of plain numbers: what was measured, and what was found. Nothing here measures, judges or renders."""
+"""Frozen records of plain numbers: what was measured, and what was found. Nothing here measures,
+judges or renders.
+"""

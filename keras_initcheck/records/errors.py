@@ -1,16 +1,24 @@
-"""The error tree and the warning class of this package. Every error says what was expected, received, and how to fix it."""
+"""The error tree and the warning class of this package. Every error says what was expected,
+received, and how to fix it.
+"""
 
 
 class InitCheckError(Exception):
-    """Base of everything that this package raises on its own behalf, apart from `ValueError` and `TypeError` for arguments."""
+    """Base of everything that this package raises on its own behalf, apart from `ValueError` and
+    `TypeError` for arguments.
+    """
 
 
 class ProbeError(InitCheckError):
-    """The model could not be probed: it does not run on this batch, or has no output that a gradient could start from."""
+    """The model could not be probed: it does not run on this batch, or has no output that a
+    gradient could start from.
+    """
 
 
 class DataError(InitCheckError):
-    """The data gave no usable batch: it is empty, has the wrong shape or dtype, or does not fit the model's loss."""
+    """The data gave no usable batch: it is empty, has the wrong shape or dtype, or does not fit the
+    model's loss.
+    """
 
 
 class MissingPackageError(InitCheckError, ImportError):

@@ -1,4 +1,6 @@
-"""What all records share: an equality under which a report that was written and read again is the same report."""
+"""What all records share: an equality under which a report that was written and read again is the
+same report.
+"""
 
 import math
 from dataclasses import fields
@@ -8,9 +10,11 @@ _NAN = object()
 
 
 class Record:
-    """Base of the records. Two are equal if they are of one class and their fields are; `nan` ("not defined here") equals `nan`.
+    """Base of the records. Two are equal if they are of one class and their fields are; `nan` ("not
+    defined here") equals `nan`.
 
-    Dataclasses leave that to chance: up to Python 3.12 they found one and the same `nan` object equal to itself, from 3.13 on they do not.
+    Dataclasses leave that to chance: up to Python 3.12 they found one and the same `nan` object
+    equal to itself, from 3.13 on they do not.
     """
 
     def __eq__(self, other: object) -> bool:

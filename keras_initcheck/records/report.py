@@ -1,4 +1,6 @@
-"""Findings, and the record that joins them with the profile they were found in. Rendering is not done here."""
+"""Findings, and the record that joins them with the profile they were found in. Rendering is not
+done here.
+"""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ class Finding(Record):
     Attributes:
         code: Stable code such as `IC102`; never reused.
         slug: Name of the problem, such as `forward-gain`.
-        severity: `"info"`, `"warning"` or `"error"`. It follows the consequence for training, not the size of the deviation.
+        severity: `"info"`, `"warning"` or `"error"`. It follows the consequence for training, not
+            the size of the deviation.
         message: One sentence: what was measured, where.
         why: Why it matters.
         fix: The smallest thing that cures it.
@@ -42,7 +45,9 @@ class Finding(Record):
 
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:
-            raise ValueError(f"`severity` must be one of {SEVERITIES}. Received: severity={self.severity!r}.")
+            raise ValueError(
+                f"`severity` must be one of {SEVERITIES}. Received: severity={self.severity!r}."
+            )
 
     @property
     def rank(self) -> int:
@@ -52,15 +57,19 @@ class Finding(Record):
     def is_like(self, other: "Finding") -> bool:
         """Whether both say the same of the same place, with whatever numbers.
 
-        Which of several culprits is worst, and gives a gain its site, is chance where weights are drawn anew: one in common is enough.
+        Which of several culprits is worst, and gives a gain its site, is chance where weights are
+        drawn anew: one in common is enough.
         """
-        is_same_place = (self.site, self.layer) == (other.site, other.layer) or not {*self.culprits}.isdisjoint(other.culprits)
+        is_same_place = (self.site, self.layer) == (other.site, other.layer) or not {
+            *self.culprits
+        }.isdisjoint(other.culprits)
         return self.code == other.code and is_same_place
 
 
 @dataclass(frozen=True, eq=False)
 class MeanFieldSummary(Record):
-    """What mean field theory says of the longest run of like layers, from their weights alone; nothing but a `reason` where there is none.
+    """What mean field theory says of the longest run of like layers, from their weights alone;
+    nothing but a `reason` where there is none.
 
     Attributes:
         reason: Why nothing is said, in words; `None` where something is.
@@ -70,11 +79,14 @@ class MeanFieldSummary(Record):
         activation: The activation that follows each.
         weight_variance: `σ_w² = n E[w²]`, their geometric mean.
         bias_variance: `σ_b²`, their mean.
-        second_moment: `q` of the pre-activations for which the rest is computed: `q*`, where it settles within the run, else the measured.
+        second_moment: `q` of the pre-activations for which the rest is computed: `q*`, where it
+            settles within the run, else the measured.
         chi1: `χ1`, by which each layer multiplies the gradient's second moment there.
         correlation: `c*`, to which the correlation of two inputs goes: 1 where they become alike.
-        correlation_scale: `ξ_c`, layers over which the distance from `c*` falls by e; `inf` where it does not fall exponentially.
-        gradient_scale: `ξ_∇ = 1 / |ln χ1|`, layers over which the gradient's second moment changes by e.
+        correlation_scale: `ξ_c`, layers over which the distance from `c*` falls by e; `inf` where
+            it does not fall exponentially.
+        gradient_scale: `ξ_∇ = 1 / |ln χ1|`, layers over which the gradient's second moment changes
+            by e.
         sentence: The same in words, beside the number of layers.
     """
 
@@ -125,16 +137,22 @@ class Report(Record):
         return sum(finding.severity == severity for finding in self.findings)
 
     def new_findings(self, baseline: "Report") -> tuple[Finding, ...]:
-        """Warnings and errors that an earlier report on the model lacks: not of that code, not there, or not as severe.
+        """Warnings and errors that an earlier report on the model lacks: not of that code, not
+        there, or not as severe.
 
         Raises:
             ValueError: `baseline` is on another model.
         """
         pairs, _ = self._compared(baseline)
-        return tuple(finding for finding, before in pairs if finding.rank > (0 if before is None else before.rank))
+        return tuple(
+            finding
+            for finding, before in pairs
+            if finding.rank > (0 if before is None else before.rank)
+        )
 
     def gone_findings(self, baseline: "Report") -> tuple[Finding, ...]:
-        """Warnings and errors of an earlier report on the model that have no like in this one, not even as information.
+        """Warnings and errors of an earlier report on the model that have no like in this one, not
+        even as information.
 
         Raises:
             ValueError: `baseline` is on another model.
@@ -142,8 +160,12 @@ class Report(Record):
         _, left = self._compared(baseline)
         return tuple(finding for finding in left if finding.severity != "info")
 
-    def _compared(self, baseline: "Report") -> tuple[list[tuple[Finding, Finding | None]], list[Finding]]:
-        """Each finding with its like in the baseline, worst with worst, and what is left of the baseline."""
+    def _compared(
+        self, baseline: "Report"
+    ) -> tuple[list[tuple[Finding, Finding | None]], list[Finding]]:
+        """Each finding with its like in the baseline, worst with worst, and what is left of the
+        baseline.
+        """
         self._check_model(baseline)
         left, pairs = list(baseline.findings), []
         for finding in self.findings:
@@ -154,12 +176,14 @@ class Report(Record):
         return pairs, left
 
     def _check_model(self, baseline: "Report") -> None:
-        """Names that Keras numbers may differ from run to run: the same sites show that it is the same model."""
+        """Names that Keras numbers may differ from run to run: the same sites show that it is the
+        same model.
+        """
         sites = [[site.name for site in report.profile.sites] for report in (self, baseline)]
         if self.profile.model != baseline.profile.model and sites[0] != sites[1]:
             raise ValueError(
-                f"`baseline` must be a report on the model {self.profile.model!r}. Received: one on {baseline.profile.model!r}. "
-                "Save one of this model as JSON."
+                f"`baseline` must be a report on the model {self.profile.model!r}. Received: one on"
+                f" {baseline.profile.model!r}. Save one of this model as JSON."
             )
 
     @property
@@ -170,4 +194,7 @@ class Report(Record):
         worst = self.findings[0]
         others = self.count("error") + self.count("warning") - 1
         more = f" ({others} more finding{'s' * (others > 1)})" if others else ""
-        return f"{self.profile.model}: {worst.severity}: {worst.message.partition('. ')[0].rstrip('.')}{more}."
+        return (
+            f"{self.profile.model}: {worst.severity}:"
+            f" {worst.message.partition('. ')[0].rstrip('.')}{more}."
+        )

@@ -27,7 +27,9 @@ def apply(steps: Sequence[Step], owned: Mapping[str, OwnedVariable], seed: int) 
                 variable.assign(variable.value * step.factor)
             elif step.action == RECENTRE:
                 kernel = owned[step.kernel].variable.value
-                variable.assign(-0.5 * keras.ops.sum(kernel, axis=tuple(range(len(kernel.shape) - 1))))
+                variable.assign(
+                    -0.5 * keras.ops.sum(kernel, axis=tuple(range(len(kernel.shape) - 1)))
+                )
             elif step.action == RESET:
                 variable.assign(np.zeros(variable.shape))
             elif step.action == RENEW:
@@ -36,13 +38,18 @@ def apply(steps: Sequence[Step], owned: Mapping[str, OwnedVariable], seed: int) 
                 generator = np.random.default_rng([seed, positions[name]])
                 shape = tuple(variable.shape)
                 values = kernel_draws.kernel(
-                    shape, step.stds[position], generator, num_gates=step.num_gates, is_orthogonal=step.is_orthogonal
+                    shape,
+                    step.stds[position],
+                    generator,
+                    num_gates=step.num_gates,
+                    is_orthogonal=step.is_orthogonal,
                 )
                 variable.assign(values)
 
 
 def first_values(owned: OwnedVariable) -> Any:
-    """What the layer's own initialiser gives, such as its `gamma_initializer`; ones and zeros where it names none.
+    """What the layer's own initialiser gives, such as its `gamma_initializer`; ones and zeros where
+    it names none.
 
     An embedding that its own initialiser makes constant gets Keras' default.
     """

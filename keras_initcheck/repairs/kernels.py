@@ -1,4 +1,6 @@
-"""The kernels of a profile that a repair may change, each layer's together, and how large they should be."""
+"""The kernels of a profile that a repair may change, each layer's together, and how large they
+should be.
+"""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +13,9 @@ from keras_initcheck.theory.weight_scales import usual_scale
 
 SIGMOID = "sigmoid"
 _SIGMOID_ON_SIGMOID, _SIGMOID_ON_CENTRED = 16.0, 4.0
-"""`n Var[w]` that make of a sigmoid what Glorot's 1 makes of a tanh: its argument is twice as large, its output half as large."""
+"""`n Var[w]` that make of a sigmoid what Glorot's 1 makes of a tanh: its argument is twice as
+large, its output half as large.
+"""
 _CENTRED = 0.01
 """Share of a kernel's second moment that its mean may have: then multiplying keeps what matters."""
 
@@ -22,7 +26,8 @@ class LayerKernels:
 
     Attributes:
         site: The layer's first site.
-        kernels: Its kernels, in the order of application; those of a recurrent layer work side by side.
+        kernels: Its kernels, in the order of application; those of a recurrent layer work side by
+            side.
         bias: The bias that it adds, where it is trained.
         follows_sigmoid: Whether all that it gets are the outputs of a sigmoid.
     """
@@ -50,7 +55,10 @@ class LayerKernels:
     @property
     def is_centred(self) -> bool:
         """Whether the kernels' means are negligible."""
-        return all(kernel.moments.mean**2 <= _CENTRED * kernel.moments.second_moment for kernel in self.kernels)
+        return all(
+            kernel.moments.mean**2 <= _CENTRED * kernel.moments.second_moment
+            for kernel in self.kernels
+        )
 
     @property
     def is_zero(self) -> bool:
@@ -68,30 +76,48 @@ class LayerKernels:
     def is_recentred(self) -> bool:
         """Whether a bias of minus half of each unit's weights belongs to the right scale.
 
-        A sigmoid is a tanh of half the size around 1/2: `σ(z) = (1 + tanh(z/2)) / 2`. With that bias, and weights four times as large,
-        a layer between sigmoids computes what a layer between tanhs would, whose gradient Glorot weights keep.
+        A sigmoid is a tanh of half the size around 1/2: `σ(z) = (1 + tanh(z/2)) / 2`. With that
+        bias, and weights four times as large, a layer between sigmoids computes what a layer
+        between tanhs would, whose gradient Glorot weights keep.
         """
         is_plain = self.site.layer_type in ("Dense", "Conv1D", "Conv2D", "Conv3D")
-        return self.site.activation == SIGMOID and self.follows_sigmoid and is_plain and self.bias is not None
+        return (
+            self.site.activation == SIGMOID
+            and self.follows_sigmoid
+            and is_plain
+            and self.bias is not None
+        )
 
     def second_moments(self, mode: str) -> tuple[float, ...]:
-        """The `E[w²]` that each kernel should have: the layer's scale over its fans, in equal parts where kernels multiply.
+        """The `E[w²]` that each kernel should have: the layer's scale over its fans, in equal parts
+        where kernels multiply.
 
         Args:
-            mode: Whose scale is kept. `"backward"` takes the outputs that an input feeds instead of the inputs of an output, as in He et
-                al. 2015, section 2.2; `"balanced"` the geometric mean of the two, so that either gain gets half of the misfit.
+            mode: Whose scale is kept. `"backward"` takes the outputs that an input feeds instead of
+                the inputs of an output, as in He et al. 2015, section 2.2; `"balanced"` the
+                geometric mean of the two, so that either gain gets half of the misfit.
         """
         scale = self._scale() ** (1.0 if self.is_recurrent else 1.0 / len(self.kernels))
-        return tuple(scale / Fans(kernel.fan_in or 1.0, kernel.fan_out or 1.0).kept_by(mode) for kernel in self.kernels)
+        return tuple(
+            scale / Fans(kernel.fan_in or 1.0, kernel.fan_out or 1.0).kept_by(mode)
+            for kernel in self.kernels
+        )
 
     def log_excess(self, mode: str) -> float:
-        """`ln` of what the layer's factor is beyond what it should be; of gates the kernel that is off most."""
+        """`ln` of what the layer's factor is beyond what it should be; of gates the kernel that is
+        off most.
+        """
         wanted = self.second_moments(mode)
-        parts = [math.log(kernel.moments.second_moment / each) for kernel, each in zip(self.kernels, wanted, strict=True)]
+        parts = [
+            math.log(kernel.moments.second_moment / each)
+            for kernel, each in zip(self.kernels, wanted, strict=True)
+        ]
         return max(parts, key=abs) if self.is_recurrent else math.fsum(parts)
 
     def _scale(self) -> float:
-        """`n Var[w]`: the usual one of the activation; for one that is not known, what the layer's measured factor asks for."""
+        """`n Var[w]`: the usual one of the activation; for one that is not known, what the layer's
+        measured factor asks for.
+        """
         if self.is_recurrent or self.site.is_head or self.site.activation is None:
             return 1.0
         if self.site.activation == SIGMOID and self.bias is not None:
@@ -99,30 +125,54 @@ class LayerKernels:
         known = usual_scale(self.site.activation)
         ratio = self.site.predicted_forward_ratio
         if known is None and ratio is not None and 0.0 < ratio < math.inf:
-            return math.prod((kernel.fan_in or 1.0) * kernel.moments.second_moment for kernel in self.kernels) / ratio
+            return (
+                math.prod(
+                    (kernel.fan_in or 1.0) * kernel.moments.second_moment for kernel in self.kernels
+                )
+                / ratio
+            )
         return known or 1.0
 
 
 def changeable(profile: Profile, options: Options) -> Iterator[LayerKernels]:
-    """The layers whose kernels have known fans, are trained, and are among those that the user named."""
+    """The layers whose kernels have known fans, are trained, and are among those that the user
+    named.
+    """
     seen = set()
-    biases = {weight.site: weight for weight in profile.weights if weight.role == "bias" and weight.is_trainable}
+    biases = {
+        weight.site: weight
+        for weight in profile.weights
+        if weight.role == "bias" and weight.is_trainable
+    }
     for site in profile.sites:
         if site.kind not in ("weight", "recurrent") or site.layer in seen:
             continue
         seen.add(site.layer)
-        kernels = tuple(weight for weight in profile.weights if weight.role == "kernel" and weight.site == site.index)
-        is_known = all(kernel.fan_in and kernel.fan_out and kernel.is_trainable for kernel in kernels)
+        kernels = tuple(
+            weight
+            for weight in profile.weights
+            if weight.role == "kernel" and weight.site == site.index
+        )
+        is_known = all(
+            kernel.fan_in and kernel.fan_out and kernel.is_trainable for kernel in kernels
+        )
         if kernels and is_known and all(map(options.selects, kernels)):
-            yield LayerKernels(site, kernels, biases.get(site.index), _follows_sigmoid(profile, site))
+            yield LayerKernels(
+                site, kernels, biases.get(site.index), _follows_sigmoid(profile, site)
+            )
 
 
 def protected(profile: Profile, options: Options) -> dict[str, tuple[str, ...]]:
-    """Variables of the embeddings and normalisations that the user named and did not freeze, by layer."""
+    """Variables of the embeddings and normalisations that the user named and did not freeze, by
+    layer.
+    """
     kinds = {site.index: site.kind for site in profile.sites}
     found: dict[str, tuple[str, ...]] = {}
     for weight in profile.weights:
-        is_of_kind = weight.site is not None and kinds[weight.site] in ("normalization", "embedding")
+        is_of_kind = weight.site is not None and kinds[weight.site] in (
+            "normalization",
+            "embedding",
+        )
         is_free = weight.is_trainable or weight.role == "state"
         if options.names_layers and is_of_kind and is_free and options.selects(weight):
             found[weight.layer] = (*found.get(weight.layer, ()), weight.name)

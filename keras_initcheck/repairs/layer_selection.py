@@ -13,8 +13,8 @@ def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Selection:
     """A predicate for `Options.selects`.
 
     Args:
-        layers: `None` for all; a path such as `"encoder/dense_3"`, a pattern such as `"encoder/*"`, a layer (with all layers inside
-            it), or a sequence of these.
+        layers: `None` for all; a path such as `"encoder/dense_3"`, a pattern such as `"encoder/*"`,
+            a layer (with all layers inside it), or a sequence of these.
         owned: The model's variables with their owners.
 
     Raises:
@@ -30,14 +30,24 @@ def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Selection:
 
 def _paths(entry: Any, owned: Sequence[OwnedVariable]) -> set[str]:
     if isinstance(entry, str):
-        found = {each.layer for each in owned if fnmatch.fnmatchcase(each.layer, entry) or each.layer.startswith(f"{entry}/")}
+        found = {
+            each.layer
+            for each in owned
+            if fnmatch.fnmatchcase(each.layer, entry) or each.layer.startswith(f"{entry}/")
+        }
     elif introspection.is_layer(entry):
         inside = {id(layer) for layer in introspection.flatten_layers(entry)}
         found = {each.layer for each in owned if id(each.owner) in inside}
     else:
-        raise TypeError(f"`layers` must hold paths, patterns and layers. Received: {entry!r} of type {type(entry).__name__}.")
+        raise TypeError(
+            f"`layers` must hold paths, patterns and layers. Received: {entry!r} of type"
+            f" {type(entry).__name__}."
+        )
     if not found:
-        raise ValueError(f"`layers` must mean layers of the model that have weights. Received: {entry!r}. It has: {_known(owned)}.")
+        raise ValueError(
+            f"`layers` must mean layers of the model that have weights. Received: {entry!r}. It"
+            f" has: {_known(owned)}."
+        )
     return found
 
 

@@ -1,4 +1,6 @@
-"""An optimizer's memory of variables that have got other values: momenta and moving averages that no longer mean anything."""
+"""An optimizer's memory of variables that have got other values: momenta and moving averages that
+no longer mean anything.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,16 +10,22 @@ import keras
 from keras_initcheck.probe.keras_model import introspection, optimizers
 
 _NO_SLOTS = ("_trainable_variables", "_variables")
-"""Lists of an optimizer that hold what it trains, and everything that it keeps, its counter and its learning rate among it."""
+"""Lists of an optimizer that hold what it trains, and everything that it keeps, its counter and its
+learning rate among it.
+"""
 _BEGIN_AT_WEIGHTS = {("model_variables_moving_average", None), ("momentums", "ScheduleFreeAdamW")}
-"""Kinds of slots, with the family of optimizers if it is of one alone, that are averages of the weights, and begin with these."""
+"""Kinds of slots, with the family of optimizers if it is of one alone, that are averages of the
+weights, and begin with these.
+"""
 
 
 def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any, str]]:
-    """`(slot, variable, kind)` of each slot variable that an optimizer keeps for one of the variables.
+    """`(slot, variable, kind)` of each slot variable that an optimizer keeps for one of the
+    variables.
 
     Args:
-        optimizer: A Keras optimizer, one that wraps others, or `None`. One that is not built has no slots.
+        optimizer: A Keras optimizer, one that wraps others, or `None`. One that is not built has no
+            slots.
         variables: Model variables.
 
     Returns:
@@ -34,20 +42,32 @@ def reset(optimizer: Any, variables: Iterable[Any]) -> None:
     """Sets the slots of the variables to where they began; the step counter stays."""
     wanted = list(variables)
     for innermost in introspection.innermost_optimizers(optimizer):
-        initial_accumulator = getattr(innermost, "initial_accumulator_value", 0.0)  # of Adagrad and Ftrl
+        initial_accumulator = getattr(
+            innermost, "initial_accumulator_value", 0.0
+        )  # of Adagrad and Ftrl
         family = optimizers.family(innermost)
         for slot, variable, kind in slots(innermost, wanted):
             if {(kind, None), (kind, family)} & _BEGIN_AT_WEIGHTS:
                 slot.assign(variable.value)
             else:
-                slot.assign(keras.ops.full(slot.shape, initial_accumulator if kind == "accumulators" else 0.0, slot.dtype))
+                slot.assign(
+                    keras.ops.full(
+                        slot.shape,
+                        initial_accumulator if kind == "accumulators" else 0.0,
+                        slot.dtype,
+                    )
+                )
 
 
 def _slots(optimizer: Any) -> Iterator[tuple[Any, Any, str]]:
-    """Those of an optimizer that wraps none. Some are of another shape than their variable: Adafactor keeps rows and columns."""
+    """Those of an optimizer that wraps none. Some are of another shape than their variable:
+    Adafactor keeps rows and columns.
+    """
     trained = list(getattr(optimizer, "_trainable_variables", ()))
     for name, value in vars(optimizer).items():
         if name not in _NO_SLOTS and isinstance(value, list) and len(value) == len(trained):
             yield from (
-                (slot, variable, name.lstrip("_")) for slot, variable in zip(value, trained, strict=True) if hasattr(slot, "assign")
+                (slot, variable, name.lstrip("_"))
+                for slot, variable in zip(value, trained, strict=True)
+                if hasattr(slot, "assign")
             )

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from keras_initcheck.records.report import Finding
 
-RESCALE, REDRAW, RESET, RECENTRE, SETTLE, RENEW = "rescale", "redraw", "reset", "recentre", "settle", "renew"
+RESCALE, REDRAW, RESET, RECENTRE, SETTLE, RENEW = (
+    "rescale",
+    "redraw",
+    "reset",
+    "recentre",
+    "settle",
+    "renew",
+)
 _WORDS = {
     RESCALE: "multiply",
     REDRAW: "draw anew",
@@ -21,12 +28,14 @@ class Step:
 
     Attributes:
         layer: Path of the layer.
-        action: `"rescale"` (multiplied, so that distribution and orthogonality stay), `"redraw"`, `"reset"` (to zero), `"recentre"` (a
-            bias that takes out what inputs around 1/2 add to each unit), `"settle"` (multiplied until the standard deviation of the
-            pre-activation on the batch is right) or `"renew"` (what the layer's own initialisers give).
+        action: `"rescale"` (multiplied, so that distribution and orthogonality stay), `"redraw"`,
+            `"reset"` (to zero), `"recentre"` (a bias that takes out what inputs around 1/2 add to
+            each unit), `"settle"` (multiplied until the standard deviation of the pre-activation on
+            the batch is right) or `"renew"` (what the layer's own initialisers give).
         variables: Names of the variables that change, as in `WeightStats.name`.
         why: What the step is for, in words.
-        factor: Number that each variable is multiplied by. Of `"settle"` it is known when it is done, else `None`.
+        factor: Number that each variable is multiplied by. Of `"settle"` it is known when it is
+            done, else `None`.
         stds: Root mean squares that the variables are drawn with, one for each.
         num_gates: Kernels side by side in each variable's last axis, each drawn on its own.
         is_orthogonal: Whether what is drawn has orthonormal rows or columns.
@@ -47,8 +56,15 @@ class Step:
         """The step as a line: `multiply dense/kernel by 0.0884: ...`."""
         names = ", ".join(self.variables)
         amount = "" if self.factor is None else f" by {self.factor:.4g}"
-        drawn = f" with a root mean square of {' and '.join(f'{std:.3g}' for std in self.stds)}" if self.stds else ""
-        return f"{_WORDS[self.action]} {names}{amount}{' (orthogonal)' * self.is_orthogonal}{drawn}: {self.why}"
+        drawn = (
+            f" with a root mean square of {' and '.join(f'{std:.3g}' for std in self.stds)}"
+            if self.stds
+            else ""
+        )
+        return (
+            f"{_WORDS[self.action]} {names}{amount}{' (orthogonal)' * self.is_orthogonal}{drawn}:"
+            f" {self.why}"
+        )
 
 
 @dataclass(frozen=True)
@@ -67,5 +83,15 @@ class Plan:
 
     def __str__(self) -> str:
         """One line for each step, and one for each finding that is left."""
-        lines = [f"{position}. {step}" for position, step in enumerate(self.steps, 1)] or ["Nothing to change."]
-        return "\n".join([*lines, *(f"- {finding.code} {finding.slug} stays: {reason}" for finding, reason in self.left)])
+        lines = [f"{position}. {step}" for position, step in enumerate(self.steps, 1)] or [
+            "Nothing to change."
+        ]
+        return "\n".join(
+            [
+                *lines,
+                *(
+                    f"- {finding.code} {finding.slug} stays: {reason}"
+                    for finding, reason in self.left
+                ),
+            ]
+        )

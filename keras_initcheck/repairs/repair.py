@@ -27,7 +27,8 @@ class Outcome:
 
     Attributes:
         before: The report that it went by.
-        after: The report on the changed model, also of changes that were undone; `None` where nothing was changed.
+        after: The report on the changed model, also of changes that were undone; `None` where
+            nothing was changed.
         plan: The steps, their targets, and what no step can cure.
         is_kept: Whether the model has the new values.
         message: What happened, in a sentence or two.
@@ -47,7 +48,9 @@ class Outcome:
 
     @without_strategy()
     def undo(self) -> None:
-        """Gives the model bitwise the values that it had before. What was trained since is lost; a second call changes nothing."""
+        """Gives the model bitwise the values that it had before. What was trained since is lost; a
+        second call changes nothing.
+        """
         if self._snapshot is not None and self.is_kept:
             with ONE_AT_A_TIME:
                 self._snapshot.restore()
@@ -75,16 +78,20 @@ class Repairer:
     options: Options
 
     @without_strategy()
-    def run(self, before: Report, is_dry: bool = False, findings: Sequence[Finding] | None = None) -> Outcome:
+    def run(
+        self, before: Report, is_dry: bool = False, findings: Sequence[Finding] | None = None
+    ) -> Outcome:
         """Repairs the model, or says what it would do.
 
-        The new values are kept if a new probe shows that every finding the plan went for is gone and that none is new. Else the model
-        gets its old values back. Whatever fails on the way, the model is bitwise what it was.
+        The new values are kept if a new probe shows that every finding the plan went for is gone
+        and that none is new. Else the model gets its old values back. Whatever fails on the way,
+        the model is bitwise what it was.
 
         Args:
             before: The report to go by.
             is_dry: Whether to leave the model alone.
-            findings: Those of its findings to go for, all unless told. The others may stay, but not get worse.
+            findings: Those of its findings to go for, all unless told. The others may stay, but not
+                get worse.
 
         Returns:
             The outcome.
@@ -93,9 +100,17 @@ class Repairer:
             return self._run(before, is_dry, findings)
 
     def _run(self, before: Report, is_dry: bool, findings: Sequence[Finding] | None) -> Outcome:
-        planned = plan(before.profile, before.findings if findings is None else findings, self.options)
+        planned = plan(
+            before.profile, before.findings if findings is None else findings, self.options
+        )
         if is_dry:
-            return Outcome(before, None, planned, False, "Nothing was changed: this is what a repair would begin with.")
+            return Outcome(
+                before,
+                None,
+                planned,
+                False,
+                "Nothing was changed: this is what a repair would begin with.",
+            )
         if not planned.steps:
             return Outcome(before, None, planned, False, _nothing_to_do(before, planned))
         return self._carry_out(before, planned)
@@ -116,37 +131,58 @@ class Repairer:
                     settled, after = self._apply(more.steps, owned)
                     steps, failure = (*steps, *settled), _failure(before, after, planned.targets)
             if not failure:
-                optimizer_slots.reset(optimizer, [owned[name].variable for step in steps for name in step.variables])
+                optimizer_slots.reset(
+                    optimizer, [owned[name].variable for step in steps for name in step.variables]
+                )
             is_kept = not failure
         finally:
             if not is_kept:
                 snapshot.restore()
         done = replace(planned, steps=steps)
         if failure:
-            return Outcome(before, after, done, False, f"Undone, the model is what it was: {failure}")
+            return Outcome(
+                before, after, done, False, f"Undone, the model is what it was: {failure}"
+            )
         return Outcome(before, after, done, True, _success(done), snapshot)
 
-    def _apply(self, steps: Sequence[Step], owned: dict[str, OwnedVariable]) -> tuple[tuple[Step, ...], Report]:
+    def _apply(
+        self, steps: Sequence[Step], owned: dict[str, OwnedVariable]
+    ) -> tuple[tuple[Step, ...], Report]:
         """The steps with what became of them, and the report on the changed model."""
         apply(steps, owned, self.options.seed)
-        done = tuple(self._settle(steps, owned)) if any(step.action == SETTLE for step in steps) else tuple(steps)
+        done = (
+            tuple(self._settle(steps, owned))
+            if any(step.action == SETTLE for step in steps)
+            else tuple(steps)
+        )
         return done, self.judge(self.probe.measure(self.batch))
 
     def _settle(self, steps: Sequence[Step], owned: dict[str, OwnedVariable]) -> list[Step]:
         kernels = {
-            id(owned[step.variables[0]].owner): [owned[name].variable for name in step.variables] for step in steps if step.action == SETTLE
+            id(owned[step.variables[0]].owner): [owned[name].variable for name in step.variables]
+            for step in steps
+            if step.action == SETTLE
         }
         settler = Settler(self.probe.model, kernels, self.options.target, self.options.tolerance)
         settler.run(self.batch)
         return [
-            replace(step, factor=settler.factor(id(owned[step.variables[0]].owner))) if step.action == SETTLE else step for step in steps
+            (
+                replace(step, factor=settler.factor(id(owned[step.variables[0]].owner)))
+                if step.action == SETTLE
+                else step
+            )
+            for step in steps
         ]
 
 
 def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
     """Why the changed model is not better; empty if it is."""
     new = after.new_findings(before)
-    stayed = [target for target in targets if any(each.is_like(target) and each.rank > 0 for each in after.findings)]
+    stayed = [
+        target
+        for target in targets
+        if any(each.is_like(target) and each.rank > 0 for each in after.findings)
+    ]
     if new:
         return f"{_listed(new)} would be new. {new[0].message}"
     return f"{_listed(stayed)} would stay." if stayed else ""
@@ -155,13 +191,18 @@ def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
 def _success(done: Plan) -> str:
     layers = len({step.layer for step in done.steps})
     left = f" Left: {_listed([finding for finding, _ in done.left])}." if done.left else ""
-    return f"Changed {layers} layer{'s' * (layers > 1)}; a new probe finds no {_listed(done.targets) or 'fault'} any more.{left}"
+    return (
+        f"Changed {layers} layer{'s' * (layers > 1)}; a new probe finds no"
+        f" {_listed(done.targets) or 'fault'} any more.{left}"
+    )
 
 
 def _nothing_to_do(before: Report, planned: Plan) -> str:
     if before.ok:
         return "Nothing to repair: the model has no finding."
-    return "Nothing was changed. " + " ".join(f"{finding.code} {finding.slug} stays: {reason}" for finding, reason in planned.left)
+    return "Nothing was changed. " + " ".join(
+        f"{finding.code} {finding.slug} stays: {reason}" for finding, reason in planned.left
+    )
 
 
 def _listed(findings: Sequence[Finding]) -> str:

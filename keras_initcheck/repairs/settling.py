@@ -1,7 +1,9 @@
-"""Scales layers on a batch until their pre-activations have the wanted standard deviation, in one forward pass.
+"""Scales layers on a batch until their pre-activations have the wanted standard deviation, in one
+forward pass.
 
-The idea of LSUV (Mishkin & Matas 2016, section 3), with one difference: a layer is corrected when the pass reaches it, and what it
-makes then goes on to the next. The published procedure runs the network again for each layer, which costs depth squared.
+The idea of LSUV (Mishkin & Matas 2016, section 3), with one difference: a layer is corrected when
+the pass reaches it, and what it makes then goes on to the next. The published procedure runs the
+network again for each layer, which costs depth squared.
 """
 
 import contextlib
@@ -18,10 +20,16 @@ from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME, uninterrupted
 from keras_initcheck.probe.tap.preserve import preserved
-from keras_initcheck.probe.tap.wrapping import replaced_activation, without_rematerialization, wrapped_calls
+from keras_initcheck.probe.tap.wrapping import (
+    replaced_activation,
+    without_rematerialization,
+    wrapped_calls,
+)
 
 ATTEMPTS = 10
-"""Corrections of one layer, as in the paper. Without a bias one is exact; a bias does not scale with the kernel and takes a few."""
+"""Corrections of one layer, as in the paper. Without a bias one is exact; a bias does not scale
+with the kernel and takes a few.
+"""
 
 
 @dataclass
@@ -64,16 +72,22 @@ class Settler:
         self._engine = engine.load()
 
     def run(self, batch: Batch) -> None:
-        """Runs the model on the batch, eagerly and in training mode. All but the kernels stays what it was, and they too if it fails.
+        """Runs the model on the batch, eagerly and in training mode. All but the kernels stays what
+        it was, and they too if it fails.
 
         Side effects: the kernels get other values.
         """
         arguments = {"training": True} if introspection.takes_training(self.model) else {}
         kernels = [kernel for each in self.kernels.values() for kernel in each]
-        with preserved(self.model), keras.StatelessScope(introspection.regularised_values(self.model)) as scope:
+        with (
+            preserved(self.model),
+            keras.StatelessScope(introspection.regularised_values(self.model)) as scope,
+        ):
             with contextlib.ExitStack() as stack:
                 stack.enter_context(wrapped_calls(self._layers(), self._wrapper))
-                stack.enter_context(without_rematerialization(introspection.flatten_layers(self.model)))
+                stack.enter_context(
+                    without_rematerialization(introspection.flatten_layers(self.model))
+                )
                 stack.enter_context(self._engine.without_gradients())
                 self.model(batch.x, **arguments)
             self._settle_shared()
@@ -83,11 +97,15 @@ class Settler:
                 kernel.assign(kernel.value if value is None else value)
 
     def factor(self, layer: int) -> float:
-        """Number that each kernel of the layer of that identity was multiplied by; 1 where the pass did not settle it."""
+        """Number that each kernel of the layer of that identity was multiplied by; 1 where the pass
+        did not settle it.
+        """
         return self.settled[layer].factor if layer in self.settled else 1.0
 
     def _layers(self) -> list[Any]:
-        return [layer for layer in introspection.flatten_layers(self.model) if id(layer) in self.kernels]
+        return [
+            layer for layer in introspection.flatten_layers(self.model) if id(layer) in self.kernels
+        ]
 
     def _wrapper(self, layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -109,7 +127,10 @@ class Settler:
             return
         record = self.settled[id(layer)] = Settled(before=found, after=found)
         for _ in range(ATTEMPTS):
-            if not 0.0 < record.after < math.inf or abs(record.after / self.target - 1.0) <= self._aim:
+            if (
+                not 0.0 < record.after < math.inf
+                or abs(record.after / self.target - 1.0) <= self._aim
+            ):
                 break
             self._multiply(layer, self.target / record.after)
             record.after = deviation() or math.nan
@@ -126,16 +147,22 @@ class Settler:
         self.settled[id(layer)].factor *= factor ** (1.0 / len(kernels))
 
     def _settle_shared(self) -> None:
-        """A layer that was called again is corrected once more, for the geometric mean of its calls."""
+        """A layer that was called again is corrected once more, for the geometric mean of its
+        calls.
+        """
         for layer in self._layers():
             later = self._later.get(id(layer), [])
             if later and all(0.0 < each < math.inf for each in later):
-                logs = [math.log(each / self.target) for each in (self.settled[id(layer)].after, *later)]
+                logs = [
+                    math.log(each / self.target) for each in (self.settled[id(layer)].after, *later)
+                ]
                 self._multiply(layer, math.exp(-math.fsum(logs) / len(logs)))
 
 
 def _standard_deviation(tensor: Any) -> float | None:
-    """Over all elements, summed in float32 and safe at any scale; `None` for a tensor without a value."""
+    """Over all elements, summed in float32 and safe at any scale; `None` for a tensor without a
+    value.
+    """
     values = keras.ops.cast(tensor, "float32")
     try:
         largest = float(to_numpy(keras.ops.max(keras.ops.abs(values))))

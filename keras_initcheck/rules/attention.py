@@ -27,24 +27,40 @@ class SaturatedAttention(Rule):
     slug = "saturated-attention"
     title = "attention logits are so large that each position looks at one other"
     what = (
-        "The logits of a MultiHeadAttention are products of queries and keys, of variance q(query) q(key) with Keras' scale 1/sqrt(d). "
-        "The rule speaks where their standard deviation is above 8."
+        "The logits of a MultiHeadAttention are products of queries and keys, of variance q(query)"
+        " q(key) with Keras' scale 1/sqrt(d). The rule speaks where their standard deviation is"
+        " above 8."
     )
-    why = "The softmax is one-hot at random: its gradient vanishes, and queries and keys learn slowly."
-    example = "A transformer whose projections are drawn from N(0, 1): with 256 inputs the logits have a deviation of 256."
-    limits = "Keras' own MultiHeadAttention and GroupedQueryAttention. Queries and keys are taken as independent."
-    fix = 'Scale the query and key projections to unit output: "glorot_uniform", and a normalisation before the attention.'
+    why = (
+        "The softmax is one-hot at random: its gradient vanishes, and queries and keys learn"
+        " slowly."
+    )
+    example = (
+        "A transformer whose projections are drawn from N(0, 1): with 256 inputs the logits have a"
+        " deviation of 256."
+    )
+    limits = (
+        "Keras' own MultiHeadAttention and GroupedQueryAttention. Queries and keys are taken as"
+        " independent."
+    )
+    fix = (
+        'Scale the query and key projections to unit output: "glorot_uniform", and a normalisation'
+        " before the attention."
+    )
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each attention layer."""
         for parent, query, key in projections(profile):
             if query.activations.h is None or key.activations.h is None:
                 continue
-            spread = math.sqrt(query.activations.h.second_moment) * math.sqrt(key.activations.h.second_moment)
+            spread = math.sqrt(query.activations.h.second_moment) * math.sqrt(
+                key.activations.h.second_moment
+            )
             if spread > thresholds.attention_logit_spread:
                 yield self.finding(
                     "warning",
-                    f"The attention logits of `{parent}` have a standard deviation of about {spread:.3g}.",
+                    f"The attention logits of `{parent}` have a standard deviation of about"
+                    f" {spread:.3g}.",
                     site=query,
                     measured=spread,
                     expected=f"below {thresholds.attention_logit_spread:g}; 1 is usual",
@@ -59,29 +75,45 @@ class UniformAttention(Rule):
     slug = "uniform-attention"
     title = "all attention logits are equal, because queries or keys are zero"
     what = (
-        "The queries of a MultiHeadAttention are zero, or the kernel of its keys is, so that all keys are one: every position attends to "
-        "all others alike."
+        "The queries of a MultiHeadAttention are zero, or the kernel of its keys is, so that all"
+        " keys are one: every position attends to all others alike."
     )
     why = (
-        "The layer only averages. Where queries and keys are both zero, the gradient of each, which has the other one as a factor, is zero "
-        "too: the attention stays uniform for ever."
+        "The layer only averages. Where queries and keys are both zero, the gradient of each, which"
+        " has the other one as a factor, is zero too: the attention stays uniform for ever."
     )
     example = 'MultiHeadAttention(4, 16, kernel_initializer="zeros").'
     limits = (
-        "Information where the queries alone are zero: that is meant in muP (Yang et al. 2022, appendix D.2), and their gradient is not "
-        "zero. Keras' own MultiHeadAttention and GroupedQueryAttention."
+        "Information where the queries alone are zero: that is meant in muP (Yang et al. 2022,"
+        " appendix D.2), and their gradient is not zero. Keras' own MultiHeadAttention and"
+        " GroupedQueryAttention."
     )
-    fix = 'Draw the kernels of queries and keys by "glorot_uniform"; for a uniform start set the queries\' kernel alone to zero.'
+    fix = (
+        'Draw the kernels of queries and keys by "glorot_uniform"; for a uniform start set the'
+        " queries' kernel alone to zero."
+    )
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such attention layer."""
         for parent, query, key in projections(profile):
             has_zero_query, has_zero_key = _is_silent(query), _is_silent(key)
-            has_equal_keys = has_zero_key or any(map(kernel_rules.is_zero, profile.kernels(key.layer)))
+            has_equal_keys = has_zero_key or any(
+                map(kernel_rules.is_zero, profile.kernels(key.layer))
+            )
             if not has_zero_query and not has_equal_keys:
                 continue
-            severity = "error" if has_zero_query and has_zero_key else "warning" if has_equal_keys else "info"
-            culprits = [site.layer for site, is_cause in ((query, has_zero_query), (key, has_equal_keys)) if is_cause]
+            severity = (
+                "error"
+                if has_zero_query and has_zero_key
+                else "warning"
+                if has_equal_keys
+                else "info"
+            )
+            culprits = [
+                site.layer
+                for site, is_cause in ((query, has_zero_query), (key, has_equal_keys))
+                if is_cause
+            ]
             yield self.finding(
                 severity,
                 f"The attention of `{parent}` is uniform: {_reason(has_zero_query, has_zero_key)}.",

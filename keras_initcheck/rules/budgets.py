@@ -1,21 +1,23 @@
 """How much gain training can bear, by optimizer, and what more than that was seen to cost.
 
-Measured by tests/benchmarks/gain_cost.py (`make bench-gain-cost`): steps to a small training loss over those of the same network with gain
-1, from the least to the most of 10 settings. `ln C` is the logarithm of the gain in second moment, forward and backward alike; "-" is not
-within 600 steps.
+Measured by tests/benchmarks/gain_cost.py (`make bench-gain-cost`): steps to a small training loss
+over those of the same network with gain 1, from the least to the most of 10 settings. `ln C` is the
+logarithm of the gain in second moment, forward and backward alike; "-" is not within 600 steps.
 
 |`ln C`|-20    |-16    |-12    |-9     |-6     |-3     |+3     |+6     |+9     |+12    |+16    |+20    |
 |------|-------|-------|-------|-------|-------|-------|-------|-------|-------|-------|-------|-------|
 |SGD   |28 to -|7.5 to -|3.2 to -|2.0-4.8|1.4-2.9|1.0-1.7|0.8-1.4|1.2-2.2|2.1-4.5|3.3 to -|-|- |
 |Adam  |1.3 to -|1.2-15|1.2-4.0|1.1-3.4|1.0-1.8|1.0-1.2|1.0-1.2|1.4-1.6|1.9-4.0|2.8-6.5|6.6-10 |7.8 to -|
 
-The settings: scikit-learn's digits and breast cancer, MLPs of width 64 with 6 and 12 hidden layers and of width 256 with 6, and four
-convolutions; ReLU, and where a gain shrinks tanh; batch size 32, 3 seeds, and the best of 4 to 6 learning rates for each. Breast cancer is
-easy: it is where Adam pays least for a gain that shrinks.
+The settings: scikit-learn's digits and breast cancer, MLPs of width 64 with 6 and 12 hidden layers
+and of width 256 with 6, and four convolutions; ReLU, and where a gain shrinks tanh; batch size 32,
+3 seeds, and the best of 4 to 6 learning rates for each. Breast cancer is easy: it is where Adam
+pays least for a gain that shrinks.
 
-In one setting each: forward gain alone cost as much as both or more; backward gain alone at most 2.2 times the steps (SGD at e^-20; Adam
-nothing), though SGD needed lower learning rates where it grew; and behind batch normalisation a gain cost at most 1.6 times the steps. The
-data may be too easy to tell what the lower layers' gradient is worth: the budgets hold for it as well.
+In one setting each: forward gain alone cost as much as both or more; backward gain alone at most
+2.2 times the steps (SGD at e^-20; Adam nothing), though SGD needed lower learning rates where it
+grew; and behind batch normalisation a gain cost at most 1.6 times the steps. The data may be too
+easy to tell what the lower layers' gradient is worth: the budgets hold for it as well.
 
 Limits: small data, small networks, the gain spread evenly, and for adaptive optimizers Adam alone.
 """
@@ -28,7 +30,20 @@ from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 ADAPTIVE = frozenset(
     (
-        *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Muon", "Nadam", "RMSprop"),
+        *(
+            "Adadelta",
+            "Adafactor",
+            "Adagrad",
+            "Adam",
+            "AdamW",
+            "Adamax",
+            "Ftrl",
+            "Lamb",
+            "Lion",
+            "Muon",
+            "Nadam",
+            "RMSprop",
+        ),
         "ScheduleFreeAdamW",  # divides by the root of its squared gradients' mean as Adam does (Defazio et al. 2024, algorithm 1)
     )
 )
@@ -37,27 +52,39 @@ ADAPTIVE = frozenset(
 
 @dataclass(frozen=True)
 class Budget:
-    """Bounds on `|ln C|` of a gain in second moment: a warning beyond the first, an error beyond the second."""
+    """Bounds on `|ln C|` of a gain in second moment: a warning beyond the first, an error beyond
+    the second.
+    """
 
     warning: float
     error: float
 
 
 def is_adaptive(optimizer: str | None) -> bool:
-    """Whether that class of optimizer rescales its gradients. Unknown ones and none at all count as SGD: they may be it."""
+    """Whether that class of optimizer rescales its gradients. Unknown ones and none at all count as
+    SGD: they may be it.
+    """
     return optimizer in ADAPTIVE
 
 
-def optimizer_of(profile: Profile, sites: Collection[SiteStats], thresholds: Thresholds = DEFAULTS) -> str | None:
-    """The class name of the optimizer by which to judge a stretch: of several that train it, one that bears least.
+def optimizer_of(
+    profile: Profile, sites: Collection[SiteStats], thresholds: Thresholds = DEFAULTS
+) -> str | None:
+    """The class name of the optimizer by which to judge a stretch: of several that train it, one
+    that bears least.
 
-    A stretch that none trains is judged as if all did: what it makes of the signal is there for every layer.
+    A stretch that none trains is judged as if all did: what it makes of the signal is there for
+    every layer.
     """
     trained = [weight for weight in profile.weights if weight.optimizer is not None]
     layers, indices = {site.layer for site in sites}, {site.index for site in sites}
     own = [weight for weight in trained if weight.layer in layers or weight.site in indices]
     names = {weight.optimizer for weight in own or trained}
-    return min(names, key=lambda name: (budget_of(name, thresholds).warning, str(name)), default=profile.optimizer)
+    return min(
+        names,
+        key=lambda name: (budget_of(name, thresholds).warning, str(name)),
+        default=profile.optimizer,
+    )
 
 
 def budget_of(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> Budget:
@@ -71,7 +98,9 @@ def budget_of(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> Budge
     return Budget(thresholds.sgd_gain_warning, thresholds.sgd_gain_error)
 
 
-def severity(ln_gain: float, optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> str | None:
+def severity(
+    ln_gain: float, optimizer: str | None, thresholds: Thresholds = DEFAULTS
+) -> str | None:
     """`"warning"`, `"error"`, or `None` within the budget and where the gain is not known (`nan`).
 
     >>> severity(-9.53, "SGD"), severity(-9.53, "Adam"), severity(13.0, None)
@@ -95,20 +124,53 @@ def described(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> str:
 
 
 _COSTS = {
-    ("SGD", "shrinks", "warning"): "SGD took 2 to 5 times the steps at e^-9, and at e^-12 3 to 11 times or did not train in 600",
-    ("SGD", "shrinks", "error"): "SGD took 3 to 11 times the steps at e^-12, and 7 or more at e^-16, where half did not train in 600",
-    ("SGD", "grows", "warning"): "SGD took 2 to 5 times the steps at e^9, with down to a hundredth of the learning rate, and more at e^12",
-    ("SGD", "grows", "error"): "SGD trained in no network at e^16 or e^20, at whatever learning rate",
-    ("Adam", "shrinks", "warning"): "Adam took up to 4 times the steps at e^-12, and up to 15 times at e^-16",
-    ("Adam", "shrinks", "error"): "Adam took up to 6 times the steps at e^-20, or did not train in 600",
-    ("Adam", "grows", "warning"): "Adam took 3 to 7 times the steps at e^12, and 6 to 10 times at e^16",
-    ("Adam", "grows", "error"): "Adam took 7 times the steps or more at e^20, or mostly did not train in 600",
+    ("SGD", "shrinks", "warning"): (
+        "SGD took 2 to 5 times the steps at e^-9, and at e^-12 3 to 11 times or did not train"
+        " in 600"
+    ),
+    ("SGD", "shrinks", "error"): (
+        "SGD took 3 to 11 times the steps at e^-12, and 7 or more at e^-16, where half did not"
+        " train in 600"
+    ),
+    ("SGD", "grows", "warning"): (
+        "SGD took 2 to 5 times the steps at e^9, with down to a hundredth of the learning rate, and"
+        " more at e^12"
+    ),
+    (
+        "SGD",
+        "grows",
+        "error",
+    ): "SGD trained in no network at e^16 or e^20, at whatever learning rate",
+    (
+        "Adam",
+        "shrinks",
+        "warning",
+    ): "Adam took up to 4 times the steps at e^-12, and up to 15 times at e^-16",
+    (
+        "Adam",
+        "shrinks",
+        "error",
+    ): "Adam took up to 6 times the steps at e^-20, or did not train in 600",
+    (
+        "Adam",
+        "grows",
+        "warning",
+    ): "Adam took 3 to 7 times the steps at e^12, and 6 to 10 times at e^16",
+    (
+        "Adam",
+        "grows",
+        "error",
+    ): "Adam took 7 times the steps or more at e^20, or mostly did not train in 600",
 }
-"""The table in words, from the budget that was exceeded to the next, or at the end of what was measured."""
+"""The table in words, from the budget that was exceeded to the next, or at the end of what was
+measured.
+"""
 
 
 def cost(ln_gain: float, optimizer: str | None) -> str:
-    """A sentence on what such a gain cost where it was measured; empty within the measured budget, whatever a user's is."""
+    """A sentence on what such a gain cost where it was measured; empty within the measured budget,
+    whatever a user's is.
+    """
     exceeded = severity(ln_gain, optimizer)
     if exceeded is None:
         return ""

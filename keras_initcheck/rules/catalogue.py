@@ -12,7 +12,12 @@ from keras_initcheck.rules.gains import BackwardGain, ForwardGain
 from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
 from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
 from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
-from keras_initcheck.rules.kernel_rules import CollapsedRank, ConstantKernel, DuplicateKernels, ZeroKernel
+from keras_initcheck.rules.kernel_rules import (
+    CollapsedRank,
+    ConstantKernel,
+    DuplicateKernels,
+    ZeroKernel,
+)
 from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
@@ -87,15 +92,19 @@ def policy_of(
     Args:
         select: Codes or slugs of the only rules to apply; all if empty.
         ignore: Codes or slugs of rules not to apply.
-        thresholds: Numbers to judge by, by the names in `thresholds.Thresholds`; the defaults elsewhere.
-        exempt: Patterns of layer paths, each with the codes or slugs of the rules that leave such layers alone, or `"*"` for all.
+        thresholds: Numbers to judge by, by the names in `thresholds.Thresholds`; the defaults
+            elsewhere.
+        exempt: Patterns of layer paths, each with the codes or slugs of the rules that leave such
+            layers alone, or `"*"` for all.
 
     Raises:
         TypeError: `thresholds` or `exempt` is no mapping.
         ValueError: No rule or threshold has such a name, or a number is not in its range.
     """
     if not isinstance(exempt, Mapping | None):
-        raise TypeError(f"`exempt` must map patterns of layer paths to codes. Received: {exempt!r}.")
+        raise TypeError(
+            f"`exempt` must map patterns of layer paths to codes. Received: {exempt!r}."
+        )
     selected = _codes(select, "select") or ALL_CODES
     exemptions = tuple((pattern, _exempted(names)) for pattern, names in (exempt or {}).items())
     return Policy(selected - _codes(ignore, "ignore"), named(thresholds or {}), exemptions)
@@ -108,8 +117,15 @@ def judge(profile: Profile, policy: Policy = EVERYTHING) -> Report:
         profile: What was measured.
         policy: What to judge it by.
     """
-    found = [finding for rule in RULES if rule.code in policy.codes for finding in rule.check(profile, policy.thresholds)]
-    kept = policy.kept(found)  # what a cause that is not wanted brings about is still told as an error
+    found = [
+        finding
+        for rule in RULES
+        if rule.code in policy.codes
+        for finding in rule.check(profile, policy.thresholds)
+    ]
+    kept = policy.kept(
+        found
+    )  # what a cause that is not wanted brings about is still told as an error
     places = {site.name: site.index for site in profile.sites}
     ranked = sorted(
         subordinated(kept),
@@ -146,9 +162,15 @@ def _rule(name: str, argument: str) -> Rule:
         if str(name).lower() in (rule.code.lower(), rule.slug):
             return rule
     known = ", ".join(f"{rule.code} ({rule.slug})" for rule in RULES)
-    raise ValueError(f"`{argument}` must name rules by code or slug. Received: {name!r}. Choose from: {known}.")
+    raise ValueError(
+        f"`{argument}` must name rules by code or slug. Received: {name!r}. Choose from: {known}."
+    )
 
 
 def _indented(text: str) -> str:
-    lines = [line for paragraph in text.splitlines() for line in textwrap.wrap(paragraph, _PAGE_WIDTH - 2)]
+    lines = [
+        line
+        for paragraph in text.splitlines()
+        for line in textwrap.wrap(paragraph, _PAGE_WIDTH - 2)
+    ]
     return textwrap.indent("\n".join(lines), "  ")

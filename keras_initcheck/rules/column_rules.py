@@ -20,20 +20,29 @@ class ColumnScale(Rule):
     slug = "column-scale"
     title = "a few columns of the input drown the others"
     what = (
-        "One tenth of a table's columns, or one, has more than 95% of the second moment, and the largest column's root mean square is "
-        "more than 20 times the median column's. Constant columns and those with more than a quarter of zeros are left out."
+        "One tenth of a table's columns, or one, has more than 95% of the second moment, and the"
+        " largest column's root mean square is more than 20 times the median column's. Constant"
+        " columns and those with more than a quarter of zeros are left out."
     )
     why = (
-        "Initialisers take all inputs for alike: every unit of the first layer begins as a copy of the large columns, and the gradient of "
-        "the others' weights is as much smaller as they are. Learning rates that fit one are wrong for the other."
+        "Initialisers take all inputs for alike: every unit of the first layer begins as a copy of"
+        " the large columns, and the gradient of the others' weights is as much smaller as they"
+        " are. Learning rates that fit one are wrong for the other."
     )
-    example = "sklearn.datasets.load_wine() as it comes: the proline column, around 750, has 98% of the second moment of 13 columns."
+    example = (
+        "sklearn.datasets.load_wine() as it comes: the proline column, around 750, has 98% of the"
+        " second moment of 13 columns."
+    )
     limits = (
-        "Inputs (batch, columns) that enter a trained weight layer directly, or through dropout and the like. Silent where anything else "
-        "comes first (a Normalization or Rescaling layer for some columns), and where the inputs were made up; information where the first "
-        "layer's output is normalised."
+        "Inputs (batch, columns) that enter a trained weight layer directly, or through dropout and"
+        " the like. Silent where anything else comes first (a Normalization or Rescaling layer for"
+        " some columns), and where the inputs were made up; information where the first layer's"
+        " output is normalised."
     )
-    fix = "Standardise each column, with keras.layers.Normalization() and adapt(x), or before the model."
+    fix = (
+        "Standardise each column, with keras.layers.Normalization() and adapt(x), or before the"
+        " model."
+    )
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such input."""
@@ -43,17 +52,31 @@ class ColumnScale(Rule):
         for columns in profile.columns:
             site = _first_site(profile, columns)
             ratio = columns.root_mean_square / columns.median if columns.median else 0.0
-            if site is not None and columns.share > LARGEST_SHARE and ratio > thresholds.column_ratio:
+            if (
+                site is not None
+                and columns.share > LARGEST_SHARE
+                and ratio > thresholds.column_ratio
+            ):
                 yield self._report(columns, site, ratio, graph.is_normalised(site), thresholds)
 
-    def _report(self, columns: Columns, site: SiteStats, ratio: float, is_normalised: bool, thresholds: Thresholds) -> Finding:
+    def _report(
+        self,
+        columns: Columns,
+        site: SiteStats,
+        ratio: float,
+        is_normalised: bool,
+        thresholds: Thresholds,
+    ) -> Finding:
         count = len(columns.largest)
-        named = ", ".join(map(str, columns.largest[:SHOWN])) + (f" and {count - SHOWN} more" if count > SHOWN else "")
+        named = ", ".join(map(str, columns.largest[:SHOWN])) + (
+            f" and {count - SHOWN} more" if count > SHOWN else ""
+        )
         subject = f"Column {named} has" if count == 1 else f"Columns {named} have"
         return self.finding(
             "info" if is_normalised else "warning",
-            f"{subject} {percent(columns.share)} of the second moment of the {columns.width} columns of input `{columns.input}`: the "
-            f"largest has a root mean square of {columns.root_mean_square:.3g}, the median one of {columns.median:.3g}.",
+            f"{subject} {percent(columns.share)} of the second moment of the {columns.width}"
+            f" columns of input `{columns.input}`: the largest has a root mean square of"
+            f" {columns.root_mean_square:.3g}, the median one of {columns.median:.3g}.",
             site=site,
             measured=ratio,
             expected=f"a ratio below {thresholds.column_ratio:g}, best about 1",
@@ -61,15 +84,25 @@ class ColumnScale(Rule):
 
 
 def _first_site(profile: Profile, columns: Columns) -> SiteStats | None:
-    """The one trained weight layer that takes the table as it is; `None` where that is not plain to see."""
+    """The one trained weight layer that takes the table as it is; `None` where that is not plain to
+    see.
+    """
     if sum(each.width == columns.width for each in profile.columns) > 1:
         return None
-    takers = [site for site in profile.weight_sites if _is_direct(site, profile) and (site.input_shape or ())[1:] == (columns.width,)]
+    takers = [
+        site
+        for site in profile.weight_sites
+        if _is_direct(site, profile) and (site.input_shape or ())[1:] == (columns.width,)
+    ]
     return takers[0] if takers and all(site.is_trainable for site in takers) else None
 
 
 def _is_direct(site: SiteStats, profile: Profile) -> bool:
-    while site.inputs_known and len(site.inputs) == 1 and _keeps_columns(profile.sites[site.inputs[0]]):
+    while (
+        site.inputs_known
+        and len(site.inputs) == 1
+        and _keeps_columns(profile.sites[site.inputs[0]])
+    ):
         site = profile.sites[site.inputs[0]]
     return site.inputs_known and not site.inputs
 

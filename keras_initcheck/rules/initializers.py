@@ -20,7 +20,9 @@ _BY_ACTIVATION = {
     "softsign": GLOROT,
     "linear": GLOROT,
 }
-"""The usual initialiser, whose `n Var[w]` (for Glorot that of a square layer) `usual_scale` gives."""
+"""The usual initialiser, whose `n Var[w]` (for Glorot that of a square layer) `usual_scale`
+gives.
+"""
 _EINSUM = "EinsumDense"
 _SQUASHING = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
 
@@ -34,21 +36,33 @@ def advice(factor: Factor, kernels: Sequence[WeightStats]) -> str:
     """
     name = factor.site.activation or "linear"
     if name == "unknown":
-        return 'Use the initialiser that fits the activation, which is no layer here: "he_normal" with ReLU, "glorot_normal" with tanh.'
+        return (
+            'Use the initialiser that fits the activation, which is no layer here: "he_normal" with'
+            ' ReLU, "glorot_normal" with tanh.'
+        )
     if name in _SQUASHING:
         return (
-            f"Use another activation than {name}, whose slope is at most 1/4: no initialiser keeps the gradient. "
-            'relu with kernel_initializer="he_normal", or tanh with "glorot_normal", does.'
+            f"Use another activation than {name}, whose slope is at most 1/4: no initialiser keeps"
+            ' the gradient. relu with kernel_initializer="he_normal", or tanh with'
+            ' "glorot_normal", does.'
         )
     initializer, scale = _recommended(factor, name)
     fan_in = math.prod(kernel.fan_in or 0.0 for kernel in kernels)
     if abs(math.log(fan_in * factor.variance / scale)) < STATIC_FLOOR:
         return _beyond_fan_in(factor, name, scale)
     is_einsum = factor.site.layer_type == _EINSUM
-    if (is_einsum or "Conv" in factor.site.layer_type) and any(keras_fans(kernel.shape).fan_in != kernel.fan_in for kernel in kernels):
+    if (is_einsum or "Conv" in factor.site.layer_type) and any(
+        keras_fans(kernel.shape).fan_in != kernel.fan_in for kernel in kernels
+    ):
         share = scale ** (1.0 / len(kernels))
-        stds = " and ".join(f"stddev={math.sqrt(share / (kernel.fan_in or 1.0)):.3g}" for kernel in kernels)
-        failing = "count this kernel's true fan-in from release 3.15 on only" if is_einsum else "do not count this kernel's true fan-in"
+        stds = " and ".join(
+            f"stddev={math.sqrt(share / (kernel.fan_in or 1.0)):.3g}" for kernel in kernels
+        )
+        failing = (
+            "count this kernel's true fan-in from release 3.15 on only"
+            if is_einsum
+            else "do not count this kernel's true fan-in"
+        )
         return f"Use RandomNormal({stds}): Keras' own initialisers {failing}."
     if initializer == GLOROT and _is_glorot(kernels[0], is_einsum):
         initializer = LECUN
@@ -64,11 +78,16 @@ def _recommended(factor: Factor, name: str) -> tuple[str, float]:
 
 
 def _is_glorot(kernel: WeightStats, is_einsum: bool) -> bool:
-    """Whether the kernel is a Glorot draw already, of whatever release of Keras, whose mean of two fans is what does not fit."""
+    """Whether the kernel is a Glorot draw already, of whatever release of Keras, whose mean of two
+    fans is what does not fit.
+    """
     assumed = [keras_fans(kernel.shape)]
     if is_einsum and kernel.fan_in:
         assumed.append(keras_einsum_fans(kernel.shape, kernel.fan_in))
-    return any(abs(math.log(kernel.moments.second_moment * fans.kept_by(MEAN))) < STATIC_FLOOR for fans in assumed)
+    return any(
+        abs(math.log(kernel.moments.second_moment * fans.kept_by(MEAN))) < STATIC_FLOOR
+        for fans in assumed
+    )
 
 
 def _beyond_fan_in(factor: Factor, name: str, scale: float) -> str:
@@ -76,5 +95,11 @@ def _beyond_fan_in(factor: Factor, name: str, scale: float) -> str:
     right = f"n Var[w] is already {scale:.3g}, as {name} asks"
     if factor.direction == BACKWARD:
         change = "narrows" if factor.ratio < 1.0 else "widens"
-        return f'The layer {change}: {right}. Split the difference with VarianceScaling({scale:.3g}, "fan_avg").'
-    return f"Look at the layers before: {right}, and it is the size of the signal that arrives which does not fit."
+        return (
+            f"The layer {change}: {right}. Split the difference with VarianceScaling({scale:.3g},"
+            ' "fan_avg").'
+        )
+    return (
+        f"Look at the layers before: {right}, and it is the size of the signal that arrives which"
+        " does not fit."
+    )

@@ -21,9 +21,18 @@ class NonfiniteInput(Rule):
     title = "the input holds NaN or infinity"
     what = "An input of the model holds NaN or infinity in this batch."
     why = "They spread through every layer to the loss, and with one step to all weights."
-    example = "A table with missing values read as NaN; a feature divided by a standard deviation of zero."
-    limits = "One batch is looked at. A model that replaces NaN by itself is reported too: ignore the rule there."
-    fix = "Replace or mask missing values before the model, and look for divisions by zero in the preprocessing."
+    example = (
+        "A table with missing values read as NaN; a feature divided by a standard deviation of"
+        " zero."
+    )
+    limits = (
+        "One batch is looked at. A model that replaces NaN by itself is reported too: ignore the"
+        " rule there."
+    )
+    fix = (
+        "Replace or mask missing values before the model, and look for divisions by zero in the"
+        " preprocessing."
+    )
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each input."""
@@ -31,7 +40,8 @@ class NonfiniteInput(Rule):
             if not moments.is_finite:
                 yield self.finding(
                     "error",
-                    f"{percent(moments.share_nonfinite)} of the values of input `{name}` are NaN or infinite.",
+                    f"{percent(moments.share_nonfinite)} of the values of input `{name}` are NaN or"
+                    " infinite.",
                     measured=moments.share_nonfinite,
                     expected="0",
                 )
@@ -45,14 +55,22 @@ class NonfiniteLoss(Rule):
     title = "the loss is NaN or infinite"
     what = "The loss on the batch is NaN or infinite."
     why = "Its gradient makes all weights NaN with the first step."
-    example = "Labels with NaN; a cross-entropy on probabilities that the model can make exactly zero; sparse labels out of range."
+    example = (
+        "Labels with NaN; a cross-entropy on probabilities that the model can make exactly zero;"
+        " sparse labels out of range."
+    )
     limits = "Judged where there were labels and the model is compiled."
     fix = "Check the labels for NaN and range, and give cross-entropies logits (from_logits=True)."
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         if profile.loss is not None and not math.isfinite(profile.loss):
-            yield self.finding("error", f"The loss on the batch is {profile.loss}.", measured=profile.loss, expected="a finite number")
+            yield self.finding(
+                "error",
+                f"The loss on the batch is {profile.loss}.",
+                measured=profile.loss,
+                expected="a finite number",
+            )
 
 
 class InputScale(Rule):
@@ -62,19 +80,25 @@ class InputScale(Rule):
     slug = "input-scale"
     title = "the input is far from unit scale"
     what = (
-        "What enters the first weight layers has a second moment beyond e^6 or below e^-6: the budget of forward-gain with SGD, spent "
-        "before the first layer. Pixels of 0 to 255 have e^10."
+        "What enters the first weight layers has a second moment beyond e^6 or below e^-6: the"
+        " budget of forward-gain with SGD, spent before the first layer. Pixels of 0 to 255 have"
+        " e^10."
     )
     why = (
-        "Initialisers keep the scale that they are given: logits, loss and gradients have it too, and learning rates that fit are unusual."
+        "Initialisers keep the scale that they are given: logits, loss and gradients have it too,"
+        " and learning rates that fit are unusual."
     )
     example = "model.fit(images, ...) with uint8 images and no Rescaling layer."
     limits = (
-        "Information where the first layer is not trained (pretrained networks have their own scale), where a normalisation that removes "
-        "it follows, and where the inputs were made up because none were given: a model that divides by 255 expects others. Single "
-        "columns of another scale than the others are column-scale's."
+        "Information where the first layer is not trained (pretrained networks have their own"
+        " scale), where a normalisation that removes it follows, and where the inputs were made up"
+        " because none were given: a model that divides by 255 expects others. Single columns of"
+        " another scale than the others are column-scale's."
     )
-    fix = "Subtract the mean and divide by the standard deviation, or put a Normalization or Rescaling layer in front."
+    fix = (
+        "Subtract the mean and divide by the standard deviation, or put a Normalization or"
+        " Rescaling layer in front."
+    )
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each first layer."""
@@ -84,14 +108,23 @@ class InputScale(Rule):
             if x is None or not 0.0 < x.second_moment < math.inf or not graph.is_fed_by_data(site):
                 continue
             if abs(math.log(x.second_moment)) > thresholds.input_scale:
-                is_harmless = profile.is_of_synthetic_data or not site.is_trainable or graph.is_normalised(site)
+                is_harmless = (
+                    profile.is_of_synthetic_data
+                    or not site.is_trainable
+                    or graph.is_normalised(site)
+                )
                 yield self._report(site, x, is_harmless)
 
     def _report(self, site: SiteStats, x: Moments, is_harmless: bool) -> Finding:
-        centre = f", most of it from its mean of {x.mean:.3g}" if x.mean**2 > UNCENTRED_SHARE * x.second_moment else ""
+        centre = (
+            f", most of it from its mean of {x.mean:.3g}"
+            if x.mean**2 > UNCENTRED_SHARE * x.second_moment
+            else ""
+        )
         return self.finding(
             "info" if is_harmless else "warning",
-            f"The input of `{site.name}` has a root mean square of {math.sqrt(x.second_moment):.3g}{centre}.",
+            f"The input of `{site.name}` has a root mean square of"
+            f" {math.sqrt(x.second_moment):.3g}{centre}.",
             site=site,
             measured=x.second_moment,
             expected="e^-6 to e^6, and best about 1",

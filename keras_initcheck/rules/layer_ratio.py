@@ -18,18 +18,30 @@ class LayerRatio(Rule):
     slug = "layer-ratio"
     title = "a layer's weights do not keep the scale of signal or gradient"
     what = (
-        "The factors ½ n Var[w] (forward) and ½ n̂ Var[w] (backward) of a single layer, with the activation's own number in place of ½, "
-        "differ from 1 by more than 1.5 times, and by more than 4.5 standard deviations of what chance makes of so many weights (the "
-        "thresholds layer_ratio_factor and layer_ratio_deviations). They come from the weights alone and hardly scatter."
+        "The factors ½ n Var[w] (forward) and ½ n̂ Var[w] (backward) of a single layer, with the"
+        " activation's own number in place of ½, differ from 1 by more than 1.5 times, and by more"
+        " than 4.5 standard deviations of what chance makes of so many weights (the thresholds"
+        " layer_ratio_factor and layer_ratio_deviations). They come from the weights alone and"
+        " hardly scatter."
     )
-    why = "One such layer is harmless; many of them multiply to what forward-gain and backward-gain judge."
-    example = "Dense(128, activation='relu') on 128 inputs with Keras' default glorot_uniform: ½ · 128 · 1/128 = 0.5."
+    why = (
+        "One such layer is harmless; many of them multiply to what forward-gain and backward-gain"
+        " judge."
+    )
+    example = (
+        "Dense(128, activation='relu') on 128 inputs with Keras' default glorot_uniform: ½ · 128 ·"
+        " 1/128 = 0.5."
+    )
     limits = (
-        "Always information: Keras' default Glorot weights with ReLU halve the second moment in every layer, and five such layers train as "
-        "well as He's. Heads, gates, layers that a normalisation or an unknown activation follows, and further calls of a shared layer are "
-        "left out. The first layer on the data is judged forward only."
+        "Always information: Keras' default Glorot weights with ReLU halve the second moment in"
+        " every layer, and five such layers train as well as He's. Heads, gates, layers that a"
+        " normalisation or an unknown activation follows, and further calls of a shared layer are"
+        " left out. The first layer on the data is judged forward only."
     )
-    fix = 'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with SELU, "glorot_normal" with tanh.'
+    fix = (
+        'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with'
+        ' SELU, "glorot_normal" with tanh.'
+    )
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """At most one finding for each layer; the forward factor's where both are off."""
@@ -38,28 +50,47 @@ class LayerRatio(Rule):
             if _is_beyond_judgement(site, graph):
                 continue
             directions = (FORWARD,) if graph.is_fed_by_data(site) else (FORWARD, BACKWARD)
-            found = [each for each in (factor(profile, site, direction) for direction in directions) if each is not None]
+            found = [
+                each
+                for each in (factor(profile, site, direction) for direction in directions)
+                if each is not None
+            ]
             told = [each for each in found if not each.is_led_by_bias]
-            off = [each for each in told if abs(each.log_ratio) > tolerance(profile, site, thresholds)]
+            off = [
+                each for each in told if abs(each.log_ratio) > tolerance(profile, site, thresholds)
+            ]
             if off:
                 yield self._report(profile, site, off, thresholds)
 
-    def _report(self, profile: Profile, site: SiteStats, off: list[Factor], thresholds: Thresholds) -> Finding:
-        parts = " and ".join(f"the {_QUANTITIES[each.direction]} second moment by {each.formula} = {each}" for each in off)
+    def _report(
+        self, profile: Profile, site: SiteStats, off: list[Factor], thresholds: Thresholds
+    ) -> Finding:
+        parts = " and ".join(
+            f"the {_QUANTITIES[each.direction]} second moment by {each.formula} = {each}"
+            for each in off
+        )
         return self.finding(
             "info",
             f"`{site.name}` multiplies {parts}.",
             site=site,
             fix=advice(off[0], profile.kernels(site.layer)),
             measured=off[0].ratio,
-            expected=f"{1 / thresholds.layer_ratio_factor:.2g} to {thresholds.layer_ratio_factor:g}",
+            expected=(
+                f"{1 / thresholds.layer_ratio_factor:.2g} to {thresholds.layer_ratio_factor:g}"
+            ),
             culprits=(site.layer,),
         )
 
 
 def _is_beyond_judgement(site: SiteStats, graph: Graph) -> bool:
     is_repeated = site.name != site.layer
-    return site.is_head or is_repeated or site.activation == "unknown" or graph.is_normalised(site) or graph.is_gate(site)
+    return (
+        site.is_head
+        or is_repeated
+        or site.activation == "unknown"
+        or graph.is_normalised(site)
+        or graph.is_gate(site)
+    )
 
 
 _QUANTITIES = {FORWARD: "signal's", BACKWARD: "gradient's"}

@@ -1,4 +1,6 @@
-"""Measured gains beside predicted ones: where the batch does something that the weights alone do not explain."""
+"""Measured gains beside predicted ones: where the batch does something that the weights alone do
+not explain.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,14 +19,17 @@ from keras_initcheck.theory.noise import TWO_SIDED_99, largest_of
 FEWEST_LAYERS = 2
 """Of a stretch that has a gain to judge; what a single layer does is told by measured-layer."""
 BIAS_SHARE = 0.1
-"""Share of a pre-activation's second moment that biases may have; freshly initialised ones have none."""
+"""Share of a pre-activation's second moment that biases may have; freshly initialised ones have
+none.
+"""
 
 
 class MeasuredGainRule(Rule):
     """What the two directions have in common.
 
-    Over each stretch the measured ratios are compared with the predicted ones. In a healthy network the logarithm of their quotient
-    scatters around `-B/2` with variance `B`, the sum of the layers' `log_ratio_variance` (see `theory.noise`).
+    Over each stretch the measured ratios are compared with the predicted ones. In a healthy network
+    the logarithm of their quotient scatters around `-B/2` with variance `B`, the sum of the layers'
+    `log_ratio_variance` (see `theory.noise`).
     """
 
     direction: ClassVar[str]
@@ -36,7 +41,9 @@ class MeasuredGainRule(Rule):
         for run in stretches(profile, self.direction):
             yield from self._judge(profile, thresholds, graph, counting(run, graph))
 
-    def _judge(self, profile: Profile, thresholds: Thresholds, graph: Graph, run: Sequence[Factor]) -> Iterable[Finding]:
+    def _judge(
+        self, profile: Profile, thresholds: Thresholds, graph: Graph, run: Sequence[Factor]
+    ) -> Iterable[Finding]:
         known = [(factor, excess) for factor in run if (excess := _ln_excess(factor)) is not None]
         if len(known) < max(len(run), FEWEST_LAYERS) or _is_excused(graph, run[-1].site):
             return
@@ -44,18 +51,25 @@ class MeasuredGainRule(Rule):
         departure = math.fsum(excess for _, excess in known)
         optimizer = budgets.optimizer_of(profile, [factor.site for factor in run], thresholds)
         severity = budgets.severity(ln_static + departure, optimizer, thresholds)
-        is_told = budgets.severity(ln_static, optimizer, thresholds) is not None  # by the gain rules, with the cure
-        is_chance = beyond_band(departure, [factor.site for factor in run]) <= math.log(thresholds.measured_gain_factor)
+        is_told = (
+            budgets.severity(ln_static, optimizer, thresholds) is not None
+        )  # by the gain rules, with the cure
+        is_chance = beyond_band(departure, [factor.site for factor in run]) <= math.log(
+            thresholds.measured_gain_factor
+        )
         if severity is None or is_told or is_chance:
             return
         worst = max(known, key=lambda pair: pair[1] * math.copysign(1.0, departure))[0]
         yield self.finding(
             severity,
-            f"{_where(run)} the {self.quantity} is multiplied by {_power(ln_static + departure)}, where the weights alone make "
-            f"{_power(ln_static)}. {cause(profile, run)}",
+            f"{_where(run)} the {self.quantity} is multiplied by {_power(ln_static + departure)},"
+            f" where the weights alone make {_power(ln_static)}. {cause(profile, run)}",
             site=worst.site,
             measured=math.exp(min(ln_static + departure, 709.0)),
-            expected=f"{_power(ln_static)} within a factor of {thresholds.measured_gain_factor:g} and chance",
+            expected=(
+                f"{_power(ln_static)} within a factor of {thresholds.measured_gain_factor:g} and"
+                " chance"
+            ),
             culprits=(worst.site.layer,),
         )
 
@@ -66,20 +80,29 @@ def _is_excused(graph: Graph, last: SiteStats) -> bool:
 
 
 def beyond_band(departure: float, sites: Sequence[SiteStats]) -> float:
-    """How far `ln(measured / predicted)` of those layers lies outside of what chance makes, in natural logarithms."""
+    """How far `ln(measured / predicted)` of those layers lies outside of what chance makes, in
+    natural logarithms.
+    """
     variance = math.fsum(site.log_ratio_variance or 0.0 for site in sites)
     return abs(departure + variance / 2.0) - TWO_SIDED_99 * math.sqrt(variance)
 
 
 def _ln_excess(factor: Factor) -> float | None:
-    """`ln(measured / predicted)` of a layer; `None` where one of them is not known, zero or not finite."""
+    """`ln(measured / predicted)` of a layer; `None` where one of them is not known, zero or not
+    finite.
+    """
     site = factor.site
     measured, predicted = (
         (site.forward_ratio, site.predicted_forward_ratio)
         if factor.direction == FORWARD
         else (site.backward_ratio, site.predicted_backward_ratio)
     )
-    if measured is None or predicted is None or not 0.0 < measured < math.inf or not 0.0 < predicted < math.inf:
+    if (
+        measured is None
+        or predicted is None
+        or not 0.0 < measured < math.inf
+        or not 0.0 < predicted < math.inf
+    ):
         return None
     return math.log(measured / predicted)
 
@@ -93,16 +116,24 @@ def cause(profile: Profile, run: Sequence[Factor]) -> str:
         return "The weights have been trained, and are no longer independent of the signal."
     shifted = [factor.site.layer for factor in run if not factor.is_centred]
     if shifted:
-        return f"The weights of {listed(shifted)} have a mean, which adds up over inputs of one sign."
+        return (
+            f"The weights of {listed(shifted)} have a mean, which adds up over inputs of one sign."
+        )
     x = run[0].site.activations.x
-    if x is not None and Graph(profile).is_fed_by_data(run[0].site) and x.mean**2 > x.second_moment / 2.0:
+    if (
+        x is not None
+        and Graph(profile).is_fed_by_data(run[0].site)
+        and x.mean**2 > x.second_moment / 2.0
+    ):
         return "The input is not centred: its mean is most of its size."
     return "That is the data's part: correlated inputs, borders of padding, or units that saturate."
 
 
 def bias_share(profile: Profile, site: SiteStats) -> float:
     """Mean square of the layer's bias over that of its pre-activation."""
-    biases = [weight for weight in profile.weights if weight.layer == site.layer and weight.role == "bias"]
+    biases = [
+        weight for weight in profile.weights if weight.layer == site.layer and weight.role == "bias"
+    ]
     z = site.activations.z
     if z is None or not z.second_moment or not biases:
         return 0.0
@@ -127,15 +158,23 @@ class MeasuredForwardGain(MeasuredGainRule):
     direction = FORWARD
     quantity = "signal's second moment"
     what = (
-        "The measured ratios q(h)/q(x) of a stretch are multiplied and compared with the product that the weights predict. The rule speaks "
-        "where they differ by more than a factor of two beyond the 99% band of chance, -B/2 ± 2.576 sqrt(B), where B sums (2 + V)/n over "
-        "the layers (V is 3 for ReLU)."
+        "The measured ratios q(h)/q(x) of a stretch are multiplied and compared with the product"
+        " that the weights predict. The rule speaks where they differ by more than a factor of two"
+        " beyond the 99% band of chance, -B/2 ± 2.576 sqrt(B), where B sums (2 + V)/n over the"
+        " layers (V is 3 for ReLU)."
     )
-    why = "What the weights do not explain comes from the data, biases or saturation: other initial weights alone will not cure it."
-    example = "Ten ReLU layers whose biases were initialised with N(0, 1): each adds to the signal what no kernel accounts for."
+    why = (
+        "What the weights do not explain comes from the data, biases or saturation: other initial"
+        " weights alone will not cure it."
+    )
+    example = (
+        "Ten ReLU layers whose biases were initialised with N(0, 1): each adds to the signal what"
+        " no kernel accounts for."
+    )
     limits = (
-        "Its severity follows the measured gain against the budgets of forward-gain. Silent within them, where forward-gain speaks "
-        "already, for single layers, and before a normalisation, a gate or beside a skip connection. The band was simulated for ReLU."
+        "Its severity follows the measured gain against the budgets of forward-gain. Silent within"
+        " them, where forward-gain speaks already, for single layers, and before a normalisation, a"
+        " gate or beside a skip connection. The band was simulated for ReLU."
     )
     fix = "Centre and scale the input, initialise biases with zeros, and look at saturated-units."
 
@@ -149,12 +188,18 @@ class MeasuredBackwardGain(MeasuredGainRule):
     direction = BACKWARD
     quantity = "gradient's second moment on its way back"
     what = (
-        "As measured-forward-gain, for the ratios q(dL/dx)/q(dL/dh) of the gradient, measured with a random direction at the outputs where "
-        "the probe used one."
+        "As measured-forward-gain, for the ratios q(dL/dx)/q(dL/dh) of the gradient, measured with"
+        " a random direction at the outputs where the probe used one."
     )
-    why = "The first layers get a gradient of another size than the last ones, for a reason that the weights alone do not show."
+    why = (
+        "The first layers get a gradient of another size than the last ones, for a reason that the"
+        " weights alone do not show."
+    )
     example = "Units that biases switch off: their slope is zero, though the kernels are He's."
-    limits = "As for measured-forward-gain; the band is that of the forward direction, by the transposed argument."
+    limits = (
+        "As for measured-forward-gain; the band is that of the forward direction, by the transposed"
+        " argument."
+    )
     fix = MeasuredForwardGain.fix
 
 
@@ -165,24 +210,40 @@ class MeasuredLayers(Rule):
     slug = "measured-layer"
     title = "layers whose measured ratio is not the predicted one"
     what = (
-        "The measured forward ratio of a layer differs from the predicted one by more than chance makes of the worst of so many layers, "
-        "and by more than 1.25 (1.32 where it is smaller, because chance has a long tail there)."
+        "The measured forward ratio of a layer differs from the predicted one by more than chance"
+        " makes of the worst of so many layers, and by more than 1.25 (1.32 where it is smaller,"
+        " because chance has a long tail there)."
     )
     why = "It shows where data, padding, biases or saturation come in. Alone it harms nothing."
-    example = "The first convolution on photographs, whose neighbouring pixels are alike: 1.1 to 1.5 times what white noise gives."
-    limits = "Always information, one for the whole network. Heads and layers on unknown activations are left out."
+    example = (
+        "The first convolution on photographs, whose neighbouring pixels are alike: 1.1 to 1.5"
+        " times what white noise gives."
+    )
+    limits = (
+        "Always information, one for the whole network. Heads and layers on unknown activations are"
+        " left out."
+    )
     fix = "Nothing, as long as the gains are in order."
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
-        sites = [site for site in profile.weight_sites if not site.is_head and site.activation != "unknown"]
-        found = [(site, departure) for site in sites if (departure := _departure(profile, site, len(sites))) is not None]
+        sites = [
+            site
+            for site in profile.weight_sites
+            if not site.is_head and site.activation != "unknown"
+        ]
+        found = [
+            (site, departure)
+            for site in sites
+            if (departure := _departure(profile, site, len(sites))) is not None
+        ]
         if found:
             worst = max(found, key=lambda pair: abs(pair[1]))
             yield self.finding(
                 "info",
-                f"{len(found)} of {len(sites)} layers have another ratio on this batch than their weights predict: "
-                f"{listed([site.name for site, _ in found])}. The most in `{worst[0].name}`, by {math.exp(worst[1]):.3g}.",
+                f"{len(found)} of {len(sites)} layers have another ratio on this batch than their"
+                f" weights predict: {listed([site.name for site, _ in found])}. The most in"
+                f" `{worst[0].name}`, by {math.exp(worst[1]):.3g}.",
                 site=worst[0],
                 measured=worst[0].forward_ratio,
                 expected=f"{worst[0].predicted_forward_ratio:.3g}",
@@ -195,7 +256,11 @@ LOWER_TAIL = 1.25
 
 
 def _departure(profile: Profile, site: SiteStats, num_layers: int) -> float | None:
-    measured, predicted, variance = site.forward_ratio, site.predicted_forward_ratio, site.log_ratio_variance
+    measured, predicted, variance = (
+        site.forward_ratio,
+        site.predicted_forward_ratio,
+        site.log_ratio_variance,
+    )
     if variance is None or measured is None or predicted is None:
         return None
     if not 0.0 < measured < math.inf or not 0.0 < predicted < math.inf:

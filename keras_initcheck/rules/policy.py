@@ -1,4 +1,6 @@
-"""What a user asks of the rules: which apply, from which numbers on they speak, and which layers they leave alone."""
+"""What a user asks of the rules: which apply, from which numbers on they speak, and which layers
+they leave alone.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,8 +17,8 @@ class Policy:
     Attributes:
         codes: Codes of the rules that apply.
         thresholds: The numbers that they judge by.
-        exempt: `(pattern, codes)`: layers whose path matches the pattern, as file names match in a shell (`*` matches `/` too), are left
-            alone by the rules of these codes.
+        exempt: `(pattern, codes)`: layers whose path matches the pattern, as file names match in a
+            shell (`*` matches `/` too), are left alone by the rules of these codes.
     """
 
     codes: frozenset[str]
@@ -25,10 +27,16 @@ class Policy:
 
     def kept(self, findings: Iterable[Finding]) -> list[Finding]:
         """The findings that are asked for, in their order."""
-        return [finding for finding in findings if finding.code in self.codes and not self.is_exempt(finding)]
+        return [
+            finding
+            for finding in findings
+            if finding.code in self.codes and not self.is_exempt(finding)
+        ]
 
     def is_exempt(self, finding: Finding) -> bool:
-        """Whether every layer that the finding blames is exempt. One that blames no layer is about the network, and never exempt."""
+        """Whether every layer that the finding blames is exempt. One that blames no layer is about
+        the network, and never exempt.
+        """
         blamed = {layer for layer in (finding.layer, *finding.culprits) if layer is not None}
         return bool(blamed) and all(self._exempts(layer, finding.code) for layer in blamed)
 

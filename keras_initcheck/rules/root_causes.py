@@ -15,25 +15,35 @@ CAUSES = {
     "IC302": ("IC401", "IC101", "IC201", "IC106", "IC202", "IC406"),
     "IC404": ("IC101", "IC102", "IC201", "IC401", "IC403"),
 }
-"""For each code, those that explain it: NaN spreads from input and weights to the signal, the loss and the gradient, and where the
-signal ends the gradient does. NaN labels do the same to loss and gradient, and a softmax over one unit ends the gradient. Logits are large
-where input or signal is. A loss that is not finite follows from input or weights through the signal; where signal and labels are finite,
-it stands for itself."""
+"""For each code, those that explain it: NaN spreads from input and weights to the signal, the loss
+and the gradient, and where the signal ends the gradient does. NaN labels do the same to loss and
+gradient, and a softmax over one unit ends the gradient. Logits are large where input or signal is.
+A loss that is not finite follows from input or weights through the signal; where signal and labels
+are finite, it stands for itself."""
 
 
 def subordinated(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, with those that follow from another one, as severe or more so, turned into information that names it.
+    """The findings, with those that follow from another one, as severe or more so, turned into
+    information that names it.
 
-    Causes that the user chose to ignore are not among them, so that what they bring about is still told.
+    Causes that the user chose to ignore are not among them, so that what they bring about is still
+    told.
     """
     return [_subordinated(finding, findings) for finding in findings]
 
 
 def _subordinated(finding: Finding, findings: Sequence[Finding]) -> Finding:
-    cause = next((code for code in CAUSES.get(finding.code, ()) if _explains(code, finding, findings)), None)
+    cause = next(
+        (code for code in CAUSES.get(finding.code, ()) if _explains(code, finding, findings)), None
+    )
     if cause is None or finding.severity == "info":
         return finding
-    return replace(finding, severity="info", message=f"{finding.message} This follows from {cause}.", fix=f"As for {cause}.")
+    return replace(
+        finding,
+        severity="info",
+        message=f"{finding.message} This follows from {cause}.",
+        fix=f"As for {cause}.",
+    )
 
 
 def _explains(code: str, finding: Finding, findings: Sequence[Finding]) -> bool:
@@ -41,5 +51,7 @@ def _explains(code: str, finding: Finding, findings: Sequence[Finding]) -> bool:
     if finding.code == "IC202":  # another layer's zeros do not kill this one
         return any(each.layer == finding.layer for each in causes)
     if finding.code == "IC402" and code not in ("IC201", "IC405"):
-        return bool(causes) and any(each.code == "IC201" and each.severity == "error" for each in findings)
+        return bool(causes) and any(
+            each.code == "IC201" and each.severity == "error" for each in findings
+        )
     return bool(causes)

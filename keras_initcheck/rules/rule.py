@@ -34,10 +34,16 @@ class Rule(ABC):
 
     @abstractmethod
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """The findings of this rule, in any order. Rules whose limits are no matter of taste leave `thresholds` alone."""
+        """The findings of this rule, in any order. Rules whose limits are no matter of taste leave
+        `thresholds` alone.
+        """
 
-    def finding(self, severity: str, message: str, site: SiteStats | None = None, **facts: Any) -> Finding:
-        """A finding with this rule's code, slug, reason and fix; `facts` are further fields of `Finding`, and override those."""
+    def finding(
+        self, severity: str, message: str, site: SiteStats | None = None, **facts: Any
+    ) -> Finding:
+        """A finding with this rule's code, slug, reason and fix; `facts` are further fields of
+        `Finding`, and override those.
+        """
         place = {"site": site.name, "layer": site.layer} if site is not None else {}
         own = {"code": self.code, "slug": self.slug, "why": self.why, "fix": self.fix}
         return Finding(severity=severity, message=message, **{**own, **place, **facts})

@@ -1,4 +1,6 @@
-"""The numbers in rules that a user may want to be others, by name. What is no matter of taste stays a constant beside its rule."""
+"""The numbers in rules that a user may want to be others, by name. What is no matter of taste stays
+a constant beside its rule.
+"""
 
 import math
 from collections.abc import Mapping
@@ -15,20 +17,25 @@ def _number(default: float, meaning: str, least: float = 0.0, most: float = math
 
 def _check_range(name: str, value: object, least: float, most: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise ValueError(f"`thresholds` must give {name} a number from {least:g} to {most:g}. Received: {name}={value!r}.")
+        raise ValueError(
+            f"`thresholds` must give {name} a number from {least:g} to {most:g}. Received:"
+            f" {name}={value!r}."
+        )
 
 
 def _check_order(warning: str, error: str, thresholds: "Thresholds") -> None:
     lower, upper = getattr(thresholds, warning), getattr(thresholds, error)
     if lower > upper:
         raise ValueError(
-            f"`thresholds` must keep {warning} at or below {error}. Received: {warning}={lower:g}, {error}={upper:g}. Give both numbers."
+            f"`thresholds` must keep {warning} at or below {error}. Received: {warning}={lower:g},"
+            f" {error}={upper:g}. Give both numbers."
         )
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where rules begin to speak. Unit, default and origin of each number stand with it, and `initcheck --list-thresholds` prints them.
+    """Where rules begin to speak. Unit, default and origin of each number stand with it, and
+    `initcheck --list-thresholds` prints them.
 
     Infinity, where the range has it, silences a severity.
 
@@ -41,123 +48,141 @@ class Thresholds:
 
     sgd_gain_warning: float = _number(
         6.0,
-        "|ln| of a gain in second moment beyond which forward-gain and backward-gain warn with SGD, or where no optimizer is compiled. "
-        "Measured: by tests/benchmarks/gain_cost.py, training takes 1.4 to 2.9 times the steps at e^-6, 1.2 to 2.2 at e^6, and 2 to 5 at "
-        "e^-9 and e^9.",
+        "|ln| of a gain in second moment beyond which forward-gain and backward-gain warn with SGD,"
+        " or where no optimizer is compiled. Measured: by tests/benchmarks/gain_cost.py, training"
+        " takes 1.4 to 2.9 times the steps at e^-6, 1.2 to 2.2 at e^6, and 2 to 5 at e^-9 and e^9.",
     )
     sgd_gain_error: float = _number(
         12.0,
-        "The same for an error with SGD. Measured: e^-12 and e^12 take 3 times the steps or more, e^-16 and e^16 seven or more.",
+        "The same for an error with SGD. Measured: e^-12 and e^12 take 3 times the steps or more,"
+        " e^-16 and e^16 seven or more.",
     )
     adaptive_gain_warning: float = _number(
         12.0,
-        "The same for a warning with Adam and other adaptive optimizers. Measured: e^-12 takes 1.2 to 4 times the steps, about "
-        "what SGD pays at e^-6, and e^12 3 to 7 times.",
+        "The same for a warning with Adam and other adaptive optimizers. Measured: e^-12 takes 1.2"
+        " to 4 times the steps, about what SGD pays at e^-6, and e^12 3 to 7 times.",
     )
     adaptive_gain_error: float = _number(
         20.0,
-        "The same for an error with them. Measured: e^-20 takes 1.3 to 6 times the steps or does not train in 600, e^20 mostly does not.",
+        "The same for an error with them. Measured: e^-20 takes 1.3 to 6 times the steps or does"
+        " not train in 600, e^20 mostly does not.",
     )
     culprit_share: float = _number(
         0.9,
-        "Share, 0.01 to 1, of what is spent in a gain's direction that its culprits explain together. Chosen: all of many equal layers are "
-        "named, or the one that is out of line.",
+        "Share, 0.01 to 1, of what is spent in a gain's direction that its culprits explain"
+        " together. Chosen: all of many equal layers are named, or the one that is out of line.",
         least=0.01,
         most=1.0,
     )
     layer_ratio_factor: float = _number(
         STATIC_FACTOR,
-        "How many times a layer's own factor may be above or below 1 before layer-ratio tells. Empirical: He and orthogonal weights of "
-        "width 16 and more stay inside 1.5.",
+        "How many times a layer's own factor may be above or below 1 before layer-ratio tells."
+        " Empirical: He and orthogonal weights of width 16 and more stay inside 1.5.",
         least=1.0,
     )
     layer_ratio_deviations: float = _number(
         STATIC_STANDARD_DEVIATIONS,
-        "Standard deviations of what chance makes of so many weights that layer-ratio leaves alone. Computed: 4.5 gives no false alarm in "
-        "1000 layers in 99% of cases.",
+        "Standard deviations of what chance makes of so many weights that layer-ratio leaves alone."
+        " Computed: 4.5 gives no false alarm in 1000 layers in 99% of cases.",
     )
     constant_share: float = _number(
         1e-6,
-        "Share, 0 to 1, of a kernel's second moment that its variance may have and constant-kernel still call the values equal. Computed: "
-        "ten times what rounding leaves of a constant in float32.",
+        "Share, 0 to 1, of a kernel's second moment that its variance may have and constant-kernel"
+        " still call the values equal. Computed: ten times what rounding leaves of a constant in"
+        " float32.",
         most=1.0,
     )
 
     measured_gain_factor: float = _number(
         2.0,
-        "How many times a measured gain may differ from the predicted one, beyond its band of chance, before measured-forward-gain, "
-        "measured-backward-gain and leaves-prediction speak. Chosen: correlated pixels and the borders of padding do as much.",
+        "How many times a measured gain may differ from the predicted one, beyond its band of"
+        " chance, before measured-forward-gain, measured-backward-gain and leaves-prediction speak."
+        " Chosen: correlated pixels and the borders of padding do as much.",
         least=1.0,
     )
     saturated_slope: float = _number(
         0.1,
-        "Mean square of a squashing activation's slope, relative to the steepest, below which saturated-units counts a layer. Computed: "
-        "for tanh that is a pre-activation of standard deviation 5.3, by E f'² = 4 / (3 σ sqrt(2π)).",
+        "Mean square of a squashing activation's slope, relative to the steepest, below which"
+        " saturated-units counts a layer. Computed: for tanh that is a pre-activation of standard"
+        " deviation 5.3, by E f'² = 4 / (3 σ sqrt(2π)).",
         most=1.0,
     )
     dead_share: float = _number(
         0.75,
-        "Share, 0.5 to 1, of a ReLU layer's units that may be zero for the whole batch before dead-units speaks; narrow layers are granted "
-        "4.5 binomial standard deviations above a half. Computed: a half is healthy where samples have become alike.",
+        "Share, 0.5 to 1, of a ReLU layer's units that may be zero for the whole batch before"
+        " dead-units speaks; narrow layers are granted 4.5 binomial standard deviations above a"
+        " half. Computed: a half is healthy where samples have become alike.",
         least=0.5,
         most=1.0,
     )
     collapsed_batch_share: float = _number(
         1e-4,
-        "Share, 0 to 1, of the variance that is between samples below which collapsed-samples speaks, and its square for an error. "
-        "Computed: healthy ReLU networks keep 4e-3 at 100 layers and 5e-4 at 300, by (9 π²/2) / depth².",
+        "Share, 0 to 1, of the variance that is between samples below which collapsed-samples"
+        " speaks, and its square for an error. Computed: healthy ReLU networks keep 4e-3 at 100"
+        " layers and 5e-4 at 300, by (9 π²/2) / depth².",
         most=1.0,
     )
     attention_logit_spread: float = _number(
         8.0,
-        "Standard deviation of attention logits above which saturated-attention speaks. Chosen: the largest of 32 such logits then leads "
-        "the second by about 3, and takes nine tenths of the attention.",
+        "Standard deviation of attention logits above which saturated-attention speaks. Chosen: the"
+        " largest of 32 such logits then leads the second by about 3, and takes nine tenths of the"
+        " attention.",
     )
     input_scale: float = _number(
         6.0,
-        "|ln| of the input's second moment beyond which input-scale speaks. Measured: forward-gain's warning with SGD, spent on the data.",
+        "|ln| of the input's second moment beyond which input-scale speaks. Measured:"
+        " forward-gain's warning with SGD, spent on the data.",
     )
     logit_deviation: float = _number(
         20.0,
-        "Standard deviation of a classifier's logits above which loss-at-init speaks, if the loss is worse than a guess. Measured: on "
-        "digits 15 costs nothing, 30 half as many steps again to twice as many.",
+        "Standard deviation of a classifier's logits above which loss-at-init speaks, if the loss"
+        " is worse than a guess. Measured: on digits 15 costs nothing, 30 half as many steps again"
+        " to twice as many.",
     )
     clipped_logit_deviation: float = _number(
         15.0,
-        "The same where a softmax or sigmoid comes before a loss that clips probabilities, on JAX and torch. Measured: on digits 7.5 costs "
-        "nothing, 15 three to seven times the steps. Healthy stacks of 24 pre-norm blocks were drawn with up to 13, and trained.",
+        "The same where a softmax or sigmoid comes before a loss that clips probabilities, on JAX"
+        " and torch. Measured: on digits 7.5 costs nothing, 15 three to seven times the steps."
+        " Healthy stacks of 24 pre-norm blocks were drawn with up to 13, and trained.",
     )
     label_size: float = _number(
         20.0,
-        "Root mean square of a regression's labels above which label-scale speaks. Measured: at 30 SGD with momentum diverges at its usual "
-        "rate and Adam takes twice the steps; 10 costs nothing.",
+        "Root mean square of a regression's labels above which label-scale speaks. Measured: at 30"
+        " SGD with momentum diverges at its usual rate and Adam takes twice the steps; 10 costs"
+        " nothing.",
     )
     label_offset: float = _number(
         5.0,
-        "Standard deviations by which the mean of a regression's labels may differ from 0 before label-scale speaks. Measured: 3 costs up "
-        "to three times the steps, 10 up to twelve times.",
+        "Standard deviations by which the mean of a regression's labels may differ from 0 before"
+        " label-scale speaks. Measured: 3 costs up to three times the steps, 10 up to twelve"
+        " times.",
     )
     output_ratio: float = _number(
         20.0,
-        "How many times the labels' root mean square the deviation of a regression's untrained output may be before label-scale speaks. "
-        "Measured: 11 times costs four times the steps, 37 times nine with Adam, and SGD more than fifteen.",
+        "How many times the labels' root mean square the deviation of a regression's untrained"
+        " output may be before label-scale speaks. Measured: 11 times costs four times the steps,"
+        " 37 times nine with Adam, and SGD more than fifteen.",
         least=1.0,
     )
     column_ratio: float = _number(
         20.0,
-        "How many times the median column's root mean square the largest one's may be before column-scale speaks. Measured: on breast "
-        "cancer one column of 10 times the others' size costs up to twice the steps, 30 up to five times.",
+        "How many times the median column's root mean square the largest one's may be before"
+        " column-scale speaks. Measured: on breast cancer one column of 10 times the others' size"
+        " costs up to twice the steps, 30 up to five times.",
         least=1.0,
     )
     narrow_log_variance: float = _number(
         2.5,
-        "Variance of ln of a stretch's gain between draws of the weights above which narrow-for-its-depth speaks. Chosen: a sum "
-        "of 1/n above a half, which Hanin & Rolnick 2018 ask to keep small.",
+        "Variance of ln of a stretch's gain between draws of the weights above which"
+        " narrow-for-its-depth speaks. Chosen: a sum of 1/n above a half, which Hanin & Rolnick"
+        " 2018 ask to keep small.",
     )
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            _check_range(each.name, getattr(self, each.name), each.metadata["least"], each.metadata["most"])
+            _check_range(
+                each.name, getattr(self, each.name), each.metadata["least"], each.metadata["most"]
+            )
         for family in ("sgd", "adaptive"):
             _check_order(f"{family}_gain_warning", f"{family}_gain_error", self)
 
@@ -183,5 +208,8 @@ def named(values: Mapping[str, float]) -> Thresholds:
         raise TypeError(f"`thresholds` must map names to numbers. Received: {values!r}.")
     for name in values:
         if name not in MEANINGS:
-            raise ValueError(f"`thresholds` must name known thresholds. Received: {name!r}. Choose from: {', '.join(MEANINGS)}.")
+            raise ValueError(
+                f"`thresholds` must name known thresholds. Received: {name!r}. Choose from:"
+                f" {', '.join(MEANINGS)}."
+            )
     return Thresholds(**values)

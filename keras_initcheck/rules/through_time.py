@@ -17,20 +17,23 @@ class ThroughTime(Rule):
     slug = "through-time"
     title = "the gradient explodes on its way back through the steps of a recurrent layer"
     what = (
-        "The loss's gradient for a recurrent kernel U is larger than one that does not grow can be. It is the sum of h(t-1) δ(t) over "
-        "samples and steps, so that |dL/dU|² <= Σ|h|² Σ|δ|² (Cauchy-Schwarz). If no step back enlarges it, Σ|δ|² <= T S |dL/dh|², "
-        "with T steps of which the loss sees S: the last one, or all. The measured norm over that bound is the least that the gradient "
-        "has grown."
+        "The loss's gradient for a recurrent kernel U is larger than one that does not grow can be."
+        " It is the sum of h(t-1) δ(t) over samples and steps, so that |dL/dU|² <= Σ|h|² Σ|δ|²"
+        " (Cauchy-Schwarz). If no step back enlarges it, Σ|δ|² <= T S |dL/dh|², with T steps of"
+        " which the loss sees S: the last one, or all. The measured norm over that bound is the"
+        " least that the gradient has grown."
     )
     why = (
-        "With T steps the gradient is multiplied T times by the same kernel (Pascanu et al. 2013, section 2.1): the early steps shout the "
-        "late ones down, and one update throws the weights far away."
+        "With T steps the gradient is multiplied T times by the same kernel (Pascanu et al. 2013,"
+        " section 2.1): the early steps shout the late ones down, and one update throws the weights"
+        " far away."
     )
     example = "SimpleRNN(64, recurrent_initializer=RandomNormal(stddev=3 / 8)) over 50 steps."
     limits = (
-        "SimpleRNN, LSTM and GRU, with labels and a compiled loss. The bound is far from sharp, so that a growth that is not large "
-        "goes unseen. A gradient that vanishes over many steps is not judged: layers of Keras' "
-        "defaults do that, and learn what lies close. What a layer gives away as its state is not counted."
+        "SimpleRNN, LSTM and GRU, with labels and a compiled loss. The bound is far from sharp, so"
+        " that a growth that is not large goes unseen. A gradient that vanishes over many steps is"
+        " not judged: layers of Keras' defaults do that, and learn what lies close. What a layer"
+        " gives away as its state is not counted."
     )
     fix = 'Draw the recurrent kernel "orthogonal", as Keras does; clip gradients (clipnorm=1.0).'
 
@@ -43,9 +46,13 @@ class ThroughTime(Rule):
             ln_growth = _least_ln_growth(site, kernel, num_samples=shape[0], num_steps=shape[1])
             if ln_growth > 0.0:
                 yield self.finding(
-                    budgets.severity(ln_growth, budgets.optimizer_of(profile, [site], thresholds), thresholds) or "warning",
-                    f"On its way back through the {shape[1]} steps of `{site.name}` the gradient's second moment grows by "
-                    f"e^{ln_growth:.1f} or more: the norm of that for `{kernel.name}` is {kernel.gradient_norm:.3g}.",
+                    budgets.severity(
+                        ln_growth, budgets.optimizer_of(profile, [site], thresholds), thresholds
+                    )
+                    or "warning",
+                    f"On its way back through the {shape[1]} steps of `{site.name}` the gradient's"
+                    f" second moment grows by e^{ln_growth:.1f} or more: the norm of that for"
+                    f" `{kernel.name}` is {kernel.gradient_norm:.3g}.",
                     site=site,
                     measured=math.exp(min(ln_growth, 709.0)),
                     expected="below 1, the bound of a gradient that does not grow",
@@ -55,19 +62,29 @@ class ThroughTime(Rule):
 
 def _recurrent_kernel(profile: Profile, site: SiteStats) -> WeightStats | None:
     """The second of two kernels that are matrices."""
-    kernels = [weight for weight in profile.weights if weight.role == "kernel" and weight.site == site.index]
+    kernels = [
+        weight
+        for weight in profile.weights
+        if weight.role == "kernel" and weight.site == site.index
+    ]
     is_plain = len(kernels) == 2 and all(len(kernel.shape) == 2 for kernel in kernels)
     return kernels[1] if site.kind == "recurrent" and is_plain else None
 
 
-def _least_ln_growth(site: SiteStats, kernel: WeightStats, num_samples: int, num_steps: int) -> float:
-    """`ln` of the squared gradient norm over the bound of one that does not grow; `-inf` where one of them is not known."""
+def _least_ln_growth(
+    site: SiteStats, kernel: WeightStats, num_samples: int, num_steps: int
+) -> float:
+    """`ln` of the squared gradient norm over the bound of one that does not grow; `-inf` where one
+    of them is not known.
+    """
     g = site.loss_gradients.h if site.loss_gradients is not None else None
     h, norm = site.activations.h, kernel.gradient_norm
     if g is None or h is None or not norm or not math.isfinite(norm):
         return -math.inf
     units = kernel.shape[0]
     seen = g.num_elements / (num_samples * units)
-    state = num_samples * num_steps * units * max(1.0, h.second_moment)  # Σ|h|²; a squashed state is below 1
+    state = (
+        num_samples * num_steps * units * max(1.0, h.second_moment)
+    )  # Σ|h|²; a squashed state is below 1
     bound = state * num_steps * seen * (kernel.shape[1] / units) * g.second_moment * g.num_elements
     return 2.0 * math.log(norm) - math.log(bound) if 0.0 < bound < math.inf else -math.inf

@@ -16,10 +16,13 @@ class NonfiniteWeights(Rule):
     title = "a weight is NaN or infinite"
     what = "A variable of the model holds NaN or infinity."
     why = "Everything that it touches becomes NaN, and after one step so does every other weight."
-    example = "model.load_weights of a run that had diverged; a custom initialiser that divides by a fan of zero."
+    example = (
+        "model.load_weights of a run that had diverged; a custom initialiser that divides by a fan"
+        " of zero."
+    )
     limits = (
-        "Constants that are not trained and are neither kernel, bias, scale, embedding nor moving statistics are information: masks hold "
-        "infinities on purpose."
+        "Constants that are not trained and are neither kernel, bias, scale, embedding nor moving"
+        " statistics are information: masks hold infinities on purpose."
     )
     fix = "Initialise the layer again, or load a checkpoint from before the divergence."
 
@@ -31,13 +34,18 @@ class NonfiniteWeights(Rule):
                 yield self._report(profile, weight)
         masks = [weight.name for weight in broken if _may_be_mask(weight)]
         if masks:
-            yield self.finding("info", f"Constants hold NaN or infinity, as masks may: {listed(masks)}.", fix="Nothing, if they are masks.")
+            yield self.finding(
+                "info",
+                f"Constants hold NaN or infinity, as masks may: {listed(masks)}.",
+                fix="Nothing, if they are masks.",
+            )
 
     def _report(self, profile: Profile, weight: WeightStats) -> Finding:
         share = weight.moments.share_nonfinite
         return self.finding(
             "error",
-            f"{percent(share)} of the values of `{weight.name}` {weight.shape} are NaN or infinite.",
+            f"{percent(share)} of the values of `{weight.name}` {weight.shape} are NaN or"
+            " infinite.",
             site=profile.sites[weight.site] if weight.site is not None else None,
             layer=weight.layer,
             measured=share,
@@ -47,4 +55,8 @@ class NonfiniteWeights(Rule):
 
 
 def _may_be_mask(weight: WeightStats) -> bool:
-    return not weight.is_trainable and weight.role in ("state", "other") and not weight.name.rsplit("/", 1)[-1].startswith("moving_")
+    return (
+        not weight.is_trainable
+        and weight.role in ("state", "other")
+        and not weight.name.rsplit("/", 1)[-1].startswith("moving_")
+    )

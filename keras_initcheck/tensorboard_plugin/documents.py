@@ -1,4 +1,6 @@
-"""JSON out of event files, which anybody may have written: bounded in size and depth. Knows nothing of what it says."""
+"""JSON out of event files, which anybody may have written: bounded in size and depth. Knows nothing
+of what it says.
+"""
 
 import json
 import zlib
@@ -19,13 +21,21 @@ def parse(content: bytes) -> dict[str, Any]:
         NoDocumentError: It is none.
     """
     if len(content) > MOST_BYTES:
-        raise NoDocumentError(f"A document in an event log must have {MOST_BYTES} bytes at most. Received: {len(content)}.")
+        raise NoDocumentError(
+            f"A document in an event log must have {MOST_BYTES} bytes at most. Received:"
+            f" {len(content)}."
+        )
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise NoDocumentError(f"A document in an event log must be JSON. Received: {type(error).__name__}: {error}") from error
+        raise NoDocumentError(
+            f"A document in an event log must be JSON. Received: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(document, dict):
-        raise NoDocumentError(f"A document in an event log must be a JSON object. Received: {type(document).__name__}.")
+        raise NoDocumentError(
+            "A document in an event log must be a JSON object. Received:"
+            f" {type(document).__name__}."
+        )
     return document
 
 
@@ -39,7 +49,11 @@ def inflate(packed: bytes) -> bytes:
     try:
         content = unpacker.decompress(packed, MOST_BYTES)
     except zlib.error as error:
-        raise NoDocumentError(f"The findings in an event log must be packed with zlib. Received: {error}") from error
+        raise NoDocumentError(
+            f"The findings in an event log must be packed with zlib. Received: {error}"
+        ) from error
     if not unpacker.eof:
-        raise NoDocumentError(f"The findings in an event log must be whole, and {MOST_BYTES} bytes at most.")
+        raise NoDocumentError(
+            f"The findings in an event log must be whole, and {MOST_BYTES} bytes at most."
+        )
     return content

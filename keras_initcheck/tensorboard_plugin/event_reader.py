@@ -1,7 +1,9 @@
-"""The probes in TensorBoard's log directory, through TensorBoard's own data provider. Nothing is drawn or judged here.
+"""The probes in TensorBoard's log directory, through TensorBoard's own data provider. Nothing is
+drawn or judged here.
 
-A run holds, for each list of sites, a tag with the first probe and a tag with all of them; TensorBoard samples the steps of the second.
-Here they are one series again: sorted by step, the newest of each step, the first probe always among them.
+A run holds, for each list of sites, a tag with the first probe and a tag with all of them;
+TensorBoard samples the steps of the second. Here they are one series again: sorted by step, the
+newest of each step, the first probe always among them.
 """
 
 import json
@@ -27,7 +29,9 @@ MATRIX_TAG = re.compile(r"initcheck/(init|probe)/([0-9a-f]{12})")
 FINDINGS_TAGS = ("initcheck/init_findings", "initcheck/probe_findings")
 
 MOST_UNPACKED = 16 * MOST_BYTES
-"""Bytes of findings of one series that are looked at for their severities; a thousand probes with a hundred findings each have 70 MB."""
+"""Bytes of findings of one series that are looked at for their severities; a thousand probes with a
+hundred findings each have 70 MB.
+"""
 
 LONGEST_RUN = 4096
 """Characters of a run's name: no file system has longer paths."""
@@ -75,7 +79,14 @@ class Series:
         """What the page is told about it."""
         described = {"model": self.model, "num_sites": self.num_sites}
         steps = {"first_step": self.first_step, "last_step": self.last_step}
-        return {"run": self.run, "label": self.label, "sites": self.sites, **described, **steps, "stamp": self.stamp}
+        return {
+            "run": self.run,
+            "label": self.label,
+            "sites": self.sites,
+            **described,
+            **steps,
+            "stamp": self.stamp,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +97,10 @@ class Probe:
         step: Number of training steps that had been taken.
         wall_time: Seconds since 1970.
         matrix: `(sites, statistics)` numbers.
-        findings: JSON packed with zlib, or `None` where TensorBoard's sample has the matrix but not the findings of a step.
-        severity: The worst severity among the findings, `"ok"` if there are none, `None` where they are not known.
+        findings: JSON packed with zlib, or `None` where TensorBoard's sample has the matrix but not
+            the findings of a step.
+        severity: The worst severity among the findings, `"ok"` if there are none, `None` where they
+            are not known.
     """
 
     step: int
@@ -98,7 +111,9 @@ class Probe:
 
 
 class Log:
-    """What a data provider holds for the plugin of that name. The newest series that were asked for are kept in memory."""
+    """What a data provider holds for the plugin of that name. The newest series that were asked for
+    are kept in memory.
+    """
 
     def __init__(self, data_provider: provider.DataProvider, plugin: str) -> None:
         self._provider = data_provider
@@ -109,8 +124,14 @@ class Log:
     def series(self, context: Any, experiment: str, run: str | None = None) -> list[Series]:
         """Every series, or those of that run, by run and age."""
         runs = provider.RunTagFilter(runs=None if run is None else [run])
-        found = self._provider.list_tensors(context, experiment_id=experiment, plugin_name=self._plugin, run_tag_filter=runs)
-        return [series for name in sorted(found, key=_by_number) for series in _series_of_run(context, experiment, name, found[name])]
+        found = self._provider.list_tensors(
+            context, experiment_id=experiment, plugin_name=self._plugin, run_tag_filter=runs
+        )
+        return [
+            series
+            for name in sorted(found, key=_by_number)
+            for series in _series_of_run(context, experiment, name, found[name])
+        ]
 
     def probes(self, series: Series) -> tuple[Probe, ...]:
         """The probes of a series, by step; read again only if there is something new."""
@@ -134,23 +155,35 @@ class Log:
         for probe in self.probes(series):
             if probe.step == step:
                 return probe
-        raise errors.NotFoundError(f"No probe at step {step} of run {series.run!r}. `/steps` lists what there is.")
+        raise errors.NotFoundError(
+            f"No probe at step {step} of run {series.run!r}. `/steps` lists what there is."
+        )
 
     def _read(self, series: Series) -> tuple[Probe, ...]:
         wanted = provider.RunTagFilter(runs=[series.run], tags=[*series.tags, *FINDINGS_TAGS])
         try:
             found = self._provider.read_tensors(
-                series.context, experiment_id=series.experiment, plugin_name=self._plugin, downsample=ALL, run_tag_filter=wanted
+                series.context,
+                experiment_id=series.experiment,
+                plugin_name=self._plugin,
+                downsample=ALL,
+                run_tag_filter=wanted,
             )
-        except (ValueError, TypeError) as error:  # TensorBoard's own reader, of a tensor that is none
-            raise errors.InvalidArgumentError(f"The run {series.run!r} cannot be read: something else wrote it. {error}") from error
+        except (
+            ValueError,
+            TypeError,
+        ) as error:  # TensorBoard's own reader, of a tensor that is none
+            raise errors.InvalidArgumentError(
+                f"The run {series.run!r} cannot be read: something else wrote it. {error}"
+            ) from error
         tags = found.get(series.run, {})
         matrices = _newest_by_step(tags.get(tag, ()) for tag in series.tags)
         findings = _newest_by_step(tags.get(tag, ()) for tag in FINDINGS_TAGS)
         packed = {step: _packed(each) for step, each in findings.items() if step in matrices}
         severities = _severities(packed)
         return tuple(
-            Probe(step, each.wall_time, each.numpy, packed.get(step), severities.get(step)) for step, each in sorted(matrices.items())
+            Probe(step, each.wall_time, each.numpy, packed.get(step), severities.get(step))
+            for step, each in sorted(matrices.items())
         )
 
 
@@ -163,7 +196,8 @@ def parse_series(text: str) -> tuple[str, str]:
     sites, slash, run = text.partition("/")
     if not slash or not SITES.fullmatch(sites) or len(run) > LONGEST_RUN:
         raise errors.InvalidArgumentError(
-            f"`series` must be `<sites>/<run>`, with twelve hexadecimal digits of sites. Received: {text[:200]!r}."
+            "`series` must be `<sites>/<run>`, with twelve hexadecimal digits of sites. Received:"
+            f" {text[:200]!r}."
         )
     return sites, run
 
@@ -176,28 +210,51 @@ def parse_probe(text: str) -> tuple[str, int, str]:
     """
     sites, _, rest = text.partition("/")
     step, slash, run = rest.partition("/")
-    if not slash or not SITES.fullmatch(sites) or not STEP.fullmatch(step) or len(run) > LONGEST_RUN:
+    if (
+        not slash
+        or not SITES.fullmatch(sites)
+        or not STEP.fullmatch(step)
+        or len(run) > LONGEST_RUN
+    ):
         raise errors.InvalidArgumentError(
-            f"`probe` must be `<sites>/<step>/<run>`, with a whole number of steps. Received: {text[:200]!r}."
+            "`probe` must be `<sites>/<step>/<run>`, with a whole number of steps. Received:"
+            f" {text[:200]!r}."
         )
     return sites, int(step), run
 
 
-def _series_of_run(context: Any, experiment: str, run: str, tags: Mapping[str, provider.TensorTimeSeries]) -> Iterator[Series]:
+def _series_of_run(
+    context: Any, experiment: str, run: str, tags: Mapping[str, provider.TensorTimeSeries]
+) -> Iterator[Series]:
     """The series among the tags of a run, the one with the first probe first."""
     kinds: dict[str, dict[str, provider.TensorTimeSeries]] = {}
     for tag, matrix in tags.items():
         if match := MATRIX_TAG.fullmatch(tag):
             kinds.setdefault(match[2], {})[match[1]] = matrix
     judged = [tags[tag] for tag in FINDINGS_TAGS if tag in tags]
-    for sites, held in sorted(kinds.items(), key=lambda item: ("init" not in item[1], _last_step(item[1]))):
+    for sites, held in sorted(
+        kinds.items(), key=lambda item: ("init" not in item[1], _last_step(item[1]))
+    ):
         content = next(iter(held.values())).plugin_content
         model_and_size = _model_and_size(content)
         if model_and_size is not None:
             first_step = held["init"].max_step if "init" in held else None
-            stamp = json.dumps([[each.max_step, each.max_wall_time] for each in (*held.values(), *judged)])
+            stamp = json.dumps(
+                [[each.max_step, each.max_wall_time] for each in (*held.values(), *judged)]
+            )
             names = tuple(f"initcheck/{kind}/{sites}" for kind in held)
-            yield Series(context, experiment, run, sites, content, *model_and_size, first_step, _last_step(held), stamp, names)
+            yield Series(
+                context,
+                experiment,
+                run,
+                sites,
+                content,
+                *model_and_size,
+                first_step,
+                _last_step(held),
+                stamp,
+                names,
+            )
 
 
 def _last_step(held: Mapping[str, provider.TensorTimeSeries]) -> int:
@@ -205,9 +262,11 @@ def _last_step(held: Mapping[str, provider.TensorTimeSeries]) -> int:
 
 
 def _model_and_size(content: bytes) -> tuple[str, int] | None:
-    """Name of the model and number of sites, or `None` if something else was logged under this plugin's name.
+    """Name of the model and number of sites, or `None` if something else was logged under this
+    plugin's name.
 
-    One run with something else must not hide the others. What is wrong with the rest of a description is told where it is used.
+    One run with something else must not hide the others. What is wrong with the rest of a
+    description is told where it is used.
     """
     try:
         description = parse(content)
@@ -215,18 +274,30 @@ def _model_and_size(content: bytes) -> tuple[str, int] | None:
         return None
     sites, model = description.get("sites"), description.get("model")
     names = sites.get("names") if isinstance(sites, dict) else None
-    return (model if isinstance(model, str) else "", len(names)) if isinstance(names, list) else None
+    return (
+        (model if isinstance(model, str) else "", len(names)) if isinstance(names, list) else None
+    )
 
 
-def _newest_by_step(series: Iterable[Iterable[provider.TensorDatum]]) -> dict[int, provider.TensorDatum]:
-    """The newest of the data at each step. TensorBoard's two readers differ in what they do with a step that comes twice."""
-    data = sorted((datum for each in series for datum in each), key=lambda datum: float(datum.wall_time))
+def _newest_by_step(
+    series: Iterable[Iterable[provider.TensorDatum]],
+) -> dict[int, provider.TensorDatum]:
+    """The newest of the data at each step. TensorBoard's two readers differ in what they do with a
+    step that comes twice.
+    """
+    data = sorted(
+        (datum for each in series for datum in each), key=lambda datum: float(datum.wall_time)
+    )
     return {datum.step: datum for datum in data}
 
 
 def _packed(datum: provider.TensorDatum) -> bytes:
-    """The one string in a tensor; nothing, which is no findings either, where there is something else."""
-    content = datum.numpy.item() if datum.numpy.size == 1 and datum.numpy.dtype.kind in "SO" else None
+    """The one string in a tensor; nothing, which is no findings either, where there is something
+    else.
+    """
+    content = (
+        datum.numpy.item() if datum.numpy.size == 1 and datum.numpy.dtype.kind in "SO" else None
+    )
     return content if isinstance(content, bytes) else b""
 
 
@@ -243,9 +314,16 @@ def _severities(packed: Mapping[int, bytes]) -> dict[int, str | None]:
             left -= MOST_BYTES
             continue
         left -= len(findings)
-        # Quotes inside of JSON strings are escaped, so that a layer's name cannot look like this. Parsing would take seconds.
-        present = [severity for severity in ("error", "warning", "info") if b'"severity":"%s"' % severity.encode() in findings]
-        found[step] = present[0] if present else "ok" if findings.startswith(b'{"ok":true') else "warning"
+        # Quotes inside of JSON strings are escaped, so that a layer's name cannot look like this.
+        # Parsing would take seconds.
+        present = [
+            severity
+            for severity in ("error", "warning", "info")
+            if b'"severity":"%s"' % severity.encode() in findings
+        ]
+        found[step] = (
+            present[0] if present else "ok" if findings.startswith(b'{"ok":true') else "warning"
+        )
     return found
 
 

@@ -1,4 +1,6 @@
-"""The figures that the tab offers, with what a reader is told about each. Nothing is drawn here, and plotly is not needed."""
+"""The figures that the tab offers, with what a reader is told about each. Nothing is drawn here,
+and plotly is not needed.
+"""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -30,19 +32,22 @@ FIGURE_TABS = MappingProxyType(
         "signal": FigureTab(
             "signal",
             "Signal",
-            "From the first layer to the last: how strong the signal is (mean square), and how strong the gradient is on its way back. "
-            "Flat is healthy. What falls dies out, what rises blows up.",
+            "From the first layer to the last: how strong the signal is (mean square), and how"
+            " strong the gradient is on its way back. Flat is healthy. What falls dies out, what"
+            " rises blows up.",
         ),
         "ratios": FigureTab(
             "ratios",
             "Ratios",
-            "What each layer by itself multiplies the mean square by. 1 keeps it; a layer outside of its bar is not what its weights say.",
+            "What each layer by itself multiplies the mean square by. 1 keeps it; a layer outside"
+            " of its bar is not what its weights say.",
             is_single=True,
         ),
         "signal_map": FigureTab(
             "heat_map",
             "Signal over time",
-            "Each row is a layer, each column a probe: how strong the signal is, compared with the first layer at the same step.",
+            "Each row is a layer, each column a probe: how strong the signal is, compared with the"
+            " first layer at the same step.",
             over_steps=True,
             is_single=True,
             statistics=("log10_second_moment_h",),
@@ -50,15 +55,20 @@ FIGURE_TABS = MappingProxyType(
         "gradient_map": FigureTab(
             "heat_map",
             "Gradient over time",
-            "Each row is a layer, each column a probe: how strong the loss's gradient is, compared with the first layer at the same step.",
+            "Each row is a layer, each column a probe: how strong the loss's gradient is, compared"
+            " with the first layer at the same step.",
             over_steps=True,
             is_single=True,
-            statistics=("log10_loss_gradient_second_moment_h", "log10_random_gradient_second_moment_h"),
+            statistics=(
+                "log10_loss_gradient_second_moment_h",
+                "log10_random_gradient_second_moment_h",
+            ),
         ),
         "updates": FigureTab(
             "update_ratio",
             "Updates",
-            "How large each layer's gradient is beside its weights. Layers far below the others hardly learn, those far above forget.",
+            "How large each layer's gradient is beside its weights. Layers far below the others"
+            " hardly learn, those far above forget.",
             over_steps=True,
             is_single=True,
         ),

@@ -1,6 +1,7 @@
 """Figures of logged probes, drawn by `outputs.figures`, as JSON for plotly in the browser.
 
-Imported by the first request for a figure and not before: `outputs.figures` needs plotly, which may be missing and takes its time.
+Imported by the first request for a figure and not before: `outputs.figures` needs plotly, which may
+be missing and takes its time.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from keras_initcheck.tensorboard_plugin.figure_list import FigureTab
 from keras_initcheck.tensorboard_plugin.probe_payload import frame_of
 
 MOST_STEPS = 200
-"""Probes in a figure over steps, evenly chosen where there are more: a screen has no room for them, and their texts take megabytes."""
+"""Probes in a figure over steps, evenly chosen where there are more: a screen has no room for them,
+and their texts take megabytes.
+"""
 
 LEAST_MARGIN = 34
 """Pixels above a figure without a title."""
@@ -23,7 +26,9 @@ LEAST_MARGIN = 34
 
 def draw_figure(tab: FigureTab, chosen: Sequence[tuple[Series, Probe]], dark: bool) -> str:
     """The figure of those probes as JSON text, without the title, which the page has above it."""
-    frames = [frame_of(series, probe) for series, probe in (_spread(chosen) if tab.over_steps else chosen)]
+    frames = [
+        frame_of(series, probe) for series, probe in (_spread(chosen) if tab.over_steps else chosen)
+    ]
     options = {"statistic": _measured(tab, frames)} if tab.statistics else {}
     sheet = draw_sheet(tab.kind, frames, dark=dark, **options)
     sheet.layout = _without_title(sheet.layout)
@@ -47,4 +52,9 @@ def _without_title(layout: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(margin, dict) or "height" not in layout:
         return layout
     saved = max(margin.get("t", 0) - LEAST_MARGIN, 0)
-    return {**layout, "title": None, "height": layout["height"] - saved, "margin": {**margin, "t": margin.get("t", 0) - saved}}
+    return {
+        **layout,
+        "title": None,
+        "height": layout["height"] - saved,
+        "margin": {**margin, "t": margin.get("t", 0) - saved},
+    }

@@ -1,10 +1,13 @@
-"""What TensorBoard loads when it starts: the plugin and its routes. Imports nothing that could be missing, broken or slow.
+"""What TensorBoard loads when it starts: the plugin and its routes. Imports nothing that could be
+missing, broken or slow.
 
-An error while this file is imported keeps TensorBoard from starting for everyone, so what draws is imported by the first request for it.
+An error while this file is imported keeps TensorBoard from starting for everyone, so what draws is
+imported by the first request for it.
 
-Routes, below `data/plugin/initcheck`. All answer to GET, in strict JSON: NaN and the infinities, which are no JSON numbers, are the strings
-"NaN", "Infinity" and "-Infinity", and inside figures `null`. A series is addressed as `<sites>/<run>`, a probe as `<sites>/<step>/<run>`,
-where `<sites>` is the hash of the list of sites: a model that changed within a run is a series of its own.
+Routes, below `data/plugin/initcheck`. All answer to GET, in strict JSON: NaN and the infinities,
+which are no JSON numbers, are the strings "NaN", "Infinity" and "-Infinity", and inside figures
+`null`. A series is addressed as `<sites>/<run>`, a probe as `<sites>/<step>/<run>`, where `<sites>`
+is the hash of the list of sites: a model that changed within a run is a series of its own.
 
 | route | arguments | answer |
 | --- | --- | --- |
@@ -16,8 +19,9 @@ where `<sites>` is the hash of the list of sites: a model that changed within a 
 | `/figure` | `name`, `dark` (0 or 1), `series` | the same, for a figure over steps |
 | `/static/<name>` | | the files that the tab is made of, from a fixed list |
 
-What cannot be answered is answered with `{"error": "what is wrong, and what to do"}`: 400 for an argument that is no such thing, 404 for a
-run, step, figure or file that is not there, 503 where a package is missing, 500 where something failed.
+What cannot be answered is answered with `{"error": "what is wrong, and what to do"}`: 400 for an
+argument that is no such thing, 404 for a run, step, figure or file that is not there, 503 where a
+package is missing, 500 where something failed.
 """
 
 import argparse
@@ -32,7 +36,13 @@ from tensorboard import errors, plugin_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from keras_initcheck.tensorboard_plugin.event_reader import Log, Probe, Series, parse_probe, parse_series
+from keras_initcheck.tensorboard_plugin.event_reader import (
+    Log,
+    Probe,
+    Series,
+    parse_probe,
+    parse_series,
+)
 from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
 from keras_initcheck.tensorboard_plugin.responses import answering, flag, only, required
 from keras_initcheck.tensorboard_plugin.static_files import static_file
@@ -40,14 +50,20 @@ from keras_initcheck.tensorboard_plugin.static_files import static_file
 PLUGIN = "initcheck"
 DEFAULT_MAX_STEPS = 1000
 MOST_PROBES = 100
-"""In a figure that lays runs over each other: it has eight colours, and each probe takes some milliseconds."""
+"""In a figure that lays runs over each other: it has eight colours, and each probe takes some
+milliseconds.
+"""
 
 _ONE_IMPORT_AT_A_TIME = threading.Lock()
-"""Without it, a request that waits for another one's import of what is not installed gets a half-made module, and a strange message."""
+"""Without it, a request that waits for another one's import of what is not installed gets a
+half-made module, and a strange message.
+"""
 
 
 class InitcheckLoader(base_plugin.TBLoader):
-    """Makes the plugin, and has TensorBoard keep more of its steps than the 10 or 100 that are usual for tensors."""
+    """Makes the plugin, and has TensorBoard keep more of its steps than the 10 or 100 that are
+    usual for tensors.
+    """
 
     def define_flags(self, parser: argparse.ArgumentParser) -> None:
         """Adds `--initcheck_max_steps`."""
@@ -56,7 +72,10 @@ class InitcheckLoader(base_plugin.TBLoader):
             metavar="NUM",
             type=int,
             default=DEFAULT_MAX_STEPS,
-            help="Number of probes to keep of each run, a random sample where there are more. 0 keeps all. (default: %(default)s)",
+            help=(
+                "Number of probes to keep of each run, a random sample where there are more. 0"
+                " keeps all. (default: %(default)s)"
+            ),
         )
 
     def fix_flags(self, flags: argparse.Namespace) -> None:
@@ -80,12 +99,16 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         self._log = Log(context.data_provider, PLUGIN)
 
     def is_active(self) -> bool:
-        """Whether to show the tab although no run has data for it. TensorBoard itself sees whether one has."""
+        """Whether to show the tab although no run has data for it. TensorBoard itself sees whether
+        one has.
+        """
         return False
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:
         """Where the tab's code is, and what the tab is called."""
-        return base_plugin.FrontendMetadata(es_module_path="/static/index.js", tab_name="Init check")
+        return base_plugin.FrontendMetadata(
+            es_module_path="/static/index.js", tab_name="Init check"
+        )
 
     def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
         """The routes."""
@@ -105,19 +128,29 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         probes = self._log.probes(self._find(request, *parse_series(only(request, "series"))))
         return {
             "steps": [probe.step for probe in probes],
-            "wall_times": [probe.wall_time if math.isfinite(probe.wall_time) else 0.0 for probe in probes],
+            "wall_times": [
+                probe.wall_time if math.isfinite(probe.wall_time) else 0.0 for probe in probes
+            ],
             "severities": [probe.severity for probe in probes],
         }
 
     def _figures(self, request: wrappers.Request) -> object:
-        threading.Thread(target=_load_plotly, daemon=True).start()  # while the browser loads its own half of it
+        threading.Thread(
+            target=_load_plotly, daemon=True
+        ).start()  # while the browser loads its own half of it
         return {"figures": [{"name": name, **vars(each)} for name, each in FIGURE_TABS.items()]}
 
     def _figure(self, request: wrappers.Request) -> object:
         name, is_dark = only(request, "name"), flag(request, "dark")
         if name not in FIGURE_TABS:
-            raise errors.NotFoundError(f"No figure is called {name[:200]!r}. `/figures` lists what there is.")
-        chosen = self._all_probes(request) if FIGURE_TABS[name].over_steps else self._chosen_probes(request)
+            raise errors.NotFoundError(
+                f"No figure is called {name[:200]!r}. `/figures` lists what there is."
+            )
+        chosen = (
+            self._all_probes(request)
+            if FIGURE_TABS[name].over_steps
+            else self._chosen_probes(request)
+        )
 
         with _ONE_IMPORT_AT_A_TIME:
             from keras_initcheck.tensorboard_plugin.figures import draw_figure
@@ -144,7 +177,9 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         for series in self._log.series(*_place(request), run):
             if (series.run, series.sites) == (run, sites):
                 return series
-        raise errors.NotFoundError(f"No probes of a run {run!r} with the sites {sites}. `/series` lists what there is.")
+        raise errors.NotFoundError(
+            f"No probes of a run {run!r} with the sites {sites}. `/series` lists what there is."
+        )
 
 
 def _load_plotly() -> None:

@@ -1,4 +1,5 @@
-"""What the tab says of a logged probe: verdict, findings and the table of sites as plain values. Needs no plotly.
+"""What the tab says of a logged probe: verdict, findings and the table of sites as plain values.
+Needs no plotly.
 
 Imported by the first request for it and not before, as `drawing` is.
 """
@@ -14,7 +15,9 @@ from keras_initcheck.outputs.site_columns import site_columns
 from keras_initcheck.tensorboard_plugin.documents import inflate, parse
 from keras_initcheck.tensorboard_plugin.event_reader import NUM_KEPT, Probe, Series
 
-UNKNOWN = Judgement(False, "TensorBoard's sample of the log does not hold the findings of this step.", 0, ())
+UNKNOWN = Judgement(
+    False, "TensorBoard's sample of the log does not hold the findings of this step.", 0, ()
+)
 
 
 def tell(series: Series, probe: Probe) -> object:
@@ -27,7 +30,11 @@ def tell(series: Series, probe: Probe) -> object:
     columns = [encode(column) for column in site_columns(frame)]
     severities = [frame.severity_at(index) for index in range(len(frame))]
     judgement = encode(_judgement(probe))
-    return {**judgement, "severity": probe.severity, "table": {"columns": columns, "severities": severities}}
+    return {
+        **judgement,
+        "severity": probe.severity,
+        "table": {"columns": columns, "severities": severities},
+    }
 
 
 def frame_of(series: Series, probe: Probe) -> Frame:
@@ -37,7 +44,9 @@ def frame_of(series: Series, probe: Probe) -> Frame:
         errors.InvalidArgumentError: Another version of this package wrote it, or something else.
     """
     try:
-        return Frame.from_log(_description(series.content), probe.matrix, _judgement(probe), probe.step, series.label)
+        return Frame.from_log(
+            _description(series.content), probe.matrix, _judgement(probe), probe.step, series.label
+        )
     except ValueError as error:
         raise errors.InvalidArgumentError(str(error)) from error
 

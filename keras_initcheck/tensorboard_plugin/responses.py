@@ -1,4 +1,6 @@
-"""Requests and answers: arguments are checked, what comes back is strict JSON, and so is what went wrong. Knows nothing of probes."""
+"""Requests and answers: arguments are checked, what comes back is strict JSON, and so is what went
+wrong. Knows nothing of probes.
+"""
 
 import functools
 import json
@@ -16,14 +18,20 @@ Handler = Callable[[wrappers.Request], object]
 
 
 def answering(handler: Handler) -> Any:
-    """A WSGI application that answers with what the handler returns: a response, JSON text, or what `json` can write strictly."""
+    """A WSGI application that answers with what the handler returns: a response, JSON text, or what
+    `json` can write strictly.
+    """
 
     @functools.wraps(handler)
     def application(request: wrappers.Request) -> wrappers.Response:
         content, code = _outcome(handler, request)
         if isinstance(content, wrappers.Response):
             return content
-        text = content if isinstance(content, str) else json.dumps(content, allow_nan=False, separators=(",", ":"))
+        text = (
+            content
+            if isinstance(content, str)
+            else json.dumps(content, allow_nan=False, separators=(",", ":"))
+        )
         return http_util.Respond(request, text, "application/json", code=code)
 
     return wrappers.Request.application(application)
@@ -35,11 +43,17 @@ def _outcome(handler: Handler, request: wrappers.Request) -> tuple[object, int]:
     except errors.PublicError as error:
         return {"error": str(error)}, error.http_code
     except ImportError as error:
-        hint = f" Install it where TensorBoard runs: pip install {error.name.partition('.')[0]}" if error.name else ""
+        hint = (
+            f" Install it where TensorBoard runs: pip install {error.name.partition('.')[0]}"
+            if error.name
+            else ""
+        )
         return {"error": f"{error}{hint}"}, 503
     except Exception as error:  # the tab says what happened; the rest of TensorBoard goes on
         LOGGER.exception("%s failed", request.path)
-        return {"error": f"{type(error).__name__}: {error}. TensorBoard's own output has the details."}, 500
+        return {
+            "error": f"{type(error).__name__}: {error}. TensorBoard's own output has the details."
+        }, 500
 
 
 def required(request: wrappers.Request, name: str, most: int | None = None) -> list[str]:
@@ -52,7 +66,10 @@ def required(request: wrappers.Request, name: str, most: int | None = None) -> l
     if not values:
         raise errors.InvalidArgumentError(f"`{name}` must be given.")
     if most is not None and len(values) > most:
-        raise errors.InvalidArgumentError(f"`{name}` must be given {most} times at most. Received: {len(values)} times. Choose fewer runs.")
+        raise errors.InvalidArgumentError(
+            f"`{name}` must be given {most} times at most. Received: {len(values)} times. Choose"
+            " fewer runs."
+        )
     return values
 
 
@@ -64,7 +81,9 @@ def only(request: wrappers.Request, name: str) -> str:
     """
     values = required(request, name)
     if len(values) > 1:
-        raise errors.InvalidArgumentError(f"`{name}` must be given once. Received: {len(values)} times.")
+        raise errors.InvalidArgumentError(
+            f"`{name}` must be given once. Received: {len(values)} times."
+        )
     return values[0]
 
 

@@ -50,13 +50,24 @@ def static_file(request: wrappers.Request) -> wrappers.Response:
     if name != PLOTLY:
         raise errors.NotFoundError(f"The tab has no such file. Received: {request.path!r}.")
     if plotly_path() is None:
-        raise errors.NotFoundError("plotly is not installed where TensorBoard runs, or is too old: pip install --upgrade plotly")
-    return http_util.Respond(request, _compressed_plotly(), JAVASCRIPT, expires=SECONDS_TO_KEEP_PLOTLY, content_encoding="gzip")
+        raise errors.NotFoundError(
+            "plotly is not installed where TensorBoard runs, or is too old: pip install --upgrade"
+            " plotly"
+        )
+    return http_util.Respond(
+        request,
+        _compressed_plotly(),
+        JAVASCRIPT,
+        expires=SECONDS_TO_KEEP_PLOTLY,
+        content_encoding="gzip",
+    )
 
 
 @functools.cache
 def plotly_path() -> Path | None:
-    """Where the installed plotly keeps its JavaScript, without importing plotly; `None` where there is none."""
+    """Where the installed plotly keeps its JavaScript, without importing plotly; `None` where there
+    is none.
+    """
     try:
         package = importlib.util.find_spec("plotly")
     except (ImportError, ValueError):

@@ -1,1 +1,3 @@
-"""Pure maths of signal propagation: fans, moments, ratios, noise. Numbers in, numbers out, no framework."""
+"""Pure maths of signal propagation: fans, moments, ratios, noise. Numbers in, numbers out, no
+framework.
+"""

@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass
 from keras_initcheck.theory.activations import FLOAT64_PRECISION, Function, moments
 
 _NODES_PER_OCTAVE = 16
-"""Factors change by less than the second moment does (`|d ln factor / d ln q| <= 1`) and smoothly, so that a straight line between
-nodes of `ln q` that are 0.043 apart errs by less than 2e-4."""
+"""Factors change by less than the second moment does (`|d ln factor / d ln q| <= 1`) and smoothly,
+so that a straight line between nodes of `ln q` that are 0.043 apart errs by less than 2e-4."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,13 @@ class FactorTable:
     def __init__(self) -> None:
         self._nodes: dict[tuple[Hashable, int], Factors] = {}
 
-    def factors(self, key: Hashable, function: Function, second_moment: float, precision: float = FLOAT64_PRECISION) -> Factors:
+    def factors(
+        self,
+        key: Hashable,
+        function: Function,
+        second_moment: float,
+        precision: float = FLOAT64_PRECISION,
+    ) -> Factors:
         """The factors of an element-wise function of `z ~ N(0, q)`.
 
         Args:
@@ -53,16 +59,28 @@ class FactorTable:
         position = math.log2(second_moment) * _NODES_PER_OCTAVE
         below = math.floor(position)
         weight = position - below
-        low, high = self._node(key, below, function, precision), self._node(key, below + 1, function, precision)
-        return Factors(*((1 - weight) * a + weight * b for a, b in zip(astuple(low), astuple(high), strict=True)))
+        low, high = (
+            self._node(key, below, function, precision),
+            self._node(key, below + 1, function, precision),
+        )
+        return Factors(
+            *(
+                (1 - weight) * a + weight * b
+                for a, b in zip(astuple(low), astuple(high), strict=True)
+            )
+        )
 
     def _node(self, key: Hashable, index: int, function: Function, precision: float) -> Factors:
         if (key, index) not in self._nodes:
-            self._nodes[key, index] = exact_factors(function, 2.0 ** (index / _NODES_PER_OCTAVE), precision)
+            self._nodes[key, index] = exact_factors(
+                function, 2.0 ** (index / _NODES_PER_OCTAVE), precision
+            )
         return self._nodes[key, index]
 
 
-def exact_factors(function: Function, second_moment: float, precision: float = FLOAT64_PRECISION) -> Factors:
+def exact_factors(
+    function: Function, second_moment: float, precision: float = FLOAT64_PRECISION
+) -> Factors:
     """The factors at one second moment, by quadrature."""
     found = moments(function, second_moment, precision=precision)
     return Factors(found.forward_factor, found.backward_factor, found.activation_noise)

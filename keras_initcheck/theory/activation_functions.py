@@ -1,7 +1,7 @@
 """Numpy definitions of Keras' element-wise activations, with Keras' names, parameters and defaults.
 
-`softmax`, `log_softmax`, `sparsemax` and `glu` are left out: they mix units, and no moment of a single
-Gaussian describes them.
+`softmax`, `log_softmax`, `sparsemax` and `glu` are left out: they mix units, and no moment of a
+single Gaussian describes them.
 """
 
 import functools
@@ -24,7 +24,9 @@ _SELU_SCALE = 1.0507009873554805
 _erf = np.vectorize(math.erf, otypes=[np.float64])  # numpy has none
 
 
-def _relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
+def _relu(
+    x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Array:
     clipped = x if max_value is None else np.clip(x, 0.0, max_value)
     return np.where(x > threshold, clipped, negative_slope * (x - threshold))
 
@@ -34,7 +36,11 @@ def _elu(x: Array, alpha: float = 1.0) -> Array:
 
 
 def _gelu(x: Array, approximate: bool = False) -> Array:
-    inner = np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)) if approximate else _erf(x / math.sqrt(2.0))
+    inner = (
+        np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))
+        if approximate
+        else _erf(x / math.sqrt(2.0))
+    )
     return 0.5 * x * (1.0 + inner)
 
 
@@ -60,7 +66,9 @@ def _hard_silu(x: Array) -> Array:
 
 ACTIVATIONS: Mapping[str, Callable[..., Array]] = MappingProxyType(
     {
-        "celu": lambda x, alpha=1.0: np.where(x > 0.0, x, alpha * np.expm1(np.minimum(x, 0.0) / alpha)),
+        "celu": lambda x, alpha=1.0: np.where(
+            x > 0.0, x, alpha * np.expm1(np.minimum(x, 0.0) / alpha)
+        ),
         "elu": _elu,
         "exponential": lambda x: np.exp(x),
         "gelu": _gelu,
@@ -94,7 +102,8 @@ ACTIVATIONS: Mapping[str, Callable[..., Array]] = MappingProxyType(
 
 
 def named(name: str, **parameters: Any) -> Function:
-    """The activation of that name in `keras.activations`, with Keras' defaults for parameters not given.
+    """The activation of that name in `keras.activations`, with Keras' defaults for parameters not
+    given.
 
     >>> named("leaky_relu", negative_slope=0.3)(np.array([-1.0, 2.0])).tolist()
     [-0.3, 2.0]

@@ -1,4 +1,6 @@
-"""Moments of activations of a Gaussian signal: what a layer's activation does to signal and gradient."""
+"""Moments of activations of a Gaussian signal: what a layer's activation does to signal and
+gradient.
+"""
 
 import math
 from dataclasses import dataclass
@@ -33,10 +35,11 @@ class ActivationMoments:
         variance: `Var f`.
         second_moment: `E f²`, which is what the next layer sees.
         derivative_second_moment: `E f'²`. Jumps of `f` are left out.
-        chi_q: `d ln E f² / d ln q` when the signal is scaled: below 1 the variance map attracts, above 1 it
-            repels (Poole et al. 2016, section 2). `E[z f f'] / E f²`, with jumps of `f` counted.
-        activation_noise: `Var(f²/E f² - z²/q)`: `n` times the relative variance that the activation of `n`
-            independent units adds to the ratio of second moments. 0 for linear, 3 for ReLU.
+        chi_q: `d ln E f² / d ln q` when the signal is scaled: below 1 the variance map attracts,
+            above 1 it repels (Poole et al. 2016, section 2). `E[z f f'] / E f²`, with jumps of `f`
+            counted.
+        activation_noise: `Var(f²/E f² - z²/q)`: `n` times the relative variance that the activation
+            of `n` independent units adds to the ratio of second moments. 0 for linear, 3 for ReLU.
     """
 
     input_second_moment: float
@@ -49,12 +52,16 @@ class ActivationMoments:
 
     @property
     def forward_factor(self) -> float:
-        """`E f² / q`: times `n_in E w²`, the forward ratio. 1/2 for ReLU (He et al. 2015, section 2.2)."""
+        """`E f² / q`: times `n_in E w²`, the forward ratio. 1/2 for ReLU (He et al. 2015, section
+        2.2).
+        """
         return self.second_moment / self.input_second_moment
 
     @property
     def backward_factor(self) -> float:
-        """`E f'²`: times `n_out E w²`, the backward ratio. 1/2 for ReLU (He et al. 2015, section 2.2)."""
+        """`E f'²`: times `n_out E w²`, the backward ratio. 1/2 for ReLU (He et al. 2015, section
+        2.2).
+        """
         return self.derivative_second_moment
 
     @property
@@ -64,7 +71,9 @@ class ActivationMoments:
 
     @property
     def chi1(self) -> float:
-        """`q E f'² / E f²`: gradient factor of square layers that keep `q` (Schoenholz et al. 2017)."""
+        """`q E f'² / E f²`: gradient factor of square layers that keep `q` (Schoenholz et al.
+        2017).
+        """
         return _divide(self.backward_factor, self.forward_factor)
 
 
@@ -78,9 +87,9 @@ def moments(
 ) -> ActivationMoments:
     """Moments of an element-wise function of a Gaussian, by quadrature.
 
-    Good to eight digits wherever `function` has kinks and jumps; to four if it computes in float32. The slope
-    of a signal of standard deviation below 0.002 (0.07 in float32) is taken from a stretch of that length to
-    the side away from zero: a kink there other than at zero blurs it.
+    Good to eight digits wherever `function` has kinks and jumps; to four if it computes in float32.
+    The slope of a signal of standard deviation below 0.002 (0.07 in float32) is taken from a
+    stretch of that length to the side away from zero: a kink there other than at zero blurs it.
 
     >>> relu = moments(named("relu"))
     >>> round(relu.second_moment, 6), round(relu.derivative_second_moment, 6), round(relu.gain, 6)
@@ -90,8 +99,8 @@ def moments(
     (0.394294, 0.464403, 0.461071)
 
     Args:
-        function: Maps an array `(points,)` to one of the same shape. It is called 4 to 50 times, with
-            2 000 to 4 000 points in all, and seven times as many for those small signals.
+        function: Maps an array `(points,)` to one of the same shape. It is called 4 to 50 times,
+            with 2 000 to 4 000 points in all, and seven times as many for those small signals.
         second_moment: `q = E z²`, above `mean²`.
         mean: `E z`.
         derivative: `f'`, where it is known. Otherwise it is taken from the values of `f`.
@@ -118,9 +127,12 @@ def _assemble(integrals: GaussianIntegrals, columns: Array, q: float) -> Activat
     centered_square, square, fourth, uu_square, slope_square, u_square, centered = columns.tolist()
     mean, std = integrals.mean, integrals.std
     share = mean * mean / q
-    z_square = share * square + 2.0 * mean * std / q * u_square + (1.0 - share) * uu_square  # E[f² z²] / q
+    z_square = (
+        share * square + 2.0 * mean * std / q * u_square + (1.0 - share) * uu_square
+    )  # E[f² z²] / q
     z_fourth = share * share + 6.0 * share * (1.0 - share) + 3.0 * (1.0 - share) ** 2  # E z⁴ / q²
-    # d/ds E f(s z)² at s = 1 is E[f² (z (z - mean)/std² - 1)]: Stein's lemma, which needs no slope of f.
+    # d/ds E f(s z)² at s = 1 is E[f² (z (z - mean)/std² - 1)]: Stein's lemma, which needs no slope
+    # of f.
     scaling = uu_square + mean / std * u_square - square
     return ActivationMoments(
         input_second_moment=q,
@@ -129,7 +141,9 @@ def _assemble(integrals: GaussianIntegrals, columns: Array, q: float) -> Activat
         second_moment=square,
         derivative_second_moment=slope_square,
         chi_q=_divide(scaling, 2.0 * square),
-        activation_noise=_divide(fourth, square * square) - 2.0 * _divide(z_square, square) + z_fourth,
+        activation_noise=_divide(fourth, square * square)
+        - 2.0 * _divide(z_square, square)
+        + z_fourth,
     )
 
 

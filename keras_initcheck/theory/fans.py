@@ -1,9 +1,10 @@
-"""True fans of kernels: how many inputs feed one output element, and how many outputs one input feeds.
+"""True fans of kernels: how many inputs feed one output element, and how many outputs one input
+feeds.
 
-They come from the layer's geometry. Keras' `compute_fans` sees only the kernel's shape, and differs for
-strides, groups, depthwise and transposed kernels and gates. Of an EinsumDense kernel, and so of those of
-attention, it knows from Keras 3.15 on which axes are summed. Edges are left out: counts are those of an
-interior element, averaged over the phases of a stride.
+They come from the layer's geometry. Keras' `compute_fans` sees only the kernel's shape, and differs
+for strides, groups, depthwise and transposed kernels and gates. Of an EinsumDense kernel, and so of
+those of attention, it knows from Keras 3.15 on which axes are summed. Edges are left out: counts
+are those of an interior element, averaged over the phases of a stride.
 """
 
 import math
@@ -13,9 +14,13 @@ from dataclasses import dataclass
 Shape = Sequence[int]
 FORWARD, BACKWARD, BALANCED = "forward", "backward", "balanced"
 MODES = (FORWARD, BACKWARD, BALANCED)
-"""What keeps its size: the signal, the gradient (He et al. 2015, section 2.2), or both as far as one kernel can."""
+"""What keeps its size: the signal, the gradient (He et al. 2015, section 2.2), or both as far as
+one kernel can.
+"""
 MEAN = "mean"
-"""What Glorot's initialiser takes in place of a mode: the arithmetic mean of both fans (Glorot & Bengio 2010, equation 12)."""
+"""What Glorot's initialiser takes in place of a mode: the arithmetic mean of both fans (Glorot &
+Bengio 2010, equation 12).
+"""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class Fans:
     """Connections of a kernel.
 
     Attributes:
-        fan_in: Mean number of inputs that feed one output element: `n` in He et al. 2015, section 2.2.
+        fan_in: Mean number of inputs that feed one output element: `n` in He et al. 2015, section
+            2.2.
         fan_out: Mean number of output elements that one input element feeds: `n̂` there.
     """
 
@@ -31,14 +37,19 @@ class Fans:
     fan_out: float
 
     def kept_by(self, mode: str) -> float:
-        """The fan that `Var[w]` is to be the inverse of, so that what the mode names keeps its size.
+        """The fan that `Var[w]` is to be the inverse of, so that what the mode names keeps its
+        size.
 
         >>> Fans(64.0, 256.0).kept_by(BALANCED)  # the geometric mean: either gain gets half of the misfit
         128.0
         """
         if mode == MEAN:
             return (self.fan_in + self.fan_out) / 2.0
-        return {FORWARD: self.fan_in, BACKWARD: self.fan_out, BALANCED: math.sqrt(self.fan_in * self.fan_out)}[mode]
+        return {
+            FORWARD: self.fan_in,
+            BACKWARD: self.fan_out,
+            BALANCED: math.sqrt(self.fan_in * self.fan_out),
+        }[mode]
 
 
 def dense(kernel_shape: Shape) -> Fans:
@@ -52,18 +63,22 @@ def dense(kernel_shape: Shape) -> Fans:
 
 
 def conv(kernel_shape: Shape, strides: Shape, groups: int = 1) -> Fans:
-    """Fans of `(*window, channels / groups, filters)`: `k² c/g` and `k² d / (g s²)`, dilated or not.
+    """Fans of `(*window, channels / groups, filters)`: `k² c/g` and `k² d / (g s²)`, dilated or
+    not.
 
     >>> conv((3, 3, 64, 128), strides=(2, 2))
     Fans(fan_in=576, fan_out=288.0)
     """
     _require_rank("conv", kernel_shape, len(strides) + 2)
     *window, channels, filters = kernel_shape
-    return Fans(math.prod(window) * channels, math.prod(window) * filters / (groups * math.prod(strides)))
+    return Fans(
+        math.prod(window) * channels, math.prod(window) * filters / (groups * math.prod(strides))
+    )
 
 
 def depthwise_conv(kernel_shape: Shape, strides: Shape) -> Fans:
-    """Fans of `(*window, channels, multiplier)`: `k²` and `k² m / s²`, whatever the number of channels.
+    """Fans of `(*window, channels, multiplier)`: `k²` and `k² m / s²`, whatever the number of
+    channels.
 
     >>> depthwise_conv((3, 3, 64, 1), strides=(1, 1))
     Fans(fan_in=9, fan_out=9.0)
@@ -73,8 +88,11 @@ def depthwise_conv(kernel_shape: Shape, strides: Shape) -> Fans:
     return Fans(math.prod(window), math.prod(window) * multiplier / math.prod(strides))
 
 
-def separable_conv(depthwise_shape: Shape, pointwise_shape: Shape, strides: Shape) -> tuple[Fans, Fans]:
-    """Fans of the depthwise kernel, which strides, and of the pointwise `(1, ..., channels * m, filters)`.
+def separable_conv(
+    depthwise_shape: Shape, pointwise_shape: Shape, strides: Shape
+) -> tuple[Fans, Fans]:
+    """Fans of the depthwise kernel, which strides, and of the pointwise
+    `(1, ..., channels * m, filters)`.
 
     >>> separable_conv((3, 3, 64, 2), (1, 1, 128, 32), strides=(1, 1))
     (Fans(fan_in=9, fan_out=18.0), Fans(fan_in=128, fan_out=32.0))
@@ -96,7 +114,8 @@ def conv_transpose(kernel_shape: Shape, strides: Shape) -> Fans:
 
 
 def einsum_dense(equation: str, kernel_shape: Shape) -> Fans:
-    """Fans of an `EinsumDense` kernel: the product of its axes not in the output, and not in the input.
+    """Fans of an `EinsumDense` kernel: the product of its axes not in the output, and not in the
+    input.
 
     An axis that input, kernel and output share is like a batch of kernels and counts in neither.
 
@@ -106,20 +125,22 @@ def einsum_dense(equation: str, kernel_shape: Shape) -> Fans:
     Fans(fan_in=32, fan_out=10)
 
     Raises:
-        ValueError: The equation is not `input,kernel->output`, does not fit the kernel, or sums an input axis
-            that the kernel lacks.
+        ValueError: The equation is not `input,kernel->output`, does not fit the kernel, or sums an
+            input axis that the kernel lacks.
     """
     inputs, kernel, outputs = _split_equation(equation)
     if len(kernel) != len(kernel_shape):
         raise ValueError(
-            f"`kernel_shape` must have one size for each of {kernel!r}. Received: equation={equation!r}, "
-            f"kernel_shape={tuple(kernel_shape)}. Pass the shape of the layer's kernel."
+            f"`kernel_shape` must have one size for each of {kernel!r}. Received:"
+            f" equation={equation!r}, kernel_shape={tuple(kernel_shape)}. Pass the shape of the"
+            " layer's kernel."
         )
     summed = sorted(set(inputs) - set(kernel) - set(outputs))
     if summed:
         raise ValueError(
-            f"`equation` must not sum an input axis that the kernel lacks. Received: equation={equation!r}, "
-            f"which sums {summed}. Sum it in a layer of its own: the kernel does not tell the axis' size."
+            "`equation` must not sum an input axis that the kernel lacks. Received:"
+            f" equation={equation!r}, which sums {summed}. Sum it in a layer of its own: the kernel"
+            " does not tell the axis' size."
         )
     sizes = list(zip(kernel, kernel_shape, strict=True))
     return Fans(
@@ -129,24 +150,31 @@ def einsum_dense(equation: str, kernel_shape: Shape) -> Fans:
 
 
 def recurrent(kernel_shape: Shape, recurrent_shape: Shape, num_gates: int) -> tuple[Fans, Fans]:
-    """Fans of one gate: in the kernel `(inputs, num_gates * units)` and the recurrent kernel `(units, ...)`.
+    """Fans of one gate: in the kernel `(inputs, num_gates * units)` and the recurrent kernel
+    `(units, ...)`.
 
-    `num_gates` is 1 for SimpleRNN, 3 for GRU, 4 for LSTM. Axes before these are a window, as in ConvLSTM.
+    `num_gates` is 1 for SimpleRNN, 3 for GRU, 4 for LSTM. Axes before these are a window, as in
+    ConvLSTM.
 
     >>> recurrent((28, 512), (128, 512), num_gates=4)
     (Fans(fan_in=28, fan_out=128.0), Fans(fan_in=128, fan_out=128.0))
     """
-    if kernel_shape[-1] != recurrent_shape[-1] or recurrent_shape[-1] != num_gates * recurrent_shape[-2]:
+    if (
+        kernel_shape[-1] != recurrent_shape[-1]
+        or recurrent_shape[-1] != num_gates * recurrent_shape[-2]
+    ):
         raise ValueError(
-            "`kernel_shape` and `recurrent_shape` must end in `num_gates` times the units. Received: "
-            f"kernel_shape={tuple(kernel_shape)}, recurrent_shape={tuple(recurrent_shape)}, "
-            f"num_gates={num_gates}. Pass 1 for SimpleRNN, 3 for GRU, 4 for LSTM."
+            "`kernel_shape` and `recurrent_shape` must end in `num_gates` times the units."
+            f" Received: kernel_shape={tuple(kernel_shape)},"
+            f" recurrent_shape={tuple(recurrent_shape)}, num_gates={num_gates}. Pass 1 for"
+            " SimpleRNN, 3 for GRU, 4 for LSTM."
         )
     return _gate(kernel_shape, num_gates), _gate(recurrent_shape, num_gates)
 
 
 def keras_fans(kernel_shape: Shape) -> Fans:
-    """The fans that `keras.initializers` assumes for a kernel of that shape, to set beside the true ones.
+    """The fans that `keras.initializers` assumes for a kernel of that shape, to set beside the true
+    ones.
 
     From Keras 3.15 on those of an `EinsumDense` layer are `keras_einsum_fans`.
 
@@ -160,10 +188,11 @@ def keras_fans(kernel_shape: Shape) -> Fans:
 
 
 def keras_einsum_fans(kernel_shape: Shape, fan_in: float) -> Fans:
-    """The fans that an `EinsumDense` layer of Keras 3.15 or later gives to `keras.initializers` for its kernel.
+    """The fans that an `EinsumDense` layer of Keras 3.15 or later gives to `keras.initializers` for
+    its kernel.
 
-    The kernel's axes that are not in the output are inputs, as in truth. All others are outputs, also one that input, kernel and
-    output share, which `einsum_dense` counts in neither.
+    The kernel's axes that are not in the output are inputs, as in truth. All others are outputs,
+    also one that input, kernel and output share, which `einsum_dense` counts in neither.
 
     >>> keras_einsum_fans((8, 512, 64), fan_in=512)  # "abc,bcd->abd", in truth 512 and 64
     Fans(fan_in=512, fan_out=512.0)
@@ -177,12 +206,15 @@ def _gate(kernel_shape: Shape, num_gates: int) -> Fans:
 
 
 def _split_equation(equation: str) -> tuple[str, str, str]:
-    """Axes of input, kernel and output. The ellipsis stands for axes that the kernel does not have."""
+    """Axes of input, kernel and output. The ellipsis stands for axes that the kernel does not
+    have.
+    """
     operands, arrow, outputs = equation.replace(" ", "").replace("...", "").partition("->")
     inputs, comma, kernel = operands.partition(",")
     if not (arrow and comma and (inputs + kernel + outputs).isalpha()):
         raise ValueError(
-            f"`equation` must have the form 'input,kernel->output'. Received: equation={equation!r}. Pass the layer's `equation`."
+            "`equation` must have the form 'input,kernel->output'. Received:"
+            f" equation={equation!r}. Pass the layer's `equation`."
         )
     return inputs, kernel, outputs
 
@@ -190,7 +222,7 @@ def _split_equation(equation: str) -> tuple[str, str, str]:
 def _require_rank(layer: str, kernel_shape: Shape, rank: int) -> None:
     if len(kernel_shape) != rank:
         raise ValueError(
-            f"`kernel_shape` must have {rank} axes for `{layer}` with these strides. Received: "
-            f"kernel_shape={tuple(kernel_shape)}. Pass the kernel's shape as Keras stores it, and one stride "
-            "for each axis of its window."
+            f"`kernel_shape` must have {rank} axes for `{layer}` with these strides. Received:"
+            f" kernel_shape={tuple(kernel_shape)}. Pass the kernel's shape as Keras stores it, and"
+            " one stride for each axis of its window."
         )

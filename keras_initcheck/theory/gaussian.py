@@ -1,4 +1,6 @@
-"""Integrals of a function and its slope over a Gaussian. What they mean for a network: `activations`."""
+"""Integrals of a function and its slope over a Gaussian. What they mean for a network:
+`activations`.
+"""
 
 import functools
 import math
@@ -44,14 +46,18 @@ class GaussianIntegrals:
 
     @property
     def tolerances(self) -> Array:
-        """One for each column. Rounding must not look like a kink, and slopes magnify it a hundredfold."""
+        """One for each column. Rounding must not look like a kink, and slopes magnify it a
+        hundredfold.
+        """
         tolerances = np.full(_NUM_COLUMNS, max(1e-10, 10.0 * self.precision))
         tolerances[_SLOPE_COLUMN] = max(1e-10, 1000.0 * self.precision)
         return tolerances
 
     @functools.cached_property
     def center(self) -> float:
-        """`c = f(mean)`: without it, a sigmoid's variance for a tiny signal would drown in its mean."""
+        """`c = f(mean)`: without it, a sigmoid's variance for a tiny signal would drown in its
+        mean.
+        """
         return float(self.values(np.array([self.mean]))[0])
 
     def values(self, points: Array) -> Array:
@@ -59,19 +65,25 @@ class GaussianIntegrals:
         values = np.asarray(self.function(points.ravel()), dtype=np.float64)
         if values.shape != (points.size,):
             raise ValueError(
-                f"`function` must be element-wise. Received: shape {values.shape} for {points.size} points. "
-                "Leave out activations that mix units: a single Gaussian does not describe them."
+                f"`function` must be element-wise. Received: shape {values.shape} for {points.size}"
+                " points. Leave out activations that mix units: a single Gaussian does not"
+                " describe them."
             )
         return values.reshape(points.shape)
 
     def slopes(self, points: Array, values: Array, panels: Array) -> Array:
         """`f'` at the nodes, `(panels, nodes)`."""
         if self.derivative is not None:
-            return np.asarray(self.derivative(points.ravel()), dtype=np.float64).reshape(points.shape)
-        reach = self.precision ** (1 / 6)  # rounding, about precision / reach, against truncation, reach^5
+            return np.asarray(self.derivative(points.ravel()), dtype=np.float64).reshape(
+                points.shape
+            )
+        reach = self.precision ** (
+            1 / 6
+        )  # rounding, about precision / reach, against truncation, reach^5
         if self.std < reach:
             return outward_slopes(self.values, points, reach)
-        # Only round a kink or a jump is a panel halved until it is so narrow: its slope is no number.
+        # Only round a kink or a jump is a panel halved until it is so narrow: its slope is no
+        # number.
         narrowest = self.precision ** (2 / 3) * np.abs(panels).max(axis=1, keepdims=True)
         is_narrow = np.ptp(panels, axis=1, keepdims=True) < narrowest
         slopes: Array = np.where(is_narrow, 0.0, panel_slopes(values, panels))
@@ -101,7 +113,9 @@ class GaussianIntegrals:
 
 
 def integrate_gaussian(integrals: GaussianIntegrals) -> Array:
-    """The seven integrals over 12 standard deviations, or over 38 where more still counts, as with `exp`."""
+    """The seven integrals over 12 standard deviations, or over 38 where more still counts, as with
+    `exp`.
+    """
     near = _integrate_reach(integrals, _REACH)
     tails = np.array([[-_REACH - 1.0, -_REACH], [_REACH, _REACH + 1.0]])
     beyond = integrals(integrals.mean + integrals.std * tails).sum(axis=0)

@@ -10,7 +10,8 @@ from keras_initcheck.theory.fans import Fans
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a layer uses its kernel. By default as Dense does, or for kernels of three axes and more, as a convolution.
+    """How a layer uses its kernel. By default as Dense does, or for kernels of three axes and more,
+    as a convolution.
 
     >>> Geometry(is_depthwise=True, strides=2).fans((3, 3, 64, 1))
     Fans(fan_in=9, fan_out=2.25)
@@ -19,7 +20,8 @@ class Geometry:
         strides: Strides of the window, one number or one for each axis.
         groups: Groups of a convolution.
         is_depthwise: Whether each channel has kernels of its own.
-        is_transposed: Whether the kernel is a transposed convolution's, `(*window, filters, channels)`.
+        is_transposed: Whether the kernel is a transposed convolution's,
+            `(*window, filters, channels)`.
         num_gates: Kernels side by side in the last axis: 3 for GRU, 4 for LSTM.
         equation: That of an `EinsumDense` layer.
 
@@ -36,11 +38,18 @@ class Geometry:
 
     def __post_init__(self) -> None:
         strides = self.strides if isinstance(self.strides, tuple) else (self.strides,)
-        for name, numbers in (("strides", strides), ("groups", (self.groups,)), ("gates", (self.num_gates,))):
-            if not numbers or not all(isinstance(number, int) and number >= 1 for number in numbers):
+        for name, numbers in (
+            ("strides", strides),
+            ("groups", (self.groups,)),
+            ("gates", (self.num_gates,)),
+        ):
+            if not numbers or not all(
+                isinstance(number, int) and number >= 1 for number in numbers
+            ):
                 received = numbers if len(numbers) != 1 else numbers[0]
                 raise ValueError(
-                    f"`{name}` must be an integer of 1 or more{' for each axis' * (name == 'strides')}. Received: {received!r}."
+                    f"`{name}` must be an integer of 1 or"
+                    f" more{' for each axis' * (name == 'strides')}. Received: {received!r}."
                 )
         chosen = {
             "groups": self.groups > 1,
@@ -51,9 +60,15 @@ class Geometry:
         }
         given = [name for name, is_given in chosen.items() if is_given]
         if len(given) > 1:
-            raise ValueError(f"At most one of {', '.join(chosen)} can be true of a kernel. Received: {' and '.join(given)}. Give one.")
+            raise ValueError(
+                f"At most one of {', '.join(chosen)} can be true of a kernel. Received:"
+                f" {' and '.join(given)}. Give one."
+            )
         if given and given[0] in ("gates", "equation") and any(stride > 1 for stride in strides):
-            raise ValueError(f"`strides` must be 1 with `{given[0]}`. Received: strides={self.strides}. Give one of them.")
+            raise ValueError(
+                f"`strides` must be 1 with `{given[0]}`. Received: strides={self.strides}. Give one"
+                " of them."
+            )
 
     def fans(self, shape: Sequence[int]) -> Fans:
         """True fans of a kernel of that shape.
@@ -64,18 +79,21 @@ class Geometry:
         shape = tuple(shape)
         if len(shape) < 2:
             raise ValueError(
-                f"`shape` must be that of a kernel, of two axes or more. Received: shape={shape}. Vectors have no fans: leave biases at "
-                "0 and scales at 1."
+                f"`shape` must be that of a kernel, of two axes or more. Received: shape={shape}."
+                " Vectors have no fans: leave biases at 0 and scales at 1."
             )
         if self.equation is not None:
             return fans.einsum_dense(self.equation, shape)
         if self.num_gates > 1:
             self._require_divisor("gates", self.num_gates, shape)
-            return fans.recurrent(shape, (shape[-1] // self.num_gates, shape[-1]), self.num_gates)[0]
+            return fans.recurrent(shape, (shape[-1] // self.num_gates, shape[-1]), self.num_gates)[
+                0
+            ]
         return self._convolution(shape)
 
     def matrices(self, shape: Sequence[int]) -> tuple[int, int, int]:
-        """`(number, rows, columns)` of the matrices in a kernel: each maps inputs that nothing else maps to the same outputs.
+        """`(number, rows, columns)` of the matrices in a kernel: each maps inputs that nothing else
+        maps to the same outputs.
 
         They stand side by side in the last axis, or for a depthwise kernel in the last two.
 
@@ -83,7 +101,10 @@ class Geometry:
             ValueError: The kernel is one of `EinsumDense`, whose axes have any order.
         """
         if self.equation is not None:
-            raise ValueError('`equation` leaves the order of axes open. Received: it with "orthogonal". Use another distribution.')
+            raise ValueError(
+                '`equation` leaves the order of axes open. Received: it with "orthogonal". Use'
+                " another distribution."
+            )
         shape = tuple(shape)
         if self.is_depthwise:
             return shape[-2], math.prod(shape[:-2]), shape[-1]
@@ -97,8 +118,9 @@ class Geometry:
         strides = self.strides if isinstance(self.strides, tuple) else (self.strides,) * rank
         if rank == 0 or len(strides) != rank:
             raise ValueError(
-                f"`shape` must be that of a convolution with these strides, `(*window, inputs, outputs)`. Received: shape={shape}, "
-                f"strides={self.strides}. Give what belongs to this layer; a Dense layer needs nothing."
+                "`shape` must be that of a convolution with these strides, `(*window, inputs,"
+                f" outputs)`. Received: shape={shape}, strides={self.strides}. Give what belongs to"
+                " this layer; a Dense layer needs nothing."
             )
         if self.is_depthwise:
             return fans.depthwise_conv(shape, strides)
@@ -109,4 +131,7 @@ class Geometry:
 
     def _require_divisor(self, name: str, number: int, shape: tuple[int, ...]) -> None:
         if shape[-1] % number:
-            raise ValueError(f"`{name}` must divide the kernel's last axis. Received: {name}={number}, shape={shape}.")
+            raise ValueError(
+                f"`{name}` must divide the kernel's last axis. Received: {name}={number},"
+                f" shape={shape}."
+            )

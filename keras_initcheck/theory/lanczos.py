@@ -8,13 +8,19 @@ import numpy as np
 from keras_initcheck.theory.quadrature import Array
 
 _EXHAUSTED = 1e-6
-"""Size of what is new in a product, relative to the largest so far, below which it is float32's rounding: the vectors span all there is."""
+"""Size of what is new in a product, relative to the largest so far, below which it is float32's
+rounding: the vectors span all there is.
+"""
 
 
-def largest_eigenvalue(apply: Callable[[Array], Array], start: Array, num_steps: int) -> tuple[float, float, int]:
-    """Lanczos' method with full reorthogonalisation (Golub & Van Loan 2013, sections 10.1 and 10.3).
+def largest_eigenvalue(
+    apply: Callable[[Array], Array], start: Array, num_steps: int
+) -> tuple[float, float, int]:
+    """Lanczos' method with full reorthogonalisation (Golub & Van Loan 2013, sections 10.1 and
+    10.3).
 
-    It finds in as many products at least what the power method finds, because it takes the best of all vectors met on the way.
+    It finds in as many products at least what the power method finds, because it takes the best of
+    all vectors met on the way.
 
     >>> numbers = np.linspace(0.0, 1.0, 100)
     >>> value, error, num = largest_eigenvalue(lambda vector: numbers * vector, np.ones(100), num_steps=20)
@@ -27,7 +33,8 @@ def largest_eigenvalue(apply: Callable[[Array], Array], start: Array, num_steps:
         num_steps: Most products to take, 1 or more.
 
     Returns:
-        A lower bound on the largest eigenvalue, how close to that number an eigenvalue lies at the most, and the number of products.
+        A lower bound on the largest eigenvalue, how close to that number an eigenvalue lies at the
+        most, and the number of products.
     """
     basis = [start / np.linalg.norm(start)]
     diagonal: list[float] = []
@@ -47,7 +54,8 @@ def largest_eigenvalue(apply: Callable[[Array], Array], start: Array, num_steps:
 
 
 def singular_value(eigenvalue: float, error: float) -> tuple[float, float]:
-    """The singular value that belongs to an eigenvalue of `J Jᵀ`, and how close to it one lies: `|s² - t²| >= |s - t| t`.
+    """The singular value that belongs to an eigenvalue of `J Jᵀ`, and how close to it one lies:
+    `|s² - t²| >= |s - t| t`.
 
     >>> singular_value(4.0, 0.1)
     (2.0, 0.05)

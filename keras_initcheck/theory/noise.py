@@ -1,8 +1,9 @@
-"""How far measured and static ratios of a healthy network scatter, so that chance is not reported as a fault.
+"""How far measured and static ratios of a healthy network scatter, so that chance is not reported
+as a fault.
 
-Constants called empirical were fitted to, or checked on, simulated plain He-ReLU networks (width 16 to 1024,
-depth 5 to 100; square Dense layers and circular 3x3 convolutions). They are no theorem for attention, skip
-connections or other activations.
+Constants called empirical were fitted to, or checked on, simulated plain He-ReLU networks (width 16
+to 1024, depth 5 to 100; square Dense layers and circular 3x3 convolutions). They are no theorem for
+attention, skip connections or other activations.
 """
 
 import math
@@ -12,20 +13,20 @@ RELU_ACTIVATION_NOISE = 3.0
 """`ActivationMoments.activation_noise` of ReLU: `Var(f²/E f² - z²/q)` = 3."""
 
 SINGLE_SAMPLE = 1.0
-"""Effective number of independent samples in a batch, `tr(G)² / tr(G²)` of the signal's Gram matrix `G`. In
-deep ReLU networks samples become collinear and it tends to 1 whatever the batch size; empirically, estimating
-it from the batch made more false alarms."""
+"""Effective number of independent samples in a batch, `tr(G)² / tr(G²)` of the signal's Gram matrix
+`G`. In deep ReLU networks samples become collinear and it tends to 1 whatever the batch size;
+empirically, estimating it from the batch made more false alarms."""
 
 TWO_SIDED_99 = 2.576
 """Normal quantile of a two-sided 1% level."""
 
 STATIC_STANDARD_DEVIATIONS = 4.5
-"""A two-sided level of 7e-6 for a normal weight statistic: no false alarm in a network of 1000 layers in 99%
-of cases."""
+"""A two-sided level of 7e-6 for a normal weight statistic: no false alarm in a network of 1000
+layers in 99% of cases."""
 
 STATIC_FACTOR = 1.5
-"""Empirical: a layer's variance within a factor of 1.5 is left alone. He and orthogonal weights of width 16
-and more stay inside."""
+"""Empirical: a layer's variance within a factor of 1.5 is left alone. He and orthogonal weights of
+width 16 and more stay inside."""
 
 STATIC_FLOOR = math.log(STATIC_FACTOR)
 """The same as a logarithm."""
@@ -39,10 +40,10 @@ def layer_log_variance(
 ) -> float:
     """Variance of `ln(q_l / q_{l-1})`, the log ratio of successive pre-activation second moments.
 
-    `v = v0 (1 + v0)` with `v0 = (2/n_l + V_a/n_{l-1}) / D`: 5/n for square ReLU layers, whose sum governs the
-    fluctuations in Hanin & Rolnick 2018. Assumes independent Gaussian weights. The bracket is empirical: it
-    was introduced after seeing width 16 and matters below about 64 (simulated: .410 at 16, .081 at 64, .018
-    at 256).
+    `v = v0 (1 + v0)` with `v0 = (2/n_l + V_a/n_{l-1}) / D`: 5/n for square ReLU layers, whose sum
+    governs the fluctuations in Hanin & Rolnick 2018. Assumes independent Gaussian weights. The
+    bracket is empirical: it was introduced after seeing width 16 and matters below about 64
+    (simulated: .410 at 16, .081 at 64, .018 at 256).
 
     >>> round(layer_log_variance(64), 4), round(layer_log_variance(16), 4)
     (0.0842, 0.4102)
@@ -72,8 +73,8 @@ def log_variance(widths: Iterable[float]) -> float:
 def log_gain_band(widths: Iterable[float], z: float = TWO_SIDED_99) -> tuple[float, float]:
     """Range of `ln(q_L / q_1)` in healthy plain ReLU networks: `-B/2 ± z sqrt(B)`.
 
-    The product of ratios is about log-normal with mean 1 (Hanin & Nica 2020), hence the median of a deep
-    narrow network vanishes: a property of the architecture, not of the initialisation.
+    The product of ratios is about log-normal with mean 1 (Hanin & Nica 2020), hence the median of a
+    deep narrow network vanishes: a property of the architecture, not of the initialisation.
 
     >>> [round(end, 2) for end in log_gain_band([64] * 100)]
     [-11.69, 3.26]
@@ -87,9 +88,11 @@ def log_gain_band(widths: Iterable[float], z: float = TWO_SIDED_99) -> tuple[flo
 
 
 def largest_of(num: int, level: float = 0.01) -> float:
-    """Standard deviations that the largest magnitude of so many normal numbers exceeds with a probability of `level` at most.
+    """Standard deviations that the largest magnitude of so many normal numbers exceeds with a
+    probability of `level` at most.
 
-    By Mills' bound on the tail, `sqrt(2 ln(2 num / level))`; correlated numbers stay below it all the more.
+    By Mills' bound on the tail, `sqrt(2 ln(2 num / level))`; correlated numbers stay below it all
+    the more.
 
     >>> round(largest_of(1), 2), round(largest_of(100), 2)
     (3.26, 4.45)
@@ -98,15 +101,17 @@ def largest_of(num: int, level: float = 0.01) -> float:
 
 
 def static_relative_std(fan_in: float, fan_out: float, kurtosis: float = 0.0) -> float:
-    """Relative standard deviation of `mean(w²)` over independent weights: `sqrt((kurtosis + 2) / N)`.
+    """Relative standard deviation of `mean(w²)` over independent weights:
+    `sqrt((kurtosis + 2) / N)`.
 
     >>> round(static_relative_std(64, 64), 4)
     0.0221
 
     Args:
         fan_in: Rows of the kernel as a matrix.
-        fan_out: Its columns, so that `N = fan_in * fan_out` is the number of weights: for a convolution its
-            filters, since the true fan counts a filter once for each position of the window.
+        fan_out: Its columns, so that `N = fan_in * fan_out` is the number of weights: for a
+            convolution its filters, since the true fan counts a filter once for each position of
+            the window.
         kurtosis: Excess kurtosis of the weights: 0 for a normal, -1.2 for a uniform distribution.
     """
     return math.sqrt((kurtosis + 2.0) / (fan_in * fan_out))
@@ -119,7 +124,8 @@ def static_tolerance(
     factor: float = STATIC_FACTOR,
     standard_deviations: float = STATIC_STANDARD_DEVIATIONS,
 ) -> float:
-    """Largest `|ln(static ratio)|` left alone: `ln 1.5`, or 4.5 of `static_relative_std` where that is more.
+    """Largest `|ln(static ratio)|` left alone: `ln 1.5`, or 4.5 of `static_relative_std` where that
+    is more.
 
     >>> round(static_tolerance(64, 64), 4), round(static_tolerance(4, 4), 4)
     (0.4055, 1.591)
@@ -131,4 +137,6 @@ def static_tolerance(
         factor: How many times more or less than predicted is left alone, 1 or more.
         standard_deviations: How much chance is left alone.
     """
-    return max(math.log(factor), standard_deviations * static_relative_std(fan_in, fan_out, kurtosis))
+    return max(
+        math.log(factor), standard_deviations * static_relative_std(fan_in, fan_out, kurtosis)
+    )

@@ -1,7 +1,7 @@
 """Adaptive Gauss-Legendre integration that copes with kinks and jumps at unknown places.
 
-A composite rule: ten nodes on every panel, and every panel that disagrees with its two halves is replaced by
-them. A kink or a jump that no edge hits ends up in panels too narrow to count.
+A composite rule: ten nodes on every panel, and every panel that disagrees with its two halves is
+replaced by them. A kink or a jump that no edge hits ends up in panels too narrow to count.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,15 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 _STENCIL = 0.5 - 0.5 * np.cos(np.pi * np.arange(6) / 5)  # Chebyshev-Lobatto points on [0, 1]
 
 _MAX_ROUNDS = 50  # 2**-50 of a panel is below float64's resolution
-_MAX_PANELS = 4096  # a noisy function asks for ever more panels; 40 000 values are enough for any other
+_MAX_PANELS = (
+    4096  # a noisy function asks for ever more panels; 40 000 values are enough for any other
+)
 
 
 def _differentiation_matrix(nodes: Array) -> Array:
-    """Maps values at the nodes to slopes of the polynomial through them (Berrut & Trefethen 2004)."""
+    """Maps values at the nodes to slopes of the polynomial through them (Berrut & Trefethen
+    2004).
+    """
     gaps = nodes[:, None] - nodes[None, :] + np.eye(len(nodes))
     weights = 1.0 / gaps.prod(axis=1)
     matrix: Array = weights[None, :] / weights[:, None] / gaps - np.eye(len(nodes))
@@ -31,13 +35,16 @@ _STENCIL_SLOPE = _differentiation_matrix(_STENCIL)[0]
 
 
 def panel_nodes(panels: Array) -> tuple[Array, Array]:
-    """Nodes and weights of the rule, both `(panels, nodes)`, for panels `(panels, 2)`: their two ends."""
+    """Nodes and weights of the rule, both `(panels, nodes)`, for panels `(panels, 2)`: their two
+    ends.
+    """
     half_widths = 0.5 * (panels[:, 1:] - panels[:, :1])
     return panels.mean(axis=1, keepdims=True) + half_widths * _NODES, half_widths * _WEIGHTS
 
 
 def panel_slopes(values: Array, panels: Array) -> Array:
-    """Slopes `(panels, nodes)` from the values at the nodes of each panel alone, exact for polynomials.
+    """Slopes `(panels, nodes)` from the values at the nodes of each panel alone, exact for
+    polynomials.
 
     Where values overflowed the slope is infinite.
     """
@@ -56,15 +63,17 @@ def outward_slopes(function: Callable[[Array], Array], points: Array, reach: flo
     array([-1.,  1.])
     """
     steps = np.where(points < 0, -reach, reach)
-    slopes: Array = function(points[..., None] + steps[..., None] * _STENCIL) @ _STENCIL_SLOPE / steps
+    slopes: Array = (
+        function(points[..., None] + steps[..., None] * _STENCIL) @ _STENCIL_SLOPE / steps
+    )
     return slopes
 
 
 def edges_between(low: float, high: float, spacing: float) -> Array:
     """Panel edges: a grid of that spacing, zero, and ±2^k and ±1.5 * 2^k from 1/16 upwards.
 
-    The powers resolve features of size 1 however wide the interval is, and hold the kinks of the usual
-    activations: 0.5, 1, 3 and 6.
+    The powers resolve features of size 1 however wide the interval is, and hold the kinks of the
+    usual activations: 0.5, 1, 3 and 6.
 
     >>> edges_between(-0.25, 0.125, spacing=0.125).tolist()
     [-0.25, -0.1875, -0.125, -0.09375, -0.0625, 0.0, 0.0625, 0.09375, 0.125]
@@ -80,10 +89,11 @@ def integrate(integrals: Callable[[Array], Array], edges: Array, tolerances: Arr
     """Sums over all panels, refined where they are not accurate.
 
     Args:
-        integrals: Maps panels `(panels, 2)` to one or more integrals over each, `(panels, columns)`.
+        integrals: Maps panels `(panels, 2)` to one or more integrals over each,
+            `(panels, columns)`.
         edges: Panel edges, ascending.
-        tolerances: How far a panel and its halves may differ, `(columns,)`, relative to the column's sum of
-            magnitudes over all panels.
+        tolerances: How far a panel and its halves may differ, `(columns,)`, relative to the
+            column's sum of magnitudes over all panels.
 
     Returns:
         The integrals, `(columns,)`. Where one is not finite there is no refinement.

@@ -8,9 +8,9 @@ def forward_ratio(fan_in: float, weight_second_moment: float, forward_factor: fl
     """`n E[w²] E[f²]/q`: second moment of a layer's output over that of its input.
 
     Assumes weights that are independent of the input, of zero mean (or an input of zero mean) and
-    uncorrelated with each other, no bias, and a pre-activation that is Gaussian. He et al. 2015, section 2.2,
-    equations 9 and 10, with the 1/2 of ReLU replaced by `E[f²]/q`; Glorot & Bengio 2010, section 4.2, with 1
-    (linear).
+    uncorrelated with each other, no bias, and a pre-activation that is Gaussian. He et al. 2015,
+    section 2.2, equations 9 and 10, with the 1/2 of ReLU replaced by `E[f²]/q`; Glorot & Bengio
+    2010, section 4.2, with 1 (linear).
 
     >>> forward_ratio(512, 2 / 512, forward_factor=0.5)  # He initialisation and ReLU
     1.0
@@ -26,9 +26,9 @@ def forward_ratio(fan_in: float, weight_second_moment: float, forward_factor: fl
 def backward_ratio(fan_out: float, weight_second_moment: float, backward_factor: float) -> float:
     """`n̂ E[w²] E[f'²]`: second moment of the gradient at a layer's input over that at its output.
 
-    Assumes in addition that the gradient is independent of the weights and of `f'`. He et al. 2015, section
-    2.2, equations 13 and 14, with the 1/2 of ReLU replaced by `E[f'²]`; Glorot & Bengio 2010, section 4.2,
-    with 1 (linear).
+    Assumes in addition that the gradient is independent of the weights and of `f'`. He et al. 2015,
+    section 2.2, equations 13 and 14, with the 1/2 of ReLU replaced by `E[f'²]`; Glorot & Bengio
+    2010, section 4.2, with 1 (linear).
 
     >>> backward_ratio(256, 2 / 512, backward_factor=0.5)  # He initialisation, width halved
     0.5
@@ -36,16 +36,18 @@ def backward_ratio(fan_out: float, weight_second_moment: float, backward_factor:
     Args:
         fan_out: True fan, `Fans.fan_out`.
         weight_second_moment: `mean(w²)` of the kernel.
-        backward_factor: `ActivationMoments.backward_factor`; 1 for the gradient at the pre-activation.
+        backward_factor: `ActivationMoments.backward_factor`; 1 for the gradient at the
+            pre-activation.
     """
     return fan_out * weight_second_moment * backward_factor
 
 
 def log10_product(ratios: Iterable[float]) -> float:
-    """`log10` of the product of ratios: the gain of a stretch (He et al. 2015, section 2.2, eqs. 9 and 13).
+    """`log10` of the product of ratios: the gain of a stretch (He et al. 2015, section 2.2, eqs. 9
+    and 13).
 
-    Summed as logarithms, since a hundred factors of 1e4 overflow. A zero among them gives `-inf`, an infinity
-    `inf`, both `nan`.
+    Summed as logarithms, since a hundred factors of 1e4 overflow. A zero among them gives `-inf`,
+    an infinity `inf`, both `nan`.
 
     >>> log10_product([1e200, 1e200, 1e-300])
     100.0
@@ -60,5 +62,8 @@ def log10_product(ratios: Iterable[float]) -> float:
 
 def _log10(ratio: float) -> float:
     if ratio < 0.0:
-        raise ValueError(f"`ratios` must not be negative. Received: {ratio}. Pass ratios of second moments, not of means.")
+        raise ValueError(
+            f"`ratios` must not be negative. Received: {ratio}. Pass ratios of second moments, not"
+            " of means."
+        )
     return math.log10(ratio) if ratio else -math.inf

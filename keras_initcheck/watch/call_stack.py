@@ -8,11 +8,15 @@ from typing import Any
 from keras_initcheck.records.errors import InitCheckWarning
 
 INTERNAL = ("keras", "keras_initcheck")
-"""Packages whose lines tell a user nothing. `warnings.warn` can skip files by itself from Python 3.12 on only."""
+"""Packages whose lines tell a user nothing. `warnings.warn` can skip files by itself from Python
+3.12 on only.
+"""
 
 
 def warn_user(message: str) -> None:
-    """Warns at the user's own line: the innermost one outside of Keras and this package, such as the one that calls `fit`."""
+    """Warns at the user's own line: the innermost one outside of Keras and this package, such as
+    the one that calls `fit`.
+    """
     frame, level = inspect.currentframe(), 1
     while frame is not None and _is_internal(frame):
         frame, level = frame.f_back, level + 1
@@ -20,7 +24,9 @@ def warn_user(message: str) -> None:
 
 
 def running_fit(model: Any) -> int | None:
-    """The id of the frame in which the innermost `fit` of `model` runs now, in this thread; `None` where none runs."""
+    """The id of the frame in which the innermost `fit` of `model` runs now, in this thread; `None`
+    where none runs.
+    """
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:

@@ -7,13 +7,18 @@ from keras_initcheck.probe.engine.arrays import to_numpy
 
 
 def as_step(value: Any) -> int:
-    """A number of updates, as an integer, a NumPy number, a tensor or a variable such as `optimizer.iterations`.
+    """A number of updates, as an integer, a NumPy number, a tensor or a variable such as
+    `optimizer.iterations`.
 
     Raises:
         ValueError: It is no whole number, or below 0.
     """
     try:
-        number = operator.index(value if hasattr(type(value), "__index__") and not hasattr(value, "shape") else to_numpy(value).item())
+        number = operator.index(
+            value
+            if hasattr(type(value), "__index__") and not hasattr(value, "shape")
+            else to_numpy(value).item()
+        )
     except Exception:  # each framework has its own for what has no value, or none that is a number
         number = -1
     if number < 0 or isinstance(value, bool):
@@ -22,7 +27,8 @@ def as_step(value: Any) -> int:
 
 
 class Pace:
-    """Counts steps without `on_train_batch_end`: where a callback has one, Keras waits for the device after each batch.
+    """Counts steps without `on_train_batch_end`: where a callback has one, Keras waits for the
+    device after each batch.
 
     Args:
         every: Steps between probes; `None` where only epochs are probed.
@@ -34,7 +40,9 @@ class Pace:
         epochs: Epochs that are over.
     """
 
-    def __init__(self, every: int | None, steps_per_execution: int = 1, steps_per_epoch: int | None = None) -> None:
+    def __init__(
+        self, every: int | None, steps_per_execution: int = 1, steps_per_epoch: int | None = None
+    ) -> None:
         self.taken = 0
         self.epochs = 0
         self._every = every
@@ -53,10 +61,13 @@ class Pace:
         """The epoch is over.
 
         Args:
-            found_nothing: Whether the last execution found the data used up, as happens once where their number is not known.
+            found_nothing: Whether the last execution found the data used up, as happens once where
+                their number is not known.
         """
         taken = self._in_epoch - self._steps_per_execution * found_nothing
-        self._before_epoch += max(0, taken if self._steps_per_epoch is None else min(taken, self._steps_per_epoch))
+        self._before_epoch += max(
+            0, taken if self._steps_per_epoch is None else min(taken, self._steps_per_epoch)
+        )
         self.taken, self._in_epoch = self._before_epoch, 0
         self.epochs += 1
 

@@ -19,7 +19,8 @@ class Part:
     Attributes:
         model: The model.
         label: What the user calls it; empty where there is one model only.
-        data: What to probe it with: a tuple of `x`, `y` and `sample_weight` or fewer, whatever yields batches, or `None`.
+        data: What to probe it with: a tuple of `x`, `y` and `sample_weight` or fewer, whatever
+            yields batches, or `None`.
         directory: Name of its directory in the log; empty where there is one model only.
     """
 
@@ -41,30 +42,53 @@ def parts_of(parts: Mapping[str, tuple[Any, ...]] | None, data: Any) -> tuple[Pa
     """The parts that the user named.
 
     Raises:
-        ValueError: There are parts and data as well, or a part is no `(model, x)`, `(model, x, y)` or `(model, x, y, sample_weight)`.
+        ValueError: There are parts and data as well, or a part is no `(model, x)`, `(model, x, y)`
+            or `(model, x, y, sample_weight)`.
         TypeError: A part's model is no `keras.Model`.
     """
     if parts is None:
         return ()
     if not isinstance(parts, Mapping) or not parts:
-        raise ValueError(f'`parts` must be a dict such as {{"generator": (generator, noise)}}. Received: parts={parts!r:.80}.')
+        raise ValueError(
+            '`parts` must be a dict such as {"generator": (generator, noise)}. Received:'
+            f" parts={parts!r:.80}."
+        )
     if data is not None:
-        raise ValueError("`data` must be left out where there are `parts`: each brings its own. Received: both.")
+        raise ValueError(
+            "`data` must be left out where there are `parts`: each brings its own. Received: both."
+        )
     found: list[Part] = []
     for label, part in parts.items():
-        if not isinstance(label, str) or not label or not isinstance(part, tuple) or not 2 <= len(part) <= 4:
+        if (
+            not isinstance(label, str)
+            or not label
+            or not isinstance(part, tuple)
+            or not 2 <= len(part) <= 4
+        ):
             raise ValueError(
-                "`parts` must map names to (model, x), (model, x, y) or (model, x, y, sample_weight). "
-                f"Received: {label!r}: {type(part).__name__} of length {len(part) if isinstance(part, tuple) else 'unknown'}."
+                "`parts` must map names to (model, x), (model, x, y) or (model, x, y,"
+                f" sample_weight). Received: {label!r}: {type(part).__name__} of length"
+                f" {len(part) if isinstance(part, tuple) else 'unknown'}."
             )
         if not isinstance(part[0], keras.Model):
-            raise TypeError(f"A part must begin with a keras.Model. Received: {label!r}: {type(part[0]).__name__}.")
-        found.append(Part(part[0], label, part[1:], _directory(label, [other.directory for other in found])))
+            raise TypeError(
+                f"A part must begin with a keras.Model. Received: {label!r}:"
+                f" {type(part[0]).__name__}."
+            )
+        found.append(
+            Part(part[0], label, part[1:], _directory(label, [other.directory for other in found]))
+        )
     return tuple(found)
 
 
 def _directory(label: str, taken: list[str]) -> str:
-    """`label` as the name of a directory on every file system, unlike the others also where case does not count."""
+    """`label` as the name of a directory on every file system, unlike the others also where case
+    does not count.
+    """
     name = re.sub(r"[^\w.-]", "_", label).lstrip(".")[:MAX_NAME] or "part"
     folded = [other.casefold() for other in taken]
-    return name if name.casefold() not in folded else _directory(f"{name[: MAX_NAME - 4]}_{len(taken) + 1}", taken)
+    return (
+        name
+        if name.casefold() not in folded
+        else _directory(f"{name[: MAX_NAME - 4]}_{len(taken) + 1}", taken)
+    )

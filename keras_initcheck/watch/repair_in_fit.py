@@ -14,14 +14,20 @@ from keras_initcheck.repairs.repair import Repairer
 from keras_initcheck.rules.policy import Policy
 
 BROKEN = ("IC101", "IC201", "IC202", "IC205", "IC208", "IC301")
-"""Findings that are repaired in a running training: layers that died, saturated or blew up. Gains are what training makes of them."""
+"""Findings that are repaired in a running training: layers that died, saturated or blew up. Gains
+are what training makes of them.
+"""
 CHOICES = ("method", "mode", "layers", "target", "tolerance", "allow_trained")
 """Arguments of `keras_initcheck.repair` that the callback passes on."""
-NOT_REPAIRED = 'Not repaired: the model was trained before. Pass repair_options={"allow_trained": True} to change it.'
+NOT_REPAIRED = (
+    'Not repaired: the model was trained before. Pass repair_options={"allow_trained": True} to'
+    " change it."
+)
 
 
 class RepairInFit:
-    """Repairs the model of a fit before its first update and, if it is told to, layers that break later.
+    """Repairs the model of a fit before its first update and, if it is told to, layers that break
+    later.
 
     Args:
         choices: Some of `CHOICES`.
@@ -38,13 +44,24 @@ class RepairInFit:
         ValueError: A choice is unknown or out of its range.
     """
 
-    def __init__(self, choices: Mapping[str, Any], during_training: bool, most: int, pause: int, policy: Policy, seed: int) -> None:
+    def __init__(
+        self,
+        choices: Mapping[str, Any],
+        during_training: bool,
+        most: int,
+        pause: int,
+        policy: Policy,
+        seed: int,
+    ) -> None:
         unknown = sorted(set(choices) - set(CHOICES))
         if unknown:
             raise ValueError(f"`repair_options` may hold {CHOICES}. Received: {unknown}.")
         self._layers = choices.get("layers")
         self._allows_trained = bool(choices.get("allow_trained"))
-        self._options = Options(seed=seed, **{name: choices[name] for name in choices if name not in ("layers", "allow_trained")})
+        self._options = Options(
+            seed=seed,
+            **{name: choices[name] for name in choices if name not in ("layers", "allow_trained")},
+        )
         self._during_training = during_training
         self._most = most
         self._pause = pause
@@ -64,7 +81,8 @@ class RepairInFit:
         return self._run(probe, report, report.findings, batch)
 
     def later(self, probe: Probe, report: Report, batch: Batch) -> Repair | None:
-        """Repairs layers that broke since, now and then, and leaves what the others have learnt alone.
+        """Repairs layers that broke since, now and then, and leaves what the others have learnt
+        alone.
 
         The probe that found them was a fast one: an exact one decides.
         """
@@ -80,18 +98,35 @@ class RepairInFit:
         blamed = {layer for finding in broken for layer in (finding.layer, *finding.culprits)}
         return self._run(probe, exact, broken, batch, lambda weight: weight.layer in blamed)
 
-    def _run(self, probe: Probe, report: Report, findings: Sequence[Finding], batch: Batch, may_change: Selection = every_weight) -> Repair:
+    def _run(
+        self,
+        probe: Probe,
+        report: Report,
+        findings: Sequence[Finding],
+        batch: Batch,
+        may_change: Selection = every_weight,
+    ) -> Repair:
         chosen = selection(self._layers, probe.owned)
         options = replace(
-            self._options, seed=self._options.seed + len(self.done), selects=lambda weight: chosen(weight) and may_change(weight)
+            self._options,
+            seed=self._options.seed + len(self.done),
+            selects=lambda weight: chosen(weight) and may_change(weight),
         )
-        outcome = Repairer(probe, batch, lambda profile: self._judged(profile, report), options).run(report, findings=findings)
+        outcome = Repairer(
+            probe, batch, lambda profile: self._judged(profile, report), options
+        ).run(report, findings=findings)
         self.done.append(Repair(**vars(outcome)))
         return self.done[-1]
 
     def _judged(self, profile: Any, report: Report) -> Report:
-        return judged(replace(profile, step=report.profile.step, data=report.profile.data), self._policy)
+        return judged(
+            replace(profile, step=report.profile.step, data=report.profile.data), self._policy
+        )
 
 
 def _broken(report: Report) -> list[Finding]:
-    return [finding for finding in report.findings if finding.code in BROKEN and finding.severity != "info"]
+    return [
+        finding
+        for finding in report.findings
+        if finding.code in BROKEN and finding.severity != "info"
+    ]

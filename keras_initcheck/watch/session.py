@@ -1,4 +1,6 @@
-"""One watched model in training: its probe, batch and reports, its log, and what is done about findings. Glue for the callback."""
+"""One watched model in training: its probe, batch and reports, its log, and what is done about
+findings. Glue for the callback.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,11 +20,14 @@ from keras_initcheck.watch.repair_in_fit import NOT_REPAIRED
 from keras_initcheck.watch.settings import Settings
 
 MOST_TOLD = 5
-"""Findings that a warning or an error writes out: a network that has diverged has one for each weight."""
+"""Findings that a warning or an error writes out: a network that has diverged has one for each
+weight.
+"""
 
 
 class Watch:
-    """Watches one model from one training to the next; `begin` and `end` say where one starts and stops.
+    """Watches one model from one training to the next; `begin` and `end` say where one starts and
+    stops.
 
     Args:
         part: The model, and what the user calls it.
@@ -90,11 +95,13 @@ class Watch:
         warn_user(f"InitCheck steps aside and the training goes on; {reason}")
 
     def probe(self, batch: Batch, step: int | None, source: str) -> Report:
-        """A probe that the user asks for: the first one begins a training, and what fails is told as it is.
+        """A probe that the user asks for: the first one begins a training, and what fails is told
+        as it is.
 
         Args:
             batch: What to probe with.
-            step: Updates made so far; without it the model's optimizer is asked, and where that has made none, probes are counted.
+            step: Updates made so far; without it the model's optimizer is asked, and where that has
+                made none, probes are counted.
             source: Where the batch came from, for the record.
         """
         if not self._is_running:
@@ -107,7 +114,9 @@ class Watch:
             if latest is None:
                 self.probe_first(batch, known, source)
             else:
-                self._probe_fast(batch, known, source, self._settings.wants_histograms(self._num_probes + 1))
+                self._probe_fast(
+                    batch, known, source, self._settings.wants_histograms(self._num_probes + 1)
+                )
         except _UserError as error:
             raise _cause(error) from None
         assert self.report is not None, "a probe makes one"
@@ -118,7 +127,9 @@ class Watch:
         self.batch = batch
         self.report = None
         has_histograms = bool(self._settings.histogram_freq)
-        report = self._measure(batch, step, source, (LOSS, RANDOM), is_exact=True, with_histograms=has_histograms)
+        report = self._measure(
+            batch, step, source, (LOSS, RANDOM), is_exact=True, with_histograms=has_histograms
+        )
         self.first_report = report
         self._write(report, step)
         self._act(report)
@@ -126,7 +137,9 @@ class Watch:
             self._tell_repair(report, self._repairs.at_start(self._probe, report, batch))
 
     def probe_again(self, step: int, with_histograms: bool = False) -> None:
-        """A fast probe with the first batch, where the training has gone on since the last one or histograms are wanted."""
+        """A fast probe with the first batch, where the training has gone on since the last one or
+        histograms are wanted.
+        """
         if self.batch is None or self.report is None:
             return
         if self.report.profile.step != step or with_histograms:
@@ -134,34 +147,58 @@ class Watch:
 
     def _probe_fast(self, batch: Batch, step: int, source: str, with_histograms: bool) -> None:
         is_new = self.report is None or self.report.profile.step != step
-        report = self._measure(batch, step, source, self._cotangents(), is_exact=False, with_histograms=with_histograms)
+        report = self._measure(
+            batch, step, source, self._cotangents(), is_exact=False, with_histograms=with_histograms
+        )
         if is_new:
             self._write(report, step)
         elif with_histograms:
             self._add_histograms(report)
         self._act(report)
-        done = self._repairs.later(self._probe, report, batch) if is_new and self._settings.on_drift == "repair" else None
+        done = (
+            self._repairs.later(self._probe, report, batch)
+            if is_new and self._settings.on_drift == "repair"
+            else None
+        )
         if done is not None:
             self._tell_repair(report, done)
 
     def _cotangents(self) -> tuple[str, ...]:
-        """The loss's gradient is what trains; a model without a loss of its own has a random one."""
+        """The loss's gradient is what trains; a model without a loss of its own has a random
+        one.
+        """
         first = self.first_report
-        has_loss = first is None or any(site.loss_gradients is not None for site in first.profile.sites)
+        has_loss = first is None or any(
+            site.loss_gradients is not None for site in first.profile.sites
+        )
         return (LOSS,) if has_loss else (RANDOM,)
 
     def _measure(
-        self, batch: Batch, step: int, source: str, cotangents: tuple[str, ...], *, is_exact: bool, with_histograms: bool
+        self,
+        batch: Batch,
+        step: int,
+        source: str,
+        cotangents: tuple[str, ...],
+        *,
+        is_exact: bool,
+        with_histograms: bool,
     ) -> Report:
         profile = self._probe.measure(
-            batch, cotangents=cotangents, is_exact=is_exact, with_histograms=with_histograms, step=step, data=source
+            batch,
+            cotangents=cotangents,
+            is_exact=is_exact,
+            with_histograms=with_histograms,
+            step=step,
+            data=source,
         )
         self._num_probes += 1
         self.report = judged(profile, self._settings.policy)
         return self.report
 
     def _tell_repair(self, report: Report, done: Repair | None) -> None:
-        """Says what was found and done, and logs the repaired model as a run of its own, beside the one that led to it."""
+        """Says what was found and done, and logs the repaired model as a run of its own, beside the
+        one that led to it.
+        """
         if done is not None and done.is_kept and done.after is not None:
             self.report = Report(done.after.profile, done.after.findings, done.after.num_exempted)
             self._write(self.report, report.profile.step)
@@ -173,7 +210,10 @@ class Watch:
     def _write(self, report: Report, step: int) -> None:
         if self._log is not None and self._log.is_lost and not self._has_told_of_removal:
             self._has_told_of_removal = True
-            warn_user(f"The log in {str(self._log.directory)!r} was removed during the training. It is written again from this probe on.")
+            warn_user(
+                f"The log in {str(self._log.directory)!r} was removed during the training. It is"
+                " written again from this probe on."
+            )
         self._to_log(lambda log: log.write(report, step))
 
     def _add_histograms(self, report: Report) -> None:
@@ -183,8 +223,14 @@ class Watch:
             self._to_log(lambda log: log.add_histograms(report))
 
     def _to_log(self, write: Callable[[EventLog], None]) -> None:
-        """Writes, where there is a log to write to. Where it cannot be written, probes go on without one."""
-        if self._log_dir is None or self._has_no_log or not engine.load().is_first_process(self.part.model):
+        """Writes, where there is a log to write to. Where it cannot be written, probes go on
+        without one.
+        """
+        if (
+            self._log_dir is None
+            or self._has_no_log
+            or not engine.load().is_first_process(self.part.model)
+        ):
             return
         try:
             self._log = self._log or EventLog(self._log_dir, per_layer=self._settings.per_layer)
@@ -208,10 +254,16 @@ class Watch:
             self._warn_of_news(report)
 
     def _warn_of_news(self, report: Report) -> None:
-        """Warns where a rule blames a layer that it has not blamed before in this training, and of that alone."""
+        """Warns where a rule blames a layer that it has not blamed before in this training, and of
+        that alone.
+        """
         found = _faults(report)
         news = [finding for finding in found if (finding.code, finding.layer) not in self._warned]
-        self._warned |= {(finding.code, layer) for finding in found for layer in (finding.layer, *finding.culprits)}
+        self._warned |= {
+            (finding.code, layer)
+            for finding in found
+            for layer in (finding.layer, *finding.culprits)
+        }
         if news:
             warn_user(_message(report, news))
 
@@ -234,8 +286,14 @@ def _message(report: Report, told: Sequence[Finding] | None = None) -> str:
     found = _faults(report)
     told = found if told is None else told
     news = f", {len(told)} new" if len(told) < len(found) else ""
-    lines = [f"{report.profile.model}, before step {report.profile.step + 1}: {len(found)} finding{'s' * (len(found) > 1)}{news}."]
-    lines += [f"  {finding.severity}: {finding.code} {finding.slug}: {finding.message} {finding.fix}" for finding in told[:MOST_TOLD]]
+    lines = [
+        f"{report.profile.model}, before step {report.profile.step + 1}: {len(found)}"
+        f" finding{'s' * (len(found) > 1)}{news}."
+    ]
+    lines += [
+        f"  {finding.severity}: {finding.code} {finding.slug}: {finding.message} {finding.fix}"
+        for finding in told[:MOST_TOLD]
+    ]
     if len(told) > MOST_TOLD:
         lines.append(f"  and {len(told) - MOST_TOLD} more, which the report holds.")
     return "\n".join(lines)

@@ -33,14 +33,30 @@ class Settings:
     repair_pause: int
 
     def __post_init__(self) -> None:
-        if not callable(self.on_drift) and not (isinstance(self.on_drift, str) and self.on_drift in ACTIONS):
-            raise ValueError(f"`on_drift` must be one of {ACTIONS} or a callable. Received: on_drift={self.on_drift!r}.")
-        if not (isinstance(self.update_freq, str) and self.update_freq in ("auto", "epoch")) and not _is_count(self.update_freq):
-            raise ValueError(f'`update_freq` must be "auto", "epoch" or a positive integer. Received: update_freq={self.update_freq!r}.')
+        if not callable(self.on_drift) and not (
+            isinstance(self.on_drift, str) and self.on_drift in ACTIONS
+        ):
+            raise ValueError(
+                f"`on_drift` must be one of {ACTIONS} or a callable. Received:"
+                f" on_drift={self.on_drift!r}."
+            )
+        if not (
+            isinstance(self.update_freq, str) and self.update_freq in ("auto", "epoch")
+        ) and not _is_count(self.update_freq):
+            raise ValueError(
+                '`update_freq` must be "auto", "epoch" or a positive integer. Received:'
+                f" update_freq={self.update_freq!r}."
+            )
         if not isinstance(self.histogram_freq, int | np.integer) or self.histogram_freq < 0:
-            raise ValueError(f"`histogram_freq` must be an integer, 0 or more. Received: histogram_freq={self.histogram_freq!r}.")
+            raise ValueError(
+                "`histogram_freq` must be an integer, 0 or more. Received:"
+                f" histogram_freq={self.histogram_freq!r}."
+            )
         if self.on_drift != "repair" and (self.repair_options or self.repair_during_training):
-            raise ValueError(f'`repair_options` and `repair_during_training` need on_drift="repair". Received: on_drift={self.on_drift!r}.')
+            raise ValueError(
+                '`repair_options` and `repair_during_training` need on_drift="repair". Received:'
+                f" on_drift={self.on_drift!r}."
+            )
         self.new_repairs()
 
     @property
@@ -51,7 +67,9 @@ class Settings:
     def new_repairs(self) -> RepairInFit:
         """The repairs of one model."""
         choices, most, pause = self.repair_options, self.max_repairs, self.repair_pause
-        return RepairInFit(choices, self.repair_during_training, most, pause, self.policy, self.seed)
+        return RepairInFit(
+            choices, self.repair_during_training, most, pause, self.policy, self.seed
+        )
 
     def wants_histograms(self, number: int) -> bool:
         """Whether the epoch, or the probe, of that number has histograms, counted from 1."""

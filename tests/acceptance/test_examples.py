@@ -36,7 +36,13 @@ def test_callback_example_trains_and_logs(tmp_path):
     assert list((tmp_path / "logs" / "initcheck").glob("events.out.tfevents.*"))
 
 
-@pytest.mark.parametrize("backend", [pytest.param(name, marks=pytest.mark.backend(name)) for name in ("tensorflow", "jax", "torch")])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(name, marks=pytest.mark.backend(name))
+        for name in ("tensorflow", "jax", "torch")
+    ],
+)
 def test_loop_of_ones_own_is_probed_into_one_log(backend, tmp_path):
     output = run(f"loop_{backend}.py", tmp_path)
     assert re.findall(r"step (\d+): sequential: healthy", output) == ["0", "50", "100"]

@@ -22,14 +22,22 @@ def ten_convolutions(std):
     for position, filters in enumerate(FILTERS):
         initializer = keras.initializers.RandomNormal(stddev=std(filters), seed=position)
         layer = keras.layers.Conv2D(
-            filters, 3, padding="same", activation="relu", use_bias=False, kernel_initializer=initializer, name=f"conv{position + 1}"
+            filters,
+            3,
+            padding="same",
+            activation="relu",
+            use_bias=False,
+            kernel_initializer=initializer,
+            name=f"conv{position + 1}",
         )
         model.add(layer)
     return model
 
 
 def attenuation(model):
-    """Standard deviation of the gradient that comes out of conv2, for one of unit size that enters conv10's output."""
+    """Standard deviation of the gradient that comes out of conv2, for one of unit size that enters
+    conv10's output.
+    """
     x = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype("float32")
     profile = ic.check(model, x).profile
     entering = profile.site("conv10").random_gradients.z.second_moment
@@ -43,18 +51,26 @@ def attenuation_of_he():
 
 
 def test_standard_deviations_are_the_printed_ones():
-    assert [round(he_std(filters), 3) for filters in (64, 128, 256, 512)] == [0.059, 0.042, 0.029, 0.021]
+    assert [round(he_std(filters), 3) for filters in (64, 128, 256, 512)] == [
+        0.059,
+        0.042,
+        0.029,
+        0.021,
+    ]
 
 
 def test_std_of_a_hundredth_attenuates_the_gradient_as_in_the_paper(attenuation_of_he):
-    # The paper prints 1/(5.9 4.2² 2.9² 2.1⁴) = 1/1.7e4 from rounded factors; unrounded it is 16728.77. The draws are the same up to
+    # The paper prints 1/(5.9 4.2² 2.9² 2.1⁴) = 1/1.7e4 from rounded factors; unrounded it is
+    # 16728.77. The draws are the same up to
     # scale and ReLU is homogeneous, so that only float32 rounding is left: rtol 1e-3.
     ratio = attenuation_of_he / attenuation(ten_convolutions(lambda filters: 0.01))
     assert ratio == pytest.approx(16728.77, rel=1e-3)
 
 
 def test_xavier_attenuates_by_the_square_root_of_two_per_layer(attenuation_of_he):
-    ratio = attenuation_of_he / attenuation(ten_convolutions(lambda filters: math.sqrt(1 / (9 * filters))))
+    ratio = attenuation_of_he / attenuation(
+        ten_convolutions(lambda filters: math.sqrt(1 / (9 * filters)))
+    )
     assert ratio == pytest.approx(math.sqrt(2) ** 9, rel=1e-3)  # 22.627
 
 
@@ -67,7 +83,9 @@ def test_keras_initialiser_draws_the_paper_s_standard_deviation():
 
 def test_thirty_xavier_layers_are_an_error_and_he_is_healthy():
     def deep(initializer):
-        layers = [keras.layers.Dense(128, "relu", kernel_initializer=initializer) for _ in range(30)]
+        layers = [
+            keras.layers.Dense(128, "relu", kernel_initializer=initializer) for _ in range(30)
+        ]
         return keras.Sequential([keras.Input((64,)), *layers, keras.layers.Dense(10)])
 
     x = np.random.default_rng(0).standard_normal((32, 64))

@@ -1,18 +1,22 @@
-"""How often healthy networks raise a false alarm, and how often faulty ones are found: many draws, all through `check(model, x)`.
+"""How often healthy networks raise a false alarm, and how often faulty ones are found: many draws,
+all through `check(model, x)`.
 
     KERAS_BACKEND=torch python tests/benchmarks/false_alarms.py [--draws 1] [--seed 0]
 
-Healthy: MLPs with ReLU, tanh, SELU and GELU, with the initialisers that fit them, of width 16 to 256 and depth 5 to 50, and small CNNs,
-each on 16 and on 256 samples, white and correlated. Columns, in per cent of the networks:
+Healthy: MLPs with ReLU, tanh, SELU and GELU, with the initialisers that fit them, of width 16 to
+256 and depth 5 to 50, and small CNNs, each on 16 and on 256 samples, white and correlated. Columns,
+in per cent of the networks:
 
-* layer: layer-ratio (IC104), which is information. tanh squashes its first signals by design: there it is right to speak.
+* layer: layer-ratio (IC104), which is information. tanh squashes its first signals by design: there
+  it is right to speak.
 * gain: forward-gain or backward-gain (IC102, IC103) as a warning or an error.
 * measured: measured-forward-gain or measured-backward-gain (IC203, IC303) as a warning or an error.
-* band: the measured forward gain of the whole stretch leaves its 99% band by more than a factor of two, whatever the budget says.
+* band: the measured forward gain of the whole stretch leaves its 99% band by more than a factor of
+  two, whatever the budget says.
 * leaves: leaves-prediction (IC210), which is information.
 
-Faulty: ReLU MLPs whose weights are wrong in one way each; in per cent those where layer-ratio names a faulty layer, where a gain is a
-warning or an error, and where either speaks.
+Faulty: ReLU MLPs whose weights are wrong in one way each; in per cent those where layer-ratio names
+a faulty layer, where a gain is a warning or an error, and where either speaks.
 """
 
 import argparse
@@ -36,12 +40,19 @@ def percent(alarms, name):
 
 def print_row(title, alarms, columns):
     """One line of a table, as markdown."""
-    print(f"| {title} | {len(alarms)} | {' | '.join(percent(alarms, column) for column in columns)} |", flush=True)
+    print(
+        f"| {title} | {len(alarms)} |"
+        f" {' | '.join(percent(alarms, column) for column in columns)} |",
+        flush=True,
+    )
 
 
 def print_head(title, columns):
     """The head of a table, as markdown."""
-    print(f"\n| {title} | networks | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}", flush=True)
+    print(
+        f"\n| {title} | networks | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}",
+        flush=True,
+    )
 
 
 def main():
@@ -55,7 +66,9 @@ def main():
     everything = []
     print_head("healthy", HEALTHY_COLUMNS)
     for kind in MLPS:
-        sizes = [(width, depth, seed) for seed in seeds for width in WIDTHS for depth in MLPS[kind][2]]
+        sizes = [
+            (width, depth, seed) for seed in seeds for width in WIDTHS for depth in MLPS[kind][2]
+        ]
         alarms = [each for size in sizes for each in mlp_alarms(kind, *size)]
         print_row(kind, alarms, HEALTHY_COLUMNS)
         everything += alarms
@@ -64,12 +77,19 @@ def main():
         print_row(kind, alarms, HEALTHY_COLUMNS)
         everything += alarms
     print_row("all", everything, HEALTHY_COLUMNS)
-    print_head("faulty: ReLU MLP", [f"depth {depth}: {what}" for depth in DEPTHS for what in ("layer", "gain", "either")])
+    print_head(
+        "faulty: ReLU MLP",
+        [f"depth {depth}: {what}" for depth in DEPTHS for what in ("layer", "gain", "either")],
+    )
     for fault in FAULTS:
         cells = []
         for depth in DEPTHS:
             alarms = [fault_alarms(fault, width, depth, seed) for seed in seeds for width in WIDTHS]
-            cells += [percent(alarms, "layer"), percent(alarms, "gain"), percent([{"any"} if each else set() for each in alarms], "any")]
+            cells += [
+                percent(alarms, "layer"),
+                percent(alarms, "gain"),
+                percent([{"any"} if each else set() for each in alarms], "any"),
+            ]
         print(f"| {fault} | {len(DEPTHS) * len(alarms)} | {' | '.join(cells)} |", flush=True)
     print(f"\n{time.perf_counter() - start:.0f} s")
 

@@ -1,23 +1,27 @@
-"""Prints what a gain costs: steps of training to a small loss, relative to those of the same network with gain 1.
+"""Prints what a gain costs: steps of training to a small loss, relative to those of the same
+network with gain 1.
 
     python tests/benchmarks/gain_cost.py [--seeds 3] [--steps 600] [--only digits-relu-64x6,...]
 
-The kernels of all hidden layers but the first are multiplied alike, so that the product of their n Var[w] E[f²]/E[z²], by which the rules
-forward-gain and backward-gain judge, is `e^gain` times what it should be (with tanh: that of n Var[w]). The first layer stays as it should
-be, and so does the head.
+The kernels of all hidden layers but the first are multiplied alike, so that the product of their n
+Var[w] E[f²]/E[z²], by which the rules forward-gain and backward-gain judge, is `e^gain` times what
+it should be (with tanh: that of n Var[w]). The first layer stays as it should be, and so does the
+head.
 
-Each cell is the median over the seeds of the steps until the mean of the last 10 losses of a batch is at or below a bound, at the best
-learning rate for each seed, over the same at gain 0. "-": not within the steps at any rate, or not tried because a smaller gain already
-was not. The settings:
+Each cell is the median over the seeds of the steps until the mean of the last 10 losses of a batch
+is at or below a bound, at the best learning rate for each seed, over the same at gain 0. "-": not
+within the steps at any rate, or not tried because a smaller gain already was not. The settings:
 
-* DATA-ACTIVATION-WIDTHxDEPTH: so many hidden Dense layers on scikit-learn's digits (to a loss of 0.5) or breast cancer (to 0.2).
+* DATA-ACTIVATION-WIDTHxDEPTH: so many hidden Dense layers on scikit-learn's digits (to a loss of
+  0.5) or breast cancer (to 0.2).
 * -conv: four convolutions 3x3 on digits, the first with stride 2, and a mean over positions.
-* -forward, -backward: only the signal or only the gradient sees the gain. Behind each layer the other one is multiplied back to the size
-  that it has at gain 0. That multiplies each layer's true gradient with a positive number, so that it still goes downhill.
+* -forward, -backward: only the signal or only the gradient sees the gain. Behind each layer the
+  other one is multiplied back to the size that it has at gain 0. That multiplies each layer's true
+  gradient with a positive number, so that it still goes downhill.
 * -norm: batch normalisation in front of each hidden activation.
 
-At the end stands, for each optimizer and gain, what the rules say and the range over the settings that the budgets are for: all but those
-of the last two kinds.
+At the end stands, for each optimizer and gain, what the rules say and the range over the settings
+that the budgets are for: all but those of the last two kinds.
 """
 
 import argparse
@@ -41,7 +45,10 @@ GAINS = (-20, -16, -12, -9, -6, -3, 0, 3, 6, 9, 12, 16, 20)
 BATCH = 32
 WINDOW = 10
 SHRINKING_RATES = {"SGD": (0.003, 0.01, 0.03, 0.1), "Adam": (0.001, 0.003, 0.01, 0.03)}
-GROWING_RATES = {"SGD": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03), "Adam": (0.001, 0.003, 0.01, 0.03)}
+GROWING_RATES = {
+    "SGD": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
+    "Adam": (0.001, 0.003, 0.01, 0.03),
+}
 """Learning rates to choose from up to gain 0, and above."""
 MOMENTUM = 0.9
 ADAM = (0.9, 0.999, 1e-7)
@@ -68,7 +75,13 @@ class Setting:
     def name(self):
         """As it is printed and asked for."""
         size = "conv" if self.is_convolutional else f"{self.width}x{self.depth}"
-        parts = [self.data, self.activation, size, "" if self.sees == "both" else self.sees, "norm" if self.is_normalised else ""]
+        parts = [
+            self.data,
+            self.activation,
+            size,
+            "" if self.sees == "both" else self.sees,
+            "norm" if self.is_normalised else "",
+        ]
         return "-".join(part for part in parts if part)
 
     @property
@@ -89,8 +102,16 @@ class Setting:
 
 
 SETTINGS = (
-    *(Setting("digits", activation, 64, depth) for activation in ("relu", "tanh") for depth in (6, 12)),
-    *(Setting("cancer", activation, 64, depth) for activation in ("relu", "tanh") for depth in (6, 12)),
+    *(
+        Setting("digits", activation, 64, depth)
+        for activation in ("relu", "tanh")
+        for depth in (6, 12)
+    ),
+    *(
+        Setting("cancer", activation, 64, depth)
+        for activation in ("relu", "tanh")
+        for depth in (6, 12)
+    ),
     Setting("digits", "relu", FILTERS, 4, is_convolutional=True),
     *(Setting("digits", "relu", 64, 6, sees) for sees in ("forward", "backward")),
     Setting("digits", "relu", 64, 6, is_normalised=True),
@@ -100,14 +121,18 @@ SETTINGS = (
 
 def load(name):
     """Standardised inputs `(samples, features)`, labels and the number of classes."""
-    x, y = (datasets.load_digits if name == "digits" else datasets.load_breast_cancer)(return_X_y=True)
+    x, y = (datasets.load_digits if name == "digits" else datasets.load_breast_cancer)(
+        return_X_y=True
+    )
     axis = None if name == "digits" else 0
     x = (x - x.mean(axis=axis)) / x.std(axis=axis)
     return jnp.asarray(x, jnp.float32), jnp.asarray(y), int(y.max()) + 1
 
 
 def draw(setting, num_inputs, num_classes, seed, factor):
-    """Kernels and biases of all layers; those of the hidden layers behind the first are `factor` times as large."""
+    """Kernels and biases of all layers; those of the hidden layers behind the first are `factor`
+    times as large.
+    """
     random = np.random.default_rng(seed)
     fans, variance = setting.fans(num_inputs), ACTIVATIONS[setting.activation][1]
     weights = []
@@ -120,10 +145,16 @@ def draw(setting, num_inputs, num_classes, seed, factor):
 
 
 def patches(x, stride):
-    """The 3x3 surroundings of each position, `(batch, rows, columns, 9 channels)`, with zeros beyond the borders."""
+    """The 3x3 surroundings of each position, `(batch, rows, columns, 9 channels)`, with zeros
+    beyond the borders.
+    """
     rows, columns = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [padded[:, i : i + rows : stride, j : j + columns : stride] for i in range(3) for j in range(3)]
+    shifted = [
+        padded[:, i : i + rows : stride, j : j + columns : stride]
+        for i in range(3)
+        for j in range(3)
+    ]
     return jnp.concatenate(shifted, axis=-1)
 
 
@@ -140,7 +171,11 @@ def logits_of(weights, x, setting, factor):
         if index > 0 and setting.sees != "both":
             z = forward * jax.lax.stop_gradient(z) + backward * (z - jax.lax.stop_gradient(z))
         if setting.is_normalised:
-            z = layer["gamma"] * (z - z.mean(axis=0)) / jnp.sqrt(z.var(axis=0) + NORMALISATION_EPSILON)
+            z = (
+                layer["gamma"]
+                * (z - z.mean(axis=0))
+                / jnp.sqrt(z.var(axis=0) + NORMALISATION_EPSILON)
+            )
         h = function(z + layer["bias"])
     h = h.mean(axis=(1, 2)) if setting.is_convolutional else h
     return h @ weights[-1]["kernel"] + weights[-1]["bias"]
@@ -154,14 +189,19 @@ def updated(optimizer, weights, slots, gradients, rate, step):
         return jax.tree.map(jnp.add, weights, first), (first, second)
     decay, square_decay, epsilon = ADAM
     first = jax.tree.map(lambda m, g: decay * m + (1 - decay) * g, first, gradients)
-    second = jax.tree.map(lambda v, g: square_decay * v + (1 - square_decay) * g * g, second, gradients)
+    second = jax.tree.map(
+        lambda v, g: square_decay * v + (1 - square_decay) * g * g, second, gradients
+    )
     alpha = rate * jnp.sqrt(1 - square_decay ** (step + 1)) / (1 - decay ** (step + 1))
-    return jax.tree.map(lambda w, m, v: w - alpha * m / (jnp.sqrt(v) + epsilon), weights, first, second), (first, second)
+    return jax.tree.map(
+        lambda w, m, v: w - alpha * m / (jnp.sqrt(v) + epsilon), weights, first, second
+    ), (first, second)
 
 
 @partial(jax.jit, static_argnames=("setting", "optimizer"))
 def steps_to_learn(setting, optimizer, x, y, factor, weights, rates, batches):
-    """Steps to the bound, `(rates, seeds)`; one more than there are batches where another rate was faster or none reached it.
+    """Steps to the bound, `(rates, seeds)`; one more than there are batches where another rate was
+    faster or none reached it.
 
     Args:
         setting: The network.
@@ -186,12 +226,16 @@ def steps_to_learn(setting, optimizer, x, y, factor, weights, rates, batches):
 
     def is_going(state):
         step, counts = state[0], state[-1]
-        return (step < num_steps) & (counts.reshape(num_rates, num_seeds).min(axis=0) > num_steps).any()
+        return (step < num_steps) & (
+            counts.reshape(num_rates, num_seeds).min(axis=0) > num_steps
+        ).any()
 
     def advance(state):
         step, weights, slots, losses, counts = state
         rows = jnp.tile(batches[step], (num_rates, 1))
-        loss, weights, slots = jax.vmap(train, (0, 0, 0, 0, None))(weights, slots, rows, jnp.repeat(rates, num_seeds), step)
+        loss, weights, slots = jax.vmap(train, (0, 0, 0, 0, None))(
+            weights, slots, rows, jnp.repeat(rates, num_seeds), step
+        )
         losses = losses.at[:, step % WINDOW].set(loss)
         is_reached = (losses.mean(axis=1) <= BOUNDS[setting.data]) & (counts > num_steps)
         return step + 1, weights, slots, losses, jnp.where(is_reached, step + 1, counts)
@@ -199,27 +243,45 @@ def steps_to_learn(setting, optimizer, x, y, factor, weights, rates, batches):
     weights = jax.tree.map(lambda w: jnp.tile(w, (num_rates,) + (1,) * (w.ndim - 1)), weights)
     zeros = jax.tree.map(jnp.zeros_like, weights)
     num_runs = num_rates * num_seeds
-    state = (0, weights, (zeros, zeros), jnp.full((num_runs, WINDOW), jnp.inf), jnp.full(num_runs, num_steps + 1))
+    state = (
+        0,
+        weights,
+        (zeros, zeros),
+        jnp.full((num_runs, WINDOW), jnp.inf),
+        jnp.full(num_runs, num_steps + 1),
+    )
     return jax.lax.while_loop(is_going, advance, state)[-1].reshape(num_rates, num_seeds)
 
 
 def measure(setting, optimizer, gain, num_seeds, num_steps):
-    """Median steps, infinite where the bound is not reached, and the rate that most seeds are fastest with."""
+    """Median steps, infinite where the bound is not reached, and the rate that most seeds are
+    fastest with.
+    """
     x, y, num_classes = load(setting.data)
     factor = math.exp(gain / 2 / (setting.depth - 1))
     drawn = [draw(setting, x.shape[1], num_classes, seed, factor) for seed in range(num_seeds)]
     weights = jax.tree.map(lambda *each: np.stack(each), *drawn)
     batches = np.random.default_rng(num_seeds).integers(len(x), size=(num_steps, num_seeds, BATCH))
     rates = (GROWING_RATES if gain > 0 else SHRINKING_RATES)[optimizer]
-    counts = np.asarray(steps_to_learn(setting, optimizer, x, y, factor, weights, np.float32(rates), batches), float)
+    counts = np.asarray(
+        steps_to_learn(setting, optimizer, x, y, factor, weights, np.float32(rates), batches), float
+    )
     counts[counts > num_steps] = math.inf
-    return float(np.median(counts.min(axis=0))), rates[statistics.mode(counts.argmin(axis=0).tolist())]
+    return (
+        float(np.median(counts.min(axis=0))),
+        rates[statistics.mode(counts.argmin(axis=0).tolist())],
+    )
 
 
 def row(setting, optimizer, num_seeds, num_steps):
-    """By gain, what `measure` gives; in each direction up to the first gain that is not learned with."""
+    """By gain, what `measure` gives; in each direction up to the first gain that is not learned
+    with.
+    """
     cells = {}
-    for direction in (sorted((gain for gain in setting.gains if gain <= 0), reverse=True), [gain for gain in setting.gains if gain > 0]):
+    for direction in (
+        sorted((gain for gain in setting.gains if gain <= 0), reverse=True),
+        [gain for gain in setting.gains if gain > 0],
+    ):
         for gain in direction:
             cells[gain] = measure(setting, optimizer, gain, num_seeds, num_steps)
             if math.isinf(cells[gain][0]):
@@ -247,9 +309,15 @@ def line(title, values):
 def summary(optimizer, found):
     """Prints what the rules say for each gain, and the range over the settings."""
     columns = [[ratios[gain] for ratios in found if gain in ratios] for gain in GAINS]
-    line(f"{optimizer}: beyond it, the rules say", [budgets.severity(gain * 1.001, optimizer) or "" for gain in GAINS])
+    line(
+        f"{optimizer}: beyond it, the rules say",
+        [budgets.severity(gain * 1.001, optimizer) or "" for gain in GAINS],
+    )
     for name, choose in (("least", min), ("median", statistics.median_low), ("most", max)):
-        line(f"  {name} of {len(found)} settings", [shown(choose(column)) if column else "" for column in columns])
+        line(
+            f"  {name} of {len(found)} settings",
+            [shown(choose(column)) if column else "" for column in columns],
+        )
 
 
 def main():
@@ -266,8 +334,17 @@ def main():
         for optimizer, judged in found.items():
             cells = row(setting, optimizer, arguments.seeds, arguments.steps)
             ratios = relative(setting, cells)
-            line(f"{setting.name} {optimizer} ({cells[0][0]:g})", [shown(ratios.get(gain)) for gain in GAINS])
-            line("  best learning rate", [f"{cells[gain][1]:g}" if math.isfinite(ratios.get(gain, math.inf)) else "" for gain in GAINS])
+            line(
+                f"{setting.name} {optimizer} ({cells[0][0]:g})",
+                [shown(ratios.get(gain)) for gain in GAINS],
+            )
+            line(
+                "  best learning rate",
+                [
+                    f"{cells[gain][1]:g}" if math.isfinite(ratios.get(gain, math.inf)) else ""
+                    for gain in GAINS
+                ],
+            )
             if setting.has_budget:
                 judged.append(ratios)
     for optimizer, judged in found.items():

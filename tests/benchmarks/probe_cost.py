@@ -1,8 +1,11 @@
-"""Cost of a repeated probe against a bare forward and backward pass of the same model, compiled the same way, in one run.
+"""Cost of a repeated probe against a bare forward and backward pass of the same model, compiled the
+same way, in one run.
 
-    KERAS_BACKEND=tensorflow python tests/benchmarks/probe_cost.py [--models mlp,gpt,resnet50] [--rounds 15]
+    KERAS_BACKEND=tensorflow python tests/benchmarks/probe_cost.py [--models mlp,gpt,resnet50]
+    [--rounds 15]
 
-Prints for each model the median time of both and their ratio. The two are run in turn, so that a busy machine slows both.
+Prints for each model the median time of both and their ratio. The two are run in turn, so that a
+busy machine slows both.
 """
 
 import argparse
@@ -26,14 +29,20 @@ BACKEND = keras.backend.backend()
 def mlp():
     """30 hidden layers of 512, batch 256."""
     inputs = [keras.Input((512,))]
-    hidden = [layers.Dense(512, activation="relu", kernel_initializer="he_normal") for _ in range(30)]
+    hidden = [
+        layers.Dense(512, activation="relu", kernel_initializer="he_normal") for _ in range(30)
+    ]
     model = keras.Sequential([*inputs, *hidden, layers.Dense(10, activation="softmax")])
     return model, (256, 512), 10
 
 
 def resnet50():
     """ResNet50 at 96x96, batch 16."""
-    return keras.applications.ResNet50(weights=None, input_shape=(96, 96, 3), classes=10), (16, 96, 96, 3), 10
+    return (
+        keras.applications.ResNet50(weights=None, input_shape=(96, 96, 3), classes=10),
+        (16, 96, 96, 3),
+        10,
+    )
 
 
 def gpt(blocks=6, width=256, heads=4, length=128, vocabulary=1000):
@@ -45,7 +54,9 @@ def gpt(blocks=6, width=256, heads=4, length=128, vocabulary=1000):
         x = x + layers.MultiHeadAttention(heads, width // heads)(h, h, use_causal_mask=True)
         h = layers.Dense(4 * width, activation="gelu")(layers.LayerNormalization()(x))
         x = x + layers.Dense(width)(h)
-    model = keras.Model(tokens, layers.Dense(vocabulary, activation="softmax")(layers.LayerNormalization()(x)))
+    model = keras.Model(
+        tokens, layers.Dense(vocabulary, activation="softmax")(layers.LayerNormalization()(x))
+    )
     return model, (8, length), vocabulary
 
 
@@ -54,7 +65,9 @@ def data(shape, classes, is_tokens):
     generator = np.random.default_rng(0)
     if is_tokens:
         return generator.integers(0, classes, shape), generator.integers(0, classes, shape)
-    return generator.standard_normal(shape).astype("float32"), generator.integers(0, classes, shape[:1])
+    return generator.standard_normal(shape).astype("float32"), generator.integers(
+        0, classes, shape[:1]
+    )
 
 
 def bare_pass(model, batch):
@@ -72,7 +85,9 @@ def bare_pass(model, batch):
         def step(x, y):
             with tf.GradientTape() as tape:
                 loss = loss_of(x, y)
-            return loss, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in variables])]
+            return loss, [
+                tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in variables])
+            ]
 
         return lambda: step(batch.x, batch.y)[0].numpy()
     if BACKEND == "jax":
@@ -83,11 +98,15 @@ def bare_pass(model, batch):
         @jax.jit
         def step(values, state, x, y):
             def loss(values):
-                return loss_of(x, y, [*zip(variables, values, strict=True), *zip(others, state, strict=True)])
+                return loss_of(
+                    x, y, [*zip(variables, values, strict=True), *zip(others, state, strict=True)]
+                )
 
             return jax.value_and_grad(loss)(values)
 
-        return lambda: jax.block_until_ready(step([v.value for v in variables], [v.value for v in others], batch.x, batch.y))
+        return lambda: jax.block_until_ready(
+            step([v.value for v in variables], [v.value for v in others], batch.x, batch.y)
+        )
     import torch
 
     return lambda: torch.autograd.grad(loss_of(batch.x, batch.y), [v.value for v in variables])
@@ -104,7 +123,9 @@ def timed(function):
 
 
 def passes(name):
-    """The bare pass and the repeated probe of the model of that name, as two functions without arguments."""
+    """The bare pass and the repeated probe of the model of that name, as two functions without
+    arguments.
+    """
     keras.utils.set_random_seed(0)
     model, shape, classes = MAKERS[name]()
     model.compile("sgd", "sparse_categorical_crossentropy")

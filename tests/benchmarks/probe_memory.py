@@ -1,10 +1,12 @@
-"""Peak memory of a process that probes repeatedly, against one that only runs a bare forward and backward pass of the same model.
+"""Peak memory of a process that probes repeatedly, against one that only runs a bare forward and
+backward pass of the same model.
 
     KERAS_BACKEND=tensorflow python tests/benchmarks/probe_memory.py [--models mlp,gpt,resnet50]
 
-Each of the two runs in three processes of its own, ten passes long, and the median counts: the framework schedules each run another way.
-What importing the framework and building the model took is subtracted from both peaks; what tracing took is not, and is about 60 MB more
-for the probe of a network with 60 sites.
+Each of the two runs in three processes of its own, ten passes long, and the median counts: the
+framework schedules each run another way. What importing the framework and building the model took
+is subtracted from both peaks; what tracing took is not, and is about 60 MB more for the probe of a
+network with 60 sites.
 """
 
 import argparse
@@ -38,7 +40,10 @@ def run(name: str, what: str) -> None:
 def measured(name: str, what: str) -> float:
     """Megabytes that the passes took at their peak."""
     command = [sys.executable, __file__, "--models", name, "--what", what]
-    outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(NUM_PROCESSES)]
+    outputs = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for _ in range(NUM_PROCESSES)
+    ]
     peaks = [tuple(map(float, output.split()[-2:])) for output in outputs]
     return statistics.median(peak - before for before, peak in peaks)
 

@@ -1,11 +1,13 @@
-"""What a repair is worth: does a network train as it is built, and after each cure? Printed as a table.
+"""What a repair is worth: does a network train as it is built, and after each cure? Printed as a
+table.
 
     python tests/benchmarks/repair.py [--seeds 3] [--nets NAME ...]
 
-Every network is trained on scikit-learn's digits, 1437 for training and 360 for the test: SGD with momentum 0.9, batches of 64, 600
-steps, with the best of four learning rates by its last training loss (what He et al. 2015, figure 3, compare at one). A cell is the
-median over the seeds of the test accuracy, and of the steps until the training loss of an epoch is below 0.5 ("-": never). Convolutions
-are quickest with `KERAS_BACKEND=torch`, all else with JAX, the default.
+Every network is trained on scikit-learn's digits, 1437 for training and 360 for the test: SGD with
+momentum 0.9, batches of 64, 600 steps, with the best of four learning rates by its last training
+loss (what He et al. 2015, figure 3, compare at one). A cell is the median over the seeds of the
+test accuracy, and of the steps until the training loss of an epoch is below 0.5 ("-": never).
+Convolutions are quickest with `KERAS_BACKEND=torch`, all else with JAX, the default.
 """
 
 import argparse
@@ -35,7 +37,9 @@ def stack(depth, width, activation, initializer):
 
 
 def mlp(depth, initializer, activation="relu", width=128):
-    return keras.Sequential([keras.Input((64,)), *stack(depth, width, activation, initializer), layers.Dense(10)])
+    return keras.Sequential(
+        [keras.Input((64,)), *stack(depth, width, activation, initializer), layers.Dense(10)]
+    )
 
 
 def residual(initializer=keras.initializers.HeNormal, blocks=48):
@@ -49,20 +53,50 @@ def residual(initializer=keras.initializers.HeNormal, blocks=48):
 def cnn(initializer):
     hidden = []
     for filters in (16, 32, 32, 32):
-        hidden.append(layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer=initializer()))
+        hidden.append(
+            layers.Conv2D(
+                filters, 3, padding="same", activation="relu", kernel_initializer=initializer()
+            )
+        )
     dense = stack(2, 128, "relu", initializer)
     head = layers.Dense(10, kernel_initializer=initializer())
-    return keras.Sequential([keras.Input((64,)), layers.Reshape((8, 8, 1)), *hidden, layers.MaxPooling2D(), layers.Flatten(), *dense, head])
+    return keras.Sequential(
+        [
+            keras.Input((64,)),
+            layers.Reshape((8, 8, 1)),
+            *hidden,
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            *dense,
+            head,
+        ]
+    )
 
 
 def vgg16(initializer):
-    """The thirteen convolutions of VGG16 at an eighth of their filters, with its two hidden dense layers; digits allow two poolings."""
+    """The thirteen convolutions of VGG16 at an eighth of their filters, with its two hidden dense
+    layers; digits allow two poolings.
+    """
     hidden = []
     for stage, (filters, number) in enumerate(((8, 2), (16, 2), (32, 3), (64, 3), (64, 3))):
-        hidden += [layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer=initializer()) for _ in range(number)]
+        hidden += [
+            layers.Conv2D(
+                filters, 3, padding="same", activation="relu", kernel_initializer=initializer()
+            )
+            for _ in range(number)
+        ]
         hidden += [layers.MaxPooling2D()] if stage in (1, 3) else []
     dense = stack(2, 128, "relu", initializer)
-    return keras.Sequential([keras.Input((64,)), layers.Reshape((8, 8, 1)), *hidden, layers.Flatten(), *dense, layers.Dense(10)])
+    return keras.Sequential(
+        [
+            keras.Input((64,)),
+            layers.Reshape((8, 8, 1)),
+            *hidden,
+            layers.Flatten(),
+            *dense,
+            layers.Dense(10),
+        ]
+    )
 
 
 def transformer(initializer):
@@ -70,15 +104,28 @@ def transformer(initializer):
     signal = layers.Dense(32, kernel_initializer=initializer())(layers.Reshape((8, 8))(entered))
     for _ in range(4):
         inner = layers.LayerNormalization()(signal)
-        signal = layers.Add()([signal, layers.MultiHeadAttention(4, 8, kernel_initializer=initializer())(inner, inner)])
-        inner = layers.Dense(64, "gelu", kernel_initializer=initializer())(layers.LayerNormalization()(signal))
+        signal = layers.Add()(
+            [
+                signal,
+                layers.MultiHeadAttention(4, 8, kernel_initializer=initializer())(inner, inner),
+            ]
+        )
+        inner = layers.Dense(64, "gelu", kernel_initializer=initializer())(
+            layers.LayerNormalization()(signal)
+        )
         signal = layers.Add()([signal, layers.Dense(32, kernel_initializer=initializer())(inner)])
-    return keras.Model(entered, layers.Dense(10)(layers.Flatten()(layers.LayerNormalization()(signal))))
+    return keras.Model(
+        entered, layers.Dense(10)(layers.Flatten()(layers.LayerNormalization()(signal)))
+    )
 
 
 def gru(initializer):
-    recurrent = layers.GRU(64, kernel_initializer=initializer(), recurrent_initializer=initializer())
-    return keras.Sequential([keras.Input((64,)), layers.Reshape((8, 8)), recurrent, layers.Dense(10)])
+    recurrent = layers.GRU(
+        64, kernel_initializer=initializer(), recurrent_initializer=initializer()
+    )
+    return keras.Sequential(
+        [keras.Input((64,)), layers.Reshape((8, 8)), recurrent, layers.Dense(10)]
+    )
 
 
 NETS = {
@@ -125,15 +172,23 @@ def keras_defaults(model, batch):
 
 
 def published_lsuv(model, batch):
-    """Mishkin & Matas 2016, algorithm 1: orthonormal kernels, then layer by layer a pass of the whole network for each correction."""
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, (layers.Dense, layers.EinsumDense, layers.Conv2D))]
+    """Mishkin & Matas 2016, algorithm 1: orthonormal kernels, then layer by layer a pass of the
+    whole network for each correction.
+    """
+    found = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, (layers.Dense, layers.EinsumDense, layers.Conv2D))
+    ]
     for layer in found:
         layer.kernel.assign(keras.initializers.Orthogonal()(layer.kernel.shape))
     published_settling(model, found, batch[0])
 
 
 def published_settling(model, found, x):
-    """The second half of algorithm 1: a pass of the whole network for each correction of each layer."""
+    """The second half of algorithm 1: a pass of the whole network for each correction of each
+    layer.
+    """
     for layer in found:
         for _ in range(10):
             spread = deviation(model, layer, x)
@@ -149,7 +204,9 @@ def deviation(model, layer, x):
 
     def call(*arguments, **options):
         layer.activation = keras.activations.linear
-        seen.append(float(keras.ops.convert_to_numpy(keras.ops.std(original(*arguments, **options)))))
+        seen.append(
+            float(keras.ops.convert_to_numpy(keras.ops.std(original(*arguments, **options))))
+        )
         layer.activation = activation
         return original(*arguments, **options)
 
@@ -172,13 +229,23 @@ CURES = {
 
 
 def trained(model, initial, rate, training, test):
-    """`(loss of each epoch, test accuracy)` from the given initial values of all variables, the optimizer's too."""
+    """`(loss of each epoch, test accuracy)` from the given initial values of all variables, the
+    optimizer's too.
+    """
     for variable, value in zip(_variables(model), initial, strict=True):
         variable.assign(value)
     model.optimizer.learning_rate.assign(rate)
     epochs = -(-STEPS // (len(training[0]) // BATCH + 1))
-    history = model.fit(*training, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN()])
-    return history.history["loss"], float(np.mean(np.argmax(model.predict(test[0], verbose=0), axis=1) == test[1]))
+    history = model.fit(
+        *training,
+        batch_size=BATCH,
+        epochs=epochs,
+        verbose=0,
+        callbacks=[keras.callbacks.TerminateOnNaN()],
+    )
+    return history.history["loss"], float(
+        np.mean(np.argmax(model.predict(test[0], verbose=0), axis=1) == test[1])
+    )
 
 
 def _variables(model):
@@ -189,10 +256,15 @@ def cell(build, cure, seed, training, test):
     """`(test accuracy, steps until the goal or None)` of the best learning rate."""
     keras.utils.set_random_seed(seed)
     model = build()
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(
+        keras.optimizers.SGD(0.1, momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
     cure(model, (training[0][:BATCH], training[1][:BATCH]))
     model.optimizer.build(model.trainable_variables)
-    initial = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in _variables(model)]
+    initial = [
+        np.array(keras.ops.convert_to_numpy(variable.value)) for variable in _variables(model)
+    ]
     runs = [trained(model, initial, rate, training, test) for rate in RATES]
     finite = [run for run in runs if np.isfinite(run[0][-1])]
     losses, accuracy = min(finite or runs, key=lambda run: run[0][-1])
@@ -206,16 +278,24 @@ def main():
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS), metavar="NAME")
     arguments = parser.parse_args()
     training, test = data()
-    print(f"{keras.backend.backend()}, {arguments.seeds} seeds: test accuracy after {STEPS} steps / steps to a loss of {GOAL}")
+    print(
+        f"{keras.backend.backend()}, {arguments.seeds} seeds: test accuracy after {STEPS} steps /"
+        f" steps to a loss of {GOAL}"
+    )
     print(f"| {'network':27} | " + " | ".join(f"{name:>15}" for name in CURES) + " |")
     print("|" + "-" * 29 + "|" + ("-" * 16 + ":|") * len(CURES))
     start = time.perf_counter()
     for name in arguments.nets:
         shown = []
         for cure in CURES.values():
-            cells = [cell(NETS[name], cure, seed, training, test) for seed in range(arguments.seeds)]
+            cells = [
+                cell(NETS[name], cure, seed, training, test) for seed in range(arguments.seeds)
+            ]
             steps = sorted(np.inf if each is None else each for _, each in cells)[len(cells) // 2]
-            shown.append(f"{np.median([accuracy for accuracy, _ in cells]):.3f} / {'-' if steps == np.inf else steps:>4}")
+            shown.append(
+                f"{np.median([accuracy for accuracy, _ in cells]):.3f} /"
+                f" {'-' if steps == np.inf else steps:>4}"
+            )
         print(f"| {name:27} | " + " | ".join(f"{each:>15}" for each in shown) + " |", flush=True)
     print(f"{time.perf_counter() - start:.0f} s")
 

@@ -1,17 +1,20 @@
 """Prints what faults beside a gain cost: steps of training to a small loss, on real data.
 
-    KERAS_BACKEND=jax python tests/benchmarks/steps_to_learn.py [--seeds 2] [--only head,probabilities,labels,columns,first,draws]
+    KERAS_BACKEND=jax python tests/benchmarks/steps_to_learn.py [--seeds 2] [--only
+    head,probabilities,labels,columns,first,draws]
 
-* head: digits; an MLP whose head is drawn `factor` times as large as He's, and a loss that takes logits.
+* head: digits; an MLP whose head is drawn `factor` times as large as He's, and a loss that takes
+  logits.
 * probabilities: the same with a softmax before a loss that takes, and clips, probabilities.
 * labels: diabetes; standardised targets that are multiplied with a scale and shifted.
-* columns: breast cancer; standardised columns, one of them multiplied with a factor, and all together scaled back to 1.
+* columns: breast cancer; standardised columns, one of them multiplied with a factor, and all
+  together scaled back to 1.
 * first: digits; the first of six hidden layers multiplied with a factor, trained and frozen.
 * draws: digits; 10 to 30 hidden layers, each with a draw of its own by He, or all with the same.
 
-Each case is trained at several learning rates. The best one counts, and the rate that most begin with stands beside it; "-" where the
-loss was not reached in 600 steps at any rate. These are the measurements behind rules on head, labels, columns, frozen
-layers and equal draws.
+Each case is trained at several learning rates. The best one counts, and the rate that most begin
+with stands beside it; "-" where the loss was not reached in 600 steps at any rate. These are the
+measurements behind rules on head, labels, columns, frozen layers and equal draws.
 """
 
 import argparse
@@ -33,11 +36,26 @@ COLUMNS = (1, 3, 10, 30, 100, 300)
 FIRST = (1, 0.1, 0.01, 0.001)
 DEPTHS = (10, 20, 30)
 BINARY = "binary_crossentropy"
-LABELS = ((1, 0), (1, 3), (1, 5), (1, 10), (1, 30), (10, 0), (30, 0), (77, 152), (0.3, 0), (0.1, 0), (0.03, 0), (0.001, 0))
+LABELS = (
+    (1, 0),
+    (1, 3),
+    (1, 5),
+    (1, 10),
+    (1, 30),
+    (10, 0),
+    (30, 0),
+    (77, 152),
+    (0.3, 0),
+    (0.1, 0),
+    (0.03, 0),
+    (0.001, 0),
+)
 
 
 class StepsTo(keras.callbacks.Callback):
-    """Counts steps until the mean of the last 20 losses of a batch is at or below a bound, and stops there."""
+    """Counts steps until the mean of the last 20 losses of a batch is at or below a bound, and
+    stops there.
+    """
 
     def __init__(self, bound):
         super().__init__()
@@ -51,7 +69,11 @@ class StepsTo(keras.callbacks.Callback):
         self.losses.append(logs["loss"])
         if len(self.losses) >= 20 and statistics.fmean(self.losses[-20:]) <= self.bound:
             self.count = len(self.losses)
-        self.model.stop_training = self.count <= NUM_STEPS or not np.isfinite(logs["loss"]) or len(self.losses) >= NUM_STEPS
+        self.model.stop_training = (
+            self.count <= NUM_STEPS
+            or not np.isfinite(logs["loss"])
+            or len(self.losses) >= NUM_STEPS
+        )
 
 
 def dense(initializer="he_normal"):
@@ -63,25 +85,43 @@ def train(x, y, layers, loss, optimizer, rate, seed, bound):
     """Loss before training, and steps until it is below `bound`."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input(x.shape[1:]), *layers(seed)])
-    chosen = keras.optimizers.SGD(rate, momentum=0.9) if optimizer == "sgd" else keras.optimizers.Adam(rate)
+    chosen = (
+        keras.optimizers.SGD(rate, momentum=0.9)
+        if optimizer == "sgd"
+        else keras.optimizers.Adam(rate)
+    )
     model.compile(chosen, loss)
     before = float(model.evaluate(x, y, verbose=0))
     counter = StepsTo(bound)
-    model.fit(x, y, batch_size=BATCH, epochs=1 + NUM_STEPS // (len(x) // BATCH), verbose=0, callbacks=[counter])
+    model.fit(
+        x,
+        y,
+        batch_size=BATCH,
+        epochs=1 + NUM_STEPS // (len(x) // BATCH),
+        verbose=0,
+        callbacks=[counter],
+    )
     return before, counter.count
 
 
 def row(title, x, y, layers, loss, bound, seeds):
-    """Prints the loss at the start and, for each optimizer, the median steps at the best rate and at the usual one."""
+    """Prints the loss at the start and, for each optimizer, the median steps at the best rate and
+    at the usual one.
+    """
     cells, before = [], []
     for optimizer, rates in RATES.items():
         counts = {}
         for rate in rates:
-            runs = [train(x, y, layers, loss, optimizer, rate, seed, bound) for seed in range(seeds)]
+            runs = [
+                train(x, y, layers, loss, optimizer, rate, seed, bound) for seed in range(seeds)
+            ]
             before += [start for start, _ in runs]
             counts[rate] = statistics.median([count for _, count in runs])
         best = min(counts, key=counts.get)
-        cells.append(f"{optimizer} {shown(counts[best]):>5} at {best:<6g} {shown(counts[USUAL[optimizer]]):>5} at {USUAL[optimizer]:<6g}")
+        cells.append(
+            f"{optimizer} {shown(counts[best]):>5} at {best:<6g}"
+            f" {shown(counts[USUAL[optimizer]]):>5} at {USUAL[optimizer]:<6g}"
+        )
     print(f"{title:25} loss {statistics.fmean(before):10.4g}   {'   '.join(cells)}", flush=True)
 
 
@@ -108,8 +148,14 @@ def heads(seeds, activation):
     for factor in HEADS:
 
         def layers(seed, factor=factor):
-            initializer = keras.initializers.VarianceScaling(factor**2, "fan_in", "untruncated_normal")
-            return [dense(), dense(), keras.layers.Dense(10, activation, kernel_initializer=initializer)]
+            initializer = keras.initializers.VarianceScaling(
+                factor**2, "fan_in", "untruncated_normal"
+            )
+            return [
+                dense(),
+                dense(),
+                keras.layers.Dense(10, activation, kernel_initializer=initializer),
+            ]
 
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=activation is None)
         row(f"head x {factor}", x, y, layers, loss, 0.1, seeds)
@@ -121,7 +167,15 @@ def labels(seeds):
     print("diabetes, to half of the labels' variance")
     for scale, shift in LABELS:
         targets, bound = scale * y + shift, 0.5 * scale**2
-        row(f"deviation {scale:g}, mean {shift:g}", x, targets, lambda _: [dense(), dense(), keras.layers.Dense(1)], "mse", bound, seeds)
+        row(
+            f"deviation {scale:g}, mean {shift:g}",
+            x,
+            targets,
+            lambda _: [dense(), dense(), keras.layers.Dense(1)],
+            "mse",
+            bound,
+            seeds,
+        )
 
 
 def columns(seeds):
@@ -132,7 +186,15 @@ def columns(seeds):
         table = standardised(x)
         table[:, 9] *= factor  # of little use alone
         table /= np.sqrt(np.square(table).mean())
-        row(f"one column x {factor}", table, y, lambda _: [dense(), dense(), keras.layers.Dense(1, "sigmoid")], BINARY, 0.1, seeds)
+        row(
+            f"one column x {factor}",
+            table,
+            y,
+            lambda _: [dense(), dense(), keras.layers.Dense(1, "sigmoid")],
+            BINARY,
+            0.1,
+            seeds,
+        )
 
 
 def first(seeds):
@@ -142,12 +204,23 @@ def first(seeds):
         for factor in FIRST:
 
             def layers(seed, factor=factor, is_trainable=is_trainable):
-                start = dense(keras.initializers.VarianceScaling(2.0 * factor**2, "fan_in", "untruncated_normal"))
+                start = dense(
+                    keras.initializers.VarianceScaling(
+                        2.0 * factor**2, "fan_in", "untruncated_normal"
+                    )
+                )
                 start.trainable = is_trainable
                 return [start, *(dense() for _ in range(5)), keras.layers.Dense(10, "softmax")]
 
             kind = "trained" if is_trainable else "frozen"
-            row(f"first x {factor:g}, {kind}", *digits(), layers, "sparse_categorical_crossentropy", 0.5, seeds)
+            row(
+                f"first x {factor:g}, {kind}",
+                *digits(),
+                layers,
+                "sparse_categorical_crossentropy",
+                0.5,
+                seeds,
+            )
 
 
 def draws(seeds):
@@ -157,11 +230,21 @@ def draws(seeds):
         for is_same in (False, True):
 
             def layers(seed, depth=depth, is_same=is_same):
-                hidden = [dense(keras.initializers.HeNormal(seed=seed if is_same else None)) for _ in range(depth)]
+                hidden = [
+                    dense(keras.initializers.HeNormal(seed=seed if is_same else None))
+                    for _ in range(depth)
+                ]
                 return [*hidden, keras.layers.Dense(10, "softmax")]
 
             kind = "the same draw" if is_same else "own draws"
-            row(f"{depth} layers, {kind}", *digits(), layers, "sparse_categorical_crossentropy", 0.5, seeds)
+            row(
+                f"{depth} layers, {kind}",
+                *digits(),
+                layers,
+                "sparse_categorical_crossentropy",
+                0.5,
+                seeds,
+            )
 
 
 def main():

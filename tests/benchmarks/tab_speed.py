@@ -1,9 +1,11 @@
-"""How fast the TensorBoard tab is, and what a probe costs in the log: 100 layers × 200 steps, TensorBoard and a browser for real.
+"""How fast the TensorBoard tab is, and what a probe costs in the log: 100 layers × 200 steps,
+TensorBoard and a browser for real.
 
     python tests/benchmarks/tab_speed.py [--layers 100] [--steps 200] [--rounds 5]
 
-Prints medians. The page's own time begins where TensorBoard has opened the tab's frame, and ends with the picture on the screen; a step of
-the slider begins with its event. "far" steps have to be fetched and drawn first, "near" ones the page has asked for beforehand.
+Prints medians. The page's own time begins where TensorBoard has opened the tab's frame, and ends
+with the picture on the screen; a step of the slider begins with its event. "far" steps have to be
+fetched and drawn first, "near" ones the page has asked for beforehand.
 """
 
 import argparse
@@ -26,7 +28,13 @@ from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats,
 from keras_initcheck.records.report import Finding, Report
 
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 MILLISECONDS_TO_WAIT = 120_000
 NUM_SLIDES = 15
 PAUSE_MS = 1500  # for the page to ask for the steps nearby
@@ -53,7 +61,10 @@ def make_report(num_layers: int, step: int, generator: np.random.Generator) -> R
     """A stack of dense layers whose ratios scatter around 1."""
     sites, q = [], 1.0
     for index in range(num_layers):
-        name, ratio = f"stage_{index // 10}/block_{index % 10}/dense", float(np.exp(generator.normal(0, 0.1)))
+        name, ratio = (
+            f"stage_{index // 10}/block_{index % 10}/dense",
+            float(np.exp(generator.normal(0, 0.1))),
+        )
         site = SiteStats(
             index,
             name,
@@ -78,7 +89,15 @@ def make_report(num_layers: int, step: int, generator: np.random.Generator) -> R
         q *= ratio
     facts = ("kernel", (128, 128), 128.0, 128.0, moments(0.01), 12.0, 0.5, True, moments(1e-6), 0.1)
     weights = [WeightStats(f"{site.name}/kernel", site.layer, site.index, *facts) for site in sites]
-    finding = Finding("IC102", "forward-gain", "warning", "The signal changes.", "It matters.", "Use he_normal.", sites[0].name)
+    finding = Finding(
+        "IC102",
+        "forward-gain",
+        "warning",
+        "The signal changes.",
+        "It matters.",
+        "Use he_normal.",
+        sites[0].name,
+    )
     return Report(Profile("deep", tuple(sites), tuple(weights), step=step), (finding,))
 
 
@@ -90,38 +109,64 @@ def write_log(directory: Path, num_layers: int, num_steps: int) -> tuple[float, 
             report, begun = make_report(num_layers, step, generator), time.perf_counter()
             log.write(report, step)
             times.append(1000 * (time.perf_counter() - begun))
-            sizes.append(sum(path.stat().st_size for path in (directory / "initcheck").glob("*tfevents*")))
+            sizes.append(
+                sum(path.stat().st_size for path in (directory / "initcheck").glob("*tfevents*"))
+            )
     return statistics.median(times[1:]), statistics.median(np.diff(sizes).tolist())
 
 
 @contextlib.contextmanager
 def tensorboard(directory: Path) -> Iterator[str]:
     """The address of a TensorBoard on that directory."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(directory), "--port", "0", "--host", "127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        str(directory),
+        "--port",
+        "0",
+        "--host",
+        "127.0.0.1",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            yield next(found[1] for line in process.stderr if (found := re.search(r" at (http://\S+)", line)))
+            yield next(
+                found[1]
+                for line in process.stderr
+                if (found := re.search(r" at (http://\S+)", line))
+            )
         finally:
             process.terminate()
 
 
 def open_tab(browser: BrowserContext, url: str) -> tuple[Frame, float, float]:
-    """The tab's frame, when TensorBoard opened it, and when the picture was there, in milliseconds since the navigation."""
+    """The tab's frame, when TensorBoard opened it, and when the picture was there, in milliseconds
+    since the navigation.
+    """
     page = browser.new_page()
     page.set_default_timeout(MILLISECONDS_TO_WAIT)
     page.goto(f"{url}#initcheck")
-    page.frame_locator("iframe[src*='plugin_entry']").locator("body[data-ready^='signal ']").wait_for()
+    page.frame_locator("iframe[src*='plugin_entry']").locator(
+        "body[data-ready^='signal ']"
+    ).wait_for()
     frame = next(frame for frame in page.frames if "plugin_entry" in frame.url)
-    painted, origin = frame.evaluate("() => [performance.getEntriesByName('initcheck')[0].startTime, performance.timeOrigin]")
+    painted, origin = frame.evaluate(
+        "() => [performance.getEntriesByName('initcheck')[0].startTime, performance.timeOrigin]"
+    )
     return frame, origin - page.evaluate("() => performance.timeOrigin"), painted
 
 
 def measure(url: str, num_steps: int, rounds: int) -> dict[str, float]:
     """Medians in milliseconds."""
     with sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
-        browser = driver.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        open_tab(browser, url)[0].page.close()  # the server has to read the log, and to import plotly
+        browser = driver.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, headless=True, args=ARGUMENTS
+        )
+        open_tab(browser, url)[
+            0
+        ].page.close()  # the server has to read the log, and to import plotly
         opened = [open_tab(browser, url) for _ in range(rounds)]
         frame = opened[-1][0]
         places = np.random.default_rng(0).permutation(num_steps - 3)[:NUM_SLIDES].tolist()
@@ -133,7 +178,12 @@ def measure(url: str, num_steps: int, rounds: int) -> dict[str, float]:
             near.append(frame.evaluate(SLIDE, [place + 1]))
         browser.close()
     own, painted = ([each[number] for each in opened] for number in (1, 2))
-    found = {"TensorBoard opens the tab after": own, "then the picture takes": painted, "slider step, far": far, "slider step, near": near}
+    found = {
+        "TensorBoard opens the tab after": own,
+        "then the picture takes": painted,
+        "slider step, far": far,
+        "slider step, near": near,
+    }
     return {name: statistics.median(values) for name, values in found.items()}
 
 

@@ -26,7 +26,8 @@ CHROMIUM_ARGUMENTS = (
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """Two trainings of five updates, each probed before the first update and after every other: one begins far too small, one well.
+    """Two trainings of five updates, each probed before the first update and after every other: one
+    begins far too small, one well.
 
     The log directory, and the last model's report before the first update.
     """
@@ -40,9 +41,16 @@ def trained(tmp_path_factory):
     x, y = generator.standard_normal((80, 32)).astype("float32"), generator.integers(0, 4, 80)
     scales = {"small": 0.01, "well": (2 / 32) ** 0.5}
     for name, scale in scales.items():
-        initializers = [keras.initializers.RandomNormal(0.0, scale, seed=seed) for seed in range(NUM_HIDDEN)]
-        hidden = [keras.layers.Dense(32, "relu", kernel_initializer=each, name=f"hidden_{k}") for k, each in enumerate(initializers)]
-        model = keras.Sequential([keras.Input((32,)), *hidden, keras.layers.Dense(4, "softmax", name="head")], name=name)
+        initializers = [
+            keras.initializers.RandomNormal(0.0, scale, seed=seed) for seed in range(NUM_HIDDEN)
+        ]
+        hidden = [
+            keras.layers.Dense(32, "relu", kernel_initializer=each, name=f"hidden_{k}")
+            for k, each in enumerate(initializers)
+        ]
+        model = keras.Sequential(
+            [keras.Input((32,)), *hidden, keras.layers.Dense(4, "softmax", name="head")], name=name
+        )
         model.compile("sgd", "sparse_categorical_crossentropy")
         callback = keras_initcheck.InitCheck(directory / name, on_drift="ignore", update_freq=2)
         model.fit(x, y, batch_size=16, epochs=1, shuffle=False, verbose=0, callbacks=[callback])
@@ -69,7 +77,9 @@ def num_gradients(trained):
 
 
 class Board:
-    """A running TensorBoard: `url` of its page, and `tab` of the plugin's page without TensorBoard around it."""
+    """A running TensorBoard: `url` of its page, and `tab` of the plugin's page without TensorBoard
+    around it.
+    """
 
     def __init__(self, url):
         self.url = url
@@ -78,9 +88,21 @@ class Board:
 
 @contextlib.contextmanager
 def running_tensorboard(directory, *arguments, environment=None):
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(directory), "--port", "0", "--host", "127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        str(directory),
+        "--port",
+        "0",
+        "--host",
+        "127.0.0.1",
+    ]
     command += ["--reload_interval", "1", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+    ) as process:
         try:
             said = ""
             for line in process.stderr:
@@ -112,12 +134,19 @@ def board(log_dir, start_tensorboard):
 def browser(tmp_path_factory):
     """Chromium, one process for all tests."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium") or shutil.which("google-chrome")
+    path = (
+        "/usr/bin/chromium"
+        if Path("/usr/bin/chromium").exists()
+        else shutil.which("chromium") or shutil.which("google-chrome")
+    )
     if path is None:
         pytest.skip("Chromium is not installed")
     with playwright.sync_playwright() as driver:
         context = driver.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"), executable_path=path, headless=True, args=[*CHROMIUM_ARGUMENTS]
+            tmp_path_factory.mktemp("profile"),
+            executable_path=path,
+            headless=True,
+            args=[*CHROMIUM_ARGUMENTS],
         )
         yield context
         context.close()
@@ -134,14 +163,20 @@ class Tab:
         page.on("console", self._note_message)
         page.on("response", self._note_answer)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.origins.add(re.match(r"\w+:(//[^/]*)?", request.url)[0]))
+        page.on(
+            "request", lambda request: self.origins.add(re.match(r"\w+:(//[^/]*)?", request.url)[0])
+        )
 
     def _note_message(self, message):
-        if message.type == "error" and "Failed to load resource" not in message.text:  # `_note_answer` knows which one
+        if (
+            message.type == "error" and "Failed to load resource" not in message.text
+        ):  # `_note_answer` knows which one
             self.complaints.append(message.text)
 
     def _note_answer(self, answer):
-        if answer.status >= 400 and "/plugin/initcheck/" in answer.url:  # TensorBoard itself lacks fonts below a path of its own
+        if (
+            answer.status >= 400 and "/plugin/initcheck/" in answer.url
+        ):  # TensorBoard itself lacks fonts below a path of its own
             self.complaints.append(f"{answer.status} {answer.url}")
 
     def open(self, board, address="", width=1280, height=800):
@@ -175,7 +210,11 @@ class Tab:
         """Where the points of a panel of the picture are, each place once."""
         selector = f".subplot.{panel} .points path"
         return set(
-            self.find("body").evaluate("(_, s) => [...document.querySelectorAll(s)].map((p) => p.getAttribute('transform'))", selector)
+            self.find("body").evaluate(
+                "(_, s) => [...document.querySelectorAll(s)].map((p) =>"
+                " p.getAttribute('transform'))",
+                selector,
+            )
         )
 
     def keep_picture(self, name):
@@ -194,4 +233,8 @@ def tab(browser):
     yield opened
     page.close()
     assert opened.complaints == []
-    assert {origin for origin in opened.origins if not re.match(r"(http://127\.0\.0\.1:\d+|about:|data:|blob:)", origin)} == set()
+    assert {
+        origin
+        for origin in opened.origins
+        if not re.match(r"(http://127\.0\.0\.1:\d+|about:|data:|blob:)", origin)
+    } == set()

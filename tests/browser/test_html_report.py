@@ -18,7 +18,14 @@ class Opened:
     def __init__(self, page):
         self.page = page
         self.complaints, self.requests = [], []
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda message: (
+                self.complaints.append(message.text)
+                if message.type in ("error", "warning")
+                else None
+            ),
+        )
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
 
@@ -35,13 +42,17 @@ class Opened:
         return self.page.locator(f".plot >> nth=0 >> .subplot.{panel} .points path").count()
 
     def cells(self, column):
-        return self.page.locator(f"table.sortable tbody tr td:nth-child({column})").all_inner_texts()
+        return self.page.locator(
+            f"table.sortable tbody tr td:nth-child({column})"
+        ).all_inner_texts()
 
     def head(self, title):
         return self.page.locator("table.sortable th button", has_text=title).first
 
     def background(self, selector):
-        return self.page.locator(selector).first.evaluate("(element) => getComputedStyle(element).backgroundColor")
+        return self.page.locator(selector).first.evaluate(
+            "(element) => getComputedStyle(element).backgroundColor"
+        )
 
 
 @pytest.fixture
@@ -62,7 +73,12 @@ def probed():
 
     import keras_initcheck
 
-    layers = [keras.layers.Dense(32, "relu", kernel_initializer=keras.initializers.RandomNormal(0.0, 0.6, seed=seed)) for seed in range(8)]
+    layers = [
+        keras.layers.Dense(
+            32, "relu", kernel_initializer=keras.initializers.RandomNormal(0.0, 0.6, seed=seed)
+        )
+        for seed in range(8)
+    ]
     model = keras.Sequential([keras.Input((32,)), *layers, keras.layers.Dense(4)], name="exploding")
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return keras_initcheck.check(model)
@@ -80,7 +96,9 @@ def page_of(probed, tmp_path_factory):
 def test_page_shows_every_layer_and_every_finding(opened, probed, page_of, size, scheme):
     opened.open(page_of, size, scheme)
     sites = probed.profile.sites
-    num_marks = len(opened.page.locator(".plot >> nth=0 >> .subplot.xy .points path").all()) - len(sites)
+    num_marks = len(opened.page.locator(".plot >> nth=0 >> .subplot.xy .points path").all()) - len(
+        sites
+    )
     assert 0 <= num_marks <= len(probed.findings)
     assert opened.page.locator("h1").inner_text() == probed.verdict.replace("`", "")
     for finding in probed.findings:
@@ -101,17 +119,31 @@ def test_page_never_scrolls_sideways(opened, page_of, size):
 def test_dark_scheme_turns_page_and_figures_dark(opened, page_of):
     opened.open(page_of)
     paper = "document.querySelector('.plot').layout.paper_bgcolor"
-    assert (opened.page.evaluate(paper), opened.background("body")) == ("#ffffff", "rgb(255, 255, 255)")
+    assert (opened.page.evaluate(paper), opened.background("body")) == (
+        "#ffffff",
+        "rgb(255, 255, 255)",
+    )
     opened.page.emulate_media(color_scheme="dark")
     opened.page.locator("html[data-ready=dark]").wait_for(state="attached")
-    assert (opened.page.evaluate(paper), opened.background("body")) == ("#15181c", "rgb(21, 24, 28)")
+    assert (opened.page.evaluate(paper), opened.background("body")) == (
+        "#15181c",
+        "rgb(21, 24, 28)",
+    )
 
 
 def test_heads_sort_the_table_numbers_by_size(opened, probed, page_of):
     opened.open(page_of)
-    titles = [text.split()[0] for text in opened.page.locator("table.sortable th button").all_inner_texts()]
+    titles = [
+        text.split()[0]
+        for text in opened.page.locator("table.sortable th button").all_inner_texts()
+    ]
     column = titles.index("gain") + 1
-    ordered = [site.index for site in sorted(probed.profile.sites, key=lambda site: -(site.log10_forward_gain or -1e9))]
+    ordered = [
+        site.index
+        for site in sorted(
+            probed.profile.sites, key=lambda site: -(site.log10_forward_gain or -1e9)
+        )
+    ]
     opened.head("gain").click()
     assert opened.cells(1) == [str(index) for index in ordered]
     assert opened.cells(column)[-1] == ""
@@ -168,7 +200,9 @@ def test_old_browser_is_told_that_it_cannot_show_the_figures(browser, page_of):
     page.add_init_script("delete window.DecompressionStream")
     page.goto(page_of.as_uri())
     page.locator("html[data-ready]").wait_for(state="attached")
-    assert "This browser is too old to show the figures." in page.locator(".plot").first.inner_text()
+    assert (
+        "This browser is too old to show the figures." in page.locator(".plot").first.inner_text()
+    )
     assert page.locator(".finding").first.is_visible()
     page.close()
 
@@ -188,8 +222,18 @@ def make_report():
             "forward_ratio": 1.0,
             "backward_ratio": 1.0,
         }
-        facts |= {"predicted_forward_ratio": 1.0, "predicted_backward_ratio": 1.0, "stretch": 0, "log_ratio_variance": 0.01}
-        sites = [SiteStats(k, f"{name}{k}", f"{name}{k}", "Dense", "weight", (k - 1,) if k else (), **facts) for k in range(num_layers)]
+        facts |= {
+            "predicted_forward_ratio": 1.0,
+            "predicted_backward_ratio": 1.0,
+            "stretch": 0,
+            "log_ratio_variance": 0.01,
+        }
+        sites = [
+            SiteStats(
+                k, f"{name}{k}", f"{name}{k}", "Dense", "weight", (k - 1,) if k else (), **facts
+            )
+            for k in range(num_layers)
+        ]
         return Report(Profile("net", tuple(sites), batch_size=8))
 
     return build

@@ -1,4 +1,6 @@
-"""The tab inside of a notebook: `%tensorboard` shows TensorBoard in a frame of a page that comes from elsewhere."""
+"""The tab inside of a notebook: `%tensorboard` shows TensorBoard in a frame of a page that comes
+from elsewhere.
+"""
 
 import contextlib
 import http.server
@@ -16,9 +18,11 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>notebook</title><link rel=
 
 @contextlib.contextmanager
 def serving(page):
-    """The address of a server that answers everything with that page: of another origin than TensorBoard, whose port is another.
+    """The address of a server that answers everything with that page: of another origin than
+    TensorBoard, whose port is another.
 
-    The host is the same, as in Jupyter: TensorBoard itself does not start where the browser denies it storage as a third party.
+    The host is the same, as in Jupyter: TensorBoard itself does not start where the browser denies
+    it storage as a third party.
     """
 
     class Handler(http.server.BaseHTTPRequestHandler):

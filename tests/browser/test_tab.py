@@ -1,4 +1,6 @@
-"""The tab as a user has it: a training's log, TensorBoard, and a browser that looks, clicks and reads."""
+"""The tab as a user has it: a training's log, TensorBoard, and a browser that looks, clicks and
+reads.
+"""
 
 import re
 from urllib.parse import quote
@@ -37,7 +39,11 @@ def brightness(tab, selector):
 
 def chosen(tab, key):
     """What the address says the user looks at."""
-    return [part.partition("=")[2] for part in tab.page.url.partition("#")[2].split("&") if part.startswith(f"p.initcheck.{key}=")]
+    return [
+        part.partition("=")[2]
+        for part in tab.page.url.partition("#")[2].split("&")
+        if part.startswith(f"p.initcheck.{key}=")
+    ]
 
 
 def run(name):
@@ -73,7 +79,10 @@ def test_verdict_and_findings_are_readable(tab, board):
 
 def test_healthy_run_is_said_to_be_healthy(tab, board):
     tab.open(board, run("well"))
-    assert tab.find(".verdict[data-severity=ok] h1").inner_text() == "Healthy. No layer loses or blows up the signal."
+    assert (
+        tab.find(".verdict[data-severity=ok] h1").inner_text()
+        == "Healthy. No layer loses or blows up the signal."
+    )
 
 
 def test_slider_changes_the_picture_and_the_address(tab, board):
@@ -174,7 +183,9 @@ def test_empty_log_says_how_to_log_and_shows_what_comes(tab, start_tensorboard, 
         assert "No probes in this log directory yet" in tab.find(".notice").inner_text()
         assert 'callbacks=[keras_initcheck.InitCheck("logs")]' in tab.find(".notice").inner_text()
         tab.keep_picture("empty")
-        report = Report(Profile("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),)))
+        report = Report(
+            Profile("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),))
+        )
         with EventLog(tmp_path) as log:
             log.write(report, 0)
             tab.find(".verdict[data-severity=ok]").wait_for()
@@ -182,15 +193,22 @@ def test_empty_log_says_how_to_log_and_shows_what_comes(tab, start_tensorboard, 
             tab.find(".step", has_text="of 2").wait_for()
 
 
-def test_without_plotly_tensorboard_starts_and_the_tab_tells_the_findings(tab, start_tensorboard, log_dir, tmp_path):
+def test_without_plotly_tensorboard_starts_and_the_tab_tells_the_findings(
+    tab, start_tensorboard, log_dir, tmp_path
+):
     (tmp_path / "sitecustomize.py").write_text(BROKEN_PLOTLY)
     with start_tensorboard(log_dir, environment={"PYTHONPATH": str(tmp_path)}) as board:
         tab.open(board, run("small"))
         assert "pip install plotly" in tab.find(".chart .message").inner_text()
-        tab.find(".card[data-code=IC102]").wait_for()  # findings and table come after the picture, or after its failure
+        tab.find(
+            ".card[data-code=IC102]"
+        ).wait_for()  # findings and table come after the picture, or after its failure
         tab.find("tbody tr").first.wait_for()
         tab.keep_picture("without_plotly")
-    assert all(re.match("404 .*plotly.min.js|503 .*figure|Refused to execute script", complaint) for complaint in tab.complaints)
+    assert all(
+        re.match("404 .*plotly.min.js|503 .*figure|Refused to execute script", complaint)
+        for complaint in tab.complaints
+    )
     tab.complaints.clear()
 
 
@@ -200,16 +218,27 @@ def test_reload_button_of_tensorboard_asks_for_new_probes(tab, board):
         tab.page.locator("button.reload-button").click()
 
 
-def test_sliding_asks_for_pictures_alone_and_for_the_rest_when_it_ends(tab, start_tensorboard, tmp_path):
-    report = Report(Profile("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),)))
+def test_sliding_asks_for_pictures_alone_and_for_the_rest_when_it_ends(
+    tab, start_tensorboard, tmp_path
+):
+    report = Report(
+        Profile("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),))
+    )
     with EventLog(tmp_path) as log:
         for step in range(20):
             log.write(report, step)
     asked = []
     with start_tensorboard(tmp_path) as board:
-        with tab.page.expect_response(re.compile("/figure.*%2F3%2F")):  # the last of what is asked for beforehand
+        with tab.page.expect_response(
+            re.compile("/figure.*%2F3%2F")
+        ):  # the last of what is asked for beforehand
             tab.open(board)
-        tab.page.on("request", lambda request: asked.extend(re.findall(r"/(figure|probe)\?.*probe=[0-9a-f]+%2F(\d+)%2F", request.url)))
+        tab.page.on(
+            "request",
+            lambda request: asked.extend(
+                re.findall(r"/(figure|probe)\?.*probe=[0-9a-f]+%2F(\d+)%2F", request.url)
+            ),
+        )
         with tab.page.expect_response(re.compile("/figure.*%2F17%2F")):
             tab.value(SLIDE_TWICE)
     nearby = [("figure", "15"), ("figure", "16"), ("figure", "13"), ("figure", "17")]

@@ -9,7 +9,9 @@ from keras_initcheck.cli import main
 
 @pytest.fixture
 def make_workplace(tmp_path, monkeypatch):
-    """`make_workplace(code)`: the working directory is a fresh one with `code` as `models.py`; `sys.path` is as before afterwards."""
+    """`make_workplace(code)`: the working directory is a fresh one with `code` as `models.py`;
+    `sys.path` is as before afterwards.
+    """
 
     def make(code):
         (tmp_path / "models.py").write_text(code)
@@ -21,7 +23,9 @@ def make_workplace(tmp_path, monkeypatch):
 
 @pytest.fixture
 def error_of(capsys):
-    """Runs the command, which must fail with one line on stderr and nothing else; gives the line."""
+    """Runs the command, which must fail with one line on stderr and nothing else; gives the
+    line.
+    """
 
     def run(*arguments):
         capsys.readouterr()

@@ -8,10 +8,19 @@ import keras_initcheck as ic
 
 @pytest.fixture(scope="module")
 def exploding():
-    """Three layers that multiply the mean square by 32 each: e^10.4 forward, a warning with SGD, and e^6.9 back to the first."""
+    """Three layers that multiply the mean square by 32 each: e^10.4 forward, a warning with SGD,
+    and e^6.9 back to the first.
+    """
     normal = keras.initializers.RandomNormal
-    layers = [keras.layers.Dense(64, "relu", kernel_initializer=normal(0.0, 1.0, seed=n), name=f"dense_{n}") for n in range(3)]
-    return keras.Sequential([keras.Input((64,)), *layers, keras.layers.Dense(3, name="head")], name="exploding")
+    layers = [
+        keras.layers.Dense(
+            64, "relu", kernel_initializer=normal(0.0, 1.0, seed=n), name=f"dense_{n}"
+        )
+        for n in range(3)
+    ]
+    return keras.Sequential(
+        [keras.Input((64,)), *layers, keras.layers.Dense(3, name="head")], name="exploding"
+    )
 
 
 def codes(report):

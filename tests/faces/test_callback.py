@@ -19,19 +19,28 @@ HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 
 def arrays(samples=70):
     generator = np.random.default_rng(0)
-    return generator.standard_normal((samples, 6)).astype("float32"), generator.integers(0, 3, samples)
+    return generator.standard_normal((samples, 6)).astype("float32"), generator.integers(
+        0, 3, samples
+    )
 
 
 def small_net(initializer="he_normal", steps_per_execution=1, depth=2, is_traced=False):
-    """Dropout and batch normalisation, so that seeds and moving statistics would show a probe that left a trace.
+    """Dropout and batch normalisation, so that seeds and moving statistics would show a probe that
+    left a trace.
 
-    On TensorFlow a train step takes seconds to trace, which only the tests of bitwise equality need.
+    On TensorFlow a train step takes seconds to trace, which only the tests of bitwise equality
+    need.
     """
     keras.utils.set_random_seed(7)
     hidden = [keras.layers.Dense(8, "relu", kernel_initializer=initializer) for _ in range(depth)]
     extra = [keras.layers.BatchNormalization(), keras.layers.Dropout(0.2)]
     model = keras.Sequential([keras.Input((6,)), *hidden, *extra, keras.layers.Dense(3, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], steps_per_execution=steps_per_execution)
+    model.compile(
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        steps_per_execution=steps_per_execution,
+    )
     model.run_eagerly = not is_traced and BACKEND == "tensorflow"
     return model
 
@@ -86,7 +95,10 @@ def from_generator():
 def from_tf_data():
     import tensorflow as tf
 
-    return {"x": tf.data.Dataset.from_tensor_slices(arrays()).shuffle(70, seed=3).batch(16), "shuffle": False}
+    return {
+        "x": tf.data.Dataset.from_tensor_slices(arrays()).shuffle(70, seed=3).batch(16),
+        "shuffle": False,
+    }
 
 
 def from_data_loader():
@@ -94,7 +106,10 @@ def from_data_loader():
 
     x, y = arrays()
     dataset = torch.utils.data.TensorDataset(torch.as_tensor(x), torch.as_tensor(y))
-    return {"x": torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True), "shuffle": False}
+    return {
+        "x": torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True),
+        "shuffle": False,
+    }
 
 
 SOURCES = [from_arrays, from_weighted_arrays, from_py_dataset, from_generator]
@@ -107,7 +122,10 @@ if BACKEND == "torch":
 def trained(make_data, callbacks, steps_per_execution=1):
     model = small_net(steps_per_execution=steps_per_execution, is_traced=True)
     model.fit(**make_data(), epochs=2, verbose=0, callbacks=callbacks)
-    return [keras.ops.convert_to_numpy(variable.value) for variable in [*model.variables, *model.optimizer.variables]]
+    return [
+        keras.ops.convert_to_numpy(variable.value)
+        for variable in [*model.variables, *model.optimizer.variables]
+    ]
 
 
 @pytest.mark.parametrize("make_data", SOURCES, ids=lambda source: source.__name__)
@@ -118,10 +136,16 @@ def test_training_is_bitwise_what_it_is_without_the_callback(make_data, tmp_path
     assert check.first_report is not None
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras' torch trainer takes one step per execution only")
-@pytest.mark.parametrize("make_data", [from_arrays, from_py_dataset], ids=lambda source: source.__name__)
+@pytest.mark.skipif(
+    BACKEND == "torch", reason="Keras' torch trainer takes one step per execution only"
+)
+@pytest.mark.parametrize(
+    "make_data", [from_arrays, from_py_dataset], ids=lambda source: source.__name__
+)
 def test_no_batch_is_lost_with_several_steps_per_execution(make_data):
-    for plain, probed in zip(trained(make_data, [], 3), trained(make_data, [ic.InitCheck(None)], 3), strict=True):
+    for plain, probed in zip(
+        trained(make_data, [], 3), trained(make_data, [ic.InitCheck(None)], 3), strict=True
+    ):
         np.testing.assert_array_equal(plain, probed)
 
 
@@ -138,12 +162,24 @@ def test_the_batch_is_the_first_of_the_fit():
 def test_values_reach_history_and_csv(tmp_path):
     x, y = arrays()
     path = tmp_path / "log.csv"
-    history = small_net().fit(x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None), keras.callbacks.CSVLogger(path)]).history
+    history = (
+        small_net()
+        .fit(
+            x,
+            y,
+            epochs=2,
+            verbose=0,
+            callbacks=[ic.InitCheck(None), keras.callbacks.CSVLogger(path)],
+        )
+        .history
+    )
     assert history["initcheck_findings"] == [0.0, 0.0]
     assert len(history["initcheck_log10_forward_gain"]) == 2
     assert history["initcheck_log10_forward_gain"][0] != history["initcheck_log10_forward_gain"][1]
     rows = list(csv.DictReader(path.read_text().splitlines()))
-    assert float(rows[1]["initcheck_log10_backward_gain"]) == pytest.approx(history["initcheck_log10_backward_gain"][1])
+    assert float(rows[1]["initcheck_log10_backward_gain"]) == pytest.approx(
+        history["initcheck_log10_backward_gain"][1]
+    )
 
 
 def steps_in(log):
@@ -155,7 +191,14 @@ def steps_in(log):
 @pytest.mark.parametrize(("every", "steps"), [(3, [0, 3, 6]), (4, [0, 4, 8]), (8, [0, 8])])
 def test_probes_come_every_so_many_batches(every, steps, tmp_path):
     x, y = arrays(80)
-    small_net().fit(x, y, batch_size=10, epochs=1, verbose=0, callbacks=[ic.InitCheck(tmp_path, update_freq=every)])
+    small_net().fit(
+        x,
+        y,
+        batch_size=10,
+        epochs=1,
+        verbose=0,
+        callbacks=[ic.InitCheck(tmp_path, update_freq=every)],
+    )
     assert steps_in(tmp_path / "initcheck") == steps
 
 
@@ -164,7 +207,13 @@ def test_batches_of_a_generator_without_length_are_counted(tmp_path):
     """TensorFlow and JAX ask for one batch more than there are, which no step is made of."""
     x, y = arrays(80)
     batches = ((x[start : start + 10], y[start : start + 10]) for start in range(0, 80, 10))
-    small_net().fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[ic.InitCheck(tmp_path, update_freq=3)])
+    small_net().fit(
+        batches,
+        epochs=1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[ic.InitCheck(tmp_path, update_freq=3)],
+    )
     assert steps_in(tmp_path / "initcheck") == [0, 3, 6]
 
 
@@ -177,7 +226,9 @@ def test_epochs_are_the_default_frequency(tmp_path):
 def test_drift_warns_once_and_names_the_layer():
     x, y = arrays()
     with pytest.warns(ic.InitCheckWarning, match="forward-gain") as caught:
-        exploding_net().fit(x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None, select=["forward-gain"])])
+        exploding_net().fit(
+            x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None, select=["forward-gain"])]
+        )
     assert [warning.category for warning in caught].count(ic.InitCheckWarning) == 1
     assert any(re.search(r"`dense(_\d+)?` ½", str(warning.message)) for warning in caught)
 
@@ -202,12 +253,17 @@ def test_drift_can_be_ignored():
 
 @pytest.mark.parametrize(
     "choices",
-    [{"thresholds": {f"sgd_gain_{severity}": 1e3 for severity in ("warning", "error")}}, {"exempt": {"*": ["IC102", "IC103"]}}],
+    [
+        {"thresholds": {f"sgd_gain_{severity}": 1e3 for severity in ("warning", "error")}},
+        {"exempt": {"*": ["IC102", "IC103"]}},
+    ],
     ids=["thresholds", "exempt"],
 )
 def test_drift_is_what_the_user_calls_so(choices):
     x, y = arrays()
-    check = ic.InitCheck(None, on_drift="raise", select=["forward-gain", "backward-gain"], **choices)
+    check = ic.InitCheck(
+        None, on_drift="raise", select=["forward-gain", "backward-gain"], **choices
+    )
     exploding_net().fit(x, y, verbose=0, callbacks=[check])
     assert check.first_report.ok
 
@@ -236,7 +292,9 @@ def test_a_failing_probe_warns_once_and_training_goes_on(monkeypatch):
     monkeypatch.setattr(Probe, "measure", fail)
     x, y = arrays()
     with pytest.warns(ic.InitCheckWarning, match="steps aside.*no memory") as caught:
-        history = small_net().fit(x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None, update_freq=1)])
+        history = small_net().fit(
+            x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None, update_freq=1)]
+        )
     assert [warning.category for warning in caught].count(ic.InitCheckWarning) == 1
     assert len(history.history["loss"]) == 2
 
@@ -296,7 +354,10 @@ def test_histograms_are_made_when_asked_for(tmp_path):
         ({"on_drift": np.zeros(3)}, "`on_drift` must be one of"),
         ({"parts": [("a", None)]}, "`parts` must be a dict such as"),
         ({"parts": {}}, "`parts` must be a dict such as"),
-        ({"data": (np.zeros(3),), "parts": {"a": (None, None)}}, "`data` must be left out where there are `parts`"),
+        (
+            {"data": (np.zeros(3),), "parts": {"a": (None, None)}},
+            "`data` must be left out where there are `parts`",
+        ),
         ({"select": ["IC999"]}, "`select` must name rules"),
         ({"thresholds": {"nope": 1.0}}, "`thresholds` must name known thresholds"),
         ({"exempt": {"dense": ["IC999"]}}, "`exempt` must name rules"),
@@ -308,7 +369,9 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 
 def test_a_log_dir_that_is_no_path_is_refused_at_once():
-    with pytest.raises(TypeError, match=r"`log_dir` must be a path or None\. Received: one of type Sequential"):
+    with pytest.raises(
+        TypeError, match=r"`log_dir` must be a path or None\. Received: one of type Sequential"
+    ):
         ic.InitCheck(small_net())
 
 
@@ -325,9 +388,13 @@ def test_a_diverged_network_gets_a_short_warning_and_only_news():
         layer.bias.assign(layer.bias.value * float("nan"))
     with pytest.warns(ic.InitCheckWarning) as caught:
         model.fit(x, y, epochs=2, verbose=0, callbacks=[ic.InitCheck(None)])
-    first, *later = [str(warning.message) for warning in caught if warning.category is ic.InitCheckWarning]
+    first, *later = [
+        str(warning.message) for warning in caught if warning.category is ic.InitCheckWarning
+    ]
     assert first.splitlines()[0].endswith("findings.")
-    assert len(first.splitlines()) == 7 and first.splitlines()[-1].endswith("more, which the report holds.")
+    assert len(first.splitlines()) == 7 and first.splitlines()[-1].endswith(
+        "more, which the report holds."
+    )
     assert later == []
 
 
@@ -343,8 +410,19 @@ def test_a_later_warning_says_what_is_new_alone():
                 layer.kernel.assign(np.full(layer.kernel.shape, np.nan))
 
     with pytest.warns(ic.InitCheckWarning) as caught:
-        model.fit(x, y, epochs=2, verbose=0, callbacks=[Breaking(), ic.InitCheck(None, select=["forward-gain", "nonfinite-weights"])])
-    first, second = [str(warning.message) for warning in caught if warning.category is ic.InitCheckWarning]
+        model.fit(
+            x,
+            y,
+            epochs=2,
+            verbose=0,
+            callbacks=[
+                Breaking(),
+                ic.InitCheck(None, select=["forward-gain", "nonfinite-weights"]),
+            ],
+        )
+    first, second = [
+        str(warning.message) for warning in caught if warning.category is ic.InitCheckWarning
+    ]
     assert "forward-gain" in first and "new" not in first.splitlines()[0]
     assert "nonfinite-weights" in second and "forward-gain" not in second
 

@@ -16,14 +16,18 @@ from keras_initcheck.watch.repair_in_fit import RepairInFit
 
 def arrays(samples=64):
     generator = np.random.default_rng(0)
-    return generator.standard_normal((samples, 64)).astype("float32"), generator.integers(0, 10, samples)
+    return generator.standard_normal((samples, 64)).astype("float32"), generator.integers(
+        0, 10, samples
+    )
 
 
 def faulty_net(steps_per_execution=1, is_traced=False):
     keras.utils.set_random_seed(3)
     model = mlp(normal(1.0), depth=4)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, steps_per_execution=steps_per_execution)
+    model.compile(
+        keras.optimizers.SGD(0.01, momentum=0.9), loss, steps_per_execution=steps_per_execution
+    )
     model.run_eagerly = keras.backend.backend() == "tensorflow" and not is_traced
     return model
 
@@ -32,7 +36,11 @@ def fitted(model, check, **arguments):
     x, y = arrays()
     with pytest.warns(ic.InitCheckWarning) as told:
         model.fit(x, y, batch_size=16, verbose=0, callbacks=[check], **arguments)
-    return [str(warning.message) for warning in told if issubclass(warning.category, ic.InitCheckWarning)]
+    return [
+        str(warning.message)
+        for warning in told
+        if issubclass(warning.category, ic.InitCheckWarning)
+    ]
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 2])
@@ -50,7 +58,8 @@ def test_model_is_repaired_before_the_first_update(steps_per_execution):
     assert done.is_kept
     for n in range(4):
         kernel = keras.ops.convert_to_numpy(model.get_layer(f"hidden_{n}").kernel.value)
-        # Four small steps move the weights by far less than the factor of 32 in second moment that the repair took out.
+        # Four small steps move the weights by far less than the factor of 32 in second moment that
+        # the repair took out.
         assert np.mean(kernel**2) == pytest.approx(2 / 64, rel=0.1)
 
 
@@ -59,7 +68,14 @@ def test_training_goes_on_from_the_repaired_values_bitwise():
     x, y = arrays(16)
     inside, outside = faulty_net(is_traced=True), faulty_net(is_traced=True)
     with pytest.warns(ic.InitCheckWarning):
-        inside.fit(x, y, batch_size=16, verbose=0, shuffle=False, callbacks=[ic.InitCheck(None, on_drift="repair")])
+        inside.fit(
+            x,
+            y,
+            batch_size=16,
+            verbose=0,
+            shuffle=False,
+            callbacks=[ic.InitCheck(None, on_drift="repair")],
+        )
     assert ic.repair(outside, x, y, batch_size=16).is_kept
     outside.fit(x, y, batch_size=16, verbose=0, shuffle=False)
     assert are_same(values(inside), values(outside))
@@ -79,7 +95,7 @@ def test_trained_model_is_told_about_and_left_alone():
     x, y = arrays()
     model.fit(x, y, batch_size=16, verbose=0)
     check = ic.InitCheck(None, on_drift="repair")
-    (message, *_) = fitted(model, check)
+    message, *_ = fitted(model, check)
     assert "Not repaired: the model was trained" in message
     assert check.repairs == ()
 
@@ -91,17 +107,24 @@ def test_layers_that_break_later_are_repaired_within_limits():
         def on_epoch_begin(self, epoch, logs=None):
             model.get_layer("hidden_1").bias.assign(np.full(64, -1e3))
 
-    check = ic.InitCheck(None, on_drift="repair", repair_during_training=True, max_repairs=2, repair_pause=1)
+    check = ic.InitCheck(
+        None, on_drift="repair", repair_during_training=True, max_repairs=2, repair_pause=1
+    )
     x, y = arrays()
     with pytest.warns(ic.InitCheckWarning):
         model.fit(x, y, batch_size=16, epochs=6, verbose=0, callbacks=[Breaks(), check])
-    # The first probe finds the first epoch's bias; a later repair makes it two, though the bias breaks six times.
-    assert [[step.variables for step in done.steps] for done in check.repairs] == [[("hidden_1/bias",)]] * 2
+    # The first probe finds the first epoch's bias; a later repair makes it two, though the bias
+    # breaks six times.
+    assert [[step.variables for step in done.steps] for done in check.repairs] == [
+        [("hidden_1/bias",)]
+    ] * 2
     assert all(done.is_kept for done in check.repairs)
 
 
 def test_a_fault_that_was_there_before_does_not_undo_a_later_repair():
-    """The gain of weights that were trained to it is not repaired in a running training, and is no news either."""
+    """The gain of weights that were trained to it is not repaired in a running training, and is no
+    news either.
+    """
     keras.utils.set_random_seed(3)
     model = compiled(mlp(keras.initializers.HeNormal, depth=3))
     model.get_layer("hidden_0").kernel.assign(model.get_layer("hidden_0").kernel.value * 100.0)
@@ -110,7 +133,9 @@ def test_a_fault_that_was_there_before_does_not_undo_a_later_repair():
     taken = take_batch(x, y)
     model.get_layer("hidden_2").bias.assign(np.full(64, -1e6))
     report = judged(probe.measure(taken), policy_of())
-    assert {"IC102", "IC202"} <= {finding.code for finding in report.findings if finding.severity != "info"}
+    assert {"IC102", "IC202"} <= {
+        finding.code for finding in report.findings if finding.severity != "info"
+    }
     done = RepairInFit({}, True, 3, 2, policy_of(), seed=0).later(probe, report, taken)
     assert done.is_kept, done
     assert [step.variables for step in done.steps] == [("hidden_2/bias",)]

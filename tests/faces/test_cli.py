@@ -52,7 +52,15 @@ def command(*arguments, environment=None, **options):
     """The command in a process of its own."""
     root = str(Path(__file__).parents[2])
     variables = {**os.environ, "PYTHONPATH": root, **(environment or {})}
-    return subprocess.run([sys.executable, *arguments], env=variables, capture_output=True, text=True, timeout=300, check=False, **options)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **options,
+    )
 
 
 def test_healthy_model_prints_its_report_and_exits_with_0(capsys):
@@ -71,7 +79,12 @@ def test_exploding_model_exits_with_1_and_names_the_rule(capsys):
 
 @pytest.mark.parametrize(
     ("factory", "fail_on", "code"),
-    [("exploding", "never", 0), ("drifting", "error", 0), ("drifting", "warning", 1), ("healthy", "warning", 0)],
+    [
+        ("exploding", "never", 0),
+        ("drifting", "error", 0),
+        ("drifting", "warning", 1),
+        ("healthy", "warning", 0),
+    ],
 )
 def test_fail_on_sets_the_severity_that_counts(factory, fail_on, code):
     assert main([f"models.py:{factory}", "--fail-on", fail_on]) == code
@@ -157,7 +170,9 @@ def test_npz_feeds_a_model_with_two_inputs(keys):
 
 
 def test_code_that_model_and_data_both_name_is_run_once():
-    Path("models.py").write_text(MODELS + "\nwith open('runs', 'a') as file:\n    file.write('x')\n")
+    Path("models.py").write_text(
+        MODELS + "\nwith open('runs', 'a') as file:\n    file.write('x')\n"
+    )
     main(["models.py:small", "models.py:labelled"])
     assert Path("runs").read_text() == "x"
 
@@ -201,15 +216,15 @@ def test_every_rule_is_listed_on_a_line(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["--explain", "IC102"], ["--list-rules"], ["--list-thresholds"]], ids=lambda a: a[0]
+    "arguments",
+    [["--help"], ["--version"], ["--explain", "IC102"], ["--list-rules"], ["--list-thresholds"]],
+    ids=lambda a: a[0],
 )
 def test_what_needs_no_model_imports_neither_keras_nor_a_framework(arguments):
     script = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print('HEAVY', sorted({'keras', 'tensorflow', 'jax', 'torch', 'sklearn'} & set(sys.modules))))\n"
-        f"sys.argv = ['initcheck', *{arguments!r}]\n"
-        "from keras_initcheck.cli import main\n"
-        "sys.exit(main())\n"
+        "import atexit, sys\natexit.register(lambda: print('HEAVY', sorted({'keras',"
+        " 'tensorflow', 'jax', 'torch', 'sklearn'} & set(sys.modules))))\nsys.argv ="
+        f" ['initcheck', *{arguments!r}]\nfrom keras_initcheck.cli import main\nsys.exit(main())\n"
     )
     result = command("-c", script)
     assert result.stdout.endswith("HEAVY []\n"), result
@@ -272,5 +287,8 @@ def test_reports_are_compared_on_the_terminal_and_as_a_page(capsys):
 def test_comparison_needs_no_keras():
     for name in ("a", "b"):
         main(["models.py:small", "--json", f"{name}.json"])
-    code = "import sys; from keras_initcheck.cli import main; main(['--compare', 'a.json', 'b.json']); print('keras' in sys.modules)"
+    code = (
+        "import sys; from keras_initcheck.cli import main; main(['--compare', 'a.json', 'b.json']);"
+        " print('keras' in sys.modules)"
+    )
     assert command("-c", code).stdout.splitlines()[-1] == "False"

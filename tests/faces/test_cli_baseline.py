@@ -40,26 +40,37 @@ def workplace(make_workplace):
 
 @pytest.fixture
 def compared(capsys):
-    """Saves the report of one model and compares another with it; gives the exit status, and what is said of the difference."""
+    """Saves the report of one model and compares another with it; gives the exit status, and what
+    is said of the difference.
+    """
 
     def run(before, after, *arguments, options=()):
         main([f"models.py:{before}", "--json", "known.json", *options])
         capsys.readouterr()
         code = main([f"models.py:{after}", "--baseline", "known.json", *arguments])
-        return code, capsys.readouterr().out.partition("\nCompared with the baseline: ")[2].splitlines()
+        return (
+            code,
+            capsys.readouterr().out.partition("\nCompared with the baseline: ")[2].splitlines(),
+        )
 
     return run
 
 
 def test_known_findings_are_accepted(compared):
     assert main(["models.py:exploding"]) == 1
-    assert compared("exploding", "exploding", "--fail-on", "warning") == (0, ["2 known findings accepted, 0 new, 0 gone."])
+    assert compared("exploding", "exploding", "--fail-on", "warning") == (
+        0,
+        ["2 known findings accepted, 0 new, 0 gone."],
+    )
 
 
 def test_new_finding_fails_and_is_named(compared):
     code, lines = compared("healthy", "constant")
     assert code == 1
-    assert lines == ["0 known findings accepted, 1 new, 0 gone.", "  new: error IC105 constant-kernel: dense_2"]
+    assert lines == [
+        "0 known findings accepted, 1 new, 0 gone.",
+        "  new: error IC105 constant-kernel: dense_2",
+    ]
 
 
 def test_findings_that_are_gone_are_named(compared):
@@ -81,8 +92,12 @@ def test_known_finding_that_got_worse_is_new(compared):
 
 
 def test_rules_that_were_not_asked_for_are_not_gone(compared):
-    assert compared("constant", "healthy", "--ignore", "IC105")[1] == ["0 known findings accepted, 0 new, 0 gone."]
-    assert compared("constant", "healthy", "--exempt", "dense_*=*")[1] == ["0 known findings accepted, 0 new, 0 gone."]
+    assert compared("constant", "healthy", "--ignore", "IC105")[1] == [
+        "0 known findings accepted, 0 new, 0 gone."
+    ]
+    assert compared("constant", "healthy", "--exempt", "dense_*=*")[1] == [
+        "0 known findings accepted, 0 new, 0 gone."
+    ]
 
 
 def test_json_on_standard_output_stays_alone_there(compared, capsys):
@@ -98,14 +113,19 @@ def test_baseline_may_be_replaced_in_one_go(compared):
     assert main(["models.py:constant", "--baseline", "known.json"]) == 0
 
 
-@pytest.mark.parametrize("content", [None, "", "{}", '{"format": "keras_initcheck.records.report", "version": 2}', "\udcff"])
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "{}", '{"format": "keras_initcheck.records.report", "version": 2}', "\udcff"],
+)
 def test_baseline_that_cannot_be_read_is_one_line(capsys, content):
     if content is not None:
         Path("known.json").write_bytes(content.encode(errors="surrogateescape"))
     assert main(["models.py:healthy", "--baseline", "known.json"]) == 2
     output = capsys.readouterr()
     assert output.out == ""
-    assert output.err.startswith("initcheck: error: --baseline must name a report that --json wrote. Received: 'known.json'.")
+    assert output.err.startswith(
+        "initcheck: error: --baseline must name a report that --json wrote. Received: 'known.json'."
+    )
     assert output.err.count("\n") == 1
 
 
@@ -114,5 +134,8 @@ def test_baseline_of_another_model_is_one_line(capsys):
     capsys.readouterr()
     assert main(["models.py:healthy", "--baseline", "known.json"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("initcheck: error: --baseline must be a report on the model 'net'. Received: one on 'other'.")
+    assert error.startswith(
+        "initcheck: error: --baseline must be a report on the model 'net'. Received: one on"
+        " 'other'."
+    )
     assert error.count("\n") == 1

@@ -1,4 +1,6 @@
-"""What the command is told by options, and by a section of the configuration file of the directory that it runs in."""
+"""What the command is told by options, and by a section of the configuration file of the directory
+that it runs in.
+"""
 
 import importlib
 import json
@@ -43,7 +45,9 @@ def report_of(capsys):
 
 @pytest.fixture
 def error_of(capsys):
-    """Runs the command, which must fail with one line on stderr and nothing else; gives the line."""
+    """Runs the command, which must fail with one line on stderr and nothing else; gives the
+    line.
+    """
 
     def run(*arguments):
         code = main([*arguments] or [DRIFTING])
@@ -59,15 +63,26 @@ def codes(report):
 
 
 def setup_cfg(*lines):
-    Path("setup.cfg").write_text("\n".join(["[metadata]", "name = project", "[keras_initcheck]", *lines]))
+    Path("setup.cfg").write_text(
+        "\n".join(["[metadata]", "name = project", "[keras_initcheck]", *lines])
+    )
 
 
 def pyproject(*lines):
-    Path("pyproject.toml").write_text("\n".join(["[project]", 'name = "project"', "[tool.keras_initcheck]", *lines]))
+    Path("pyproject.toml").write_text(
+        "\n".join(["[project]", 'name = "project"', "[tool.keras_initcheck]", *lines])
+    )
 
 
 def test_threshold_on_the_command_line_is_judged_by(report_of):
-    assert codes(report_of("--threshold", "sgd_gain_warning=10", "--threshold", "layer_ratio_factor=5")[0]) == set()
+    assert (
+        codes(
+            report_of("--threshold", "sgd_gain_warning=10", "--threshold", "layer_ratio_factor=5")[
+                0
+            ]
+        )
+        == set()
+    )
 
 
 def test_exempt_layers_on_the_command_line_are_left_alone(report_of):
@@ -110,11 +125,15 @@ thresholds = {sgd_gain_warning = 4, sgd_gain_error = 5.0}
 """
 
 
-@pytest.mark.parametrize(("write", "text"), [(setup_cfg, CFG), (pyproject, TOML)], ids=["setup.cfg", "pyproject.toml"])
+@pytest.mark.parametrize(
+    ("write", "text"), [(setup_cfg, CFG), (pyproject, TOML)], ids=["setup.cfg", "pyproject.toml"]
+)
 def test_every_key_of_a_file_has_its_effect(report_of, write, text):
     write(*text.splitlines())
     report, code = report_of()
-    assert [(finding["code"], finding["severity"]) for finding in report["findings"]] == [("IC102", "error")]
+    assert [(finding["code"], finding["severity"]) for finding in report["findings"]] == [
+        ("IC102", "error")
+    ]
     assert report["findings"][0]["expected"].startswith("e^-4 to e^4")
     assert (report["profile"]["batch_size"], report["profile"]["seed"], code) == (5, 7, 1)
 
@@ -131,7 +150,9 @@ def test_no_config_leaves_the_file_unread(report_of, write):
     assert report_of("--no-config")[1] == 0
 
 
-@pytest.mark.parametrize(("fail_on", "code"), [(None, 1), ("never", 0), ("error", 0), ("warning", 1)])
+@pytest.mark.parametrize(
+    ("fail_on", "code"), [(None, 1), ("never", 0), ("error", 0), ("warning", 1)]
+)
 def test_command_line_wins(report_of, fail_on, code):
     setup_cfg("fail_on = warning")
     assert report_of(*([] if fail_on is None else ["--fail-on", fail_on]))[1] == code
@@ -144,10 +165,17 @@ def test_rules_on_the_command_line_replace_those_of_the_file(report_of):
 
 
 def test_thresholds_and_exemptions_are_merged_by_name(report_of):
-    setup_cfg("thresholds =", "  sgd_gain_warning = 1", "  layer_ratio_factor = 5", "exempt = body/* = IC102")
+    setup_cfg(
+        "thresholds =",
+        "  sgd_gain_warning = 1",
+        "  layer_ratio_factor = 5",
+        "exempt = body/* = IC102",
+    )
     report, _ = report_of("--threshold", "sgd_gain_warning=8", "--exempt", "head=*")
     assert codes(report) == set()
-    assert codes(report_of("--threshold", "layer_ratio_factor=1.5", "--exempt", "body/*=IC103")[0]) == {"IC102", "IC104"}
+    assert codes(
+        report_of("--threshold", "layer_ratio_factor=1.5", "--exempt", "body/*=IC103")[0]
+    ) == {"IC102", "IC104"}
 
 
 def test_command_line_may_lift_a_warning_below_the_error_of_the_file(report_of):
@@ -157,7 +185,12 @@ def test_command_line_may_lift_a_warning_below_the_error_of_the_file(report_of):
 
 @pytest.mark.parametrize(
     "text",
-    ["[metadata\nbroken", "[metadata]\nname = [nothing]", "[DEFAULT]\nname = x\n[keras_initcheck]\n", "# [keras_initcheck]"],
+    [
+        "[metadata\nbroken",
+        "[metadata]\nname = [nothing]",
+        "[DEFAULT]\nname = x\n[keras_initcheck]\n",
+        "# [keras_initcheck]",
+    ],
     ids=["broken elsewhere", "no section", "defaults", "comment"],
 )
 def test_file_without_settings_is_nothing_to_speak_of(report_of, text):
@@ -169,18 +202,54 @@ def test_file_without_settings_is_nothing_to_speak_of(report_of, text):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("fail-on = warning", "setup.cfg: the section's keys must be among select, ignore, fail_on, batch_size, seed, thresholds, exempt."),
-        ("fail_on = info", "setup.cfg: fail_on must be one of never, warning, error. Received: 'info'."),
+        (
+            "fail-on = warning",
+            (
+                "setup.cfg: the section's keys must be among select, ignore, fail_on, batch_size,"
+                " seed, thresholds, exempt."
+            ),
+        ),
+        (
+            "fail_on = info",
+            "setup.cfg: fail_on must be one of never, warning, error. Received: 'info'.",
+        ),
         ("batch_size = 0", "setup.cfg: batch_size must be an integer, 1 or more. Received: '0'."),
         ("seed = -1", "setup.cfg: seed must be an integer, 0 or more. Received: '-1'."),
-        ("select = IC102, IC999", "setup.cfg: select must name rules by code or slug. Received: 'IC999'."),
+        (
+            "select = IC102, IC999",
+            "setup.cfg: select must name rules by code or slug. Received: 'IC999'.",
+        ),
         ("ignore = IC999", "setup.cfg: ignore must name rules by code or slug. Received: 'IC999'."),
-        ("thresholds = nope", "setup.cfg: thresholds must be NAME=NUMBER, such as sgd_gain_warning=8. Received: 'nope'."),
-        ("thresholds = nope = 1", "setup.cfg: thresholds must name known thresholds. Received: 'nope'. Choose from: sgd_gain_warning, "),
-        ("thresholds = culprit_share = 2", "setup.cfg: thresholds must give culprit_share a number from 0.01 to 1."),
-        ("exempt = head", "setup.cfg: exempt must be PATTERN=CODES, such as backbone/*=IC102,IC103 or head=*. Received: 'head'."),
+        (
+            "thresholds = nope",
+            (
+                "setup.cfg: thresholds must be NAME=NUMBER, such as sgd_gain_warning=8. Received:"
+                " 'nope'."
+            ),
+        ),
+        (
+            "thresholds = nope = 1",
+            (
+                "setup.cfg: thresholds must name known thresholds. Received: 'nope'. Choose from:"
+                " sgd_gain_warning, "
+            ),
+        ),
+        (
+            "thresholds = culprit_share = 2",
+            "setup.cfg: thresholds must give culprit_share a number from 0.01 to 1.",
+        ),
+        (
+            "exempt = head",
+            (
+                "setup.cfg: exempt must be PATTERN=CODES, such as backbone/*=IC102,IC103 or head=*."
+                " Received: 'head'."
+            ),
+        ),
         ("exempt = head =", "setup.cfg: exempt must be PATTERN=CODES"),
-        ("exempt = head = IC999", "setup.cfg: exempt must name rules by code or slug. Received: 'IC999'."),
+        (
+            "exempt = head = IC999",
+            "setup.cfg: exempt must name rules by code or slug. Received: 'IC999'.",
+        ),
         ("seed = 1\nseed = 2", "setup.cfg must be readable. Received: "),
     ],
 )
@@ -193,10 +262,19 @@ def test_wrong_line_of_setup_cfg_is_one_line_with_file_and_key(error_of, line, e
     ("line", "expected"),
     [
         ("nonsense = 1", "pyproject.toml: the section's keys must be among select, "),
-        ("batch_size = true", "pyproject.toml: batch_size must be an integer, 1 or more. Received: 'True'."),
+        (
+            "batch_size = true",
+            "pyproject.toml: batch_size must be an integer, 1 or more. Received: 'True'.",
+        ),
         ("batch_size = 2.5", "pyproject.toml: batch_size must be an integer"),
-        ('select = ["IC999"]', "pyproject.toml: select must name rules by code or slug. Received: 'IC999'."),
-        ("thresholds = {culprit_share = nan}", "pyproject.toml: thresholds must give culprit_share a number from 0.01 to 1."),
+        (
+            'select = ["IC999"]',
+            "pyproject.toml: select must name rules by code or slug. Received: 'IC999'.",
+        ),
+        (
+            "thresholds = {culprit_share = nan}",
+            "pyproject.toml: thresholds must give culprit_share a number from 0.01 to 1.",
+        ),
         ("thresholds = 8", "pyproject.toml: thresholds must be NAME=NUMBER"),
         ("seed =", "pyproject.toml must be readable. Received: "),
     ],
@@ -208,19 +286,29 @@ def test_wrong_line_of_pyproject_is_one_line_with_file_and_key(error_of, line, e
 
 def test_section_that_is_no_table_is_refused(error_of):
     Path("pyproject.toml").write_text("tool.keras_initcheck = 3")
-    assert error_of().startswith("pyproject.toml: tool.keras_initcheck must be a table. Received: 3.")
+    assert error_of().startswith(
+        "pyproject.toml: tool.keras_initcheck must be a table. Received: 3."
+    )
 
 
 def test_sections_in_both_files_are_refused(error_of):
     setup_cfg("seed = 1")
     pyproject("seed = 1")
-    assert error_of().startswith("Settings must stand in one file. Received: sections in setup.cfg and pyproject.toml.")
+    assert error_of().startswith(
+        "Settings must stand in one file. Received: sections in setup.cfg and pyproject.toml."
+    )
 
 
 @pytest.mark.parametrize("reader", ["tomllib", "tomli"])
-def test_old_python_reads_pyproject_with_tomli_or_says_what_it_needs(error_of, report_of, monkeypatch, reader):
+def test_old_python_reads_pyproject_with_tomli_or_says_what_it_needs(
+    error_of, report_of, monkeypatch, reader
+):
     pyproject("batch_size = 5")
-    toml = importlib.import_module("tomllib") if sys.version_info >= (3, 11) else pytest.importorskip("tomli")
+    toml = (
+        importlib.import_module("tomllib")
+        if sys.version_info >= (3, 11)
+        else pytest.importorskip("tomli")
+    )
     for name in ("tomllib", "tomli"):
         monkeypatch.setitem(sys.modules, name, None)
     assert error_of().startswith("pyproject.toml needs Python 3.11 or tomli.")
@@ -234,11 +322,20 @@ def test_old_python_reads_pyproject_with_tomli_or_says_what_it_needs(error_of, r
         (["--threshold", "sgd_gain_warning"], "argument --threshold: must be NAME=NUMBER"),
         (
             ["--threshold", "nope=1"],
-            "--threshold must name known thresholds. Received: 'nope'. Choose from: sgd_gain_warning, sgd_gain_error,",
+            (
+                "--threshold must name known thresholds. Received: 'nope'. Choose from:"
+                " sgd_gain_warning, sgd_gain_error,"
+            ),
         ),
-        (["--threshold", "sgd_gain_warning=13"], "--threshold must keep sgd_gain_warning at or below sgd_gain_error."),
+        (
+            ["--threshold", "sgd_gain_warning=13"],
+            "--threshold must keep sgd_gain_warning at or below sgd_gain_error.",
+        ),
         (["--exempt", "head"], "argument --exempt: must be PATTERN=CODES"),
-        (["--exempt", "head=IC999"], "--exempt must name rules by code or slug. Received: 'IC999'."),
+        (
+            ["--exempt", "head=IC999"],
+            "--exempt must name rules by code or slug. Received: 'IC999'.",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

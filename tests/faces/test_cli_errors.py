@@ -43,21 +43,48 @@ def workplace(make_workplace):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and --list-thresholds. Received: none."),
+        (
+            [],
+            (
+                "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and"
+                " --list-thresholds. Received: none."
+            ),
+        ),
         (["a.keras", "--demo"], "Received: several."),
         (["a.keras", "--compare", "a.json", "b.json"], "Received: several."),
-        (["--compare", "a.json"], "--compare must name two reports or more, as --json writes them. Received: a.json alone."),
-        (["--compare", "a.json", "b.json"], "--compare must name a report that --json wrote. Received: 'a.json'. No such file"),
-        (["--compare", "models.py", "b.json"], "Received: 'models.py'. `text` must be strict JSON."),
+        (
+            ["--compare", "a.json"],
+            (
+                "--compare must name two reports or more, as --json writes them. Received: a.json"
+                " alone."
+            ),
+        ),
+        (
+            ["--compare", "a.json", "b.json"],
+            "--compare must name a report that --json wrote. Received: 'a.json'. No such file",
+        ),
+        (
+            ["--compare", "models.py", "b.json"],
+            "Received: 'models.py'. `text` must be strict JSON.",
+        ),
         (["a.keras", "--quick"], "--quick must come with --demo."),
         (["a.keras", "--nonsense"], "unrecognized arguments: --nonsense"),
-        (["a.keras", "--batch-size", "0"], "--batch-size: must be an integer, 1 or more. Received: '0'."),
+        (
+            ["a.keras", "--batch-size", "0"],
+            "--batch-size: must be an integer, 1 or more. Received: '0'.",
+        ),
         (["a.keras", "--batch-size", "many"], "Received: 'many'."),
         (["a.keras", "--seed", "-1"], "--seed: must be an integer, 0 or more."),
         (["a.keras", "--width", "39"], "--width: must be an integer, 40 or more."),
         (["a.keras", "--fail-on", "info"], "--fail-on: invalid choice: 'info'"),
-        (["a.keras", "--select", "IC102,IC999"], "--select must name rules by code or slug. Received: 'IC999'."),
-        (["a.keras", "--ignore", "IC999"], "--ignore must name rules by code or slug. Received: 'IC999'."),
+        (
+            ["a.keras", "--select", "IC102,IC999"],
+            "--select must name rules by code or slug. Received: 'IC999'.",
+        ),
+        (
+            ["a.keras", "--ignore", "IC999"],
+            "--ignore must name rules by code or slug. Received: 'IC999'.",
+        ),
         (["--explain", "IC999"], "--explain must name rules by code or slug. Received: 'IC999'."),
     ],
     ids=lambda value: " ".join(value) or "none" if isinstance(value, list) else "",
@@ -71,15 +98,39 @@ def test_arguments_that_make_no_sense(error_of, arguments, expected):
     [
         ("nix.keras", "MODEL must name a file that exists. Received: 'nix.keras'."),
         ("nix.py:model", "MODEL must name a file that exists. Received: 'nix.py'."),
-        ("notes.txt", "MODEL must be a .keras or .h5 file, package.module:factory or file.py:factory. Received: 'notes.txt'."),
-        ("models.py", "Received: 'models.py', which names nothing in the file. Write models.py:NAME."),
+        (
+            "notes.txt",
+            (
+                "MODEL must be a .keras or .h5 file, package.module:factory or file.py:factory."
+                " Received: 'notes.txt'."
+            ),
+        ),
+        (
+            "models.py",
+            "Received: 'models.py', which names nothing in the file. Write models.py:NAME.",
+        ),
         ("only.weights.h5", "which holds weights only. Save it with model.save(...)."),
         ("no_such_module:model", "there is no module 'no_such_module'"),
         ("keras.no_such_part:model", "there is no module 'keras.no_such_part'"),
         ("models.py:nix", "MODEL must name something in models.py. Received: 'nix'. It has: "),
-        ("models.py:number", "MODEL must name a callable. Received: 'models.py:number', which is of type int."),
-        ("models.py:needs", "MODEL must be callable without arguments. Received: 'models.py:needs', which takes (width)."),
-        ("models.py:gives_nothing", "MODEL must give a keras.Model. Received: 'models.py:gives_nothing', which gives a NoneType."),
+        (
+            "models.py:number",
+            "MODEL must name a callable. Received: 'models.py:number', which is of type int.",
+        ),
+        (
+            "models.py:needs",
+            (
+                "MODEL must be callable without arguments. Received: 'models.py:needs', which takes"
+                " (width)."
+            ),
+        ),
+        (
+            "models.py:gives_nothing",
+            (
+                "MODEL must give a keras.Model. Received: 'models.py:gives_nothing', which gives a"
+                " NoneType."
+            ),
+        ),
     ],
 )
 def test_model_that_is_none(error_of, source, expected):
@@ -90,8 +141,17 @@ def test_model_that_is_none(error_of, source, expected):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("garbage.keras", "MODEL must be a readable .keras file. Received: 'garbage.keras', which is cut off or something else."),
-        ("garbage.h5", "MODEL must be a file that Keras wrote. Received: garbage.h5, which it cannot open."),
+        (
+            "garbage.keras",
+            (
+                "MODEL must be a readable .keras file. Received: 'garbage.keras', which is cut off"
+                " or something else."
+            ),
+        ),
+        (
+            "garbage.h5",
+            "MODEL must be a file that Keras wrote. Received: garbage.h5, which it cannot open.",
+        ),
     ],
 )
 def test_garbage_is_no_model_file(error_of, name, expected):
@@ -105,7 +165,13 @@ def test_garbage_is_no_model_file(error_of, name, expected):
         ("models.py:fails", "MODEL: models.py:fails failed. RuntimeError: no such luck."),
         ("models.py:leaves", "MODEL: models.py:leaves failed. SystemExit: bye."),
         ("broken.py:model", "MODEL: broken.py could not be run. SyntaxError:"),
-        ("broken_module:model", "MODEL: the module 'broken_module' could not be imported. ModuleNotFoundError: No module named 'nix'."),
+        (
+            "broken_module:model",
+            (
+                "MODEL: the module 'broken_module' could not be imported. ModuleNotFoundError: No"
+                " module named 'nix'."
+            ),
+        ),
     ],
 )
 def test_failure_of_the_users_code_shows_its_own_traceback_above_the_line(capsys, source, expected):
@@ -126,7 +192,9 @@ def test_failure_of_the_users_data_is_no_finding(capsys):
 
 
 def test_lambda_in_a_file_is_refused_and_run_only_with_unsafe(error_of, capsys):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: 2 * x), keras.layers.Dense(4)])
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Lambda(lambda x: 2 * x), keras.layers.Dense(4)]
+    )
     for name in ("code.keras", "code.h5"):
         model.save(name)
         error = error_of(name)
@@ -146,15 +214,34 @@ def test_h5_is_refused_by_keras_releases_that_run_its_code(error_of, monkeypatch
     [
         ({"x": np.ones((8, 5))}, "must be given inputs like (None, 4) float32. Received: (8, 5) "),
         ({"x": np.array(["a", "b"])}, "Arrays must hold numbers. Received: dtype <U1"),
-        ({"x": np.ones((0, 4))}, "The batch must hold at least one sample. Received: an empty batch."),
+        (
+            {"x": np.ones((0, 4))},
+            "The batch must hold at least one sample. Received: an empty batch.",
+        ),
         ({"x": np.float32(1)}, "Every array must have a batch axis. Received: a scalar"),
-        ({"x": np.ones((8, 4)), "y": np.ones(7)}, "All arrays of a batch must have the same length."),
+        (
+            {"x": np.ones((8, 4)), "y": np.ones(7)},
+            "All arrays of a batch must have the same length.",
+        ),
         ({"x": np.ones((8, 4)), "y": np.ones((8, 7, 2))}, "The labels must fit the model's loss"),
         ({"z": np.ones((8, 4))}, "DATA must have the keys x (or x1, x2, ..."),
         ({"y": np.ones(8)}, "Received: data.npz with the keys ['y']."),
-        ({"x": np.array([{}], dtype=object)}, "DATA must hold arrays of numbers. Received: data.npz at 'x' with Python objects"),
+        (
+            {"x": np.array([{}], dtype=object)},
+            "DATA must hold arrays of numbers. Received: data.npz at 'x' with Python objects",
+        ),
     ],
-    ids=["shape", "dtype", "empty", "scalar", "lengths", "labels", "unknown key", "no x", "pickled"],
+    ids=[
+        "shape",
+        "dtype",
+        "empty",
+        "scalar",
+        "lengths",
+        "labels",
+        "unknown key",
+        "no x",
+        "pickled",
+    ],
 )
 def test_data_that_does_not_fit(error_of, arrays, expected):
     np.savez("data.npz", **arrays)
@@ -165,7 +252,13 @@ def test_data_that_does_not_fit(error_of, arrays, expected):
     ("source", "expected"),
     [
         ("nix.npz", "DATA must name a file that exists. Received: 'nix.npz'."),
-        ("notes.csv", "DATA must be a .npz or .npy file, package.module:function or file.py:function. Received: 'notes.csv'."),
+        (
+            "notes.csv",
+            (
+                "DATA must be a .npz or .npy file, package.module:function or file.py:function."
+                " Received: 'notes.csv'."
+            ),
+        ),
         ("garbage.npz", "DATA must hold arrays of numbers"),
         ("garbage.npy", "DATA must hold arrays of numbers"),
         ("models.py:number", "`x` must be an array"),
@@ -182,16 +275,24 @@ def test_place_that_cannot_be_written(capsys, option):
     Path("file").write_text("")
     assert main(["models.py:model", option, "file/below"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"initcheck: error: {option} must name a place that can be written. Received: 'file/below'.")
+    assert error.startswith(
+        f"initcheck: error: {option} must name a place that can be written. Received: 'file/below'."
+    )
     assert error.count("\n") == 1
 
 
 def run_without(tmp_path, missing, **environment):
     """The command in a process that finds no package of those names."""
-    (tmp_path / "sitecustomize.py").write_text(f"import sys\nfor name in {missing!r}:\n    sys.modules[name] = None\n")
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nfor name in {missing!r}:\n    sys.modules[name] = None\n"
+    )
     root = str(Path(__file__).parents[2])
     variables = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    variables |= {"PYTHONPATH": os.pathsep.join([str(tmp_path), root]), "KERAS_HOME": str(tmp_path), **environment}
+    variables |= {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), root]),
+        "KERAS_HOME": str(tmp_path),
+        **environment,
+    }
     return subprocess.run(
         [sys.executable, "-m", "keras_initcheck", "models.py:model"],
         env=variables,
@@ -205,15 +306,19 @@ def run_without(tmp_path, missing, **environment):
 def test_no_backend_is_one_line_with_the_remedy(tmp_path):
     result = run_without(tmp_path, ["tensorflow", "jax", "torch"])
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == (
-        "initcheck: error: Keras needs a backend, one of tensorflow, jax, torch. Received: none is installed. Try: pip install tensorflow\n"
+    assert (
+        result.stderr
+        == "initcheck: error: Keras needs a backend, one of tensorflow, jax, torch. Received: none"
+        " is installed. Try: pip install tensorflow\n"
     )
 
 
 def test_backend_that_was_asked_for_is_not_replaced(tmp_path):
     result = run_without(tmp_path, ["torch"], KERAS_BACKEND="torch")
     assert result.returncode == 2
-    assert result.stderr.startswith("initcheck: error: KERAS_BACKEND must name an installed backend (")
+    assert result.stderr.startswith(
+        "initcheck: error: KERAS_BACKEND must name an installed backend ("
+    )
     assert result.stderr.count("\n") == 1
 
 
@@ -221,7 +326,9 @@ def test_installed_backend_is_chosen_where_tensorflow_is_missing(tmp_path):
     pytest.importorskip("jax")
     result = run_without(tmp_path, ["tensorflow"])
     assert result.returncode == 0, result.stderr
-    assert result.stderr == "initcheck: tensorflow is not installed; using jax (KERAS_BACKEND=jax)\n"
+    assert (
+        result.stderr == "initcheck: tensorflow is not installed; using jax (KERAS_BACKEND=jax)\n"
+    )
     assert "jax" in result.stdout
 
 

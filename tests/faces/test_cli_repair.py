@@ -92,11 +92,22 @@ def test_both_states_the_steps_and_their_outcome_are_told(capsys):
     lines = capsys.readouterr().out.splitlines()
     headings = [lines.index(text) for text in ("Before the repair", "Repair", "After the repair")]
     assert headings == sorted(headings)
-    assert any(line.startswith("  error IC102 forward-gain: hidden_") for line in lines[: headings[1]])
-    assert any(line.startswith("  1. multiply hidden_0/kernel by 0.2") for line in lines[headings[1] : headings[2]])
-    assert any("a new probe finds no IC102 forward-gain" in line for line in lines[headings[1] : headings[2]])
+    assert any(
+        line.startswith("  error IC102 forward-gain: hidden_") for line in lines[: headings[1]]
+    )
+    assert any(
+        line.startswith("  1. multiply hidden_0/kernel by 0.2")
+        for line in lines[headings[1] : headings[2]]
+    )
+    assert any(
+        "a new probe finds no IC102 forward-gain" in line
+        for line in lines[headings[1] : headings[2]]
+    )
     assert "network: healthy. No layer loses or blows up the signal." in lines[headings[2] :]
-    assert [line.split()[2] for line in lines if line.startswith(("before ", "after "))] == ["1", "healthy"]
+    assert [line.split()[2] for line in lines if line.startswith(("before ", "after "))] == [
+        "1",
+        "healthy",
+    ]
     assert lines[-1] == "Saved to repaired.keras."
 
 
@@ -104,8 +115,13 @@ def test_saved_model_is_healthy_in_a_new_process():
     main([EXPLODING, "--repair", "--save", "repaired.keras"])
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "keras_initcheck", "repaired.keras", "--fail-on", "warning"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "network: healthy. No layer loses or blows up the signal.")
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (
+        0,
+        "network: healthy. No layer loses or blows up the signal.",
+    )
 
 
 def test_saved_weights_are_those_of_the_saved_model():
@@ -127,11 +143,16 @@ def test_model_file_stays_as_it_is(exploding_file):
     assert main(["repaired.keras"]) == 0
 
 
-@pytest.mark.parametrize("model", ["model.keras", EXPLODING], ids=["its own file", "another model's file"])
+@pytest.mark.parametrize(
+    "model", ["model.keras", EXPLODING], ids=["its own file", "another model's file"]
+)
 def test_existing_file_is_replaced_only_by_force(model, exploding_file, error_of):
     before = exploding_file.read_bytes()
     message = error_of(model, "--repair", "--save", "model.keras")
-    assert "--save must name a new file. Received: 'model.keras', which exists. Give another name, or --force" in message
+    assert (
+        "--save must name a new file. Received: 'model.keras', which exists. Give another name, or"
+        " --force" in message
+    )
     assert exploding_file.read_bytes() == before
     assert main([model, "--repair", "--save", "model.keras", "--force"]) == 0
     assert main(["model.keras"]) == 0
@@ -146,9 +167,13 @@ def test_replaced_file_keeps_its_permissions_and_a_link_stays_a_link(exploding_f
     assert main(["model.keras"]) == 0
 
 
-@pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt()], ids=["full disk", "interrupt"])
+@pytest.mark.parametrize(
+    "error", [OSError("no space left"), KeyboardInterrupt()], ids=["full disk", "interrupt"]
+)
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
-def test_crash_while_saving_leaves_the_old_file_and_nothing_else(error, suffix, exploding_file, monkeypatch, capsys):
+def test_crash_while_saving_leaves_the_old_file_and_nothing_else(
+    error, suffix, exploding_file, monkeypatch, capsys
+):
     old = Path(f"old{suffix}")
     old.write_bytes(b"what was there")
     content = sorted(os.listdir())
@@ -168,7 +193,10 @@ def test_crash_while_saving_leaves_the_old_file_and_nothing_else(error, suffix, 
 
 def test_model_that_has_no_configuration_is_told_of_weight_files(error_of):
     message = error_of("models.py:unsaveable", "--repair", "--save", "repaired.keras")
-    assert "no configuration here. If the model has no configuration: a .weights.h5 file needs none." in message
+    assert (
+        "no configuration here. If the model has no configuration: a .weights.h5 file needs none."
+        in message
+    )
     assert set(os.listdir()) <= {"models.py", "__pycache__"}
     assert main(["models.py:unsaveable", "--repair", "--save", "repaired.weights.h5"]) == 0
 
@@ -188,7 +216,11 @@ def test_what_no_weights_cure_is_said_and_not_saved(capsys):
     assert main([EXPLODING, "--repair", "--layers", "head", "--save", "repaired.keras"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "Not saved to repaired.keras: the model is what it was, with its findings."
-    (said,) = (line for line in lines if line.startswith("  Nothing was changed. IC102 forward-gain stays: "))
+    (said,) = (
+        line
+        for line in lines
+        if line.startswith("  Nothing was changed. IC102 forward-gain stays: ")
+    )
     assert "the layers that it blames are protected" in said
     assert "Before the repair" not in lines
     assert not Path("repaired.keras").exists()
@@ -201,25 +233,46 @@ def test_healthy_model_is_saved_as_it_is(capsys):
 
 
 def test_method_mode_layers_and_data_reach_the_repair(capsys):
-    arguments = ["models.py:exploding", "models.py:data", "--repair", "he", "--mode", "backward", "--layers", "hidden_[01]", "head"]
+    arguments = [
+        "models.py:exploding",
+        "models.py:data",
+        "--repair",
+        "he",
+        "--mode",
+        "backward",
+        "--layers",
+        "hidden_[01]",
+        "head",
+    ]
     assert main([*arguments, "--dry-run"]) == 1
     output = capsys.readouterr().out
     steps = [line for line in output.splitlines() if "draw anew" in line]
-    assert [line.split()[3] for line in steps] == ["hidden_0/kernel", "hidden_1/kernel", "head/kernel"]
+    assert [line.split()[3] for line in steps] == [
+        "hidden_0/kernel",
+        "hidden_1/kernel",
+        "head/kernel",
+    ]
     assert "of 0.577: method he" in steps[2]  # 1/3 for three units: the gradient's fan
     assert "Measured on 16 samples" in output
 
 
 def test_trained_model_is_repaired_only_on_demand(error_of):
     message = error_of("models.py:trained", "--repair", "--save", "repaired.keras")
-    assert "whose optimizer has made 3 steps. Pass --allow-trained if that is what you want." in message
-    assert main(["models.py:trained", "--repair", "--save", "repaired.keras", "--allow-trained"]) == 0
+    assert (
+        "whose optimizer has made 3 steps. Pass --allow-trained if that is what you want."
+        in message
+    )
+    assert (
+        main(["models.py:trained", "--repair", "--save", "repaired.keras", "--allow-trained"]) == 0
+    )
 
 
 def test_json_alone_on_standard_output_is_the_report_after(capsys):
     assert main([EXPLODING, "--repair", "--save", "repaired.keras", "--json", "-"]) == 0
     output = capsys.readouterr()
-    assert [finding for finding in json.loads(output.out)["findings"] if finding["severity"] != "info"] == []
+    assert [
+        finding for finding in json.loads(output.out)["findings"] if finding["severity"] != "info"
+    ] == []
     assert "Before the repair" in output.err
     assert output.err.endswith("Saved to repaired.keras.\n")
 
@@ -236,25 +289,48 @@ def test_html_shows_the_model_before_and_after():
 def test_baseline_is_held_against_the_model_after_the_repair(capsys):
     main([EXPLODING, "--json", "known.json"])
     capsys.readouterr()
-    assert main([EXPLODING, "--repair", "--save", "repaired.keras", "--baseline", "known.json"]) == 0
+    assert (
+        main([EXPLODING, "--repair", "--save", "repaired.keras", "--baseline", "known.json"]) == 0
+    )
     assert "0 new, 2 gone" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([EXPLODING, "--repair"], "--repair must come with one of --save PATH, which keeps the repaired model, and --dry-run"),
+        (
+            [EXPLODING, "--repair"],
+            (
+                "--repair must come with one of --save PATH, which keeps the repaired model, and"
+                " --dry-run"
+            ),
+        ),
         ([EXPLODING, "--repair", "--save", "a.keras", "--dry-run"], "Received: both."),
-        ([EXPLODING, "--save", "a.keras"], "--save must come with --repair. Received: --save alone."),
+        (
+            [EXPLODING, "--save", "a.keras"],
+            "--save must come with --repair. Received: --save alone.",
+        ),
         ([EXPLODING, "--dry-run"], "--dry-run must come with --repair."),
         ([EXPLODING, "--allow-trained"], "--allow-trained must come with --repair."),
         ([EXPLODING, "--layers", "head"], "--layers must come with --repair."),
         ([EXPLODING, "--repair", "--dry-run", "--force"], "--force must come with --save."),
         (["--list-rules", "--repair", "--dry-run"], "--repair must come with MODEL"),
-        (["--repair", EXPLODING, "--dry-run"], "MODEL and DATA must stand before it. Received: 'models.py:exploding'."),
-        ([EXPLODING, "--repair", "--save", "a.h5"], "--save must name a .keras file, or a .weights.h5 file"),
-        ([EXPLODING, "--repair", "--save", "none/a.keras"], "and 'none' is no directory that can be written."),
-        ([EXPLODING, "--repair", "--dry-run", "--layers", "body"], "--layers must mean layers of the model that have weights."),
+        (
+            ["--repair", EXPLODING, "--dry-run"],
+            "MODEL and DATA must stand before it. Received: 'models.py:exploding'.",
+        ),
+        (
+            [EXPLODING, "--repair", "--save", "a.h5"],
+            "--save must name a .keras file, or a .weights.h5 file",
+        ),
+        (
+            [EXPLODING, "--repair", "--save", "none/a.keras"],
+            "and 'none' is no directory that can be written.",
+        ),
+        (
+            [EXPLODING, "--repair", "--dry-run", "--layers", "body"],
+            "--layers must mean layers of the model that have weights.",
+        ),
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
 )
@@ -264,4 +340,6 @@ def test_wrong_arguments_are_told_in_one_line(arguments, expected, error_of):
 
 def test_directory_is_no_file_to_save_to(error_of):
     Path("a.keras").mkdir()
-    assert "Received: 'a.keras', which is a directory." in error_of(EXPLODING, "--repair", "--save", "a.keras", "--force")
+    assert "Received: 'a.keras', which is a directory." in error_of(
+        EXPLODING, "--repair", "--save", "a.keras", "--force"
+    )

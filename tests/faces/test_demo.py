@@ -43,12 +43,17 @@ def story(tmp_path_factory):
 
 
 def test_alexnet_has_the_published_number_of_parameters():
-    assert alexnet("zeros").count_params() == 62_378_344  # one tower: the count that is quoted for AlexNet without grouped convolutions
+    assert (
+        alexnet("zeros").count_params() == 62_378_344
+    )  # one tower: the count that is quoted for AlexNet without grouped convolutions
 
 
 def test_alexnet_has_the_published_feature_maps():
     model = alexnet("zeros", width=NARROW)
-    shapes = [model.get_layer(name).output.shape[1] for name in ("conv1", "conv1_pool", "conv2_pool", "conv5_pool")]
+    shapes = [
+        model.get_layer(name).output.shape[1]
+        for name in ("conv1", "conv1_pool", "conv2_pool", "conv5_pool")
+    ]
     assert shapes == [55, 27, 13, 6]
 
 
@@ -60,11 +65,16 @@ def test_alexnet_draws_each_kernel_anew_from_one_initialiser():
 
 def test_alexnet_subtracts_the_mean_behind_each_relu():
     model = alexnet("zeros", subtract_mean=True, width=NARROW)
-    assert [layer.name for layer in model.layers if isinstance(layer, SubtractMean)] == [f"{name}_centred" for name in LAYERS[:-1]]
+    assert [layer.name for layer in model.layers if isinstance(layer, SubtractMean)] == [
+        f"{name}_centred" for name in LAYERS[:-1]
+    ]
 
 
 def test_subtract_mean_leaves_the_mean_of_the_whole_batch_at_0():
-    assert np.asarray(SubtractMean()(np.array([[1.0, 3.0], [5.0, 7.0]]))).tolist() == [[-3.0, -1.0], [1.0, 3.0]]
+    assert np.asarray(SubtractMean()(np.array([[1.0, 3.0], [5.0, 7.0]]))).tolist() == [
+        [-3.0, -1.0],
+        [1.0, 3.0],
+    ]
 
 
 def test_photographs_are_standardised_crops_of_both_pictures():
@@ -86,7 +96,8 @@ def test_missing_scikit_learn_is_one_line_with_the_remedy(monkeypatch, capsys):
 
 
 def test_scaled_draw_gives_the_spreads_that_homogeneity_predicts(bench, normal):
-    # ReLU and max pooling are homogeneous and biases are 0: a kernel times s is a signal times s from there on
+    # ReLU and max pooling are homogeneous and biases are 0: a kernel times s is a signal times s
+    # from there on
     model = alexnet("zeros", width=NARROW)
     factor, expected = 1.0, []
     for name in LAYERS:
@@ -99,7 +110,9 @@ def test_scaled_draw_gives_the_spreads_that_homogeneity_predicts(bench, normal):
 def test_glorot_takes_keras_own_fans(bench):
     bench.measure(GLOROT)
     limits = keras.initializers.GlorotNormal(seed=0)((3, 3, 64, 64))
-    assert GLOROT.weight_std(3 * 3 * 64, 3 * 3 * 64) == pytest.approx(float(np.std(np.asarray(limits))), rel=0.02)
+    assert GLOROT.weight_std(3 * 3 * 64, 3 * 3 * 64) == pytest.approx(
+        float(np.std(np.asarray(limits))), rel=0.02
+    )
 
 
 def test_first_layer_is_the_same_with_and_without_subtraction(bench, normal):
@@ -140,12 +153,23 @@ def test_quick_demo_tells_the_story_in_80_columns(story):
     code, out, error, log_dir = story
     assert code == 0, error
     assert max(map(len, out.splitlines())) <= 80
-    for part in ("A question from a forum", "IC102 forward-gain", "½ n Var[w]", "mean subtracted", "The answer", f"--logdir {log_dir}"):
+    for part in (
+        "A question from a forum",
+        "IC102 forward-gain",
+        "½ n Var[w]",
+        "mean subtracted",
+        "The answer",
+        f"--logdir {log_dir}",
+    ):
         assert part in out
 
 
 def test_quick_demo_trains_better_with_he_than_with_unit_variance(story):
-    right = [float(line.split("%")[0].split()[-1]) for line in story[1].splitlines() if "of the test images right" in line]
+    right = [
+        float(line.split("%")[0].split()[-1])
+        for line in story[1].splitlines()
+        if "of the test images right" in line
+    ]
     assert right[0] < 20
     assert right[1] > 60
 

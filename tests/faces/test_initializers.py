@@ -20,13 +20,41 @@ GELU = 1.0 / (1.0 / 3.0 + 1.0 / (2.0 * math.pi * math.sqrt(3.0)))
 IMAGE = (None, 16, 16, 12)
 LAYERS = {
     "dense": (lambda: layers.Dense(300, "gelu"), (None, 200), {"kernel": (200, 300)}),
-    "einsum": (lambda: layers.EinsumDense("abc,cde->abde", (None, 8, 16), activation="gelu"), (None, 5, 64), {"kernel": (64, 128)}),
-    "strided": (lambda: layers.Conv2D(64, 3, strides=2, activation="gelu"), IMAGE, {"kernel": (9 * 12, 9 * 64 / 4)}),
-    "dilated": (lambda: layers.Conv2D(64, 3, dilation_rate=2, activation="gelu"), IMAGE, {"kernel": (9 * 12, 9 * 64)}),
-    "grouped": (lambda: layers.Conv2D(96, 5, groups=4, activation="gelu"), IMAGE, {"kernel": (25 * 3, 25 * 24)}),
-    "conv1d": (lambda: layers.Conv1D(80, 5, strides=5, activation="gelu"), (None, 20, 30), {"kernel": (150, 80)}),
-    "depthwise": (lambda: layers.DepthwiseConv2D(7, strides=2, depth_multiplier=3, activation="gelu"), IMAGE, {"kernel": (49, 49 * 3 / 4)}),
-    "transposed": (lambda: layers.Conv2DTranspose(40, 4, strides=2, activation="gelu"), IMAGE, {"kernel": (4 * 12, 16 * 40)}),
+    "einsum": (
+        lambda: layers.EinsumDense("abc,cde->abde", (None, 8, 16), activation="gelu"),
+        (None, 5, 64),
+        {"kernel": (64, 128)},
+    ),
+    "strided": (
+        lambda: layers.Conv2D(64, 3, strides=2, activation="gelu"),
+        IMAGE,
+        {"kernel": (9 * 12, 9 * 64 / 4)},
+    ),
+    "dilated": (
+        lambda: layers.Conv2D(64, 3, dilation_rate=2, activation="gelu"),
+        IMAGE,
+        {"kernel": (9 * 12, 9 * 64)},
+    ),
+    "grouped": (
+        lambda: layers.Conv2D(96, 5, groups=4, activation="gelu"),
+        IMAGE,
+        {"kernel": (25 * 3, 25 * 24)},
+    ),
+    "conv1d": (
+        lambda: layers.Conv1D(80, 5, strides=5, activation="gelu"),
+        (None, 20, 30),
+        {"kernel": (150, 80)},
+    ),
+    "depthwise": (
+        lambda: layers.DepthwiseConv2D(7, strides=2, depth_multiplier=3, activation="gelu"),
+        IMAGE,
+        {"kernel": (49, 49 * 3 / 4)},
+    ),
+    "transposed": (
+        lambda: layers.Conv2DTranspose(40, 4, strides=2, activation="gelu"),
+        IMAGE,
+        {"kernel": (4 * 12, 16 * 40)},
+    ),
 }
 """Layer, input shape, and true fans of its kernel by hand."""
 RECURRENT = {"simple": (layers.SimpleRNN, 1), "gru": (layers.GRU, 3), "lstm": (layers.LSTM, 4)}
@@ -42,7 +70,9 @@ def values(variable):
 
 
 def assert_variance(kernel, expected):
-    """Within five standard errors of a normal sample's variance, `sqrt(2 / N)`: once in 2 million draws a right one fails."""
+    """Within five standard errors of a normal sample's variance, `sqrt(2 / N)`: once in 2 million
+    draws a right one fails.
+    """
     drawn = values(kernel)
     assert np.mean(drawn**2) == pytest.approx(expected, rel=5.0 * math.sqrt(2.0 / drawn.size))
     assert abs(np.mean(drawn)) < 5.0 * math.sqrt(expected / drawn.size)
@@ -65,7 +95,9 @@ def test_prepared_kernel_has_the_variance_of_its_true_fan(name, mode):
 
 @pytest.mark.parametrize("mode", ["forward", "backward"])
 def test_pointwise_kernel_of_a_separable_convolution_gets_the_activation_s_scale(mode):
-    layer = prepare(layers.SeparableConv2D(128, 5, strides=2, depth_multiplier=2, activation="gelu"), mode=mode)
+    layer = prepare(
+        layers.SeparableConv2D(128, 5, strides=2, depth_multiplier=2, activation="gelu"), mode=mode
+    )
     layer.build((None, 16, 16, 64))
     assert_variance(layer.depthwise_kernel, 1.0 / fan((25, 25 * 2 / 4), mode))
     assert_variance(layer.pointwise_kernel, GELU / fan((128, 128), mode))
@@ -90,9 +122,16 @@ def test_every_distribution_has_the_same_variance(distribution):
 
 def test_distributions_have_their_bounds():
     std = math.sqrt(2.0 / 400)
-    assert np.abs(values(ForActivation("relu")((400, 300)))).max() <= 2.0 * std / 0.8796 * 1.0001  # the cut; float32
-    assert np.abs(values(ForActivation("relu", distribution="uniform")((400, 300)))).max() <= math.sqrt(3.0) * std * 1.0001
-    assert np.abs(values(ForActivation("relu", distribution="normal")((400, 300)))).max() > 3.0 * std
+    assert (
+        np.abs(values(ForActivation("relu")((400, 300)))).max() <= 2.0 * std / 0.8796 * 1.0001
+    )  # the cut; float32
+    assert (
+        np.abs(values(ForActivation("relu", distribution="uniform")((400, 300)))).max()
+        <= math.sqrt(3.0) * std * 1.0001
+    )
+    assert (
+        np.abs(values(ForActivation("relu", distribution="normal")((400, 300)))).max() > 3.0 * std
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +149,9 @@ def test_distributions_have_their_bounds():
 def test_orthogonal_kernel_has_orthonormal_columns_up_to_its_scale(options, shape, matrix):
     columns = matrix(values(ForActivation("relu", distribution="orthogonal", **options)(shape)))
     gram = columns.T @ columns
-    np.testing.assert_allclose(gram / gram[0, 0], np.eye(len(gram)), atol=1e-5)  # float32 QR of 72 rows
+    np.testing.assert_allclose(
+        gram / gram[0, 0], np.eye(len(gram)), atol=1e-5
+    )  # float32 QR of 72 rows
 
 
 @pytest.mark.parametrize(
@@ -127,15 +168,24 @@ def test_orthogonal_kernel_has_orthonormal_columns_up_to_its_scale(options, shap
     ids=["relu", "tanh", "none", "name", "function", "layer", "own function"],
 )
 def test_scale_is_that_of_the_activation(activation, scale):
-    assert ForActivation(activation).scale == pytest.approx(scale, rel=1e-4)  # a function of the user's own computes in float32
+    assert ForActivation(activation).scale == pytest.approx(
+        scale, rel=1e-4
+    )  # a function of the user's own computes in float32
 
 
 @pytest.mark.parametrize("seed", [None, 7])
 def test_no_two_kernels_of_one_instance_are_alike(seed):
     initializer = ForActivation("gelu", seed=seed)
     first, second = values(initializer((64, 64))), values(initializer((64, 64)))
-    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 5.0 / 64.0  # five standard errors
-    model = keras.Sequential([keras.Input((64,)), *(layers.Dense(64, "gelu", kernel_initializer=initializer) for _ in range(4))])
+    assert (
+        abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 5.0 / 64.0
+    )  # five standard errors
+    model = keras.Sequential(
+        [
+            keras.Input((64,)),
+            *(layers.Dense(64, "gelu", kernel_initializer=initializer) for _ in range(4)),
+        ]
+    )
     assert not [finding for finding in ic.check(model).findings if finding.code == "IC107"]
 
 
@@ -166,7 +216,10 @@ def test_kernel_has_the_dtype_that_is_asked_for(distribution, dtype):
 
 @pytest.mark.parametrize("name", [*LAYERS, "separable", "gru"])
 def test_prepared_layer_survives_saving(name, tmp_path):
-    others = {"separable": (lambda: layers.SeparableConv2D(8, 3), IMAGE), "gru": (lambda: layers.GRU(8), (None, 5, 8))}
+    others = {
+        "separable": (lambda: layers.SeparableConv2D(8, 3), IMAGE),
+        "gru": (lambda: layers.GRU(8), (None, 5, 8)),
+    }
     make, shape = LAYERS[name][:2] if name in LAYERS else others[name]
     layer = prepare(make(), mode="backward", distribution="uniform")
     model = keras.Sequential([keras.Input(shape[1:]), layer])
@@ -180,10 +233,20 @@ def test_prepared_layer_survives_saving(name, tmp_path):
 
 def test_saved_model_opens_in_a_new_process_that_imports_the_module(tmp_path):
     path = tmp_path / "model.keras"
-    keras.Sequential([keras.Input((4,)), layers.Dense(3, kernel_initializer=ForActivation(layers.LeakyReLU(0.1)))]).save(path)
-    code = f"import keras, keras_initcheck.initializers; keras.models.load_model({str(path)!r}).summary()"
+    keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(3, kernel_initializer=ForActivation(layers.LeakyReLU(0.1))),
+        ]
+    ).save(path)
+    code = (
+        "import keras, keras_initcheck.initializers;"
+        f" keras.models.load_model({str(path)!r}).summary()"
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, timeout=300
+    )
     assert main([str(path)]) == 0
 
 
@@ -201,8 +264,19 @@ def test_deep_net_of_strided_and_depthwise_convolutions_is_healthy():
         depthwise = prepare(layers.DepthwiseConv2D(3, strides, padding="same", activation="silu"))
         return [depthwise, prepare(layers.Conv2D(filters, 1, activation="silu"))]
 
-    stack = [layer for filters, strides in [(64, 1), (64, 2), (128, 1), (128, 2), (128, 1), (128, 1)] for layer in block(filters, strides)]
-    model = keras.Sequential([keras.Input((32, 32, 32)), *stack, layers.GlobalAveragePooling2D(), prepare(layers.Dense(10))])
+    stack = [
+        layer
+        for filters, strides in [(64, 1), (64, 2), (128, 1), (128, 2), (128, 1), (128, 1)]
+        for layer in block(filters, strides)
+    ]
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 32)),
+            *stack,
+            layers.GlobalAveragePooling2D(),
+            prepare(layers.Dense(10)),
+        ]
+    )
     report = ic.check(model)
     assert report.ok, str(report)
 
@@ -230,12 +304,32 @@ def test_biases_and_recurrent_kernels_keep_their_initialisers():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"activation": "gleu"}, ValueError, "`activation` must be an element-wise activation: .* Received: 'gleu'"),
-        ({"activation": "softmax"}, ValueError, 'For a head, or where units are mixed as in softmax, give "linear".'),
-        ({"activation": keras.ops.zeros_like}, ValueError, "`activation` must be an element-wise activation"),
+        (
+            {"activation": "gleu"},
+            ValueError,
+            "`activation` must be an element-wise activation: .* Received: 'gleu'",
+        ),
+        (
+            {"activation": "softmax"},
+            ValueError,
+            'For a head, or where units are mixed as in softmax, give "linear".',
+        ),
+        (
+            {"activation": keras.ops.zeros_like},
+            ValueError,
+            "`activation` must be an element-wise activation",
+        ),
         ({"mode": "fan_in"}, ValueError, "`mode` must be one of .* Received: mode='fan_in'."),
-        ({"distribution": "gamma"}, ValueError, "`distribution` must be one of .* Received: distribution='gamma'."),
-        ({"seed": "7"}, TypeError, "`seed` must be an integer of 0 or more, or None. Received: seed='7'."),
+        (
+            {"distribution": "gamma"},
+            ValueError,
+            "`distribution` must be one of .* Received: distribution='gamma'.",
+        ),
+        (
+            {"seed": "7"},
+            TypeError,
+            "`seed` must be an integer of 0 or more, or None. Received: seed='7'.",
+        ),
         ({"seed": -1}, TypeError, "Received: seed=-1."),
     ],
     ids=str,

@@ -6,7 +6,9 @@ from keras_initcheck.watch.pace import Pace
 
 
 def probed_steps(pace, epochs):
-    """The steps at which a probe is due, where each epoch is a number of executions and whether the last one found no data."""
+    """The steps at which a probe is due, where each epoch is a number of executions and whether the
+    last one found no data.
+    """
     found = []
 
     def ask():
@@ -33,7 +35,14 @@ def probed_steps(pace, epochs):
         (Pace(3), [(9, True), (8, False)], [3, 6, 9, 12, 15]),
         (Pace(4, 3, 7), [(3, False), (3, False)], [6, 10, 14]),
     ],
-    ids=["epochs only", "every step", "over two epochs", "at an epoch's end", "unknown length", "several steps per execution"],
+    ids=[
+        "epochs only",
+        "every step",
+        "over two epochs",
+        "at an epoch's end",
+        "unknown length",
+        "several steps per execution",
+    ],
 )
 def test_a_probe_is_due_every_so_many_steps(pace, epochs, steps):
     assert probed_steps(pace, epochs) == steps

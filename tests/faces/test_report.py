@@ -12,17 +12,27 @@ import keras_initcheck as ic
 @pytest.fixture(scope="module")
 def report():
     hidden = [keras.layers.Dense(8, "relu", name=f"hidden{index}") for index in range(3)]
-    return ic.check(keras.Sequential([keras.Input((8,)), *hidden, keras.layers.Dense(2, name="<head>")], name="small"))
+    return ic.check(
+        keras.Sequential(
+            [keras.Input((8,)), *hidden, keras.layers.Dense(2, name="<head>")], name="small"
+        )
+    )
 
 
 @pytest.mark.parametrize("kind", ["signal", "ratios", "heat_map"])
 def test_figure_of_each_kind(report, kind):
     assert report.figure(kind).data
-    assert report.figure(kind, dark=True).layout.paper_bgcolor != report.figure(kind).layout.paper_bgcolor
+    assert (
+        report.figure(kind, dark=True).layout.paper_bgcolor
+        != report.figure(kind).layout.paper_bgcolor
+    )
 
 
 def test_figure_takes_the_options_of_its_kind(report):
-    assert report.figure("heat_map", statistic="share_zero_h").layout.title.text == "Share of exact zeros in the output"
+    assert (
+        report.figure("heat_map", statistic="share_zero_h").layout.title.text
+        == "Share of exact zeros in the output"
+    )
 
 
 def test_figure_of_an_unknown_kind_is_an_error(report):
@@ -52,8 +62,13 @@ def test_notebook_without_plotly_shows_the_table_only(report, tmp_path):
         "try: report.figure()\n"
         "except ic.InitCheckError as error: print(error)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said == ["True False", "Figures need the package plotly. Received: it is not installed. Try: pip install plotly"]
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert said == [
+        "True False",
+        "Figures need the package plotly. Received: it is not installed. Try: pip install plotly",
+    ]
 
 
 def test_page_is_saved(report, tmp_path):

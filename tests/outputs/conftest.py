@@ -1,4 +1,6 @@
-"""Synthetic reports, whose numbers are chosen by hand, and TensorBoard's own readers of what was logged of them."""
+"""Synthetic reports, whose numbers are chosen by hand, and TensorBoard's own readers of what was
+logged of them.
+"""
 
 import contextlib
 import json
@@ -28,7 +30,18 @@ from tensorboard.context import RequestContext
 from tensorboard.data import grpc_provider
 from tensorboard.data.provider import RunTagFilter
 
-from keras_initcheck.records.profile import Columns, Histogram, Labels, Moments, Places, Profile, SiteStats, Spectrum, Target, WeightStats
+from keras_initcheck.records.profile import (
+    Columns,
+    Histogram,
+    Labels,
+    Moments,
+    Places,
+    Profile,
+    SiteStats,
+    Spectrum,
+    Target,
+    WeightStats,
+)
 from keras_initcheck.records.report import Finding, MeanFieldSummary, Report
 
 NASTY_NAMES = (
@@ -45,7 +58,14 @@ NASTY_NAMES = (
 
 
 def moments(second_moment: float = 1.0, **changes: float) -> Moments:
-    values = {"mean": 0.0, "variance": second_moment, "largest": 3.0, "share_zero": 0.5, "share_nonfinite": 0.0, "batch_share": 0.25}
+    values = {
+        "mean": 0.0,
+        "variance": second_moment,
+        "largest": 3.0,
+        "share_zero": 0.5,
+        "share_nonfinite": 0.0,
+        "batch_share": 0.25,
+    }
     return Moments(**{**values, **changes}, second_moment=second_moment, num_elements=1024)  # type: ignore[arg-type]
 
 
@@ -71,10 +91,14 @@ def weight_site(index: int, name: str, ratio: float = 1.0, **changes: object) ->
 
 
 def other_site(index: int, name: str, layer_type: str, kind: str) -> SiteStats:
-    return SiteStats(index, name, name, layer_type, kind, output_shape=(32, 128), activations=Places(h=moments()))
+    return SiteStats(
+        index, name, name, layer_type, kind, output_shape=(32, 128), activations=Places(h=moments())
+    )
 
 
-def finding(site: str | None = None, code: str = "IC102", severity: str = "error", **changes: object) -> Finding:
+def finding(
+    site: str | None = None, code: str = "IC102", severity: str = "error", **changes: object
+) -> Finding:
     facts: dict[str, object] = {
         "slug": "forward-gain",
         "message": f"The signal grows 9.1-fold in {site}.",
@@ -107,7 +131,12 @@ def kernel(site: SiteStats) -> WeightStats:
     )
 
 
-def report(sites: Sequence[SiteStats] = (), findings: Sequence[Finding] = (), num_sites: int = 3, **changes: object) -> Report:
+def report(
+    sites: Sequence[SiteStats] = (),
+    findings: Sequence[Finding] = (),
+    num_sites: int = 3,
+    **changes: object,
+) -> Report:
     """A report of those sites; by default `num_sites` dense layers with nasty names."""
     names = [f"{NASTY_NAMES[index % len(NASTY_NAMES)]}{index}" for index in range(num_sites)]
     sites = tuple(sites) or tuple(weight_site(index, name) for index, name in enumerate(names))
@@ -124,8 +153,24 @@ def report(sites: Sequence[SiteStats] = (), findings: Sequence[Finding] = (), nu
     return Report(Profile(sites=sites, **{**facts, **changes}), tuple(findings))  # type: ignore[arg-type]
 
 
-SPECTRUM = Spectrum(64, 320, 0.25, 0.01, 16, largest=2.0, largest_error=0.03, num_iterations=20, note="a note")
-MEAN_FIELD = MeanFieldSummary(None, "<b>a", "z", 19, "tanh", 1.3, 0.05, 0.3, 0.88, 1.0, 7.8, 7.9, "`<b>a` to `z` are 19 like layers.")
+SPECTRUM = Spectrum(
+    64, 320, 0.25, 0.01, 16, largest=2.0, largest_error=0.03, num_iterations=20, note="a note"
+)
+MEAN_FIELD = MeanFieldSummary(
+    None,
+    "<b>a",
+    "z",
+    19,
+    "tanh",
+    1.3,
+    0.05,
+    0.3,
+    0.88,
+    1.0,
+    7.8,
+    7.9,
+    "`<b>a` to `z` are 19 like layers.",
+)
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +192,10 @@ def make() -> SimpleNamespace:
 @pytest.fixture
 def full_report() -> Report:
     """Two sites, weights and a finding, with every field filled but the inputs of the first."""
-    places = [Places(moments(number), moments(number * 2), moments(number / 3)) for number in (0.1, 0.2, 0.3)]
+    places = [
+        Places(moments(number), moments(number * 2), moments(number / 3))
+        for number in (0.1, 0.2, 0.3)
+    ]
     site = weight_site(
         0,
         "block/dense#2",
@@ -177,7 +225,22 @@ def full_report() -> Report:
         seed=3,
         versions=(("keras", "3.15.1"),),
         histograms=(("weight/dense", Histogram(-1.0, 1.0, (1.0, 2.0))),),
-        targets=(Target("out", 0, "softmax", 10, "huber", True, 2.5, -1.0, 1.0, math.nan, Labels(0.0, 9.0, 4.5, 2.9, 2.5), True),),
+        targets=(
+            Target(
+                "out",
+                0,
+                "softmax",
+                10,
+                "huber",
+                True,
+                2.5,
+                -1.0,
+                1.0,
+                math.nan,
+                Labels(0.0, 9.0, 4.5, 2.9, 2.5),
+                True,
+            ),
+        ),
         columns=(Columns("table", 13, (12, 3), 0.98, 700.0, 2.5),),
         spectrum=SPECTRUM,
         is_loss_scaled=True,
@@ -202,7 +265,9 @@ def events_of():
 
 @pytest.fixture(scope="session")
 def files_of_at_most():
-    """`with files_of_at_most(num_bytes)`: no file can grow further, as on a full disk. The write that crosses the limit is cut short."""
+    """`with files_of_at_most(num_bytes)`: no file can grow further, as on a full disk. The write
+    that crosses the limit is cut short.
+    """
     resource = pytest.importorskip("resource")
 
     @contextlib.contextmanager
@@ -229,13 +294,23 @@ class Log:
 
     def scalars(self, run):
         """`{tag: {step: value}}`."""
-        found = self.provider.read_scalars(**self.query, plugin_name="scalars", downsample=1000, run_tag_filter=RunTagFilter([run]))
-        return {tag: {point.step: point.value for point in points} for tag, points in found.get(run, {}).items()}
+        found = self.provider.read_scalars(
+            **self.query, plugin_name="scalars", downsample=1000, run_tag_filter=RunTagFilter([run])
+        )
+        return {
+            tag: {point.step: point.value for point in points}
+            for tag, points in found.get(run, {}).items()
+        }
 
     def tensors(self, run, plugin):
         """`{tag: {step: array}}`."""
-        found = self.provider.read_tensors(**self.query, plugin_name=plugin, downsample=1000, run_tag_filter=RunTagFilter([run]))
-        return {tag: {point.step: point.numpy for point in points} for tag, points in found.get(run, {}).items()}
+        found = self.provider.read_tensors(
+            **self.query, plugin_name=plugin, downsample=1000, run_tag_filter=RunTagFilter([run])
+        )
+        return {
+            tag: {point.step: point.numpy for point in points}
+            for tag, points in found.get(run, {}).items()
+        }
 
     def descriptions(self, run):
         """`{tag: the JSON that the package's own plugin is told about it}`."""
@@ -244,9 +319,16 @@ class Log:
 
 
 def read_with_python(log_dir, stack):
-    # TensorBoard's stand-in for an absent TensorFlow. Importing the real one takes seconds and changes nothing that is read.
+    # TensorBoard's stand-in for an absent TensorFlow. Importing the real one takes seconds and
+    # changes nothing that is read.
     patch = stack.enter_context(pytest.MonkeyPatch.context())
-    for module in (directory_loader, directory_watcher, event_file_loader, io_wrapper, plugin_asset_util):
+    for module in (
+        directory_loader,
+        directory_watcher,
+        event_file_loader,
+        io_wrapper,
+        plugin_asset_util,
+    ):
         patch.setattr(module, "tf", tensorflow_stub)
     multiplexer = EventMultiplexer(tensor_size_guidance={"initcheck": 0, "scalars": 0})
     multiplexer.AddRunsFromDirectory(str(log_dir))
@@ -258,7 +340,18 @@ def read_with_data_server(log_dir, stack):
     binary = pytest.importorskip("tensorboard_data_server").server_binary()
     if binary is None:
         pytest.skip("no data server for this platform")
-    command = [binary, "--logdir", str(log_dir), "--port", "0", "--reload", "once", "--verbose", "--samples-per-plugin", "initcheck=all"]
+    command = [
+        binary,
+        "--logdir",
+        str(log_dir),
+        "--port",
+        "0",
+        "--reload",
+        "once",
+        "--verbose",
+        "--samples-per-plugin",
+        "initcheck=all",
+    ]
     server = stack.enter_context(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
     stack.callback(server.terminate)
     said = ""

@@ -40,7 +40,9 @@ def test_page_shows_two_thousand_findings_and_counts_the_others(make):
 
 
 def test_terminal_shows_sixty_codes_and_counts_the_others(make):
-    text = console.render(make.report(findings=[make.finding("plain0", code=f"IC{index:03}") for index in range(500)]))
+    text = console.render(
+        make.report(findings=[make.finding("plain0", code=f"IC{index:03}") for index in range(500)])
+    )
     assert "and 440 more findings of 440 other codes" in text
     assert len(text.splitlines()) < 300
 

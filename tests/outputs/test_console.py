@@ -1,4 +1,6 @@
-"""The report on a terminal: nothing sticks out, nothing is acted on, and the worst comes where it is seen."""
+"""The report on a terminal: nothing sticks out, nothing is acted on, and the worst comes where it
+is seen.
+"""
 
 import io
 import math
@@ -30,7 +32,12 @@ def colourful(monkeypatch):
 
 def residual_net(make, num_blocks):
     """Seven rows a block, and a head."""
-    kinds = (("Conv2D", "weight"), ("BatchNormalization", "normalization"), ("ReLU", "activation"), ("Conv2D", "weight"))
+    kinds = (
+        ("Conv2D", "weight"),
+        ("BatchNormalization", "normalization"),
+        ("ReLU", "activation"),
+        ("Conv2D", "weight"),
+    )
     kinds += (("BatchNormalization", "normalization"), ("Add", "merge"), ("ReLU", "activation"))
     sites = []
     for block in range(num_blocks):
@@ -38,7 +45,9 @@ def residual_net(make, num_blocks):
             name = f"block_{block}/{layer_type.lower()}_{len(sites)}"
             is_weight = kind == "weight"
             sites.append(
-                make.site(len(sites), name, layer_type=layer_type) if is_weight else make.other(len(sites), name, layer_type, kind)
+                make.site(len(sites), name, layer_type=layer_type)
+                if is_weight
+                else make.other(len(sites), name, layer_type, kind)
             )
     return [*sites, make.site(len(sites), "head")]
 
@@ -53,16 +62,26 @@ def printed(report, width=80, **stream):
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("num_sites", [3, 300])
 def test_every_line_fits(make, width, num_sites):
-    findings = [make.finding(name, code=f"IC{number}") for number, name in enumerate(make.nasty_names)]
+    findings = [
+        make.finding(name, code=f"IC{number}") for number, name in enumerate(make.nasty_names)
+    ]
     not_probed = tuple((name, f"`{name}` was never called.") for name in make.nasty_names)
-    report = make.report(findings=findings, num_sites=num_sites, not_probed=not_probed, model="".join(make.nasty_names))
+    report = make.report(
+        findings=findings,
+        num_sites=num_sites,
+        not_probed=not_probed,
+        model="".join(make.nasty_names),
+    )
     assert max(cell_len(line) for line in render(report, width).split("\n")) <= width
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_printed_lines_are_the_rendered_ones(make, width):
     report = make.report(findings=[make.finding("plain0")], num_sites=20)
-    assert printed(report, width).split("\n") == [*(line.rstrip() for line in render(report, width).split("\n")), ""]
+    assert printed(report, width).split("\n") == [
+        *(line.rstrip() for line in render(report, width).split("\n")),
+        "",
+    ]
 
 
 def test_wider_terminals_show_more_columns(make):
@@ -93,7 +112,11 @@ def test_row_with_a_finding_is_shown(make):
 
 
 def test_activation_is_shown_only_with_a_finding(make):
-    sites = [make.site(0, "a"), make.other(1, "relu", "ReLU", "activation"), make.other(2, "tanh", "Tanh", "activation")]
+    sites = [
+        make.site(0, "a"),
+        make.other(1, "relu", "ReLU", "activation"),
+        make.other(2, "tanh", "Tanh", "activation"),
+    ]
     text = render(make.report(sites, [make.finding("relu", severity="warning")]), 80)
     assert "! 1 relu" in text
     assert "2 tanh" not in text
@@ -105,23 +128,39 @@ def test_net_of_uninformative_layers_is_shown_all_the_same(make):
 
 def test_findings_come_in_the_report_s_order_and_the_verdict_last(make):
     severities = ("error", "warning", "info")
-    findings = [make.finding(f"{severity}_site", code=f"IC10{k}", severity=severity) for k, severity in enumerate(severities)]
+    findings = [
+        make.finding(f"{severity}_site", code=f"IC10{k}", severity=severity)
+        for k, severity in enumerate(severities)
+    ]
     lines = render(make.report(findings=findings, num_sites=1), 80).split("\n")
-    order = [lines.index(line) for line in ("✗ IC100 forward-gain: error_site", "! IC101 forward-gain: warning_site")]
+    order = [
+        lines.index(line)
+        for line in ("✗ IC100 forward-gain: error_site", "! IC101 forward-gain: warning_site")
+    ]
     order.append(lines.index("· IC102 forward-gain: info_site"))
     assert order == sorted(order)
     assert lines[-1] == "net: error: The signal grows 9.1-fold in error_site (1 more finding)."
 
 
 def test_healthy_net_ends_in_its_verdict(make):
-    assert render(make.report(num_sites=1), 80).split("\n")[-1] == "net: healthy. No layer loses or blows up the signal."
+    assert (
+        render(make.report(num_sites=1), 80).split("\n")[-1]
+        == "net: healthy. No layer loses or blows up the signal."
+    )
 
 
 def test_finding_says_what_why_and_fix(make):
     text = render(
-        make.report([make.site(0, "dense")], [make.finding("dense", fix="Use he_normal, " + "which is longer than a line " * 3)]), 60
+        make.report(
+            [make.site(0, "dense")],
+            [make.finding("dense", fix="Use he_normal, " + "which is longer than a line " * 3)],
+        ),
+        60,
     )
-    assert "    The signal grows 9.1-fold in dense.\n    why: Activations overflow.\n    fix: Use he_normal, which is longer" in text
+    assert (
+        "    The signal grows 9.1-fold in dense.\n    why: Activations overflow.\n    fix: Use"
+        " he_normal, which is longer" in text
+    )
     assert "\n         longer than a line which is longer" in text
 
 
@@ -138,7 +177,9 @@ def test_many_findings_of_a_code_are_counted(make):
 
 
 def test_finding_about_the_network_says_so(make):
-    assert "✗ IC102 forward-gain: whole network" in render(make.report(findings=[make.finding(None)]), 80)
+    assert "✗ IC102 forward-gain: whole network" in render(
+        make.report(findings=[make.finding(None)]), 80
+    )
 
 
 @pytest.mark.parametrize(("count", "line"), [(1, "1 finding exempted"), (2, "2 findings exempted")])
@@ -148,7 +189,12 @@ def test_exempted_findings_are_counted(make, count, line):
 
 
 def test_what_was_not_probed_is_listed(make):
-    text = render(make.report(not_probed=tuple((f"layer_{number}", "was never called") for number in range(10))), 80)
+    text = render(
+        make.report(
+            not_probed=tuple((f"layer_{number}", "was never called") for number in range(10))
+        ),
+        80,
+    )
     assert "Not probed\n    layer_0: was never called\n" in text
     assert "layer_8" not in text
     assert "    and 2 more\n" in text
@@ -169,7 +215,13 @@ def test_names_are_shown_literally(make):
 
 
 def test_names_cannot_move_the_cursor(make):
-    text = printed(make.report(num_sites=9, findings=[make.finding(name, code="IC\x1b") for name in make.nasty_names * 2]), 200)
+    text = printed(
+        make.report(
+            num_sites=9,
+            findings=[make.finding(name, code="IC\x1b") for name in make.nasty_names * 2],
+        ),
+        200,
+    )
     assert "escape�[31m��line�break4 " in text
     assert {character for character in text if not character.isprintable()} == {"\n"}
 
@@ -194,7 +246,9 @@ def test_no_color_is_respected(make, colourful, monkeypatch):
 
 def test_ascii_stream_gets_stand_ins(make):
     findings = [make.finding("plain0"), make.finding("größe", code="IC103", severity="info")]
-    text = printed(make.report(residual_net(make, 24), findings), 80, encoding="ascii", errors="strict")
+    text = printed(
+        make.report(residual_net(make, 24), findings), 80, encoding="ascii", errors="strict"
+    )
     assert text.isascii()
     assert "x IC102 forward-gain: plain0" in text
     assert ". IC103 forward-gain: gr??e" in text
@@ -209,12 +263,19 @@ def test_stream_of_any_encoding_can_be_written(make, encoding):
 
 @pytest.mark.parametrize("width", [39, 0, -1])
 def test_width_below_forty_is_refused(make, width):
-    for show in (lambda: render(make.report(), width), lambda: print_report(make.report(), io.StringIO(), width)):
-        with pytest.raises(ValueError, match=f"`width` must be at least 40.*Received: width={width}"):
+    for show in (
+        lambda: render(make.report(), width),
+        lambda: print_report(make.report(), io.StringIO(), width),
+    ):
+        with pytest.raises(
+            ValueError, match=f"`width` must be at least 40.*Received: width={width}"
+        ):
             show()
 
 
-@pytest.mark.parametrize(("columns", "expected"), [("100", 100), ("20", 40)], ids=["terminal", "too narrow"])
+@pytest.mark.parametrize(
+    ("columns", "expected"), [("100", 100), ("20", 40)], ids=["terminal", "too narrow"]
+)
 def test_width_is_the_terminal_s(make, monkeypatch, columns, expected):
     monkeypatch.setenv("COLUMNS", columns)
     assert render(make.report(num_sites=30)) == render(make.report(num_sites=30), expected)
@@ -222,13 +283,24 @@ def test_width_is_the_terminal_s(make, monkeypatch, columns, expected):
 
 def test_standard_output_is_the_default(make, capsys):
     print_report(make.report(), width=80)
-    assert capsys.readouterr().out.endswith("net: healthy. No layer loses or blows up the signal.\n")
+    assert capsys.readouterr().out.endswith(
+        "net: healthy. No layer loses or blows up the signal.\n"
+    )
 
 
 def test_numbers_beyond_measure_are_shown(make):
-    extreme = make.site(0, "extreme", math.nan, predicted_forward_ratio=math.inf, backward_ratio=1e300, log10_forward_gain=400.0)
+    extreme = make.site(
+        0,
+        "extreme",
+        math.nan,
+        predicted_forward_ratio=math.inf,
+        backward_ratio=1e300,
+        log10_forward_gain=400.0,
+    )
     zero = make.site(1, "zero", 0.0, predicted_backward_ratio=None, log10_forward_gain=-math.inf)
-    lines = render(make.report([extreme, zero], log10_forward_gain=-400.25, log10_backward_gain=math.nan), 80).split("\n")
+    lines = render(
+        make.report([extreme, zero], log10_forward_gain=-400.25, log10_backward_gain=math.nan), 80
+    ).split("\n")
     rows = {line.split()[1]: line.split()[-7:] for line in lines if line.startswith(("  0", "  1"))}
     assert rows["extreme"] == ["nan", "/", "inf", "1e300", "/", "1.00", "1e400"]
     assert rows["zero"] == ["0", "/", "1.00", "0.500", "/", "-", "0"]
@@ -238,35 +310,49 @@ def test_numbers_beyond_measure_are_shown(make):
 def test_title_counts_shared_layers_once(make):
     sites = [make.site(0, "dense"), make.site(1, "dense#2")]
     report = make.report(sites, step=12)
-    weights = replace(make.kernel(sites[0]), shape=(10, 100)), replace(make.kernel(sites[0]), shape=(100,))
+    weights = (
+        replace(make.kernel(sites[0]), shape=(10, 100)),
+        replace(make.kernel(sites[0]), shape=(100,)),
+    )
     report = replace(report, profile=replace(report.profile, weights=weights))
     assert render(report, 80).split("\n")[0] == "net: 1 weight layer, 1.1k parameters, step 12"
 
 
 def test_report_says_how_it_was_measured(make):
     text = render(make.report(loss=2.302585), 80)
-    assert "Measured on 32 samples: standard normal inputs, jax, float32, loss 2.30, 1.50 s." in text
+    assert (
+        "Measured on 32 samples: standard normal inputs, jax, float32, loss 2.30, 1.50 s." in text
+    )
 
 
 def test_singular_values_are_told_where_they_were_measured(make):
     text = " ".join(render(make.report(spectrum=make.spectrum), 80).split())
-    assert "mean square 0.250 ± 0.0100, the largest 2.00 (± 0.0300), 4.00 times their root mean square; all alike is ideal." in text
+    assert (
+        "mean square 0.250 ± 0.0100, the largest 2.00 (± 0.0300), 4.00 times their root mean"
+        " square; all alike is ideal." in text
+    )
     assert "Singular values" not in render(make.report(), 80)
 
 
 def test_largest_singular_value_that_is_not_known_is_excused(make):
-    spectrum = replace(make.spectrum, largest=None, note="the largest singular value is not known: no rule")
+    spectrum = replace(
+        make.spectrum, largest=None, note="the largest singular value is not known: no rule"
+    )
     text = " ".join(render(make.report(spectrum=spectrum), 80).split())
     assert "mean square 0.250 ± 0.0100; the largest singular value is not known: no rule." in text
 
 
 def test_network_through_which_nothing_passes_has_no_quotient(make):
     spectrum = replace(make.spectrum, mean_square=0.0, largest=0.0)
-    assert "the largest 0 (± 0.0300); all alike is ideal." in " ".join(render(make.report(spectrum=spectrum), 120).split())
+    assert "the largest 0 (± 0.0300); all alike is ideal." in " ".join(
+        render(make.report(spectrum=spectrum), 120).split()
+    )
 
 
 def test_mean_field_is_for_wide_terminals(make):
     report = replace(make.report(), mean_field=make.mean_field)
     assert "Mean field theory: `<b>a` to `z` are 19 like layers." in render(report, 100)
     assert "Mean field" not in render(report, 99)
-    assert "Mean field" not in render(replace(report, mean_field=MeanFieldSummary(reason="no run")), 100)
+    assert "Mean field" not in render(
+        replace(report, mean_field=MeanFieldSummary(reason="no run")), 100
+    )

@@ -23,13 +23,17 @@ def written(directory, *values, step=0):
     return directory
 
 
-@pytest.mark.parametrize("value", [0.0, -1.5, math.inf, -math.inf, math.nan, FLOAT32_LARGEST], ids=repr)
+@pytest.mark.parametrize(
+    "value", [0.0, -1.5, math.inf, -math.inf, math.nan, FLOAT32_LARGEST], ids=repr
+)
 def test_scalar_is_read_back(tmp_path, read, value):
     points = read(written(tmp_path, scalar("a/b", value), step=7)).scalars("run")
     assert points == {"a/b": {7: pytest.approx(value, nan_ok=True)}}
 
 
-@pytest.mark.parametrize(("value", "expected"), [(1e300, math.inf), (-1e300, -math.inf), (1e-300, 0.0)], ids=repr)
+@pytest.mark.parametrize(
+    ("value", "expected"), [(1e300, math.inf), (-1e300, -math.inf), (1e-300, 0.0)], ids=repr
+)
 def test_scalar_beyond_float32_is_infinite_or_zero(tmp_path, read, value, expected):
     assert read(written(tmp_path, scalar("a", value))).scalars("run")["a"][0] == expected
 
@@ -46,12 +50,22 @@ def test_text_is_read_back(tmp_path, read):
 
 
 def test_text_that_cannot_be_encoded_is_written_all_the_same(tmp_path, read):
-    assert read(written(tmp_path, text("a", "x\ud800y"))).tensors("run", "text")["a"][0].item() == b"x?y"
+    assert (
+        read(written(tmp_path, text("a", "x\ud800y"))).tensors("run", "text")["a"][0].item()
+        == b"x?y"
+    )
 
 
 def test_histogram_has_edges_and_counts(tmp_path, read):
-    found = read(written(tmp_path, histogram("a", Histogram(-1.0, 1.0, (1.0, 0.0, 3.0, 4.0))))).tensors("run", "histograms")
-    assert found["a"][0].tolist() == [[-1.0, -0.5, 1.0], [-0.5, 0.0, 0.0], [0.0, 0.5, 3.0], [0.5, 1.0, 4.0]]
+    found = read(
+        written(tmp_path, histogram("a", Histogram(-1.0, 1.0, (1.0, 0.0, 3.0, 4.0))))
+    ).tensors("run", "histograms")
+    assert found["a"][0].tolist() == [
+        [-1.0, -0.5, 1.0],
+        [-0.5, 0.0, 0.0],
+        [0.0, 0.5, 3.0],
+        [0.5, 1.0, 4.0],
+    ]
 
 
 def test_matrix_is_read_back_bitwise(tmp_path, read):
@@ -65,12 +79,16 @@ def test_matrix_is_read_back_bitwise(tmp_path, read):
 
 
 def test_bytes_are_read_back_whatever_they_end_in(tmp_path, read):
-    found = read(written(tmp_path, plugin_data("a", b"\xff\x00\x00", "initcheck", "{}"))).tensors("run", "initcheck")
+    found = read(written(tmp_path, plugin_data("a", b"\xff\x00\x00", "initcheck", "{}"))).tensors(
+        "run", "initcheck"
+    )
     assert found["a"][0].item() == b"\xff\x00\x00"
 
 
 def test_matrix_without_rows_keeps_its_shape(tmp_path, read):
-    found = read(written(tmp_path, plugin_data("a", np.empty((0, 21)), "initcheck", "{}"))).tensors("run", "initcheck")
+    found = read(written(tmp_path, plugin_data("a", np.empty((0, 21)), "initcheck", "{}"))).tensors(
+        "run", "initcheck"
+    )
     assert found["a"][0].shape == (0, 21)
 
 
@@ -80,13 +98,26 @@ def test_metadata_stand_in_a_tag_s_first_event_only(tmp_path, events_of):
             values = [scalar("old", 1.0)] + [scalar("new", 2.0)] * (step > 0)
             writer.write(values, step)
     (path,) = tmp_path.iterdir()
-    found = [{value.tag: value.HasField("metadata") for value in event.summary.value} for event in events_of(path)]
+    found = [
+        {value.tag: value.HasField("metadata") for value in event.summary.value}
+        for event in events_of(path)
+    ]
     assert found == [{}, {"old": True}, {"old": False, "new": True}, {"old": False, "new": False}]
 
 
 def test_every_kind_of_value_says_its_data_class():
-    values = [scalar("a", 1.0), text("b", "x"), histogram("c", Histogram(0.0, 1.0, (1.0,))), plugin_data("d", b"", "initcheck", "")]
-    assert [value.metadata.data_class for value in values] == [1, 2, 2, 2]  # SCALAR and TENSOR; 0 is dropped by the data server
+    values = [
+        scalar("a", 1.0),
+        text("b", "x"),
+        histogram("c", Histogram(0.0, 1.0, (1.0,))),
+        plugin_data("d", b"", "initcheck", ""),
+    ]
+    assert [value.metadata.data_class for value in values] == [
+        1,
+        2,
+        2,
+        2,
+    ]  # SCALAR and TENSOR; 0 is dropped by the data server
 
 
 def test_event_is_in_the_file_when_the_call_returns(tmp_path, events_of):
@@ -137,6 +168,8 @@ def test_writer_that_cannot_begin_its_file_closes_it(tmp_path, files_of_at_most)
 
 def test_a_writer_that_nobody_closed_closes_its_file(tmp_path):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # an unclosed file is a ResourceWarning, and pytest fails on one that is raised in the collector
+        warnings.simplefilter(
+            "error"
+        )  # an unclosed file is a ResourceWarning, and pytest fails on one that is raised in the collector
         EventWriter(tmp_path).write([scalar("a", 1.0)], 0)
         gc.collect()

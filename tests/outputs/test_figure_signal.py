@@ -15,7 +15,9 @@ LN10 = math.log(10)
 
 
 def chain(make, ratios, predicted=None, variance=None, start=1.0):
-    """Weight layers one after the other, each with its own forward ratio; the gradient is 1 at the end and doubles in each layer."""
+    """Weight layers one after the other, each with its own forward ratio; the gradient is 1 at the
+    end and doubles in each layer.
+    """
     sites, q = [], start
     for index, ratio in enumerate(ratios):
         left = 2.0 ** (len(ratios) - 1 - index)
@@ -39,7 +41,11 @@ def chain(make, ratios, predicted=None, variance=None, start=1.0):
 
 def points(figure, axis="y"):
     """Name, x and y of what is drawn as points on that axis."""
-    return [(trace.name, trace.x, trace.y) for trace in figure.data if trace.mode == "markers" and trace.yaxis == axis]
+    return [
+        (trace.name, trace.x, trace.y)
+        for trace in figure.data
+        if trace.mode == "markers" and trace.yaxis == axis
+    ]
 
 
 def test_signal_is_measured_behind_each_layer_in_powers_of_ten(make):
@@ -71,7 +77,9 @@ def test_prediction_takes_over_what_pooling_did_in_between(make):
     first, second = chain(make, [1.0, 1.0])
     pooled = Places(make.moments(100.0), make.moments(100.0), make.moments(100.0))
     second = replace(second, activations=pooled)
-    assert predict_forward(Frame.from_report(make.report([first, second]))).median[:3] == pytest.approx([0.0, 0.0, 2.0])
+    assert predict_forward(Frame.from_report(make.report([first, second]))).median[
+        :3
+    ] == pytest.approx([0.0, 0.0, 2.0])
 
 
 def test_prediction_of_the_gradient_runs_from_the_end_back(make):
@@ -103,7 +111,9 @@ def test_ratio_that_is_not_predicted_ends_the_curve(make):
 )
 def test_layer_without_a_place_on_the_axis_stands_at_its_edge(make, changes, name, edge):
     sites = chain(make, [1.0, 1.0, 1.0])
-    sites[1] = replace(sites[1], activations=Places(make.moments(), make.moments(), make.moments(**changes)))
+    sites[1] = replace(
+        sites[1], activations=Places(make.moments(), make.moments(), make.moments(**changes))
+    )
     figure = draw("signal", [Frame.from_report(make.report(sites))])
     found = {trace: (x, y) for trace, x, y in points(figure)}
     (x,), (y,) = found[name]
@@ -115,14 +125,20 @@ def test_layer_without_a_place_on_the_axis_stands_at_its_edge(make, changes, nam
 
 def test_box_tells_no_size_of_what_is_not_finite(make):
     broken = Places(make.moments(), make.moments(), make.moments(0.0, share_nonfinite=1.0))
-    figure = draw("signal", [Frame.from_report(make.report([make.site(0, "a", activations=broken)]))])
-    (text,) = next(trace for trace in figure.data if trace.name == "NaN or infinite" and trace.yaxis == "y").hovertext
+    figure = draw(
+        "signal", [Frame.from_report(make.report([make.site(0, "a", activations=broken)]))]
+    )
+    (text,) = next(
+        trace for trace in figure.data if trace.name == "NaN or infinite" and trace.yaxis == "y"
+    ).hovertext
     assert "signal: 100% NaN or infinite" in text
     assert "mean square" not in text
 
 
 def test_finding_is_marked_on_its_layer_with_its_text(make):
-    report = make.report(chain(make, [1.0, 9.1]), [make.finding("layer1", message="It grows <fast>.")])
+    report = make.report(
+        chain(make, [1.0, 9.1]), [make.finding("layer1", message="It grows <fast>.")]
+    )
     figure = draw("signal", [Frame.from_report(report)])
     mark = next(trace for trace in figure.data if trace.name == "error")
     assert (mark.x, mark.yaxis, mark.marker.symbol) == ((1,), "y", "x")
@@ -131,14 +147,22 @@ def test_finding_is_marked_on_its_layer_with_its_text(make):
 
 
 def test_finding_about_the_gradient_is_marked_below(make):
-    report = make.report(chain(make, [1.0, 1.0]), [make.finding("layer0", code="IC103", slug="backward-gain")])
-    marks = [trace for trace in draw("signal", [Frame.from_report(report)]).data if trace.name == "error"]
+    report = make.report(
+        chain(make, [1.0, 1.0]), [make.finding("layer0", code="IC103", slug="backward-gain")]
+    )
+    marks = [
+        trace for trace in draw("signal", [Frame.from_report(report)]).data if trace.name == "error"
+    ]
     assert [(mark.x, mark.yaxis) for mark in marks] == [((0,), "y2")]
 
 
 @pytest.mark.parametrize(
     ("ratios", "said"),
-    [([10.0] * 9, "grows 1e9-fold"), ([0.1] * 3, "shrinks to 1e-3"), ([1.0, 1.3], "keeps its size (×1.30)")],
+    [
+        ([10.0] * 9, "grows 1e9-fold"),
+        ([0.1] * 3, "shrinks to 1e-3"),
+        ([1.0, 1.3], "keeps its size (×1.30)"),
+    ],
     ids=["explodes", "fades", "healthy"],
 )
 def test_heading_says_what_becomes_of_the_signal(make, ratios, said):
@@ -147,18 +171,30 @@ def test_heading_says_what_becomes_of_the_signal(make, ratios, said):
 
 
 def test_title_is_the_verdict(make):
-    assert draw("signal", [Frame.from_report(make.report())]).layout.title.text == "net: healthy. No layer loses or blows up the<br>signal."
+    assert (
+        draw("signal", [Frame.from_report(make.report())]).layout.title.text
+        == "net: healthy. No layer loses or blows up the<br>signal."
+    )
 
 
 def test_flat_curve_looks_flat(make):
-    low, high = draw("signal", [Frame.from_report(make.report(chain(make, [1.0, 1.05, 0.97])))]).layout.yaxis.range
+    low, high = draw(
+        "signal", [Frame.from_report(make.report(chain(make, [1.0, 1.05, 0.97])))]
+    ).layout.yaxis.range
     assert high - low > 4
 
 
 def test_several_runs_lie_over_each_other_in_different_colours(make):
-    frames = [Frame.from_report(make.report(chain(make, [ratio] * 3)), run=run) for run, ratio in (("a", 10.0), ("b", 1.0))]
+    frames = [
+        Frame.from_report(make.report(chain(make, [ratio] * 3)), run=run)
+        for run, ratio in (("a", 10.0), ("b", 1.0))
+    ]
     figure = draw("signal", frames)
-    lines = {trace.name: trace.line for trace in figure.data if trace.mode == "lines" and trace.yaxis == "y"}
+    lines = {
+        trace.name: trace.line
+        for trace in figure.data
+        if trace.mode == "lines" and trace.yaxis == "y"
+    }
     assert lines["a"].color != lines["b"].color
     assert lines["a"].dash != lines["b"].dash
     assert sum(trace.fill == "toself" for trace in figure.data if trace.yaxis == "y") == 1
@@ -168,7 +204,9 @@ def test_before_and_after_need_two_frames(make):
     frame = Frame.from_report(make.report())
     figure = draw("before_after", [frame, frame])
     assert {"before", "after"} <= {trace.name for trace in figure.data}
-    with pytest.raises(ValueError, match=r"must be the probe before and the one after\. Received: 1 frames."):
+    with pytest.raises(
+        ValueError, match=r"must be the probe before and the one after\. Received: 1 frames."
+    ):
         draw("before_after", [frame])
 
 
@@ -181,5 +219,15 @@ def test_layers_are_named_as_long_as_there_is_room(make, num_sites, named):
 
 
 def test_only_weight_layers_are_named_where_not_all_fit(make):
-    sites = [make.site(index, "dense") if index % 10 == 0 else make.other(index, "drop", "Dropout", "pass") for index in range(40)]
-    assert draw("signal", [Frame.from_report(make.report(sites))]).layout.xaxis.ticktext == ("input", *["dense"] * 4)
+    sites = [
+        (
+            make.site(index, "dense")
+            if index % 10 == 0
+            else make.other(index, "drop", "Dropout", "pass")
+        )
+        for index in range(40)
+    ]
+    assert draw("signal", [Frame.from_report(make.report(sites))]).layout.xaxis.ticktext == (
+        "input",
+        *["dense"] * 4,
+    )

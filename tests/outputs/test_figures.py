@@ -17,7 +17,11 @@ from keras_initcheck.records.report import Report
 
 @pytest.fixture
 def frames(make):
-    report = make.report(findings=[make.finding("plain0")], num_sites=9, histograms=(("activation/000_a", Histogram(0, 1, (1, 2))),))
+    report = make.report(
+        findings=[make.finding("plain0")],
+        num_sites=9,
+        histograms=(("activation/000_a", Histogram(0, 1, (1, 2))),),
+    )
     return [Frame.from_report(report, run="<i>first</i>"), Frame.from_report(report, run="second")]
 
 
@@ -39,11 +43,15 @@ def test_names_are_never_read_as_markup(frames, kind):
 
 
 def test_unknown_kind_is_an_error():
-    with pytest.raises(ValueError, match=r"`kind` must be one of \['signal', .*\]. Received: kind='pie'."):
+    with pytest.raises(
+        ValueError, match=r"`kind` must be one of \['signal', .*\]. Received: kind='pie'."
+    ):
         draw("pie", [])
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FIGURES if kind not in ("before_after", "histograms")])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FIGURES if kind not in ("before_after", "histograms")]
+)
 def test_no_frames_are_an_error(kind):
     with pytest.raises(ValueError, match=r"`frames` must hold .* Received: none."):
         draw(kind, [])
@@ -55,26 +63,44 @@ def test_picture_of_a_network_without_layers_says_that_it_has_no_numbers(kind):
     assert NOTHING in [each.text for each in figure.layout.annotations]
 
 
-@pytest.mark.parametrize(("kind", "is_drawn"), [("signal", True), ("ratios", False), ("heat_map", True), ("update_ratio", False)])
+@pytest.mark.parametrize(
+    ("kind", "is_drawn"),
+    [("signal", True), ("ratios", False), ("heat_map", True), ("update_ratio", False)],
+)
 def test_layer_without_weights_has_a_signal_but_no_ratio(make, kind, is_drawn):
-    figure = draw(kind, [Frame.from_report(make.report([make.other(0, "drop", "Dropout", "pass")]))])
+    figure = draw(
+        kind, [Frame.from_report(make.report([make.other(0, "drop", "Dropout", "pass")]))]
+    )
     assert ("drop" in figure.to_json()) is is_drawn
     assert (NOTHING in [each.text for each in figure.layout.annotations]) is not is_drawn
 
 
 def test_every_light_colour_has_one_dark_colour():
-    light = [each for value in vars(LIGHT).values() for each in (value if isinstance(value, tuple) else (value,))]
-    dark = [each for value in vars(DARK).values() for each in (value if isinstance(value, tuple) else (value,))]
+    light = [
+        each
+        for value in vars(LIGHT).values()
+        for each in (value if isinstance(value, tuple) else (value,))
+    ]
+    dark = [
+        each
+        for value in vars(DARK).values()
+        for each in (value if isinstance(value, tuple) else (value,))
+    ]
     assert [dark_for_light()[colour] for colour in light] == dark
 
 
 def test_text_is_escaped_and_broken_into_lines():
-    assert escape("<a href='x'>%{y}\n$e^x$ & so") == "&lt;a href='x'&gt;&#37;{y} &#36;e^x&#36; &amp; so"
+    assert (
+        escape("<a href='x'>%{y}\n$e^x$ & so")
+        == "&lt;a href='x'&gt;&#37;{y} &#36;e^x&#36; &amp; so"
+    )
     assert break_lines("one two three", 7) == "one two<br>three"
     assert break_lines("one two three four", 7, most=2) == "one two<br>three…"
 
 
-@pytest.mark.parametrize(("span", "distance"), [(0.5, 1), (8, 1), (9, 2), (16, 2), (17, 5), (600, 100), (9e5, 200_000)])
+@pytest.mark.parametrize(
+    ("span", "distance"), [(0.5, 1), (8, 1), (9, 2), (16, 2), (17, 5), (600, 100), (9e5, 200_000)]
+)
 def test_ticks_stand_on_whole_powers_of_ten(span, distance):
     assert tick_distance(span) == distance
 
@@ -85,6 +111,12 @@ def test_without_plotly_the_error_says_what_to_install():
         "try: import keras_initcheck.outputs.figures\n"
         "except ImportError as error: print(type(error).__name__, error)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "MissingPackageError Figures need the package plotly. Received: it is not installed. Try: pip install plotly"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert (
+        said.strip()
+        == "MissingPackageError Figures need the package plotly. Received: it is not installed."
+        " Try: pip install plotly"
+    )
     assert issubclass(MissingPackageError, InitCheckError)

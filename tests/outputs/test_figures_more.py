@@ -15,7 +15,11 @@ from keras_initcheck.records.profile import Histogram, Places
 def frame_of(make, seconds, step=0, **changes):
     """Three layers with those second moments behind them."""
     sites = [
-        make.site(index, f"layer{index}", activations=Places(make.moments(), None, make.moments(second, **changes)))
+        make.site(
+            index,
+            f"layer{index}",
+            activations=Places(make.moments(), None, make.moments(second, **changes)),
+        )
         for index, second in enumerate(seconds)
     ]
     return Frame.from_report(make.report(sites, step=step))
@@ -31,11 +35,15 @@ def test_ratio_stands_beside_its_prediction_and_band(make):
     assert trace_called(figure, "measured").y == (1.0,)
     assert trace_called(figure, "predicted ± chance").y == (2.0, 2.0, None)
     band = next(trace for trace in figure.data if trace.fill == "toself")
-    assert (band.y[0], band.y[2]) == pytest.approx([2 + (-0.125 - 2.576 * 0.5) / math.log(10), 2 + (-0.125 + 2.576 * 0.5) / math.log(10)])
+    assert (band.y[0], band.y[2]) == pytest.approx(
+        [2 + (-0.125 - 2.576 * 0.5) / math.log(10), 2 + (-0.125 + 2.576 * 0.5) / math.log(10)]
+    )
 
 
 def test_ratio_of_zero_stands_at_the_lower_edge(make):
-    figure = draw("ratios", [Frame.from_report(make.report([make.site(0, "a"), make.site(1, "dead", 0.0)]))])
+    figure = draw(
+        "ratios", [Frame.from_report(make.report([make.site(0, "a"), make.site(1, "dead", 0.0)]))]
+    )
     low, high = figure.layout.yaxis.range
     assert low < trace_called(figure, "measured").y[1] < low + 0.1 * (high - low)
 
@@ -48,7 +56,10 @@ def test_map_compares_each_step_with_its_first_layer(make):
 
 
 def test_map_shows_zero_in_grey_and_nan_in_black(make):
-    figure = draw("heat_map", [frame_of(make, (10, 0, 10)), frame_of(make, (10, 10, 10), step=1, share_nonfinite=1.0)])
+    figure = draw(
+        "heat_map",
+        [frame_of(make, (10, 0, 10)), frame_of(make, (10, 10, 10), step=1, share_nonfinite=1.0)],
+    )
     values, dead, broken = (trace for trace in figure.data if trace.type == "heatmap")
     assert [list(row) for row in values.z] == [[0.0, None], [None, None], [0.0, None]]
     assert [list(row) for row in dead.z] == [[None, None], [1.0, None], [None, None]]
@@ -68,20 +79,34 @@ def test_map_of_shares_runs_from_none_to_all(make):
 
 
 def test_map_of_an_unknown_statistic_is_an_error(make):
-    with pytest.raises(ValueError, match=r"`statistic` must be one of \['log10_second_moment_h', .*Received: statistic='mean'."):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"`statistic` must be one of \['log10_second_moment_h', .*Received: statistic='mean'."
+        ),
+    ):
         draw("heat_map", [frame_of(make, (1, 1, 1))], statistic="mean")
 
 
 @pytest.mark.parametrize("kind", ["heat_map", "update_ratio"])
 def test_frames_of_different_models_are_an_error(make, kind):
-    with pytest.raises(ValueError, match=r"must have the same layers. Received: probes of different models."):
+    with pytest.raises(
+        ValueError, match=r"must have the same layers. Received: probes of different models."
+    ):
         draw(kind, [frame_of(make, (1, 1, 1)), frame_of(make, (1, 1))])
 
 
 def test_update_ratio_is_a_curve_for_each_layer(make):
     report = make.report([make.site(index, f"layer{index}") for index in range(2)])
-    slower = replace(report.profile, step=10, weights=tuple(replace(each, gradient_norm=0.0) for each in report.profile.weights))
-    figure = draw("update_ratio", [Frame.from_report(replace(report, profile=slower)), Frame.from_report(report)])
+    slower = replace(
+        report.profile,
+        step=10,
+        weights=tuple(replace(each, gradient_norm=0.0) for each in report.profile.weights),
+    )
+    figure = draw(
+        "update_ratio",
+        [Frame.from_report(replace(report, profile=slower)), Frame.from_report(report)],
+    )
     curve = trace_called(figure, "layer0")
     assert curve.x == (0, 10)
     assert curve.y[0] == pytest.approx(math.log10(12.8 / 64))
@@ -98,7 +123,11 @@ def test_outline_of_a_histogram_is_on_its_own_scale():
 def test_histograms_show_at_most_24_layers(make):
     pairs = tuple((f"weight/layer{index}", Histogram(0.0, 1.0, (1.0, 2.0))) for index in range(100))
     figure = draw("histograms", [Frame.from_report(make.report(histograms=pairs))], what="weight")
-    assert [figure.data[0].name, figure.data[-1].name, len(figure.data)] == ["layer0", "layer99", 24]
+    assert [figure.data[0].name, figure.data[-1].name, len(figure.data)] == [
+        "layer0",
+        "layer99",
+        24,
+    ]
     assert "24 of 100 layers" in figure.layout.title.text
 
 

@@ -8,14 +8,23 @@ from keras_initcheck.records.profile import SiteStats
 
 def rows(sites, loud=()):
     items = fold(sites, frozenset(loud))
-    return [(len(item.sites), item.num_blocks) if isinstance(item, Fold) else item.index for item in items]
+    return [
+        (len(item.sites), item.num_blocks) if isinstance(item, Fold) else item.index
+        for item in items
+    ]
 
 
 def sites_of(types, with_ratio=lambda layer_type: True, shape=lambda index: (8, 64)):
     """Sites of those layer types."""
     return [
         SiteStats(
-            index, f"s{index}", f"s{index}", name, "weight", output_shape=shape(index), forward_ratio=1.0 if with_ratio(name) else None
+            index,
+            f"s{index}",
+            f"s{index}",
+            name,
+            "weight",
+            output_shape=shape(index),
+            forward_ratio=1.0 if with_ratio(name) else None,
         )
         for index, name in enumerate(types)
     ]
@@ -48,7 +57,15 @@ def test_a_fold_that_would_hide_one_row_is_not_made():
 
 
 def test_row_with_a_finding_is_shown():
-    assert rows(sites_of(["Dense"] * 300), loud=[150]) == [0, (148, 148), 149, 150, 151, (147, 147), 299]
+    assert rows(sites_of(["Dense"] * 300), loud=[150]) == [
+        0,
+        (148, 148),
+        149,
+        150,
+        151,
+        (147, 147),
+        299,
+    ]
 
 
 def test_block_with_a_finding_is_shown_apart():
@@ -82,11 +99,21 @@ def test_middle_is_left_out_where_nothing_repeats():
 
 
 def test_findings_in_a_middle_that_is_left_out_are_shown():
-    assert rows(sites_of(unlike(100)), loud=[50]) == [*range(20), (30, 0), 50, (29, 0), *range(80, 100)]
+    assert rows(sites_of(unlike(100)), loud=[50]) == [
+        *range(20),
+        (30, 0),
+        50,
+        (29, 0),
+        *range(80, 100),
+    ]
 
 
 def test_findings_everywhere_still_give_a_table_of_two_screens():
-    assert rows(sites_of(["Dense"] * 300), loud=range(300)) == [*range(40), (240, 0), *range(280, 300)]
+    assert rows(sites_of(["Dense"] * 300), loud=range(300)) == [
+        *range(40),
+        (240, 0),
+        *range(280, 300),
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 1, 41, 97, 300])

@@ -25,13 +25,21 @@ def read_back(report, read, log_dir):
     tensors = reader.tensors("initcheck", "initcheck")
     findings = json.loads(zlib.decompress(tensors["initcheck/probe_findings"][7].item()))
     description = read_description(reader.descriptions("initcheck")[tag])
-    return Frame.from_log(description, tensors[tag][7], read_judgement(findings), step=7, run="before")
+    return Frame.from_log(
+        description, tensors[tag][7], read_judgement(findings), step=7, run="before"
+    )
 
 
 def test_frame_out_of_a_log_is_that_of_the_report(full_report, read, tmp_path):
-    live, logged = Frame.from_report(full_report, run="before"), read_back(full_report, read, tmp_path)
+    live, logged = (
+        Frame.from_report(full_report, run="before"),
+        read_back(full_report, read, tmp_path),
+    )
     for field in dataclasses.fields(Frame):
-        if field.name not in ("matrix", "histograms"):  # histograms have series of their own in a log
+        if field.name not in (
+            "matrix",
+            "histograms",
+        ):  # histograms have series of their own in a log
             assert getattr(live, field.name) == getattr(logged, field.name), field.name
     np.testing.assert_allclose(logged.matrix, live.matrix, rtol=1e-6)
 
@@ -53,12 +61,21 @@ def test_first_measured_falls_back_to_the_loss_gradient(make):
     names = ("log10_random_gradient_second_moment_h", "log10_loss_gradient_second_moment_h")
     site = make.site(0, "a", random_gradients=None, loss_gradients=places)
     assert Frame.from_report(make.report([site])).first_measured(*names).tolist() == [3.0]
-    assert np.isnan(Frame.from_report(make.report([make.other(0, "b", "Dropout", "pass")])).first_measured(*names)).all()
+    assert np.isnan(
+        Frame.from_report(make.report([make.other(0, "b", "Dropout", "pass")])).first_measured(
+            *names
+        )
+    ).all()
 
 
 def test_findings_at_a_site_are_those_that_point_at_it(make):
-    found = [make.finding("b", severity="warning"), make.finding("c", severity="info", culprits=("b",))]
-    frame = Frame.from_report(make.report([make.site(index, name) for index, name in enumerate("abc")], found))
+    found = [
+        make.finding("b", severity="warning"),
+        make.finding("c", severity="info", culprits=("b",)),
+    ]
+    frame = Frame.from_report(
+        make.report([make.site(index, name) for index, name in enumerate("abc")], found)
+    )
     assert [len(frame.findings_at(index)) for index in range(3)] == [0, 2, 1]
     assert [frame.severity_at(index) for index in range(3)] == [None, "warning", "info"]
 
@@ -71,21 +88,36 @@ def test_network_without_sites_is_an_empty_frame(make):
 
 @pytest.mark.parametrize(
     "matrix",
-    [np.zeros((1, 2)), np.zeros(24), np.float64(1), np.array([b"text"]), "like complex", "like text"],
+    [
+        np.zeros((1, 2)),
+        np.zeros(24),
+        np.float64(1),
+        np.array([b"text"]),
+        "like complex",
+        "like text",
+    ],
     ids=lambda each: str(each)[:12],
 )
 def test_matrix_of_another_shape_or_kind_is_an_error(make, matrix):
     profile = make.report(num_sites=3).profile
     if isinstance(matrix, str):
         matrix = measure(profile).astype(matrix.removeprefix("like ").replace("text", "U"))
-    with pytest.raises(ValueError, match=r"`matrix` must have the shape \(3, \d+\) of its description, and floats. Received: "):
+    with pytest.raises(
+        ValueError,
+        match=r"`matrix` must have the shape \(3, \d+\) of its description, and floats. Received: ",
+    ):
         Frame.from_log(describe(profile), matrix, Judgement(True, "", 0, ()))
 
 
 @pytest.mark.parametrize("version", [99, None, True, [[[]]]], ids=repr)
 def test_description_of_another_version_is_an_error(make, version):
     description = {**encode(describe(make.report().profile)), "version": version}
-    with pytest.raises(ValueError, match=re.escape(f"must be of version 1. Received: version {version!r}. Upgrade keras_initcheck")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape(
+            f"must be of version 1. Received: version {version!r}. Upgrade keras_initcheck"
+        ),
+    ):
         read_description(description)
 
 
@@ -93,22 +125,48 @@ def test_description_of_another_version_is_an_error(make, version):
     ("changes", "expected"),
     [
         ({"kinds": None}, "`description.sites.kinds` must be a list"),
-        ({"kinds": ["weight", "magic", "pass"]}, "`description.sites.kinds` must be a list of words, each one of weight, activation"),
+        (
+            {"kinds": ["weight", "magic", "pass"]},
+            "`description.sites.kinds` must be a list of words, each one of weight, activation",
+        ),
         ({"names": [1, 2, 3]}, "`description.sites.names[0]` must be str"),
-        ({"layers": ["a"]}, "`description.sites.layers` must be a list with an entry for each of the 3 sites. Received: '1 entries'"),
-        ({"inputs": [[], [7], []]}, "`description.sites.inputs[1]` must be indices of earlier sites, 0 to 0"),
-        ({"output_shapes": [[-1], None, None]}, "`description.sites.output_shapes` must be a list of shapes"),
-        ({"num_parameters": [-1, 0, 0]}, "`description.sites.num_parameters` must be a list of numbers that are 0 or more"),
+        (
+            {"layers": ["a"]},
+            (
+                "`description.sites.layers` must be a list with an entry for each of the 3 sites."
+                " Received: '1 entries'"
+            ),
+        ),
+        (
+            {"inputs": [[], [7], []]},
+            "`description.sites.inputs[1]` must be indices of earlier sites, 0 to 0",
+        ),
+        (
+            {"output_shapes": [[-1], None, None]},
+            "`description.sites.output_shapes` must be a list of shapes",
+        ),
+        (
+            {"num_parameters": [-1, 0, 0]},
+            "`description.sites.num_parameters` must be a list of numbers that are 0 or more",
+        ),
     ],
 )
 def test_description_of_another_shape_is_an_error(make, changes, expected):
     description = json.loads(json.dumps(encode(describe(make.report(num_sites=3).profile))))
     description["sites"].update(changes)
-    with pytest.raises(ValueError, match=f"Another version of keras_initcheck wrote this log, or something else. {re.escape(expected)}"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            "Another version of keras_initcheck wrote this log, or something else."
+            f" {re.escape(expected)}"
+        ),
+    ):
         read_description(description)
 
 
 def test_finding_of_another_version_is_an_error():
     findings = {"verdict": "", "ok": True, "num_findings": 1, "findings": [{"code": "IC102"}]}
-    with pytest.raises(ValueError, match=r"`judgement\.findings\[0\]` must be an object with exactly the keys"):
+    with pytest.raises(
+        ValueError, match=r"`judgement\.findings\[0\]` must be an object with exactly the keys"
+    ):
         read_judgement(findings)

@@ -1,4 +1,6 @@
-"""The HTML pages as text: what stands in them, and that nothing a user named is read as markup. A browser opens them in tests/browser."""
+"""The HTML pages as text: what stands in them, and that nothing a user named is read as markup. A
+browser opens them in tests/browser.
+"""
 
 import base64
 import gzip
@@ -12,7 +14,13 @@ import pytest
 
 from keras_initcheck.outputs.figure_data import Frame
 from keras_initcheck.outputs.figures import draw
-from keras_initcheck.outputs.html_report import compare_html, figure_fragment, render, render_comparison, save_html
+from keras_initcheck.outputs.html_report import (
+    compare_html,
+    figure_fragment,
+    render,
+    render_comparison,
+    save_html,
+)
 from keras_initcheck.records.report import MeanFieldSummary
 
 NASTY = "<script>alert(1)</script>\u2028</title>'\"`&amp;"
@@ -48,7 +56,11 @@ def figures_in(page):
 
 
 def test_verdict_comes_first_then_the_figure_then_findings_then_the_table(make):
-    report = make.report(findings=[make.finding("plain0")], not_probed=(("lambda", "was not called"),), versions=(("keras", "3.15.1"),))
+    report = make.report(
+        findings=[make.finding("plain0")],
+        not_probed=(("lambda", "was not called"),),
+        versions=(("keras", "3.15.1"),),
+    )
     page = render(report)
     order = [
         report.verdict[:20],
@@ -64,8 +76,17 @@ def test_verdict_comes_first_then_the_figure_then_findings_then_the_table(make):
 
 
 def test_finding_says_what_why_and_fix_and_leads_to_its_layer(make):
-    page = render(make.report([make.site(0, "dense")], [make.finding("dense", message="`dense` grows.")]))
-    for each in ("IC102", "<code>dense</code> grows.", "Activations overflow.", "Use he_normal.", '<a href="#site-0">', 'id="site-0"'):
+    page = render(
+        make.report([make.site(0, "dense")], [make.finding("dense", message="`dense` grows.")])
+    )
+    for each in (
+        "IC102",
+        "<code>dense</code> grows.",
+        "Activations overflow.",
+        "Use he_normal.",
+        '<a href="#site-0">',
+        'id="site-0"',
+    ):
         assert each in page
 
 
@@ -79,14 +100,20 @@ def test_many_findings_of_a_kind_are_folded(make):
 def test_names_are_never_read_as_markup(make):
     found = [make.finding(NASTY, slug=NASTY, message=NASTY, why=NASTY, fix=NASTY)]
     report = make.report(
-        [make.site(0, NASTY, layer_type=NASTY, activation=NASTY)], found, model=NASTY, data=NASTY, not_probed=((NASTY, NASTY),)
+        [make.site(0, NASTY, layer_type=NASTY, activation=NASTY)],
+        found,
+        model=NASTY,
+        data=NASTY,
+        not_probed=((NASTY, NASTY),),
     )
     plain = make.report([make.site(0, "a")], [make.finding("a")], not_probed=(("a", "b"),))
     for page, expected in (
         (render(report), render(plain)),
         (render_comparison([(NASTY, report)] * 2), render_comparison([("a", plain)] * 2)),
     ):
-        tags, expected_tags = ({tag for tag, _ in Reader(each).elements} for each in (page, expected))
+        tags, expected_tags = (
+            {tag for tag, _ in Reader(each).elements} for each in (page, expected)
+        )
         assert tags == expected_tags
         assert len(Reader(page).all("script")) == len(Reader(expected).all("script")) == 3
         assert "alert(1)" not in Reader(page).text["script"]
@@ -95,7 +122,11 @@ def test_names_are_never_read_as_markup(make):
 def test_page_asks_nobody_for_anything(make):
     page = render(make.report())
     reader = Reader(page)
-    assert not [each for tag, each in reader.elements if {"src", "srcset", "data"} & set(each) or (tag == "link")]
+    assert not [
+        each
+        for tag, each in reader.elements
+        if {"src", "srcset", "data"} & set(each) or (tag == "link")
+    ]
     (policy,) = [each["content"] for each in reader.all("meta") if "http-equiv" in each]
     assert policy.startswith("default-src 'none'")
     assert not re.search(r"url\(|@import", reader.text["style"])
@@ -103,7 +134,9 @@ def test_page_asks_nobody_for_anything(make):
 
 def test_page_fits_a_phone_and_both_colour_schemes(make):
     reader = Reader(render(make.report()))
-    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in reader.all("meta")
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in reader.all(
+        "meta"
+    )
     assert "prefers-color-scheme: dark" in reader.text["style"]
     assert not re.search(r"(LIGHT|DARK)\.", reader.text["style"])
 
@@ -118,7 +151,12 @@ def test_page_is_the_same_each_time(make):
 
 
 def test_numbers_can_be_sorted(make):
-    sites = [make.site(0, "a", 0.125), make.site(1, "b", math.inf), make.site(2, "c", math.nan), make.site(3, "d", forward_ratio=None)]
+    sites = [
+        make.site(0, "a", 0.125),
+        make.site(1, "b", math.inf),
+        make.site(2, "c", math.nan),
+        make.site(3, "d", forward_ratio=None),
+    ]
     page = render(make.report(sites))
     rows = re.findall(r'<tr id="site-\d".*?</tr>', page)
     values = [re.findall(r'data-value="([^"]*)"', row)[3] for row in rows]
@@ -128,7 +166,11 @@ def test_numbers_can_be_sorted(make):
 def test_figures_hold_a_point_for_each_site(make):
     figures = figures_in(render(make.report(num_sites=5)))
     assert sorted(figures) == ["ratios", "signal"]
-    points = [trace for trace in figures["signal"]["data"] if trace["mode"] == "markers" and trace["yaxis"] == "y"]
+    points = [
+        trace
+        for trace in figures["signal"]["data"]
+        if trace["mode"] == "markers" and trace["yaxis"] == "y"
+    ]
     assert sum(len(trace["x"]) for trace in points) == 5
 
 
@@ -142,17 +184,28 @@ def test_network_without_sites_has_a_page(make):
 
 
 def test_reports_are_compared_side_by_side(make, tmp_path):
-    before, after = make.report(findings=[make.finding("plain0")]), make.report(log10_forward_gain=0.0)
+    before, after = (
+        make.report(findings=[make.finding("plain0")]),
+        make.report(log10_forward_gain=0.0),
+    )
     compare_html([("before", before), ("after", after)], tmp_path / "c.html")
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
-    for each in ("Comparison of 2 probes", "<td>before</td>", "<td>1 error</td>", "<td>healthy</td>", "1 finding</summary>"):
+    for each in (
+        "Comparison of 2 probes",
+        "<td>before</td>",
+        "<td>1 error</td>",
+        "<td>healthy</td>",
+        "1 finding</summary>",
+    ):
         assert each in page
     names = {trace.get("name") for trace in figures_in(page)["signal"]["data"]}
     assert {"before", "after"} <= names
 
 
 def test_one_report_cannot_be_compared(make):
-    with pytest.raises(ValueError, match=r"`reports` must hold two reports or more to compare. Received: 1."):
+    with pytest.raises(
+        ValueError, match=r"`reports` must hold two reports or more to compare. Received: 1."
+    ):
         render_comparison([("alone", make.report())])
 
 
@@ -183,6 +236,8 @@ def test_what_is_known_of_the_whole_network_has_a_section(make):
     assert "<td>ξ_c</td><td>7.80</td>" in page
 
 
-@pytest.mark.parametrize("mean_field", [None, MeanFieldSummary(reason="no run")], ids=["not asked", "no run"])
+@pytest.mark.parametrize(
+    "mean_field", [None, MeanFieldSummary(reason="no run")], ids=["not asked", "no run"]
+)
 def test_section_is_left_out_where_nothing_is_known(make, mean_field):
     assert "Depth and singular values" not in render(replace(make.report(), mean_field=mean_field))

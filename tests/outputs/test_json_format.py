@@ -30,14 +30,20 @@ def strict(text):
 def unfilled(value, path="report"):
     """Paths of fields that hold `None` or nothing."""
     if is_dataclass(value):
-        return [each for field in fields(value) for each in unfilled(getattr(value, field.name), f"{path}.{field.name}")]
+        return [
+            each
+            for field in fields(value)
+            for each in unfilled(getattr(value, field.name), f"{path}.{field.name}")
+        ]
     if isinstance(value, tuple):
         return [each for item in value for each in unfilled(item, f"{path}[]")] if value else [path]
     return [path] if value is None or value == "" else []
 
 
 def test_report_with_every_field_filled_comes_back(full_report):
-    assert unfilled(full_report) == ["report.profile.sites[].inputs"]  # of the first site, which has none before it
+    assert unfilled(full_report) == [
+        "report.profile.sites[].inputs"
+    ]  # of the first site, which has none before it
     assert from_json(to_json(full_report)) == full_report
 
 
@@ -51,19 +57,29 @@ def test_empty_report_comes_back():
 
 
 def test_nasty_names_come_back_from_ascii(make):
-    report = make.report(num_sites=9, findings=[make.finding(name) for name in make.nasty_names], model="NaN")
+    report = make.report(
+        num_sites=9, findings=[make.finding(name) for name in make.nasty_names], model="NaN"
+    )
     assert to_json(report).isascii()
     assert from_json(to_json(report)) == report
 
 
 def test_numbers_that_json_lacks_are_strings(make):
-    site = make.site(0, "a", forward_ratio=math.nan, backward_ratio=math.inf, log10_forward_gain=-math.inf)
+    site = make.site(
+        0, "a", forward_ratio=math.nan, backward_ratio=math.inf, log10_forward_gain=-math.inf
+    )
     (written,) = strict(to_json(make.report([site])))["profile"]["sites"]
-    assert [written["forward_ratio"], written["backward_ratio"], written["log10_forward_gain"]] == ["NaN", "Infinity", "-Infinity"]
+    assert [written["forward_ratio"], written["backward_ratio"], written["log10_forward_gain"]] == [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+    ]
 
 
 def test_numbers_that_json_lacks_come_back(make):
-    site = make.site(0, "a", forward_ratio=math.nan, backward_ratio=math.inf, log10_forward_gain=-math.inf)
+    site = make.site(
+        0, "a", forward_ratio=math.nan, backward_ratio=math.inf, log10_forward_gain=-math.inf
+    )
     report = make.report([site], [make.finding(measured=math.nan)], loss=math.inf)
     assert from_json(to_json(report)) == report
 
@@ -89,7 +105,14 @@ def test_subclass_is_built(full_report):
 
 def test_document_says_what_it_is(full_report):
     document = strict(to_json(full_report))
-    assert list(document) == ["format", "version", "profile", "findings", "num_exempted", "mean_field"]
+    assert list(document) == [
+        "format",
+        "version",
+        "profile",
+        "findings",
+        "num_exempted",
+        "mean_field",
+    ]
     assert (document["format"], document["version"]) == ("keras_initcheck.records.report", 1)
 
 
@@ -101,11 +124,21 @@ def test_indented_text_is_the_same_report(full_report):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "report.json", "{'single': 1}", '{"a": NaN}', '{"a": Infinity}', "[" * 100_000, "1" * 5000],
+    [
+        "",
+        "report.json",
+        "{'single': 1}",
+        '{"a": NaN}',
+        '{"a": Infinity}',
+        "[" * 100_000,
+        "1" * 5000,
+    ],
     ids=["empty", "file name", "quotes", "NaN", "Infinity", "deep", "long number"],
 )
 def test_text_that_is_no_strict_json_is_refused(text):
-    with pytest.raises(ValueError, match=r"`text` must be strict JSON\. Received: .*Pass the text itself"):
+    with pytest.raises(
+        ValueError, match=r"`text` must be strict JSON\. Received: .*Pass the text itself"
+    ):
         from_json(text)
 
 
@@ -122,12 +155,16 @@ def test_json_that_is_no_report_is_refused(text, received):
 @pytest.mark.parametrize("version", [2, None, "1", True], ids=repr)
 def test_other_version_is_refused(full_report, version):
     document = {**strict(to_json(full_report)), "version": version}
-    with pytest.raises(ValueError, match=f"must be of version 1. Received: version {version!r}. Upgrade"):
+    with pytest.raises(
+        ValueError, match=f"must be of version 1. Received: version {version!r}. Upgrade"
+    ):
         from_json(json.dumps(document))
 
 
 def change(path, value):
-    """A function that puts `value` at `path` of a document, or takes the key away where `value` is `...`."""
+    """A function that puts `value` at `path` of a document, or takes the key away where `value` is
+    `...`.
+    """
 
     def changed(document):
         *parents, last = path.split(".")
@@ -146,18 +183,36 @@ def change(path, value):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (change("profile", ...), r"`report` must be an object with exactly the keys .*missing \['profile'\], unexpected \[\]"),
-        (change("profile.sites.0.kind", ...), r"`report.profile.sites\[0\]` must be .*missing \['kind'\]"),
-        (change("profile.new", 1), r"`report.profile` must be .*missing \[\], unexpected \['new'\]"),
+        (
+            change("profile", ...),
+            (
+                r"`report` must be an object with exactly the keys .*missing \['profile'\],"
+                r" unexpected \[\]"
+            ),
+        ),
+        (
+            change("profile.sites.0.kind", ...),
+            r"`report.profile.sites\[0\]` must be .*missing \['kind'\]",
+        ),
+        (
+            change("profile.new", 1),
+            r"`report.profile` must be .*missing \[\], unexpected \['new'\]",
+        ),
         (change("profile", []), r"`report.profile` must be an object with the keys"),
         (change("profile.sites", {}), r"`report.profile.sites` must be a list"),
-        (change("profile.not_probed", [["a"]]), r"`report.profile.not_probed\[0\]` must be a list of 2"),
+        (
+            change("profile.not_probed", [["a"]]),
+            r"`report.profile.not_probed\[0\]` must be a list of 2",
+        ),
         (change("profile.model", 3), r"`report.profile.model` must be str. Received: '3'"),
         (change("profile.model", None), r"`report.profile.model` must be str"),
         (change("profile.step", 1.5), r"`report.profile.step` must be int"),
         (change("profile.step", True), r"`report.profile.step` must be int"),
         (change("profile.sites.0.is_head", 1), r"`report.profile.sites\[0\].is_head` must be bool"),
-        (change("profile.sites.0.inputs", ["x"]), r"`report.profile.sites\[0\].inputs\[0\]` must be int"),
+        (
+            change("profile.sites.0.inputs", ["x"]),
+            r"`report.profile.sites\[0\].inputs\[0\]` must be int",
+        ),
         (change("profile.loss", "2.5"), r"`report.profile.loss` must be a float64 number"),
         (change("profile.loss", False), r"`report.profile.loss` must be a float64 number"),
         (change("profile.loss", 10**400), r"`report.profile.loss` must be a float64 number"),
@@ -166,26 +221,86 @@ def change(path, value):
             change("profile.sites.1.inputs", [99, -7]),
             r"`report.profile.sites\[1\].inputs` must be indices of earlier sites, 0 to 0",
         ),
-        (change("profile.sites.1.inputs", [-1]), r"`report.profile.sites\[1\].inputs` must be indices of earlier sites"),
-        (change("profile.sites.1.inputs", [1]), r"`report.profile.sites\[1\].inputs` must be indices of earlier sites"),
-        (change("profile.sites.0.inputs", [1]), r"`report.profile.sites\[0\].inputs` must be empty at the first site"),
-        (change("profile.sites.1.index", -3), r"`report.profile.sites\[1\].index` must be the site's position, 1. Received: '-3'"),
-        (change("profile.sites.0.output_shape", [-32, 128]), r"`report.profile.sites\[0\].output_shape` must be a shape"),
-        (change("profile.sites.0.input_shape", [2**32] * 4), r"`report.profile.sites\[0\].input_shape` must be a shape"),
-        (change("profile.weights.0.shape", [1] * 65), r"`report.profile.weights\[0\].shape` must be a shape"),
-        (change("profile.weights.0.site", 2), r"`report.profile.weights\[0\].site` must be the index of one of the 2 sites"),
-        (change("profile.targets.0.site", -1), r"`report.profile.targets\[0\].site` must be the index of one of the 2 sites"),
-        (change("profile.sites.0.num_parameters", -1), r"`report.profile.sites\[0\].num_parameters` must be 0 or more"),
-        (change("profile.sites.0.num_parameters", 10**30), r"`report.profile.sites\[0\].num_parameters` must be an integer of 64 bits"),
-        (change("profile.sites.0.forward_ratio", -1), r"`report.profile.sites\[0\].forward_ratio` must be 0 or more"),
-        (change("profile.sites.0.activations.h.share_zero", 2), r"`report.profile.sites\[0\].activations.h.share_zero` must be a share"),
-        (change("profile.sites.0.kind", "magic"), r"`report.profile.sites\[0\].kind` must be one of weight, activation"),
-        (change("profile.weights.0.role", "magic"), r"`report.profile.weights\[0\].role` must be one of kernel, bias"),
-        (change("profile.sites.0.name", "a" * 100_001), r"`report.profile.sites\[0\].name` must be a text of at most 100000 characters"),
-        (change("profile.histograms.0.1.maximum", "Infinity"), r"`report.profile.histograms\[0\]\[1\].maximum` must be a finite number"),
-        (change("profile.histograms.0.1.minimum", 2), r"`report.profile.histograms\[0\]\[1\].minimum` must be at most the maximum"),
-        (change("profile.histograms.0.1.counts", [-1]), r"`report.profile.histograms\[0\]\[1\].counts` must be a list of numbers"),
-        (change("profile.columns.0.largest", [13]), r"`report.profile.columns\[0\].largest` must be indices of the 13 columns"),
+        (
+            change("profile.sites.1.inputs", [-1]),
+            r"`report.profile.sites\[1\].inputs` must be indices of earlier sites",
+        ),
+        (
+            change("profile.sites.1.inputs", [1]),
+            r"`report.profile.sites\[1\].inputs` must be indices of earlier sites",
+        ),
+        (
+            change("profile.sites.0.inputs", [1]),
+            r"`report.profile.sites\[0\].inputs` must be empty at the first site",
+        ),
+        (
+            change("profile.sites.1.index", -3),
+            r"`report.profile.sites\[1\].index` must be the site's position, 1. Received: '-3'",
+        ),
+        (
+            change("profile.sites.0.output_shape", [-32, 128]),
+            r"`report.profile.sites\[0\].output_shape` must be a shape",
+        ),
+        (
+            change("profile.sites.0.input_shape", [2**32] * 4),
+            r"`report.profile.sites\[0\].input_shape` must be a shape",
+        ),
+        (
+            change("profile.weights.0.shape", [1] * 65),
+            r"`report.profile.weights\[0\].shape` must be a shape",
+        ),
+        (
+            change("profile.weights.0.site", 2),
+            r"`report.profile.weights\[0\].site` must be the index of one of the 2 sites",
+        ),
+        (
+            change("profile.targets.0.site", -1),
+            r"`report.profile.targets\[0\].site` must be the index of one of the 2 sites",
+        ),
+        (
+            change("profile.sites.0.num_parameters", -1),
+            r"`report.profile.sites\[0\].num_parameters` must be 0 or more",
+        ),
+        (
+            change("profile.sites.0.num_parameters", 10**30),
+            r"`report.profile.sites\[0\].num_parameters` must be an integer of 64 bits",
+        ),
+        (
+            change("profile.sites.0.forward_ratio", -1),
+            r"`report.profile.sites\[0\].forward_ratio` must be 0 or more",
+        ),
+        (
+            change("profile.sites.0.activations.h.share_zero", 2),
+            r"`report.profile.sites\[0\].activations.h.share_zero` must be a share",
+        ),
+        (
+            change("profile.sites.0.kind", "magic"),
+            r"`report.profile.sites\[0\].kind` must be one of weight, activation",
+        ),
+        (
+            change("profile.weights.0.role", "magic"),
+            r"`report.profile.weights\[0\].role` must be one of kernel, bias",
+        ),
+        (
+            change("profile.sites.0.name", "a" * 100_001),
+            r"`report.profile.sites\[0\].name` must be a text of at most 100000 characters",
+        ),
+        (
+            change("profile.histograms.0.1.maximum", "Infinity"),
+            r"`report.profile.histograms\[0\]\[1\].maximum` must be a finite number",
+        ),
+        (
+            change("profile.histograms.0.1.minimum", 2),
+            r"`report.profile.histograms\[0\]\[1\].minimum` must be at most the maximum",
+        ),
+        (
+            change("profile.histograms.0.1.counts", [-1]),
+            r"`report.profile.histograms\[0\]\[1\].counts` must be a list of numbers",
+        ),
+        (
+            change("profile.columns.0.largest", [13]),
+            r"`report.profile.columns\[0\].largest` must be indices of the 13 columns",
+        ),
         (change("profile.step", -1), r"`report.profile.step` must be 0 or more"),
         (change("num_exempted", -1), r"`report.num_exempted` must be 0 or more"),
     ],
@@ -197,7 +312,9 @@ def test_damaged_report_is_refused(full_report, damage, message):
 
 
 def test_number_beyond_float64_is_refused(full_report):
-    text = to_json(replace(full_report, profile=replace(full_report.profile, loss=123456.5))).replace("123456.5", "1e999")
+    text = to_json(
+        replace(full_report, profile=replace(full_report.profile, loss=123456.5))
+    ).replace("123456.5", "1e999")
     with pytest.raises(ValueError, match=r"`report\.profile\.loss` must be a float64 number"):
         from_json(text)
 
@@ -205,10 +322,18 @@ def test_number_beyond_float64_is_refused(full_report):
 def test_report_of_an_earlier_release_lacks_what_has_a_default(full_report):
     document = strict(to_json(full_report))
     profile = document["profile"]
-    del document["num_exempted"], profile["sites"][0]["log_ratio_variance"], profile["weights"][0]["rank"]
+    del (
+        document["num_exempted"],
+        profile["sites"][0]["log_ratio_variance"],
+        profile["weights"][0]["rank"],
+    )
     del profile["targets"], profile["columns"]
     read = from_json(json.dumps(document))
-    assert (read.num_exempted, read.profile.sites[0].log_ratio_variance, read.profile.weights[0].rank) == (0, None, None)
+    assert (
+        read.num_exempted,
+        read.profile.sites[0].log_ratio_variance,
+        read.profile.weights[0].rank,
+    ) == (0, None, None)
     assert (read.profile.targets, read.profile.columns) == ((), ())
 
 
@@ -220,7 +345,10 @@ def test_key_that_comes_twice_is_refused(full_report):
 
 def test_text_beyond_its_bound_is_refused_unread_and_read_where_it_is_raised(full_report):
     text = to_json(full_report) + " " * 2**20
-    with pytest.raises(ValueError, match=r"`text` must have at most 1 MiB\. Received: 1\.\d+ MiB\. If that is right, raise"):
+    with pytest.raises(
+        ValueError,
+        match=r"`text` must have at most 1 MiB\. Received: 1\.\d+ MiB\. If that is right, raise",
+    ):
         from_json(text, max_mebibytes=1)
     assert from_json(text, max_mebibytes=2) == full_report
 

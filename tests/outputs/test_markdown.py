@@ -68,10 +68,20 @@ def test_control_characters_are_replaced():
 
 
 def test_verdict_and_findings_are_a_table(make):
-    finding = make.finding("a|b", severity="warning", message="It *grows*.", fix="Use `he_normal`.", expected="< 2")
+    finding = make.finding(
+        "a|b", severity="warning", message="It *grows*.", fix="Use `he_normal`.", expected="< 2"
+    )
     page = Page(markdown_to_safe_html(render_verdict(make.report(findings=[finding]), 10)))
     assert page.tags == TABLE_TAGS
-    assert page.cells == ["!", "IC102 forward-gain", "a|b", "It *grows*.", "9.10", "< 2", "Use `he_normal`."]
+    assert page.cells == [
+        "!",
+        "IC102 forward-gain",
+        "a|b",
+        "It *grows*.",
+        "9.10",
+        "< 2",
+        "Use `he_normal`.",
+    ]
 
 
 def test_nasty_names_stay_in_their_cells(make):
@@ -83,7 +93,9 @@ def test_nasty_names_stay_in_their_cells(make):
 
 
 def test_findings_beyond_the_limit_are_counted(make):
-    text = render_verdict(make.report(findings=[make.finding(f"site{number}") for number in range(5)]), 2)
+    text = render_verdict(
+        make.report(findings=[make.finding(f"site{number}") for number in range(5)]), 2
+    )
     assert "site1" in text
     assert "site2" not in text
     assert text.endswith("\n\nAnd 3 more.")
@@ -98,4 +110,7 @@ def test_finding_about_the_network_or_a_layer_says_so(make):
 def test_healthy_report_is_its_verdict(make):
     report = make.report(model="my_net")
     assert isinstance(report, Report)
-    assert render_verdict(report, 10) == "**my&#95;net&#58; healthy. No layer loses or blows up the signal.**"
+    assert (
+        render_verdict(report, 10)
+        == "**my&#95;net&#58; healthy. No layer loses or blows up the signal.**"
+    )

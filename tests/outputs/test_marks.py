@@ -24,6 +24,7 @@ def test_finding_points_at_its_site_layer_and_culprits(make, changes, expected):
 def test_site_has_the_worst_of_its_severities(make):
     found = [("a", "info"), ("a", "error"), ("a", "warning"), ("b", "info")]
     report = make.report(
-        [make.site(index, name) for index, name in enumerate("abc")], [make.finding(name, severity=severity) for name, severity in found]
+        [make.site(index, name) for index, name in enumerate("abc")],
+        [make.finding(name, severity=severity) for name, severity in found],
     )
     assert site_severities(report) == {0: "error", 1: "info"}

@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten, format_shape, format_share
+from keras_initcheck.outputs.number_format import (
+    format_count,
+    format_number,
+    format_power_of_ten,
+    format_shape,
+    format_share,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +45,13 @@ def test_number_has_three_digits_and_a_compact_exponent(value, expected):
 
 @pytest.mark.parametrize(
     ("value", "width", "expected"),
-    [(0.123456, 5, "0.123"), (0.0123456, 6, "0.0123"), (0.0123456, 5, "0.012"), (1.234e-13, 6, "1e-13"), (-1.234e-300, 5, "-1e-300")],
+    [
+        (0.123456, 5, "0.123"),
+        (0.0123456, 6, "0.0123"),
+        (0.0123456, 5, "0.012"),
+        (1.234e-13, 6, "1e-13"),
+        (-1.234e-300, 5, "-1e-300"),
+    ],
     ids=["fits", "just fits", "one digit less", "two digits less", "never less than one digit"],
 )
 def test_digits_give_way_to_width(value, width, expected):
@@ -97,11 +109,17 @@ def test_count_has_a_unit(count, expected):
     assert format_count(count) == expected
 
 
-@pytest.mark.parametrize(("share", "expected"), [(None, ""), (0.0, "0%"), (0.254, "25%"), (1.0, "100%"), (math.nan, "nan")])
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(None, ""), (0.0, "0%"), (0.254, "25%"), (1.0, "100%"), (math.nan, "nan")],
+)
 def test_share_is_a_percentage(share, expected):
     assert format_share(share) == expected
 
 
-@pytest.mark.parametrize(("shape", "expected"), [(None, ""), ((), ""), ((8,), "scalar"), ((8, 3), "3"), ((8, 55, 55, 96), "55×55×96")])
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [(None, ""), ((), ""), ((8,), "scalar"), ((8, 3), "3"), ((8, 55, 55, 96), "55×55×96")],
+)
 def test_shape_is_that_of_a_sample(shape, expected):
     assert format_shape(shape) == expected

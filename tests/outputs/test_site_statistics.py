@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from keras_initcheck.outputs.json_format import encode
-from keras_initcheck.outputs.site_statistics import STATISTICS, describe, hash_sites, measure, worst_log10_ratio
+from keras_initcheck.outputs.site_statistics import (
+    STATISTICS,
+    describe,
+    hash_sites,
+    measure,
+    worst_log10_ratio,
+)
 from keras_initcheck.records.profile import Places, Profile
 
 BY_HAND = {
@@ -31,9 +37,13 @@ BY_HAND = {
     "log_ratio_variance": 0.04,
     "log10_forward_gain": -1.5,
     "log10_backward_gain": 1.5,
-    "weight_rms": 2.0,  # of kernels of 10 elements with mean square 1 and 30 elements with mean square 5: (10 + 150) / 40 = 4
+    "weight_rms": (
+        2.0
+    ),  # of kernels of 10 elements with mean square 1 and 30 elements with mean square 5: (10 + 150) / 40 = 4
     "weight_gradient_rms": 0.5,  # in the same way: (10 * 0.1 + 30 * 0.3) / 40 = 0.25
-    "log10_gradient_to_weight": -1.0,  # gradients of norm 3 and 4, weights of norm 30 and 40: 5 / 50
+    "log10_gradient_to_weight": (
+        -1.0
+    ),  # gradients of norm 3 and 4, weights of norm 30 and 40: 5 / 50
     "share_nonfinite_loss_gradient_h": 0.25,
     "share_nonfinite_random_gradient_h": 1.0,
 }
@@ -42,18 +52,25 @@ BY_HAND = {
 @pytest.fixture
 def profile(make):
     """One site with two kernels, as an LSTM has them."""
-    h = make.moments(0.001, mean=0.5, variance=9.0, share_zero=0.75, share_nonfinite=0.125, batch_share=0.625)
+    h = make.moments(
+        0.001, mean=0.5, variance=9.0, share_zero=0.75, share_nonfinite=0.125, batch_share=0.625
+    )
     site = make.site(
         0,
         "lstm",
         activations=Places(make.moments(100.0), make.moments(10.0), h),
         loss_gradients=Places(x=make.moments(0.01), h=make.moments(0.0001, share_nonfinite=0.25)),
-        random_gradients=Places(x=make.moments(1000.0), h=make.moments(10_000.0, share_nonfinite=1.0)),
+        random_gradients=Places(
+            x=make.moments(1000.0), h=make.moments(10_000.0, share_nonfinite=1.0)
+        ),
         forward_ratio=100.0,
         predicted_forward_ratio=0.1,
         backward_ratio=0.01,
         predicted_backward_ratio=10.0,
-        **{name: BY_HAND[name] for name in ("log_ratio_variance", "log10_forward_gain", "log10_backward_gain")},
+        **{
+            name: BY_HAND[name]
+            for name in ("log_ratio_variance", "log10_forward_gain", "log10_backward_gain")
+        },
     )
     kernels = [
         replace(
@@ -65,7 +82,9 @@ def profile(make):
         )
         for count, square, gradient, norm in ((10, 1.0, 0.1, 30.0), (30, 5.0, 0.3, 40.0))
     ]
-    bias = replace(make.kernel(site), role="bias", moments=make.moments(1e6), norm=1e6, gradient_norm=1e6)
+    bias = replace(
+        make.kernel(site), role="bias", moments=make.moments(1e6), norm=1e6, gradient_norm=1e6
+    )
     return Profile("net", (site,), (*kernels, bias))
 
 
@@ -84,7 +103,9 @@ def test_what_was_not_measured_is_nan(make):
 
 
 def test_rows_are_the_sites_in_order(make):
-    sites = tuple(make.site(index, name, ratio) for index, name, ratio in ((0, "b", 0.01), (1, "a", 10.0)))
+    sites = tuple(
+        make.site(index, name, ratio) for index, name, ratio in ((0, "b", 0.01), (1, "a", 10.0))
+    )
     assert column(Profile("net", sites), "log10_forward_ratio") == [-2.0, 1.0]
 
 
@@ -95,14 +116,23 @@ def test_no_sites_are_a_matrix_without_rows():
 
 def test_second_moments_keep_their_extremes(make):
     moments = [make.moments(number) for number in (0.0, math.inf, math.nan, 1e300)]
-    sites = tuple(make.site(index, "a", activations=Places(h=each)) for index, each in enumerate(moments))
-    assert column(Profile("net", sites), "log10_second_moment_h") == pytest.approx([-math.inf, math.inf, math.nan, 300.0], nan_ok=True)
+    sites = tuple(
+        make.site(index, "a", activations=Places(h=each)) for index, each in enumerate(moments)
+    )
+    assert column(Profile("net", sites), "log10_second_moment_h") == pytest.approx(
+        [-math.inf, math.inf, math.nan, 300.0], nan_ok=True
+    )
 
 
 def test_ratios_keep_their_extremes(make):
-    sites = tuple(make.site(index, "a", ratio) for index, ratio in enumerate((0.0, math.inf, math.nan, 1e300, 1e-300)))
+    sites = tuple(
+        make.site(index, "a", ratio)
+        for index, ratio in enumerate((0.0, math.inf, math.nan, 1e300, 1e-300))
+    )
     expected = [-math.inf, math.inf, math.nan, 300.0, -300.0]
-    assert column(Profile("net", sites), "log10_forward_ratio") == pytest.approx(expected, nan_ok=True)
+    assert column(Profile("net", sites), "log10_forward_ratio") == pytest.approx(
+        expected, nan_ok=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +155,9 @@ def test_gradient_to_weight_at_its_limits(make, changes, expected):
 
 def test_description_lists_the_sites_column_by_column(make):
     dense = make.site(0, "block/dense", activation="relu", stretch=1, output_shape=(32, 7, 5))
-    again = make.site(1, "block/dense#2", inputs=(0,), num_parameters=0, is_head=True, output_shape=None)
+    again = make.site(
+        1, "block/dense#2", inputs=(0,), num_parameters=0, is_head=True, output_shape=None
+    )
     facts = json.loads(json.dumps(encode(describe(Profile("net", (dense, again))))))
     assert facts["model"] == "net"
     assert facts["statistics"] == list(BY_HAND)
@@ -148,7 +180,13 @@ def test_description_lists_the_sites_column_by_column(make):
 def test_hash_is_that_of_the_list_of_sites(make):
     sites = [make.site(0, "a"), make.site(1, "b")]
     same = [make.site(0, "a", 3.0), make.site(1, "b", 4.0)]
-    others = [sites[:1], sites[::-1], [sites[0], make.site(1, "c")], [sites[0], make.site(1, "b", layer_type="Conv2D")], []]
+    others = [
+        sites[:1],
+        sites[::-1],
+        [sites[0], make.site(1, "c")],
+        [sites[0], make.site(1, "b", layer_type="Conv2D")],
+        [],
+    ]
     hashes = [hash_sites(Profile("net", tuple(each))) for each in (sites, *others)]
     assert hash_sites(Profile("another net", tuple(same))) == hashes[0]
     assert len(set(hashes)) == len(hashes)
@@ -168,6 +206,9 @@ def test_hash_is_that_of_the_list_of_sites(make):
     ids=["falls", "backward", "not measured", "nan", "dead", "none"],
 )
 def test_worst_ratio_is_the_largest_distance_from_one(make, ratios, expected):
-    sites = [make.site(index, f"s{index}", forward_ratio=f, backward_ratio=b) for index, (f, b) in enumerate(ratios)]
+    sites = [
+        make.site(index, f"s{index}", forward_ratio=f, backward_ratio=b)
+        for index, (f, b) in enumerate(ratios)
+    ]
     head = make.site(len(sites), "head", 1e9, is_head=True)
     assert worst_log10_ratio(Profile("net", (*sites, head))) == expected

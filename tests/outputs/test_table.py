@@ -9,14 +9,29 @@ from rich.cells import cell_len
 from keras_initcheck.outputs.table import lay_out
 from keras_initcheck.records.profile import Places
 
-ALL = ("type", "output", "parameters", "mean", "std z", "zeros", "largest", "batch", "forward", "backward", "gain", "q(h)")
+ALL = (
+    "type",
+    "output",
+    "parameters",
+    "mean",
+    "std z",
+    "zeros",
+    "largest",
+    "batch",
+    "forward",
+    "backward",
+    "gain",
+    "q(h)",
+)
 BASIC = ("type", "output", "std z", "forward", "backward", "gain")
 
 
 @pytest.fixture
 def widest(make):
     """Sites whose cells are as wide as cells can be."""
-    extreme = make.moments(1.23456e-300, mean=-1.23456e-300, largest=1.23456e-300, batch_share=1.23456e-300)
+    extreme = make.moments(
+        1.23456e-300, mean=-1.23456e-300, largest=1.23456e-300, batch_share=1.23456e-300
+    )
     facts = {
         "layer_type": "MultiHeadAttentionWithRelativePositions",
         "output_shape": (32, 1024, 1024, 1024, 65536),
@@ -27,7 +42,10 @@ def widest(make):
         "log10_forward_gain": -400.25,
         "predicted_log10_second_moment": -400.25,
     }
-    return [make.site(index, f"stage_{index}/block/attention/query_dense", 1.23456e-300, **facts) for index in range(300)]
+    return [
+        make.site(index, f"stage_{index}/block/attention/query_dense", 1.23456e-300, **facts)
+        for index in range(300)
+    ]
 
 
 def place(text, sign):
@@ -36,32 +54,59 @@ def place(text, sign):
 
 def test_slashes_stand_below_each_other(make):
     ratios = [1.0, 1e-300, 123.4, math.nan, 0.0]
-    table = lay_out([make.site(index, f"a{index}", ratio) for index, ratio in enumerate(ratios)], " " * 5, 80)
+    table = lay_out(
+        [make.site(index, f"a{index}", ratio) for index, ratio in enumerate(ratios)], " " * 5, 80
+    )
     assert len({place(line, "/") for line in table.lines}) == 1
 
 
 def test_wide_names_do_not_shift_the_columns(make):
     names = ["a", "層の名前", "e\u0301", "🙂"]
-    table = lay_out([make.site(index, name, output_shape=(8, 7)) for index, name in enumerate(names)], " " * 4, 80)
+    table = lay_out(
+        [make.site(index, name, output_shape=(8, 7)) for index, name in enumerate(names)],
+        " " * 4,
+        80,
+    )
     assert len({place(line, "Dense") for line in table.lines}) == 1
     assert len({cell_len(line) for line in table.lines}) == 1
 
 
 def test_numbers_end_below_each_other_and_their_head(make):
-    table = lay_out([make.site(0, "a", output_shape=(8, 7)), make.site(1, "b", output_shape=(8, 12345))], "  ", 80)
-    ends = [place(line, sign) + len(sign) for line, sign in zip((table.head, *table.lines), ("output", " 7 ", "12345"), strict=True)]
+    table = lay_out(
+        [make.site(0, "a", output_shape=(8, 7)), make.site(1, "b", output_shape=(8, 12345))],
+        "  ",
+        80,
+    )
+    ends = [
+        place(line, sign) + len(sign)
+        for line, sign in zip((table.head, *table.lines), ("output", " 7 ", "12345"), strict=True)
+    ]
     assert ends[0] == ends[1] - 1 == ends[2]
 
 
 def test_row_holds_the_site_s_numbers(make):
-    site = make.site(3, "dense", 0.5, backward_ratio=0.25, output_shape=(32, 10), num_parameters=1010, log10_forward_gain=-1.0)
+    site = make.site(
+        3,
+        "dense",
+        0.5,
+        backward_ratio=0.25,
+        output_shape=(32, 10),
+        num_parameters=1010,
+        log10_forward_gain=-1.0,
+    )
     (line,) = lay_out([site], "!", 200).lines
-    cells = "! 3 dense Dense 10 1.01k 0 1.41 50% 3.00 0.250 0.500 / 1.00 0.250 / 1.00 0.100 0.500 / 1.00"
+    cells = (
+        "! 3 dense Dense 10 1.01k 0 1.41 50% 3.00 0.250 0.500 / 1.00 0.250 / 1.00 0.100 0.500 /"
+        " 1.00"
+    )
     assert line.split() == cells.split()
 
 
 def test_number_that_is_not_known_is_a_minus(make):
-    sites = [make.site(0, "a", 0.5, predicted_forward_ratio=None), make.site(1, "b", forward_ratio=None)]
+    sites = [
+        make.site(0, "a", 0.5, predicted_forward_ratio=None),
+        make.site(1, "b", forward_ratio=None),
+    ]
     table = lay_out(sites, "  ", 80)
     assert "0.500 / - " in table.lines[0]
     assert "- / 1.00" in table.lines[1]

@@ -28,7 +28,9 @@ def test_what_a_terminal_acts_on_is_replaced(character):
     assert clean(f"a{character}b") == "a\N{REPLACEMENT CHARACTER}b"
 
 
-@pytest.mark.parametrize("text", ["dense/kernel", "[red]markup[/red]", "größe", "e\u0301", "層の名前", "🙂", "a b"])
+@pytest.mark.parametrize(
+    "text", ["dense/kernel", "[red]markup[/red]", "größe", "e\u0301", "層の名前", "🙂", "a b"]
+)
 def test_what_can_be_shown_stays(text):
     assert clean(text) == text
 
@@ -44,7 +46,15 @@ def test_what_can_be_shown_stays(text):
         ("層の名前とても", 7, "層…ても"),
         ("層の名前とても", 6, "層…も"),
     ],
-    ids=["fits", "middle gives way", "one cell", "empty", "wide fits", "wide", "half a wide character is left out"],
+    ids=[
+        "fits",
+        "middle gives way",
+        "one cell",
+        "empty",
+        "wide fits",
+        "wide",
+        "half a wide character is left out",
+    ],
 )
 def test_shortened_text_keeps_start_and_end(text, width, expected):
     assert shorten(text, width) == expected
@@ -101,4 +111,7 @@ def test_wrapped_text_holds_no_control_characters():
 
 @pytest.mark.parametrize("width", [10, 11, 17, 40])
 def test_wrapped_lines_never_exceed_their_width(make, width):
-    assert max(cell_len(line) for line in wrap(" ".join(make.nasty_names), width, indent="  ")) <= width
+    assert (
+        max(cell_len(line) for line in wrap(" ".join(make.nasty_names), width, indent="  "))
+        <= width
+    )

@@ -1,6 +1,8 @@
-"""Small models that are the same on every backend: weights and batch come from numpy seeds, and nothing in them is random.
+"""Small models that are the same on every backend: weights and batch come from numpy seeds, and
+nothing in them is random.
 
-As a script, `KERAS_BACKEND=jax python agreement_models.py DIRECTORY`, it probes each and writes what was measured as `NAME.json`.
+As a script, `KERAS_BACKEND=jax python agreement_models.py DIRECTORY`, it probes each and writes
+what was measured as `NAME.json`.
 """
 
 import math
@@ -53,7 +55,9 @@ def selu_and_tanh_mlp():
 
 def softmax_head_with_regularised_kernel():
     inputs = keras.Input((WIDTH,))
-    hidden = LAYERS.LeakyReLU(0.2)(LAYERS.Dense(WIDTH, kernel_regularizer=keras.regularizers.L2(0.1))(inputs))
+    hidden = LAYERS.LeakyReLU(0.2)(
+        LAYERS.Dense(WIDTH, kernel_regularizer=keras.regularizers.L2(0.1))(inputs)
+    )
     model = keras.Model(inputs, LAYERS.Dense(WIDTH, "softmax")(hidden))
     model.compile("sgd", "sparse_categorical_crossentropy")
     return model, normal(WIDTH), integers(seed=9)
@@ -62,9 +66,13 @@ def softmax_head_with_regularised_kernel():
 def strided_padded_and_grouped_convolutions():
     inputs = keras.Input(IMAGE)
     signal = LAYERS.Conv2D(WIDTH, 3, groups=2, padding="same", activation="relu")(inputs)
-    signal = LAYERS.Conv2D(WIDTH, 3, strides=2, padding="same", activation="relu")(signal)  # one row of zeros, at the far side only
+    signal = LAYERS.Conv2D(WIDTH, 3, strides=2, padding="same", activation="relu")(
+        signal
+    )  # one row of zeros, at the far side only
     signal = LAYERS.Conv2D(WIDTH, 2, activation="relu")(LAYERS.ZeroPadding2D(1)(signal))
-    return classifier(inputs, LAYERS.GlobalAveragePooling2D()(LAYERS.MaxPooling2D(2)(signal)), normal(*IMAGE))
+    return classifier(
+        inputs, LAYERS.GlobalAveragePooling2D()(LAYERS.MaxPooling2D(2)(signal)), normal(*IMAGE)
+    )
 
 
 def dilated_and_transposed_convolutions():
@@ -77,9 +85,13 @@ def dilated_and_transposed_convolutions():
 
 def depthwise_and_separable_convolutions():
     inputs = keras.Input(IMAGE)
-    signal = LAYERS.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation="relu")(inputs)
+    signal = LAYERS.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation="relu")(
+        inputs
+    )
     signal = LAYERS.SeparableConv2D(WIDTH, 3, strides=2, padding="same", activation="silu")(signal)
-    return classifier(inputs, LAYERS.GlobalAveragePooling2D()(LAYERS.AveragePooling2D(2)(signal)), normal(*IMAGE))
+    return classifier(
+        inputs, LAYERS.GlobalAveragePooling2D()(LAYERS.AveragePooling2D(2)(signal)), normal(*IMAGE)
+    )
 
 
 def batch_normalised_residual():
@@ -87,7 +99,9 @@ def batch_normalised_residual():
     trunk = LAYERS.Conv2D(WIDTH, 3, padding="same", use_bias=False)(inputs)
     for _ in range(2):
         branch = LAYERS.ReLU()(LAYERS.BatchNormalization()(trunk))
-        trunk = LAYERS.Add()([trunk, LAYERS.Conv2D(WIDTH, 3, padding="same", use_bias=False)(branch)])
+        trunk = LAYERS.Add()(
+            [trunk, LAYERS.Conv2D(WIDTH, 3, padding="same", use_bias=False)(branch)]
+        )
     return classifier(inputs, LAYERS.GlobalAveragePooling2D()(trunk), normal(*IMAGE))
 
 
@@ -95,13 +109,21 @@ def transformer_block():
     inputs = keras.Input(SEQUENCE)
     received = LAYERS.LayerNormalization()(inputs)
     signal = inputs + LAYERS.MultiHeadAttention(2, 4, use_bias=False)(received, received)
-    signal = signal + LAYERS.Dense(WIDTH)(LAYERS.Dense(WIDTH, "silu")(LAYERS.LayerNormalization()(signal)))
-    return classifier(inputs, LAYERS.GlobalAveragePooling1D()(LAYERS.LayerNormalization()(signal)), normal(*SEQUENCE))
+    signal = signal + LAYERS.Dense(WIDTH)(
+        LAYERS.Dense(WIDTH, "silu")(LAYERS.LayerNormalization()(signal))
+    )
+    return classifier(
+        inputs,
+        LAYERS.GlobalAveragePooling1D()(LAYERS.LayerNormalization()(signal)),
+        normal(*SEQUENCE),
+    )
 
 
 def embedding_and_lstm():
     inputs = keras.Input((5,), dtype="int32")
-    return classifier(inputs, LAYERS.LSTM(WIDTH)(LAYERS.Embedding(WIDTH, WIDTH)(inputs)), integers(5))
+    return classifier(
+        inputs, LAYERS.LSTM(WIDTH)(LAYERS.Embedding(WIDTH, WIDTH)(inputs)), integers(5)
+    )
 
 
 def gru_and_simple_rnn():
@@ -112,11 +134,21 @@ def gru_and_simple_rnn():
 
 def named_inputs_and_outputs():
     image, table = keras.Input(IMAGE, name="image"), keras.Input((WIDTH,), name="table")
-    looked = LAYERS.GlobalAveragePooling2D()(LAYERS.Conv2D(WIDTH, 3, padding="same", activation="relu")(image))
-    joined = LAYERS.Concatenate()([LAYERS.Dense(WIDTH, "relu")(looked), LAYERS.Dense(WIDTH, "sigmoid")(table)])
-    outputs = {"kind": LAYERS.Dense(WIDTH, name="kind")(joined), "size": LAYERS.Dense(1, "softplus", name="size")(joined)}
+    looked = LAYERS.GlobalAveragePooling2D()(
+        LAYERS.Conv2D(WIDTH, 3, padding="same", activation="relu")(image)
+    )
+    joined = LAYERS.Concatenate()(
+        [LAYERS.Dense(WIDTH, "relu")(looked), LAYERS.Dense(WIDTH, "sigmoid")(table)]
+    )
+    outputs = {
+        "kind": LAYERS.Dense(WIDTH, name="kind")(joined),
+        "size": LAYERS.Dense(1, "softplus", name="size")(joined),
+    }
     model = keras.Model({"image": image, "table": table}, outputs)
-    losses = {"kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "size": keras.losses.MeanSquaredError()}
+    losses = {
+        "kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "size": keras.losses.MeanSquaredError(),
+    }
     model.compile("sgd", losses, loss_weights={"kind": 1.0, "size": 0.3})
     x = {"image": normal(*IMAGE), "table": normal(WIDTH, seed=1)}
     return model, x, {"kind": integers(seed=9), "size": normal(1, seed=8)}
@@ -133,11 +165,15 @@ def nested():
     layers = [LAYERS.Dense(WIDTH, "relu"), LAYERS.LayerNormalization(), LAYERS.Dense(WIDTH)]
     inner = keras.Sequential([keras.Input((WIDTH,)), *layers], name="inner")
     inputs = keras.Input((WIDTH,))
-    return classifier(inputs, keras.ops.relu(inner(LAYERS.Dense(WIDTH, "relu")(inputs))), normal(WIDTH))
+    return classifier(
+        inputs, keras.ops.relu(inner(LAYERS.Dense(WIDTH, "relu")(inputs))), normal(WIDTH)
+    )
 
 
 class RawArithmetic(keras.Model):
-    """Applies its activation as a bare function, scales by a weight of its own and adds a residual, all outside of layers."""
+    """Applies its activation as a bare function, scales by a weight of its own and adds a residual,
+    all outside of layers.
+    """
 
     def __init__(self):
         super().__init__()
@@ -162,7 +198,9 @@ def raw_arithmetic():
 
 def einsum_dense():
     inputs = keras.Input(SEQUENCE)
-    signal = LAYERS.EinsumDense("abc,cde->abde", (5, 2, 4), activation="relu", bias_axes="de")(inputs)
+    signal = LAYERS.EinsumDense("abc,cde->abde", (5, 2, 4), activation="relu", bias_axes="de")(
+        inputs
+    )
     signal = LAYERS.EinsumDense("abde,dec->abc", (5, WIDTH), activation="mish")(signal)
     return classifier(inputs, LAYERS.GlobalAveragePooling1D()(signal), normal(*SEQUENCE))
 
@@ -171,7 +209,9 @@ def mixed(policy):
     inputs = keras.Input(IMAGE)
     signal = LAYERS.Conv2D(WIDTH, 3, padding="same", activation="relu", dtype=policy)(inputs)
     signal = LAYERS.GlobalAveragePooling2D(dtype=policy)(signal)
-    signal = LAYERS.Dense(WIDTH, "relu", dtype=policy)(LAYERS.LayerNormalization(dtype=policy)(signal))
+    signal = LAYERS.Dense(WIDTH, "relu", dtype=policy)(
+        LAYERS.LayerNormalization(dtype=policy)(signal)
+    )
     return classifier(inputs, signal, normal(*IMAGE))
 
 
@@ -208,16 +248,24 @@ ARCHITECTURES = {
 
 
 def set_weights(model):
-    """Gives each variable seeded normal values that keep signals near 1; what multiplies or is a variance stays positive."""
+    """Gives each variable seeded normal values that keep signals near 1; what multiplies or is a
+    variance stays positive.
+    """
     for number, variable in enumerate(model.weights):
         if keras.backend.is_float_dtype(variable.dtype):
-            spread = 1 / math.sqrt(math.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
+            spread = (
+                1 / math.sqrt(math.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
+            )
             values = spread * np.random.default_rng(100 + number).standard_normal(variable.shape)
-            variable.assign(1 + np.abs(values) if variable.name in ("gamma", "moving_variance") else values)
+            variable.assign(
+                1 + np.abs(values) if variable.name in ("gamma", "moving_variance") else values
+            )
 
 
 def profile_of(name):
-    """What the probe measures on the architecture of that name, with both cotangents and exact rows."""
+    """What the probe measures on the architecture of that name, with both cotangents and exact
+    rows.
+    """
     keras.backend.clear_session()
     model, x, y = ARCHITECTURES[name]()
     set_weights(model)
@@ -226,7 +274,9 @@ def profile_of(name):
 
 def write_profiles(directory):
     for name in ARCHITECTURES:
-        Path(directory, f"{name}.json").write_text(json_format.to_json(Report(profile_of(name))), encoding="utf-8")
+        Path(directory, f"{name}.json").write_text(
+            json_format.to_json(Report(profile_of(name))), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

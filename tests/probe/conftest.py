@@ -39,7 +39,9 @@ def normal():
 
 @pytest.fixture(scope="session")
 def set_weights(normal):
-    """Gives every variable of a model seeded normal values of a standard deviation that keeps signals near 1, and returns the model."""
+    """Gives every variable of a model seeded normal values of a standard deviation that keeps
+    signals near 1, and returns the model.
+    """
 
     def changed(model, seed=0, scale=1.0):
         for number, variable in enumerate(model.weights):
@@ -54,14 +56,20 @@ def set_weights(normal):
 
 
 def moments_by_hand(array):
-    """The moments of a numpy array in float64, by their definitions in `keras_initcheck.records.profile`."""
+    """The moments of a numpy array in float64, by their definitions in
+    `keras_initcheck.records.profile`.
+    """
     array = np.asarray(array, "float64")
     units = array.reshape(len(array), -1) if array.ndim > 1 else array.reshape(-1, 1)
     columns = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
     is_finite = np.isfinite(columns)
     finite = columns[is_finite]
     variance = finite.var()
-    batch_share = np.where(np.isfinite(units), units, 0.0).var(axis=0).mean() / variance if variance else math.nan
+    batch_share = (
+        np.where(np.isfinite(units), units, 0.0).var(axis=0).mean() / variance
+        if variance
+        else math.nan
+    )
     return Moments(
         mean=finite.mean(),
         variance=variance,
@@ -79,18 +87,22 @@ def moments_by_hand(array):
 def assert_moments():
     """`assert_moments(measured, array)`: fails with every statistic that differs from numpy's.
 
-    A mean is compared in units of the root of the second moment, because it can be zero up to rounding.
+    A mean is compared in units of the root of the second moment, because it can be zero up to
+    rounding.
     """
 
     def check(measured, array, rtol=1e-4, skip=()):
         expected = dataclasses.asdict(moments_by_hand(array))
         tolerance = {name: {"rel": rtol, "abs": 1e-30, "nan_ok": True} for name in expected}
         tolerance["mean"]["abs"] = max(rtol * math.sqrt(expected["second_moment"]), 1e-30)
-        tolerance["batch_share"]["abs"] = tolerance["share_zero"]["abs"] = tolerance["share_dead"]["abs"] = 1e-6
+        tolerance["batch_share"]["abs"] = tolerance["share_zero"]["abs"] = tolerance["share_dead"][
+            "abs"
+        ] = 1e-6
         wrong = {
             name: (getattr(measured, name), value)
             for name, value in expected.items()
-            if name not in skip and getattr(measured, name) != pytest.approx(value, **tolerance[name])
+            if name not in skip
+            and getattr(measured, name) != pytest.approx(value, **tolerance[name])
         }
         assert not wrong, f"measured, by hand: {wrong}"
 

@@ -1,4 +1,6 @@
-"""TensorFlow, JAX and PyTorch measure the same numbers: their kernels and gradients are independent, the probe is written once."""
+"""TensorFlow, JAX and PyTorch measure the same numbers: their kernels and gradients are
+independent, the probe is written once.
+"""
 
 import dataclasses
 import importlib.util
@@ -14,7 +16,9 @@ from keras_initcheck.outputs import json_format
 from keras_initcheck.records.profile import Moments, Profile, WeightStats
 from keras_initcheck.records.report import Report
 
-pytestmark = pytest.mark.backend("tensorflow")  # once is enough: the other backends run in processes of their own
+pytestmark = pytest.mark.backend(
+    "tensorflow"
+)  # once is enough: the other backends run in processes of their own
 
 SCRIPT = Path(__file__).with_name("agreement_models.py")
 _SPECIFICATION = importlib.util.spec_from_file_location("agreement_models", SCRIPT)
@@ -25,7 +29,8 @@ OTHERS = ("jax", "torch")
 TOLERANCE = 1e-4
 """Relative. float32 has 6e-8 and the sums here have at most some thousand terms."""
 LOOSER = {
-    # Some kernels add up a bias's gradient in the number format itself: 216 terms, each rounded to 11 bits, give 5e-4 · √216.
+    # Some kernels add up a bias's gradient in the number format itself: 216 terms, each rounded to
+    # 11 bits, give 5e-4 · √216.
     "mixed_float16": 1e-2,
     # The same with 8 bits.
     "mixed_bfloat16": 6e-2,
@@ -36,8 +41,14 @@ CIRCUMSTANCES = ("backend", "seconds", "versions")
 
 @pytest.fixture(scope="module")
 def profiles(tmp_path_factory):
-    """`profiles(backend, name)`. The other backends run beside each other and beside TensorFlow, which runs here."""
-    directories = {backend: tmp_path_factory.mktemp(backend) for backend in OTHERS if importlib.util.find_spec(backend)}
+    """`profiles(backend, name)`. The other backends run beside each other and beside TensorFlow,
+    which runs here.
+    """
+    directories = {
+        backend: tmp_path_factory.mktemp(backend)
+        for backend in OTHERS
+        if importlib.util.find_spec(backend)
+    }
     processes = {backend: started(backend, directory) for backend, directory in directories.items()}
     here = {name: models.profile_of(name) for name in models.ARCHITECTURES}
     for backend, process in processes.items():
@@ -49,20 +60,28 @@ def profiles(tmp_path_factory):
             return here[name]
         if backend not in directories:
             pytest.skip(f"{backend} is not installed")
-        return json_format.from_json((directories[backend] / f"{name}.json").read_text(), Report).profile
+        return json_format.from_json(
+            (directories[backend] / f"{name}.json").read_text(), Report
+        ).profile
 
     return profile
 
 
 def started(backend, directory):
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"  # JAX compiles for longer than it runs
+    flags = (  # JAX compiles for longer than it runs
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+    )
     environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": flags}
     command = [sys.executable, str(SCRIPT), str(directory)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
 
 
 def leaves(value, path=""):
-    """Every number, name and flag of a record by its path. What can be zero up to rounding is in units of the root of `q`."""
+    """Every number, name and flag of a record by its path. What can be zero up to rounding is in
+    units of the root of `q`.
+    """
     if isinstance(value, WeightStats):
         value = dataclasses.replace(value, fingerprint=value.fingerprint / rms(value.moments))
     if isinstance(value, Moments):
@@ -86,9 +105,13 @@ def rms(moments):
 def is_close(path, value, expected, tolerance):
     if not isinstance(value, float) or not isinstance(expected, float):
         return value == expected
-    is_near_zero = path.endswith((".mean", ".fingerprint", ".share_zero", ".share_dead")) or "log10" in path
+    is_near_zero = (
+        path.endswith((".mean", ".fingerprint", ".share_zero", ".share_dead")) or "log10" in path
+    )
     both_undefined = math.isnan(value) and math.isnan(expected)
-    return both_undefined or math.isclose(value, expected, rel_tol=tolerance, abs_tol=tolerance if is_near_zero else 0.0)
+    return both_undefined or math.isclose(
+        value, expected, rel_tol=tolerance, abs_tol=tolerance if is_near_zero else 0.0
+    )
 
 
 def disagreements(profile, expected, tolerance):
@@ -113,11 +136,15 @@ def test_every_number_is_that_of_tensorflow(profiles, backend, name):
 @pytest.mark.parametrize("name", models.ARCHITECTURES)
 def test_comparison_covers_signals_gradients_and_weights(profiles, name):
     profile = profiles("tensorflow", name)
-    paths = [path for path, value in leaves(profile) if isinstance(value, float) and math.isfinite(value)]
+    paths = [
+        path for path, value in leaves(profile) if isinstance(value, float) and math.isfinite(value)
+    ]
     assert profile.loss is not None
     for place in ("activations.h", "loss_gradients.h", "random_gradients.x"):
         assert any(f"{place}.second_moment" in path for path in paths)
-    assert sum(path.endswith(".gradient_norm") for path in paths) == sum(weight.is_trainable for weight in profile.weights)
+    assert sum(path.endswith(".gradient_norm") for path in paths) == sum(
+        weight.is_trainable for weight in profile.weights
+    )
 
 
 def test_comparison_notices_a_thousandth(profiles):

@@ -1,4 +1,6 @@
-"""The private names of Keras that the probe leans on: a failure here says that Keras has changed one of them."""
+"""The private names of Keras that the probe leans on: a failure here says that Keras has changed
+one of them.
+"""
 
 import keras
 import numpy as np
@@ -25,7 +27,11 @@ def test_layers_at_any_depth_are_found(nested):
 
 def test_only_direct_sublayers_are_sublayers(nested):
     assert "inside" not in [layer.name for layer in introspection.sublayers(nested)]
-    assert [layer.name for layer in introspection.sublayers(nested.get_layer("inner")) if layer.name == "inside"] == ["inside"]
+    assert [
+        layer.name
+        for layer in introspection.sublayers(nested.get_layer("inner"))
+        if layer.name == "inside"
+    ] == ["inside"]
 
 
 def test_graphs_of_nested_models_are_found(nested):
@@ -33,7 +39,9 @@ def test_graphs_of_nested_models_are_found(nested):
 
 
 def test_operations_that_are_no_layers_are_found(nested):
-    names = [type(operation).__name__ for operation in introspection.operations_without_layers(nested)]
+    names = [
+        type(operation).__name__ for operation in introspection.operations_without_layers(nested)
+    ]
     assert sorted(names) == ["Add", "Relu"]
 
 
@@ -42,7 +50,10 @@ def test_operation_that_alone_takes_an_output_is_known(nested):
     assert id(outside) in introspection.sole_consumers(nested)
     inputs = keras.Input((4,))
     hidden = LAYERS.Dense(4)(inputs)
-    forked = keras.Model(inputs, LAYERS.Add()([LAYERS.Dense(4, name="left")(hidden), LAYERS.Dense(4, name="right")(hidden)]))
+    forked = keras.Model(
+        inputs,
+        LAYERS.Add()([LAYERS.Dense(4, name="left")(hidden), LAYERS.Dense(4, name="right")(hidden)]),
+    )
     assert id(forked.get_layer("left")) not in introspection.sole_consumers(forked)
 
 
@@ -67,8 +78,12 @@ def test_regularised_variable_comes_with_its_value():
     model = keras.Sequential([keras.Input((2,)), LAYERS.Dense(2, kernel_regularizer="l2")])
     ((variable, value),) = introspection.regularised_values(model)
     assert variable is model.layers[0].kernel
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(value), keras.ops.convert_to_numpy(variable))
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(value), keras.ops.convert_to_numpy(variable)
+    )
 
 
 def test_consumers_of_a_symbolic_tensor_are_found(nested):
-    assert [operation.name for operation in introspection.consumers(nested, nested.inputs[0])] == ["inner"]
+    assert [operation.name for operation in introspection.consumers(nested, nested.inputs[0])] == [
+        "inner"
+    ]

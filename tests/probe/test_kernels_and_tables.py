@@ -11,7 +11,9 @@ LAYERS = keras.layers
 
 def ranks(measure, x, *layers):
     model = keras.Sequential([keras.Input(x.shape[1:]), *layers])
-    return lambda: {weight.name: weight.rank for weight in measure(model, x).weights if weight.role == "kernel"}
+    return lambda: {
+        weight.name: weight.rank for weight in measure(model, x).weights if weight.role == "kernel"
+    }
 
 
 @pytest.mark.parametrize("rank", [1, 2, 5, 12])
@@ -32,7 +34,9 @@ def test_rank_does_not_depend_on_scale(measure, normal, scale):
 
 @pytest.mark.parametrize("initializer", ["he_normal", "orthogonal", "identity"])
 def test_usual_kernels_have_all_directions(measure, normal, initializer):
-    assert ranks(measure, normal(4, 64), LAYERS.Dense(64, kernel_initializer=initializer, name="full"))() == {"full/kernel": 16}
+    assert ranks(
+        measure, normal(4, 64), LAYERS.Dense(64, kernel_initializer=initializer, name="full")
+    )() == {"full/kernel": 16}
 
 
 def test_filters_that_repeat_are_counted_once(measure, normal):
@@ -43,7 +47,11 @@ def test_filters_that_repeat_are_counted_once(measure, normal):
 
 
 def test_kernels_of_few_units_and_per_channel_are_not_counted(measure, normal):
-    layers = LAYERS.DepthwiseConv2D(3, name="depthwise"), LAYERS.Conv2D(3, 1, name="few"), LAYERS.Conv2D(8, 1, name="from_few")
+    layers = (
+        LAYERS.DepthwiseConv2D(3, name="depthwise"),
+        LAYERS.Conv2D(3, 1, name="few"),
+        LAYERS.Conv2D(8, 1, name="from_few"),
+    )
     assert set(ranks(measure, normal(2, 8, 8, 4), *layers)().values()) == {None}
 
 
@@ -81,7 +89,9 @@ def test_constant_and_sparse_columns_are_left_out(measure, normal):
     assert columns.root_mean_square < 2
 
 
-@pytest.mark.parametrize("shape", [(8, 1), (8, 5, 4), (8, 3000)], ids=["one column", "sequence", "wide"])
+@pytest.mark.parametrize(
+    "shape", [(8, 1), (8, 5, 4), (8, 3000)], ids=["one column", "sequence", "wide"]
+)
 def test_what_is_no_table_has_no_columns(measure, normal, shape):
     assert columns_of(measure, normal(*shape)) == ()
 

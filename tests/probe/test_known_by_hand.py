@@ -40,7 +40,14 @@ def chain_by_hand(weights, x, y):
     return {
         "signals": {"first": (x, z1, h1), "second": (h1, z2, h2), "head": (h2, z3, z3)},
         "gradients": {"first": (dx, dz1, dh1), "second": (dh1, dz2, dh2), "head": (dh2, dz3, dz3)},
-        "weights": {"first/kernel": w1, "first/bias": b1, "second/kernel": w2, "second/bias": b2, "head/kernel": w3, "head/bias": b3},
+        "weights": {
+            "first/kernel": w1,
+            "first/bias": b1,
+            "second/kernel": w2,
+            "second/bias": b2,
+            "head/kernel": w3,
+            "head/bias": b3,
+        },
         "weight_gradients": {
             "first/kernel": x.T @ dz1,
             "first/bias": dz1.sum(axis=0),
@@ -64,7 +71,9 @@ def test_chain_signal(chain, assert_moments, name, place, position):
 @pytest.mark.parametrize(("place", "position"), [("x", 0), ("z", 1), ("h", 2)])
 def test_chain_loss_gradient(chain, assert_moments, name, place, position):
     profile, hand = chain
-    assert_moments(getattr(profile.site(name).loss_gradients, place), hand["gradients"][name][position])
+    assert_moments(
+        getattr(profile.site(name).loss_gradients, place), hand["gradients"][name][position]
+    )
 
 
 def test_chain_weights_and_their_gradients(chain, assert_moments):
@@ -74,7 +83,9 @@ def test_chain_weights_and_their_gradients(chain, assert_moments):
         assert_moments(weight.moments, hand["weights"][weight.name], skip=["batch_share"])
         assert_moments(weight.gradient, hand["weight_gradients"][weight.name], skip=["batch_share"])
         assert weight.norm == pytest.approx(norm(hand["weights"][weight.name]), rel=1e-4)
-        assert weight.gradient_norm == pytest.approx(norm(hand["weight_gradients"][weight.name]), rel=1e-4)
+        assert weight.gradient_norm == pytest.approx(
+            norm(hand["weight_gradients"][weight.name]), rel=1e-4
+        )
 
 
 def test_chain_loss(chain):
@@ -91,10 +102,20 @@ def test_chain_measured_forward_ratios(chain):
 def test_chain_predicted_ratios_are_fan_times_second_moment_times_half_for_relu(chain):
     profile, hand = chain
     kernels = [hand["weights"][f"{name}/kernel"] for name in ("first", "second", "head")]
-    forward = [kernel.shape[0] * q(kernel) * factor for kernel, factor in zip(kernels, (0.5, 0.5, 1), strict=True)]
-    backward = [kernel.shape[1] * q(kernel) * factor for kernel, factor in zip(kernels, (0.5, 0.5, 1), strict=True)]
-    assert [site.predicted_forward_ratio for site in profile.sites] == pytest.approx(forward, rel=1e-4)
-    assert [site.predicted_backward_ratio for site in profile.sites] == pytest.approx(backward, rel=1e-4)
+    forward = [
+        kernel.shape[0] * q(kernel) * factor
+        for kernel, factor in zip(kernels, (0.5, 0.5, 1), strict=True)
+    ]
+    backward = [
+        kernel.shape[1] * q(kernel) * factor
+        for kernel, factor in zip(kernels, (0.5, 0.5, 1), strict=True)
+    ]
+    assert [site.predicted_forward_ratio for site in profile.sites] == pytest.approx(
+        forward, rel=1e-4
+    )
+    assert [site.predicted_backward_ratio for site in profile.sites] == pytest.approx(
+        backward, rel=1e-4
+    )
 
 
 def test_chain_end_to_end_forward_gain_goes_from_the_first_input_to_the_last_hidden_output(chain):
@@ -105,14 +126,21 @@ def test_chain_end_to_end_forward_gain_goes_from_the_first_input_to_the_last_hid
 
 def test_chain_stretch_is_the_running_product_of_the_ratios(chain):
     profile, hand = chain
-    first, second = (math.log10(q(hand["signals"][name][2]) / q(hand["signals"][name][0])) for name in ("first", "second"))
+    first, second = (
+        math.log10(q(hand["signals"][name][2]) / q(hand["signals"][name][0]))
+        for name in ("first", "second")
+    )
     gains = [profile.site(name).log10_forward_gain for name in ("first", "second")]
     assert gains == pytest.approx([first, first + second], abs=1e-4)
 
 
 def test_chain_facts_about_the_batch(chain):
     profile, _ = chain
-    assert (profile.batch_size, profile.optimizer, profile.backend) == (9, "SGD", keras.backend.backend())
+    assert (profile.batch_size, profile.optimizer, profile.backend) == (
+        9,
+        "SGD",
+        keras.backend.backend(),
+    )
     assert [(site.kind, site.inputs, site.is_head, site.activation) for site in profile.sites] == [
         ("weight", (), False, "relu"),
         ("weight", (0,), False, "relu"),
@@ -126,7 +154,9 @@ SCALES = (0.5, 2.0, 3.0, 1.5)
 @pytest.fixture(scope="module")
 def orthogonal(measure, normal):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((8,)), *(LAYERS.Dense(8, use_bias=False) for _ in SCALES)])
+    model = keras.Sequential(
+        [keras.Input((8,)), *(LAYERS.Dense(8, use_bias=False) for _ in SCALES)]
+    )
     for number, (layer, scale) in enumerate(zip(model.layers, SCALES, strict=True)):
         layer.kernel.assign(scale * np.linalg.qr(normal(8, 8, seed=number))[0])
     return measure(model, normal(16, 8))
@@ -136,15 +166,21 @@ def test_orthogonal_chain_forward_and_backward_ratios(orthogonal):
     squares = [scale**2 for scale in SCALES]
     assert [site.forward_ratio for site in orthogonal.sites] == pytest.approx(squares, rel=1e-4)
     assert [site.backward_ratio for site in orthogonal.sites] == pytest.approx(squares, rel=1e-4)
-    assert [site.predicted_forward_ratio for site in orthogonal.sites] == pytest.approx(squares, rel=1e-4)
-    assert [site.predicted_backward_ratio for site in orthogonal.sites] == pytest.approx(squares, rel=1e-4)
+    assert [site.predicted_forward_ratio for site in orthogonal.sites] == pytest.approx(
+        squares, rel=1e-4
+    )
+    assert [site.predicted_backward_ratio for site in orthogonal.sites] == pytest.approx(
+        squares, rel=1e-4
+    )
 
 
 def test_orthogonal_chain_gains_leave_the_head_out(orthogonal):
     expected = math.log10(0.5**2 * 2**2 * 3**2)
     assert orthogonal.log10_forward_gain == pytest.approx(expected, abs=1e-4)
     assert orthogonal.log10_backward_gain == pytest.approx(expected, abs=1e-4)
-    assert orthogonal.site(orthogonal.sites[0].name).log10_backward_gain == pytest.approx(expected, abs=1e-4)
+    assert orthogonal.site(orthogonal.sites[0].name).log10_backward_gain == pytest.approx(
+        expected, abs=1e-4
+    )
 
 
 def test_orthogonal_chain_random_cotangent_is_standard_normal(orthogonal):
@@ -156,19 +192,28 @@ def test_orthogonal_chain_random_cotangent_is_standard_normal(orthogonal):
 def test_orthogonal_chain_uncompiled_model_has_no_loss(orthogonal):
     assert orthogonal.loss is None
     assert all(site.loss_gradients is None for site in orthogonal.sites)
-    assert all(weight.gradient is None and weight.gradient_norm is None for weight in orthogonal.weights)
+    assert all(
+        weight.gradient is None and weight.gradient_norm is None for weight in orthogonal.weights
+    )
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "sigmoid"])
-def test_predicted_ratios_use_the_activation_at_the_measured_scale(activation, measure, normal, set_weights):
-    model = keras.Sequential([keras.Input((20,)), LAYERS.Dense(30, activation=activation), LAYERS.Dense(2)])
+def test_predicted_ratios_use_the_activation_at_the_measured_scale(
+    activation, measure, normal, set_weights
+):
+    model = keras.Sequential(
+        [keras.Input((20,)), LAYERS.Dense(30, activation=activation), LAYERS.Dense(2)]
+    )
     set_weights(model, SEED, scale=0.8)
     site = measure(model, normal(16, 20)).sites[0]
     functions = {
         "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
         "gelu": (
             lambda z: z * 0.5 * (1 + np.vectorize(math.erf)(z / math.sqrt(2))),
-            lambda z: 0.5 * (1 + np.vectorize(math.erf)(z / math.sqrt(2))) + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi),
+            lambda z: (
+                0.5 * (1 + np.vectorize(math.erf)(z / math.sqrt(2)))
+                + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+            ),
         ),
         "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
     }
@@ -179,10 +224,14 @@ def test_predicted_ratios_use_the_activation_at_the_measured_scale(activation, m
     kernel = in_float64(*model.get_weights())[0]
     forward = 20 * q(kernel) * np.sum(density * function(z) ** 2) / np.sum(density * z**2)
     assert site.predicted_forward_ratio == pytest.approx(forward, rel=1e-3)
-    assert site.predicted_backward_ratio == pytest.approx(30 * q(kernel) * np.sum(density * derivative(z) ** 2), rel=1e-3)
+    assert site.predicted_backward_ratio == pytest.approx(
+        30 * q(kernel) * np.sum(density * derivative(z) ** 2), rel=1e-3
+    )
 
 
-def test_activation_layer_belongs_to_the_weight_layer_before_it(measure, normal, set_weights, assert_moments):
+def test_activation_layer_belongs_to_the_weight_layer_before_it(
+    measure, normal, set_weights, assert_moments
+):
     model = keras.Sequential([keras.Input((6,)), LAYERS.Dense(5), LAYERS.ReLU(), LAYERS.Dense(4)])
     model.compile("sgd", "mse")
     set_weights(model, SEED)
@@ -213,7 +262,9 @@ def test_regularisation_is_part_of_the_loss_and_of_weight_gradients(measure, nor
     assert profile.weights[0].gradient_norm == pytest.approx(norm(expected), rel=1e-4)
 
 
-def test_sample_weights_scale_the_loss_and_its_gradients(measure, normal, set_weights, assert_moments):
+def test_sample_weights_scale_the_loss_and_its_gradients(
+    measure, normal, set_weights, assert_moments
+):
     model = keras.Sequential([keras.Input((4,)), LAYERS.Dense(3)])
     model.compile("sgd", "mse")
     set_weights(model, SEED)

@@ -1,4 +1,6 @@
-"""Layers that are linear in their input and their kernel, against loops that follow their definition, in float64."""
+"""Layers that are linear in their input and their kernel, against loops that follow their
+definition, in float64.
+"""
 
 import itertools
 import math
@@ -23,8 +25,13 @@ def windows(size, window, stride, padding, dilation):
 
 
 def gathered(x, kernel_shape, strides, padding, dilation):
-    """`(output position, window offset, input pixels)` of a 2-D convolution; pixels outside of the image are left out."""
-    rows, columns = (windows(x.shape[1 + axis], kernel_shape[axis], strides[axis], padding, dilation)[0] for axis in (0, 1))
+    """`(output position, window offset, input pixels)` of a 2-D convolution; pixels outside of the
+    image are left out.
+    """
+    rows, columns = (
+        windows(x.shape[1 + axis], kernel_shape[axis], strides[axis], padding, dilation)[0]
+        for axis in (0, 1)
+    )
     for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
         for a, b in itertools.product(range(kernel_shape[0]), range(kernel_shape[1])):
             source = (row + a * dilation, column + b * dilation)
@@ -33,21 +40,34 @@ def gathered(x, kernel_shape, strides, padding, dilation):
 
 
 def output_size(x, kernel_shape, strides, padding, dilation):
-    return [len(windows(x.shape[1 + axis], kernel_shape[axis], strides[axis], padding, dilation)[0]) for axis in (0, 1)]
+    return [
+        len(windows(x.shape[1 + axis], kernel_shape[axis], strides[axis], padding, dilation)[0])
+        for axis in (0, 1)
+    ]
 
 
 def convolve(x, kernel, strides=(1, 1), padding="valid", groups=1, dilation=1):
     filters, channels = kernel.shape[3] // groups, kernel.shape[2]
-    z = np.zeros((len(x), *output_size(x, kernel.shape, strides, padding, dilation), kernel.shape[3]))
+    z = np.zeros(
+        (len(x), *output_size(x, kernel.shape, strides, padding, dilation), kernel.shape[3])
+    )
     for (i, j), offset, pixels in gathered(x, kernel.shape, strides, padding, dilation):
         for group in range(groups):
             into = slice(group * filters, (group + 1) * filters)
-            z[:, i, j, into] += pixels[:, group * channels : (group + 1) * channels] @ kernel[offset][:, into]
+            z[:, i, j, into] += (
+                pixels[:, group * channels : (group + 1) * channels] @ kernel[offset][:, into]
+            )
     return z
 
 
 def convolve_depthwise(x, kernel, strides=(1, 1), padding="valid", dilation=1):
-    z = np.zeros((len(x), *output_size(x, kernel.shape, strides, padding, dilation), kernel.shape[2] * kernel.shape[3]))
+    z = np.zeros(
+        (
+            len(x),
+            *output_size(x, kernel.shape, strides, padding, dilation),
+            kernel.shape[2] * kernel.shape[3],
+        )
+    )
     for (i, j), offset, pixels in gathered(x, kernel.shape, strides, padding, dilation):
         z[:, i, j] += (pixels[:, :, None] * kernel[offset]).reshape(len(x), -1)
     return z
@@ -57,7 +77,9 @@ def convolve_transposed(x, kernel, strides):
     """Each input pixel paints its kernel, scaled, on the output: no padding."""
     size = [(x.shape[1 + axis] - 1) * strides[axis] + kernel.shape[axis] for axis in (0, 1)]
     z = np.zeros((len(x), *size, kernel.shape[2]))
-    for i, j, a, b in itertools.product(*map(range, (x.shape[1], x.shape[2], kernel.shape[0], kernel.shape[1]))):
+    for i, j, a, b in itertools.product(
+        *map(range, (x.shape[1], x.shape[2], kernel.shape[0], kernel.shape[1]))
+    ):
         z[:, i * strides[0] + a, j * strides[1] + b] += x[:, i, j] @ kernel[a, b].T
     return z
 
@@ -147,14 +169,20 @@ def test_layer_with_one_kernel(name, measure, normal, set_weights, assert_moment
         assert_moments(getattr(site.activations, place), signal)
         assert_moments(getattr(site.loss_gradients, place), gradient.reshape(signal.shape))
     assert profile.weights[0].gradient_norm == pytest.approx(norm(dkernel), rel=1e-4)
-    assert profile.weights[1].gradient_norm == pytest.approx(norm(dz.sum(axis=tuple(range(dz.ndim - bias.ndim)))), rel=1e-4)
+    assert profile.weights[1].gradient_norm == pytest.approx(
+        norm(dz.sum(axis=tuple(range(dz.ndim - bias.ndim)))), rel=1e-4
+    )
     assert site.forward_ratio == pytest.approx(q(z) / q(x), rel=1e-4)
     assert site.predicted_forward_ratio == pytest.approx(fan_in * q(kernel), rel=1e-4)
     assert site.predicted_backward_ratio == pytest.approx(fan_out * q(kernel), rel=1e-4)
 
 
-def test_separable_convolution_predicts_the_product_of_its_two_kernels(measure, normal, set_weights, assert_moments):
-    model = keras.Sequential([keras.Input(IMAGE), LAYERS.SeparableConv2D(3, 2, depth_multiplier=2, activation="relu")])
+def test_separable_convolution_predicts_the_product_of_its_two_kernels(
+    measure, normal, set_weights, assert_moments
+):
+    model = keras.Sequential(
+        [keras.Input(IMAGE), LAYERS.SeparableConv2D(3, 2, depth_multiplier=2, activation="relu")]
+    )
     set_weights(model, SEED)
     x = normal(3, *IMAGE)
     (site,) = measure(model, x).sites
@@ -163,5 +191,9 @@ def test_separable_convolution_predicts_the_product_of_its_two_kernels(measure, 
     assert_moments(site.activations.z, z)
     assert_moments(site.activations.h, np.maximum(z, 0))
     assert site.forward_ratio == pytest.approx(q(z) / q(x), rel=1e-4)
-    assert site.predicted_forward_ratio == pytest.approx(4 * q(depthwise) * 8 * q(pointwise), rel=1e-4)
-    assert site.predicted_backward_ratio == pytest.approx(4 * 2 * q(depthwise) * 3 * q(pointwise), rel=1e-4)
+    assert site.predicted_forward_ratio == pytest.approx(
+        4 * q(depthwise) * 8 * q(pointwise), rel=1e-4
+    )
+    assert site.predicted_backward_ratio == pytest.approx(
+        4 * 2 * q(depthwise) * 3 * q(pointwise), rel=1e-4
+    )

@@ -38,7 +38,12 @@ def attention(measure, normal, set_weights):
     model.compile("sgd", "mse")
     set_weights(model, SEED)
     x, y = normal(2, *ROW, seed=1), normal(2, *ROW, seed=2)
-    kernels = [dict((weight.path.split("attention/", 1)[1], np.asarray(weight, "float64")) for weight in model.weights)]
+    kernels = [
+        dict(
+            (weight.path.split("attention/", 1)[1], np.asarray(weight, "float64"))
+            for weight in model.weights
+        )
+    ]
     return measure(model, x, y), kernels[0], *in_float64(x, y)
 
 
@@ -60,7 +65,12 @@ def test_attention_signals(attention, assert_moments):
     profile, weights, x, _ = attention
     query, key, value = (project(x, weights, name) for name in NAMES[:3])
     weighted = mixed(query, key, value)
-    hand = {"query": (x, query), "key": (x, key), "value": (x, value), "attention_output": (weighted, output(weighted, weights))}
+    hand = {
+        "query": (x, query),
+        "key": (x, key),
+        "value": (x, value),
+        "attention_output": (weighted, output(weighted, weights)),
+    }
     for name, (received, made) in hand.items():
         site = profile.site(f"attention/{name}")
         assert_moments(site.activations.x, received)
@@ -82,7 +92,9 @@ def test_attention_gradients(attention, assert_moments):
         dh = numeric_gradient(of_one, hand[position])
         dx = np.einsum("bthd,chd->btc", dh, weights[f"{name}/kernel"])
         site = profile.site(f"attention/{name}")
-        if name == "key":  # a shift of all keys changes no score: the bias has no gradient, and the moments cancel
+        if (
+            name == "key"
+        ):  # a shift of all keys changes no score: the bias has no gradient, and the moments cancel
             assert site.loss_gradients.h.second_moment == pytest.approx(q(dh), rel=1e-4)
         else:
             assert_moments(site.loss_gradients.h, dh, rtol=2e-4)
@@ -91,8 +103,14 @@ def test_attention_gradients(attention, assert_moments):
 
 def test_attention_fans_of_the_projections(attention):
     profile = attention[0]
-    fans = {weight.name: (weight.fan_in, weight.fan_out) for weight in profile.weights if weight.role == "kernel"}
-    expected = {f"attention/{name}/kernel": (5, 6) for name in NAMES[:3]} | {"attention/attention_output/kernel": (6, 5)}
+    fans = {
+        weight.name: (weight.fan_in, weight.fan_out)
+        for weight in profile.weights
+        if weight.role == "kernel"
+    }
+    expected = {f"attention/{name}/kernel": (5, 6) for name in NAMES[:3]} | {
+        "attention/attention_output/kernel": (6, 5)
+    }
     assert fans == expected
 
 
@@ -119,8 +137,14 @@ def run_gru(x, kernel, recurrent_kernel, bias):
     return h
 
 
-@pytest.mark.parametrize(("layer", "run", "gates"), [(LAYERS.LSTM, run_lstm, 4), (LAYERS.GRU, run_gru, 3)], ids=["lstm", "gru"])
-def test_recurrent_layer_is_one_site(layer, run, gates, measure, normal, set_weights, assert_moments):
+@pytest.mark.parametrize(
+    ("layer", "run", "gates"),
+    [(LAYERS.LSTM, run_lstm, 4), (LAYERS.GRU, run_gru, 3)],
+    ids=["lstm", "gru"],
+)
+def test_recurrent_layer_is_one_site(
+    layer, run, gates, measure, normal, set_weights, assert_moments
+):
     model = keras.Sequential([keras.Input(ROW), layer(3, name="recurrent")])
     model.compile("sgd", "mse")
     set_weights(model, SEED)
@@ -139,11 +163,15 @@ def test_recurrent_layer_is_one_site(layer, run, gates, measure, normal, set_wei
         def loss(value, position=position):
             return q(run(x, *weights[:position], value, *weights[position + 1 :]) - y)
 
-        assert weight.gradient_norm == pytest.approx(norm(numeric_gradient(loss, weights[position])), rel=2e-4)
+        assert weight.gradient_norm == pytest.approx(
+            norm(numeric_gradient(loss, weights[position])), rel=2e-4
+        )
 
 
 def test_embedding(measure, normal, set_weights, assert_moments):
-    model = keras.Sequential([keras.Input((3,), dtype="int32"), LAYERS.Embedding(7, 4, name="embedding")])
+    model = keras.Sequential(
+        [keras.Input((3,), dtype="int32"), LAYERS.Embedding(7, 4, name="embedding")]
+    )
     model.compile("sgd", "mse")
     set_weights(model, SEED)
     ids = np.array([[0, 1, 1], [5, 6, 0]])

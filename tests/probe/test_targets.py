@@ -1,4 +1,6 @@
-"""Outputs beside their labels, against numpy: the loss, the logits' size, the labels' statistics, and what belongs to what."""
+"""Outputs beside their labels, against numpy: the loss, the logits' size, the labels' statistics,
+and what belongs to what.
+"""
 
 import math
 
@@ -17,7 +19,10 @@ TIGHT = 1e-5
 def model_of(*heads):
     """A model with one output for each `(units, activation)`, named `a`, `b` and so on."""
     start = keras.Input((6,))
-    outputs = [LAYERS.Dense(units, activation, name=name)(start) for name, (units, activation) in zip("abc", heads, strict=False)]
+    outputs = [
+        LAYERS.Dense(units, activation, name=name)(start)
+        for name, (units, activation) in zip("abc", heads, strict=False)
+    ]
     return keras.Model(start, outputs[0] if len(outputs) == 1 else outputs)
 
 
@@ -38,7 +43,11 @@ def logits_of(model, x):
 
 
 def log_softmax(z):
-    return z - z.max(axis=-1, keepdims=True) - np.log(np.exp(z - z.max(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True))
+    return (
+        z
+        - z.max(axis=-1, keepdims=True)
+        - np.log(np.exp(z - z.max(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True))
+    )
 
 
 @pytest.mark.parametrize("activation", [None, "softmax"])
@@ -47,11 +56,20 @@ def test_classifier_has_loss_and_logits_of_numpy(measure, x, classes, activation
     model.compile("sgd", LOSSES.SparseCategoricalCrossentropy(from_logits=activation is None))
     (target,) = measure(model, x, classes).targets
     z = logits_of(model, x)
-    assert (target.name, target.activation, target.width, target.loss) == ("a", activation, 4, "sparse_categorical_crossentropy")
+    assert (target.name, target.activation, target.width, target.loss) == (
+        "a",
+        activation,
+        4,
+        "sparse_categorical_crossentropy",
+    )
     assert target.value == pytest.approx(-log_softmax(z)[np.arange(12), classes].mean(), rel=TIGHT)
     assert target.logit_deviation == pytest.approx(math.sqrt(z.var(axis=1).mean()), rel=TIGHT)
     assert target.labels.entropy == pytest.approx(math.log(4))
-    assert (target.labels.minimum, target.labels.maximum, target.labels.share_invalid) == (0.0, 3.0, 0.0)
+    assert (target.labels.minimum, target.labels.maximum, target.labels.share_invalid) == (
+        0.0,
+        3.0,
+        0.0,
+    )
 
 
 def test_softmax_as_a_layer_is_seen_through(measure, x, classes):
@@ -74,7 +92,9 @@ def test_regression_has_error_and_deviation_of_numpy(measure, x, normal):
     assert target.logit_deviation == pytest.approx(z.std(), rel=TIGHT)
     assert target.labels.mean == pytest.approx(y.mean(), rel=TIGHT)
     assert target.labels.deviation == pytest.approx(math.sqrt(y.var(axis=0).mean()), rel=TIGHT)
-    assert target.labels.absolute_deviation == pytest.approx(np.abs(y - np.median(y, axis=0)).mean(), rel=TIGHT)
+    assert target.labels.absolute_deviation == pytest.approx(
+        np.abs(y - np.median(y, axis=0)).mean(), rel=TIGHT
+    )
     assert math.isnan(target.labels.entropy)
 
 
@@ -83,7 +103,9 @@ def test_large_logits_do_not_overflow(measure, x, classes):
     model.layers[-1].kernel.assign(model.layers[-1].kernel * 1e25)
     model.compile("sgd", LOSSES.SparseCategoricalCrossentropy(from_logits=True))
     (target,) = measure(model, x, classes).targets
-    assert target.logit_deviation == pytest.approx(math.sqrt(logits_of(model, x).var(axis=1).mean()), rel=TIGHT)
+    assert target.logit_deviation == pytest.approx(
+        math.sqrt(logits_of(model, x).var(axis=1).mean()), rel=TIGHT
+    )
 
 
 def test_value_is_the_plain_mean_without_weights_and_regularisation(measure, x):
@@ -103,8 +125,16 @@ SPARSE = LOSSES.SparseCategoricalCrossentropy(from_logits=True)
     ("loss", "names", "is_dict"),
     [
         ([SPARSE, "mae"], ["sparse_categorical_crossentropy", "mean_absolute_error"], False),
-        ({"a": SPARSE, "b": "mse"}, ["sparse_categorical_crossentropy", "mean_squared_error"], False),
-        ({"a": SPARSE, "b": "mse"}, ["sparse_categorical_crossentropy", "mean_squared_error"], True),
+        (
+            {"a": SPARSE, "b": "mse"},
+            ["sparse_categorical_crossentropy", "mean_squared_error"],
+            False,
+        ),
+        (
+            {"a": SPARSE, "b": "mse"},
+            ["sparse_categorical_crossentropy", "mean_squared_error"],
+            True,
+        ),
         ([SPARSE, lambda y, p: keras.ops.mean(p)], ["sparse_categorical_crossentropy"], False),
     ],
     ids=["list", "dict", "labels by name", "unknown loss"],
@@ -124,7 +154,12 @@ def test_outputs_in_a_dict_find_theirs_by_name(measure, x, classes):
     start = keras.Input((6,))
     model = keras.Model(start, {"second": LAYERS.Dense(1)(start), "first": LAYERS.Dense(4)(start)})
     model.compile("sgd", {"first": SPARSE, "second": "mse"})
-    found = {t.name: t for t in measure(model, x, {"first": classes, "second": np.full(12, 7.0, "float32")}).targets}
+    found = {
+        t.name: t
+        for t in measure(
+            model, x, {"first": classes, "second": np.full(12, 7.0, "float32")}
+        ).targets
+    }
     assert (found["first"].width, found["second"].labels.mean) == (4, 7.0)
 
 
@@ -191,7 +226,12 @@ def test_ignored_class_is_left_out_of_the_labels(measure, x, classes):
 
 @pytest.mark.parametrize(
     ("row", "share", "is_multi_hot"),
-    [([0, 1, 0, 0], 0.0, False), ([0, 1, 1, 0], 1 / 12, True), ([0, 0, 0, 0], 0.0, False), ([0.2, 0.2, 0.2, 0.2], 1 / 12, False)],
+    [
+        ([0, 1, 0, 0], 0.0, False),
+        ([0, 1, 1, 0], 1 / 12, True),
+        ([0, 0, 0, 0], 0.0, False),
+        ([0.2, 0.2, 0.2, 0.2], 1 / 12, False),
+    ],
     ids=["one", "several", "masked", "no distribution"],
 )
 def test_rows_that_are_no_distribution_are_counted(measure, x, classes, row, share, is_multi_hot):
@@ -200,7 +240,10 @@ def test_rows_that_are_no_distribution_are_counted(measure, x, classes, row, sha
     model = model_of((4, "softmax"))
     model.compile("sgd", "categorical_crossentropy")
     (target,) = measure(model, x, y).targets
-    assert (target.labels.share_invalid, target.labels.is_multi_hot) == (pytest.approx(share), is_multi_hot)
+    assert (target.labels.share_invalid, target.labels.is_multi_hot) == (
+        pytest.approx(share),
+        is_multi_hot,
+    )
 
 
 def test_repeated_probe_leaves_targets_and_tables_alone(measure, x, classes):

@@ -1,4 +1,6 @@
-"""A probe leaves the model, the global random states and the training that follows bitwise as they were."""
+"""A probe leaves the model, the global random states and the training that follows bitwise as they
+were.
+"""
 
 import random
 
@@ -16,7 +18,9 @@ RUNS_EAGERLY = keras.backend.backend() == "tensorflow"
 
 
 class Remembering(LAYERS.Layer):
-    """Keeps tensors, a list and a dictionary on itself when it is called, as users do to look at them later."""
+    """Keeps tensors, a list and a dictionary on itself when it is called, as users do to look at
+    them later.
+    """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -80,21 +84,43 @@ def contents(value):
 
 
 def everything(model):
-    """Bytes of every variable, and every attribute of every layer by identity, containers with what they hold."""
+    """Bytes of every variable, and every attribute of every layer by identity, containers with what
+    they hold.
+    """
     optimizer, metrics = getattr(model, "optimizer", None), model.metrics
-    variables = [*model.variables, *(optimizer.variables if optimizer else []), *(v for metric in metrics for v in metric.variables)]
-    values = [(variable.path, keras.ops.convert_to_numpy(variable.value).tobytes()) for variable in variables]
+    variables = [
+        *model.variables,
+        *(optimizer.variables if optimizer else []),
+        *(v for metric in metrics for v in metric.variables),
+    ]
+    values = [
+        (variable.path, keras.ops.convert_to_numpy(variable.value).tobytes())
+        for variable in variables
+    ]
     attributes = {}
-    for item in [*model._flatten_layers(), *getattr(model, "operations", []), optimizer, model._compile_loss, *metrics]:
+    for item in [
+        *model._flatten_layers(),
+        *getattr(model, "operations", []),
+        optimizer,
+        model._compile_loss,
+        *metrics,
+    ]:
         for name, value in vars(item).items():
             attributes[type(item).__name__, id(item), name] = (id(value), contents(value))
-    return {"values": values, "attributes": attributes, "losses": len(model.losses), "compiled": model.compiled}
+    return {
+        "values": values,
+        "attributes": attributes,
+        "losses": len(model.losses),
+        "compiled": model.compiled,
+    }
 
 
 def assert_same(after, before):
     assert after["values"] == before["values"]
     assert after["attributes"].keys() == before["attributes"].keys()
-    changed = [key for key, value in after["attributes"].items() if value != before["attributes"][key]]
+    changed = [
+        key for key, value in after["attributes"].items() if value != before["attributes"][key]
+    ]
     assert not changed
     assert after == before
 
@@ -123,7 +149,9 @@ def test_what_a_layer_remembered_is_what_it_remembered_before(data):
     last, history, calls = layer.last, list(layer.history), dict(layer.by_name)
     Probe(model).measure(take_batch(*data))
     assert layer.last is last
-    assert len(layer.history) == len(history) and all(a is b for a, b in zip(layer.history, history, strict=True))
+    assert len(layer.history) == len(history) and all(
+        a is b for a, b in zip(layer.history, history, strict=True)
+    )
     assert layer.by_name == calls
 
 
@@ -189,7 +217,9 @@ def test_a_probe_repeats_itself(data):
     probe, batch = Probe(make_model()), take_batch(*data)
     first, second = probe.measure(batch), probe.measure(batch)
     assert [site.activations for site in first.sites] == [site.activations for site in second.sites]
-    assert [weight.gradient_norm for weight in first.weights] == [weight.gradient_norm for weight in second.weights]
+    assert [weight.gradient_norm for weight in first.weights] == [
+        weight.gradient_norm for weight in second.weights
+    ]
 
 
 class Batches(keras.utils.PyDataset):
@@ -232,7 +262,14 @@ def trained(source, data, is_probed):
         Probe(model).measure(take_batch(*source(*data)))
     is_cut = source is SOURCES["arrays"]
     steps = 4 if source is SOURCES["generator"] else None
-    model.fit(*source(*data), batch_size=4 if is_cut else None, shuffle=is_cut, epochs=2, steps_per_epoch=steps, verbose=0)
+    model.fit(
+        *source(*data),
+        batch_size=4 if is_cut else None,
+        shuffle=is_cut,
+        epochs=2,
+        steps_per_epoch=steps,
+        verbose=0,
+    )
     return model.get_weights()
 
 
@@ -240,7 +277,9 @@ def trained(source, data, is_probed):
 def test_training_after_a_probe(source, data):
     if source == "tf.data" and keras.backend.backend() != "tensorflow":
         pytest.skip("tf.data is tested where TensorFlow runs")
-    for probed, plain in zip(trained(SOURCES[source], data, True), trained(SOURCES[source], data, False), strict=True):
+    for probed, plain in zip(
+        trained(SOURCES[source], data, True), trained(SOURCES[source], data, False), strict=True
+    ):
         np.testing.assert_array_equal(probed, plain)
 
 
@@ -274,7 +313,9 @@ def test_training_with_several_losses_after_a_probe(normal):
         keras.utils.set_random_seed(7)
         inputs = keras.Input((6,))
         hidden = LAYERS.Dense(5, activation="relu")(inputs)
-        model = keras.Model(inputs, {"a": LAYERS.Dense(3, name="a")(hidden), "b": LAYERS.Dense(1, name="b")(hidden)})
+        model = keras.Model(
+            inputs, {"a": LAYERS.Dense(3, name="a")(hidden), "b": LAYERS.Dense(1, name="b")(hidden)}
+        )
         model.compile("adam", loss={"a": "mse", "b": "mae"}, run_eagerly=RUNS_EAGERLY)
         x, y = normal(8, 6), {"a": normal(8, 3, seed=1), "b": normal(8, 1, seed=2)}
         if is_probed:
@@ -292,10 +333,14 @@ def test_layer_that_writes_to_its_input_is_probed(normal, is_exact):
             x += 1.0
             return 2.0 * x
 
-    model = keras.Sequential([keras.Input((6,)), LAYERS.Dense(5, name="before"), Adding(name="adding"), LAYERS.Dense(3)])
+    model = keras.Sequential(
+        [keras.Input((6,)), LAYERS.Dense(5, name="before"), Adding(name="adding"), LAYERS.Dense(3)]
+    )
     profile = Probe(model).measure(take_batch(normal(16, 6)), is_exact=is_exact)
     before, adding = profile.site("before").activations.h, profile.site("adding").activations.h
-    assert adding.mean == pytest.approx(2.0 * (before.mean + 1.0), abs=1e-5)  # rounding of a float32 mean
+    assert adding.mean == pytest.approx(
+        2.0 * (before.mean + 1.0), abs=1e-5
+    )  # rounding of a float32 mean
     assert profile.site("before").random_gradients.h.second_moment > 0
 
 

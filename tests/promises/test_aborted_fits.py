@@ -1,4 +1,6 @@
-"""A training that ends before its first step leaves nothing on the model: the next one is not probed and dies of nothing."""
+"""A training that ends before its first step leaves nothing on the model: the next one is not
+probed and dies of nothing.
+"""
 
 import copy
 
@@ -84,7 +86,11 @@ def test_other_uses_of_the_model_are_untouched(tmp_path):
 def test_compile_after_an_abort_begins_anew():
     model = drifting_net()
     check = abort(model)
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=keras.backend.backend() == "tensorflow")
+    model.compile(
+        "sgd",
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        run_eagerly=keras.backend.backend() == "tensorflow",
+    )
     model.fit(X, Y, verbose=0)
     assert check.report is None
 
@@ -94,7 +100,9 @@ def test_two_callbacks_are_taken_off_as_well():
     original = model.train_function
     first, second = ic.InitCheck(None, on_drift="raise"), ic.InitCheck(None, on_drift="raise")
     with pytest.raises(RuntimeError):
-        model.fit(X, Y, verbose=0, callbacks=[first, second, Raises("on_train_batch_begin", RuntimeError)])
+        model.fit(
+            X, Y, verbose=0, callbacks=[first, second, Raises("on_train_batch_begin", RuntimeError)]
+        )
     model.fit(X, Y, verbose=0)
     assert model.train_function is original
     assert first.report is second.report is None

@@ -1,4 +1,6 @@
-"""Keras waits for the device after every batch where a callback overrides `on_train_batch_end`; this one does not."""
+"""Keras waits for the device after every batch where a callback overrides `on_train_batch_end`;
+this one does not.
+"""
 
 import keras
 import pytest

@@ -1,4 +1,6 @@
-"""A probe that is used again measures the model as it is now: after another `compile`, after freezing, after new layers."""
+"""A probe that is used again measures the model as it is now: after another `compile`, after
+freezing, after new layers.
+"""
 
 import gc
 
@@ -17,12 +19,20 @@ FAST = {"is_exact": False, "cotangents": ("loss",)}
 
 def data():
     generator = np.random.default_rng(0)
-    return generator.standard_normal((16, 6)).astype("float32"), 10 + generator.standard_normal((16, 2)).astype("float32")
+    return generator.standard_normal((16, 6)).astype("float32"), 10 + generator.standard_normal(
+        (16, 2)
+    ).astype("float32")
 
 
 def make_model():
     keras.utils.set_random_seed(3)
-    return keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "tanh", name="first"), keras.layers.Dense(2, name="last")])
+    return keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(8, "tanh", name="first"),
+            keras.layers.Dense(2, name="last"),
+        ]
+    )
 
 
 def losses_by_hand(model, x, y):
@@ -36,11 +46,17 @@ def test_fit_compile_fit_freeze_fit():
     for loss in ("mse", "mae"):
         model.compile(optimizer, loss, run_eagerly=RUNS_EAGERLY)
         model.fit(x, y, batch_size=16, epochs=2, verbose=0, callbacks=[check])
-        assert check.report.profile.loss == pytest.approx(losses_by_hand(model, x, y)[loss], rel=1e-5)  # sums of float32
+        assert check.report.profile.loss == pytest.approx(
+            losses_by_hand(model, x, y)[loss], rel=1e-5
+        )  # sums of float32
     model.get_layer("first").trainable = False
-    model.compile(keras.optimizers.SGD(1e-3), "mae", run_eagerly=RUNS_EAGERLY)  # Keras ties an optimizer to the variables it has seen
+    model.compile(
+        keras.optimizers.SGD(1e-3), "mae", run_eagerly=RUNS_EAGERLY
+    )  # Keras ties an optimizer to the variables it has seen
     model.fit(x, y, batch_size=16, epochs=1, verbose=0, callbacks=[check])
-    assert {weight.layer for weight in check.report.profile.weights if weight.gradient is not None} == {"last"}
+    assert {
+        weight.layer for weight in check.report.profile.weights if weight.gradient is not None
+    } == {"last"}
 
 
 def test_a_repeated_pass_sees_another_loss():
@@ -48,7 +64,9 @@ def test_a_repeated_pass_sees_another_loss():
     optimizer, probe, batch = keras.optimizers.SGD(), Probe(model), take_batch(x, y)
     for loss in ("mse", "mae", "mse"):
         model.compile(optimizer, loss)
-        assert probe.measure(batch, **FAST).loss == pytest.approx(losses_by_hand(model, x, y)[loss], rel=1e-5)
+        assert probe.measure(batch, **FAST).loss == pytest.approx(
+            losses_by_hand(model, x, y)[loss], rel=1e-5
+        )
 
 
 def test_a_repeated_pass_sees_that_a_normalisation_was_frozen():
@@ -57,7 +75,9 @@ def test_a_repeated_pass_sees_that_a_normalisation_was_frozen():
     model.compile("sgd", "mse")
     (x, y), probe = data(), Probe(model)
     batch = take_batch(10 * x, y)
-    assert probe.measure(batch, **FAST).site("norm").activations.h.second_moment == pytest.approx(1, rel=0.01)  # epsilon
+    assert probe.measure(batch, **FAST).site("norm").activations.h.second_moment == pytest.approx(
+        1, rel=0.01
+    )  # epsilon
     normalization.trainable = False
     assert probe.measure(batch, **FAST).site("norm").activations.h.second_moment > 50
 
@@ -104,5 +124,10 @@ def test_a_model_that_runs_eagerly_is_probed_eagerly(is_exact):
     model, (x, y) = keras.Sequential([Peeking(name="peek"), keras.layers.Dense(2)]), data()
     model.compile("sgd", "mse", run_eagerly=True)
     model.train_on_batch(x, y)
-    measured = Probe(model).measure(take_batch(x, y), is_exact=is_exact).site("peek").activations.h.second_moment
+    measured = (
+        Probe(model)
+        .measure(take_batch(x, y), is_exact=is_exact)
+        .site("peek")
+        .activations.h.second_moment
+    )
     assert measured == pytest.approx(np.mean(x.astype("float64") ** 2), rel=1e-5)

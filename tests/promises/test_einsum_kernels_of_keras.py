@@ -1,7 +1,9 @@
-"""Kernels of EinsumDense and attention, which Keras draws with other fans from 3.15 on: predictions hold on both sides of the change.
+"""Kernels of EinsumDense and attention, which Keras draws with other fans from 3.15 on: predictions
+hold on both sides of the change.
 
-The rules are written out here from the two releases. Until 3.14 `compute_fans` took every such kernel for a convolution's, `(*window,
-inputs, outputs)`. From 3.15 on its axes that are not in the output are inputs, and all others are outputs.
+The rules are written out here from the two releases. Until 3.14 `compute_fans` took every such
+kernel for a convolution's, `(*window, inputs, outputs)`. From 3.15 on its axes that are not in the
+output are inputs, and all others are outputs.
 """
 
 import math
@@ -55,9 +57,15 @@ def test_attention_is_drawn_with_the_fans_of_its_release():
     keras.utils.set_random_seed(0)
     layer = LAYERS.MultiHeadAttention(4, 16)
     layer.build((None, 6, 32), (None, 6, 32))
-    into, out_of = (2 / (32 + 64), 2 / (64 + 32)) if COUNTS_AXES else (2 / (32 * 4 + 32 * 16), 2 / (4 * 16 + 4 * 32))
+    into, out_of = (
+        (2 / (32 + 64), 2 / (64 + 32))
+        if COUNTS_AXES
+        else (2 / (32 * 4 + 32 * 16), 2 / (4 * 16 + 4 * 32))
+    )
     kernels = [variable for variable in layer.weights if variable.name == "kernel"]
-    assert [second_moment(kernel) for kernel in kernels] == [pytest.approx(expected, rel=0.1) for expected in (into, into, into, out_of)]
+    assert [second_moment(kernel) for kernel in kernels] == [
+        pytest.approx(expected, rel=0.1) for expected in (into, into, into, out_of)
+    ]
 
 
 @pytest.mark.parametrize("case", [QUERY, SHARED], ids=["query", "shared axis"])
@@ -71,5 +79,9 @@ def test_prepared_kernel_has_its_true_fans_on_every_release(case, mode, tmp_path
     assert second_moment(ready.kernel) == pytest.approx(2 / fan, rel=0.05)
     model.save(tmp_path / "model.keras")
     (loaded,) = keras.models.load_model(tmp_path / "model.keras").layers
-    assert loaded.kernel_initializer.std(ready.kernel.shape) == ready.kernel_initializer.std(ready.kernel.shape)
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(loaded.kernel), keras.ops.convert_to_numpy(ready.kernel))
+    assert loaded.kernel_initializer.std(ready.kernel.shape) == ready.kernel_initializer.std(
+        ready.kernel.shape
+    )
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(loaded.kernel), keras.ops.convert_to_numpy(ready.kernel)
+    )

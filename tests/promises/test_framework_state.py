@@ -1,4 +1,6 @@
-"""State that belongs to the framework and not to Keras is bitwise what it was: torch's modules, TensorFlow's variables and generators."""
+"""State that belongs to the framework and not to Keras is bitwise what it was: torch's modules,
+TensorFlow's variables and generators.
+"""
 
 import keras
 import numpy as np
@@ -7,7 +9,10 @@ import pytest
 import keras_initcheck as ic
 
 LAYERS = keras.layers
-X, Y = (np.random.default_rng(seed).standard_normal((16, width)).astype("float32") for seed, width in ((0, 6), (1, 3)))
+X, Y = (
+    np.random.default_rng(seed).standard_normal((16, width)).astype("float32")
+    for seed, width in ((0, 6), (1, 3))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +59,17 @@ def torch_state(modules, layer):
     tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
     identities = [(id(tensor), id(tensor.grad), tensor.requires_grad) for tensor in tensors]
     tensors += [tensor.grad for tensor in tensors if tensor.grad is not None] + layer.loose
-    flags = [(part.training, getattr(part, "calls", None)) for module in modules for part in module.modules()]
-    return [tensor.detach().numpy().tobytes() for tensor in tensors], identities, flags, layer.generator[0].get_state().tolist()
+    flags = [
+        (part.training, getattr(part, "calls", None))
+        for module in modules
+        for part in module.modules()
+    ]
+    return (
+        [tensor.detach().numpy().tobytes() for tensor in tensors],
+        identities,
+        flags,
+        layer.generator[0].get_state().tolist(),
+    )
 
 
 @pytest.mark.backend("torch")
@@ -74,7 +88,9 @@ def test_modules_buffers_gradients_and_flags():
 def test_prediction_after_a_check_of_a_wrapped_module():
     import torch
 
-    model = keras.Sequential([keras.Input((6,)), LAYERS.TorchModuleWrapper(torch.nn.BatchNorm1d(6)), LAYERS.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input((6,)), LAYERS.TorchModuleWrapper(torch.nn.BatchNorm1d(6)), LAYERS.Dense(1)]
+    )
     before = model.predict(X, verbose=0)
     ic.check(model, X)
     np.testing.assert_array_equal(model.predict(X, verbose=0), before)
@@ -99,11 +115,20 @@ def tensorflow_layer():
             self.count.assign_add(1.0)
             self.parts["list"][0].assign(2.0 * self.parts["list"][0])
             self.parts["module"].count.assign_add(1.0)
-            noise = tf.random.normal((1, 3)) + self.generator.normal((1, 3)) + tf.random.get_global_generator().normal((1, 3))
+            noise = (
+                tf.random.normal((1, 3))
+                + self.generator.normal((1, 3))
+                + tf.random.get_global_generator().normal((1, 3))
+            )
             return x + 0.1 * noise
 
         def values(self):
-            held = [self.count, *self.parts["list"], self.parts["module"].count, self.generator.state]
+            held = [
+                self.count,
+                *self.parts["list"],
+                self.parts["module"].count,
+                self.generator.state,
+            ]
             return [variable.numpy().tolist() for variable in held]
 
     return Drawing()
@@ -128,7 +153,13 @@ def test_variables_and_generators_of_tensorflow(is_eager):
         model.fit(X, Y, batch_size=8, verbose=0)
 
     def watched(model):
-        model.fit(X, Y, batch_size=8, verbose=0, callbacks=[ic.InitCheck(None, on_drift="ignore", update_freq=1)])
+        model.fit(
+            X,
+            Y,
+            batch_size=8,
+            verbose=0,
+            callbacks=[ic.InitCheck(None, on_drift="ignore", update_freq=1)],
+        )
 
     found = []
     for train in (lambda model: model.fit(X, Y, batch_size=8, verbose=0), checked, watched):

@@ -19,7 +19,11 @@ WAYS = {
     "plain": adam,
     "moving average, clipped": lambda: adam(use_ema=True, ema_overwrite_frequency=2, clipnorm=1.0),
     "loss scale": lambda: OPTIMIZERS.LossScaleOptimizer(adam(), initial_scale=8.0),
-    "schedule": lambda: OPTIMIZERS.SGD(OPTIMIZERS.schedules.ExponentialDecay(0.1, 2, 0.5), momentum=0.9, gradient_accumulation_steps=2),
+    "schedule": lambda: OPTIMIZERS.SGD(
+        OPTIMIZERS.schedules.ExponentialDecay(0.1, 2, 0.5),
+        momentum=0.9,
+        gradient_accumulation_steps=2,
+    ),
 }
 
 
@@ -30,7 +34,12 @@ def optimizer(request):
 
 def net(optimizer, std=0.25):
     keras.utils.set_random_seed(5)
-    hidden = [keras.layers.Dense(32, "relu", kernel_initializer=keras.initializers.RandomNormal(stddev=std)) for _ in range(2)]
+    hidden = [
+        keras.layers.Dense(
+            32, "relu", kernel_initializer=keras.initializers.RandomNormal(stddev=std)
+        )
+        for _ in range(2)
+    ]
     model = keras.Sequential([keras.Input((32,)), *hidden, keras.layers.Dense(1, name="head")])
     model.compile(optimizer, "mse", run_eagerly=keras.backend.backend() == "tensorflow")
     return model
@@ -38,15 +47,22 @@ def net(optimizer, std=0.25):
 
 def batch(samples=24):
     generator = np.random.default_rng(0)
-    return generator.standard_normal((samples, 32)).astype("float32"), generator.standard_normal((samples, 1)).astype("float32")
+    return generator.standard_normal((samples, 32)).astype("float32"), generator.standard_normal(
+        (samples, 1)
+    ).astype("float32")
 
 
 def values(model):
-    return [keras.ops.convert_to_numpy(variable.value) for variable in [*model.variables, *model.optimizer.variables]]
+    return [
+        keras.ops.convert_to_numpy(variable.value)
+        for variable in [*model.variables, *model.optimizer.variables]
+    ]
 
 
 def are_same(before, after):
-    return len(before) == len(after) and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after, strict=True))
+    return len(before) == len(after) and all(
+        np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after, strict=True)
+    )
 
 
 def trained(optimizer, batches, **options):
@@ -75,7 +91,9 @@ def test_step_is_an_update(batches, updates):
 def test_several_optimizers_have_made_the_updates_of_the_one_that_is_furthest():
     if not hasattr(OPTIMIZERS, "MultiOptimizer"):
         pytest.skip("Keras has no MultiOptimizer before 3.15")
-    choices = OPTIMIZERS.OptimizerMap(adam(), {".*head/.*": OPTIMIZERS.SGD(0.01, gradient_accumulation_steps=3)})
+    choices = OPTIMIZERS.OptimizerMap(
+        adam(), {".*head/.*": OPTIMIZERS.SGD(0.01, gradient_accumulation_steps=3)}
+    )
     assert introspection.steps_taken(trained(OPTIMIZERS.MultiOptimizer(choices), 4)) == 2
 
 
@@ -95,7 +113,9 @@ def test_repair_empties_the_accumulators_of_what_it_changes():
     model = trained(adam(), 1, std=16.0)
     kernels = [layer.kernel for layer in model.layers]
     waiting = {
-        id(variable): slot for slot, variable, kind in optimizer_slots.slots(model.optimizer, kernels) if kind == "accumulated_gradients"
+        id(variable): slot
+        for slot, variable, kind in optimizer_slots.slots(model.optimizer, kernels)
+        if kind == "accumulated_gradients"
     }
     assert all(np.any(keras.ops.convert_to_numpy(slot.value)) for slot in waiting.values())
     before = values(model)

@@ -41,7 +41,10 @@ def test_next_save_sweeps_what_a_killed_one_left(tmp_path, name):
 
 
 def swept(place):
-    with leftovers.writing_folder(place, SUFFIXES) as own, leftovers.writing_folder(place, SUFFIXES):
+    with (
+        leftovers.writing_folder(place, SUFFIXES) as own,
+        leftovers.writing_folder(place, SUFFIXES),
+    ):
         assert own.is_dir()
     return {path.name for path in place.iterdir()}
 
@@ -72,7 +75,11 @@ def test_links_files_other_computers_and_other_names_stay(tmp_path):
     stale.rename(elsewhere)
     (tmp_path / f"{dead}-aaaaaaaa").symlink_to(elsewhere)
     (tmp_path / f"{dead}-bbbbbbbb").write_text("a file")
-    for name in (".initcheck-notes", f"{dead}-of-mine", dead.replace(".initcheck-", ".initcheck-other") + "-cccccccc"):
+    for name in (
+        ".initcheck-notes",
+        f"{dead}-of-mine",
+        dead.replace(".initcheck-", ".initcheck-other") + "-cccccccc",
+    ):
         (tmp_path / name).mkdir()
     before = {path.name for path in tmp_path.iterdir()}
     assert swept(tmp_path) == before

@@ -8,7 +8,10 @@ from faulty import are_same, compiled, mlp, values
 import keras_initcheck as ic
 
 GENERATOR = np.random.default_rng(0)
-X, Y = GENERATOR.standard_normal((4, 8, 64)), GENERATOR.integers(0, 10, (4, 8))  # float64, which Keras converts
+X, Y = (
+    GENERATOR.standard_normal((4, 8, 64)),
+    GENERATOR.integers(0, 10, (4, 8)),
+)  # float64, which Keras converts
 
 
 def net():
@@ -17,7 +20,9 @@ def net():
 
 
 def callback_list(model, check, epochs=1):
-    callbacks = keras.callbacks.CallbackList([check] if check else [], model=model, epochs=epochs, steps=len(X))
+    callbacks = keras.callbacks.CallbackList(
+        [check] if check else [], model=model, epochs=epochs, steps=len(X)
+    )
     callbacks.on_train_begin()
     return callbacks
 
@@ -60,7 +65,10 @@ def test_a_model_that_was_fitted_before_is_probed_as_well():
 def test_a_step_of_the_users_own_is_told_once_what_to_use_instead():
     model, check = net(), ic.InitCheck(None)
     callbacks = callback_list(model, check, epochs=2)
-    with pytest.warns(ic.InitCheckWarning, match=r"saw no batch in this epoch.*InitCheck\(...\).probe\(model, x, y, step=n\)") as told:
+    with pytest.warns(
+        ic.InitCheckWarning,
+        match=r"saw no batch in this epoch.*InitCheck\(...\).probe\(model, x, y, step=n\)",
+    ) as told:
         for epoch in range(2):
             callbacks.on_epoch_begin(epoch)
             callbacks.on_train_batch_begin(0)

@@ -1,4 +1,6 @@
-"""`add_loss` and activity regularisers beside the compiled loss, in half precision too: measured where `fit` trains, else told."""
+"""`add_loss` and activity regularisers beside the compiled loss, in half precision too: measured
+where `fit` trains, else told.
+"""
 
 import keras
 import numpy as np
@@ -23,19 +25,29 @@ class Added(layers.Layer):
 
 def network(kind, dtype):
     keras.utils.set_random_seed(0)
-    first = layers.Dense(6, activity_regularizer="l2" if kind == "regularizer" else None, dtype=dtype, name="first")
-    parts = [first, *([Added(dtype=dtype)] if kind == "add_loss" else []), layers.Dense(3, dtype=dtype, name="head")]
+    first = layers.Dense(
+        6, activity_regularizer="l2" if kind == "regularizer" else None, dtype=dtype, name="first"
+    )
+    parts = [
+        first,
+        *([Added(dtype=dtype)] if kind == "add_loss" else []),
+        layers.Dense(3, dtype=dtype, name="head"),
+    ]
     model = keras.Sequential([keras.Input((6,)), *parts], name="network")
     model.compile("sgd", "mse", run_eagerly=True)
     return model
 
 
 @pytest.mark.parametrize("kind", ["add_loss", "regularizer"])
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.backend("torch", "jax"))])
+@pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.backend("torch", "jax"))]
+)
 def test_losses_of_layers_are_part_of_the_measured_loss(kind, dtype):
     model = network(kind, dtype)
     expected = float(model.evaluate(X, Y, verbose=0))
-    assert ic.check(model, X, Y).profile.loss == pytest.approx(expected, rel=1e-5 if dtype == "float32" else 2e-2)
+    assert ic.check(model, X, Y).profile.loss == pytest.approx(
+        expected, rel=1e-5 if dtype == "float32" else 2e-2
+    )
 
 
 @pytest.mark.backend("tensorflow")
@@ -43,9 +55,14 @@ def test_losses_of_layers_are_part_of_the_measured_loss(kind, dtype):
 @pytest.mark.parametrize("dtype", POLICIES)
 def test_sum_of_losses_that_keras_cannot_make_is_told_as_that(kind, dtype):
     model = network(kind, dtype)
-    with pytest.raises(Exception, match=r"Pack|bfloat16|half"):  # Keras itself: when this trains, the model must be measured
+    with pytest.raises(
+        Exception, match=r"Pack|bfloat16|half"
+    ):  # Keras itself: when this trains, the model must be measured
         model.fit(X, Y, verbose=0)
-    words = f"Keras must be able to add up the losses of 'network', here and in `fit`. Received: .* losses of layers of dtype b?{dtype[6:]}"
+    words = (
+        "Keras must be able to add up the losses of 'network', here and in `fit`. Received: .*"
+        f" losses of layers of dtype b?{dtype[6:]}"
+    )
     with pytest.raises(ProbeError, match=words) as caught:
         ic.check(model, X, Y)
     assert "labels" not in str(caught.value)
@@ -59,5 +76,8 @@ def test_labels_are_blamed_where_they_are_wrong_beside_a_loss_of_a_layer():
 @pytest.mark.backend("tensorflow")
 def test_fit_that_keras_cannot_add_up_the_losses_of_is_not_ended_by_the_callback():
     model = network("add_loss", "mixed_bfloat16")
-    with pytest.warns(ic.InitCheckWarning, match="steps aside .* Keras must be able to add up"), pytest.raises(Exception, match="Pack"):
+    with (
+        pytest.warns(ic.InitCheckWarning, match="steps aside .* Keras must be able to add up"),
+        pytest.raises(Exception, match="Pack"),
+    ):
         model.fit(X, Y, verbose=0, callbacks=[ic.InitCheck(None)])

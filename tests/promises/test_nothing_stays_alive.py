@@ -1,4 +1,6 @@
-"""A model that was probed, repaired or trained with the callback is freed when its user lets go of it, whatever reports are kept."""
+"""A model that was probed, repaired or trained with the callback is freed when its user lets go of
+it, whatever reports are kept.
+"""
 
 import gc
 import weakref
@@ -12,7 +14,10 @@ from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 
 LAYERS = keras.layers
-X, Y = (np.random.default_rng(seed).standard_normal((16, width)).astype("float32") for seed, width in ((0, 6), (1, 3)))
+X, Y = (
+    np.random.default_rng(seed).standard_normal((16, width)).astype("float32")
+    for seed, width in ((0, 6), (1, 3))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -37,14 +42,21 @@ USES = {
 
 def used_model(use):
     model = keras.Sequential(
-        [keras.Input((6,)), LAYERS.Dense(4, activation="relu", kernel_regularizer="l2"), LAYERS.BatchNormalization(), LAYERS.Dense(3)]
+        [
+            keras.Input((6,)),
+            LAYERS.Dense(4, activation="relu", kernel_regularizer="l2"),
+            LAYERS.BatchNormalization(),
+            LAYERS.Dense(3),
+        ]
     )
     model.compile("sgd", "mse")
     return weakref.ref(model), use(model)
 
 
 def test_models_are_freed_while_their_reports_are_kept():
-    names = ["callback"] if keras.backend.backend() == "jax" else list(USES)  # each other one takes JAX 20 seconds
+    names = (
+        ["callback"] if keras.backend.backend() == "jax" else list(USES)
+    )  # each other one takes JAX 20 seconds
     used = {name: used_model(USES[name]) for name in names}
     for _ in range(3):  # torch's tensors take more than one pass
         gc.collect()
@@ -64,8 +76,13 @@ def test_tensorflow_has_the_private_module_that_a_tap_is_made_with():
 def test_gradients_are_the_same_where_tensorflow_has_moved_it(monkeypatch, is_exact):
     from keras_initcheck.probe.engine import tensorflow as engine
 
-    model = keras.Sequential([keras.Input((6,)), LAYERS.Dense(4, activation="relu"), LAYERS.Dense(3)])
+    model = keras.Sequential(
+        [keras.Input((6,)), LAYERS.Dense(4, activation="relu"), LAYERS.Dense(3)]
+    )
     found = [Probe(model).measure(take_batch(X), is_exact=is_exact)]
     monkeypatch.setattr(engine, "record", None)
     found.append(Probe(model).measure(take_batch(X), is_exact=is_exact))
-    assert len({site.random_gradients.x.second_moment for profile in found for site in profile.sites}) == 2
+    assert (
+        len({site.random_gradients.x.second_moment for profile in found for site in profile.sites})
+        == 2
+    )

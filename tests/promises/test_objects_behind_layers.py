@@ -1,4 +1,6 @@
-"""What a layer holds is bitwise what it was after a probe: at any depth, with no method of the user's run, and nothing large copied."""
+"""What a layer holds is bitwise what it was after a probe: at any depth, with no method of the
+user's run, and nothing large copied.
+"""
 
 import gc
 import random
@@ -17,7 +19,10 @@ from keras_initcheck.probe.tap.objects import Objects
 from keras_initcheck.records.errors import ProbeError
 
 LAYERS = keras.layers
-X, Y = (np.random.default_rng(seed).standard_normal((8, width)).astype("float32") for seed, width in ((0, 6), (1, 3)))
+X, Y = (
+    np.random.default_rng(seed).standard_normal((8, width)).astype("float32")
+    for seed, width in ((0, 6), (1, 3))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,16 +71,31 @@ class Holding(LAYERS.Layer):
         self.plain.n += 1
         self.plain.inner["deep"][0].count += 1
         self.plain.inner["deep"][0].late = x
-        drawn = self.generators[0].random() + self.generators[1].random() + self.generators[2].rand()
+        drawn = (
+            self.generators[0].random() + self.generators[1].random() + self.generators[2].rand()
+        )
         if self.fails:
             raise RuntimeError("half way")
         return x * (1.0 + 0.0 * drawn)
 
     def contents(self):
         slotted = self.plain.inner["deep"][0]
-        states = [self.generators[0].getstate(), self.generators[1].bit_generator.state, self.generators[2].get_state()]
+        states = [
+            self.generators[0].getstate(),
+            self.generators[1].bit_generator.state,
+            self.generators[2].get_state(),
+        ]
         return str(
-            [self.nested, self.numbers, self.plain.ordered, self.words, self.plain.n, slotted.count, hasattr(slotted, "late"), states]
+            [
+                self.nested,
+                self.numbers,
+                self.plain.ordered,
+                self.words,
+                self.plain.n,
+                slotted.count,
+                hasattr(slotted, "late"),
+                states,
+            ]
         )
 
 
@@ -105,7 +125,9 @@ def keep_and_change(value, change):
 
 def test_large_arrays_are_not_copied_and_small_ones_beside_them_are(monkeypatch):
     monkeypatch.setattr(objects, "MOST_BYTES", 10_000)
-    large, small = keep_and_change((np.zeros(2_000), np.zeros(5)), lambda arrays: [array.fill(1) for array in arrays])
+    large, small = keep_and_change(
+        (np.zeros(2_000), np.zeros(5)), lambda arrays: [array.fill(1) for array in arrays]
+    )
     assert large.all() and not small.any()
 
 
@@ -126,7 +148,10 @@ def test_objects_that_other_threads_may_change_are_left_alone():
 
 def test_crowds_of_objects_are_not_looked_through(monkeypatch):
     monkeypatch.setattr(objects, "MOST_BYTES", 2_000)
-    crowd = keep_and_change([Slotted() for _ in range(10)], lambda values: [setattr(value, "count", 1) for value in values])
+    crowd = keep_and_change(
+        [Slotted() for _ in range(10)],
+        lambda values: [setattr(value, "count", 1) for value in values],
+    )
     assert 0 < sum(value.count for value in crowd) < 10
 
 
@@ -169,11 +194,19 @@ class Odd(keras.Model):
 def test_model_with_a_layer_that_it_never_calls_is_built_once():
     model = Odd()
     model(X)
-    before = len(model.seen), model.latest, random.getstate(), np.random.get_state()[1].tolist(), len(model.variables)
+    before = (
+        len(model.seen),
+        model.latest,
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        len(model.variables),
+    )
     ic.check(model, X)
     ic.check(model, X)
     assert len(model.seen) == before[0] and model.latest is before[1]
-    assert (random.getstate(), np.random.get_state()[1].tolist(), len(model.variables)) == before[2:]
+    assert (random.getstate(), np.random.get_state()[1].tolist(), len(model.variables)) == before[
+        2:
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")
@@ -185,7 +218,9 @@ def test_unbuilt_model_with_such_a_layer_gets_the_weights_that_fit_would_give_it
         model.compile("sgd", "mse", run_eagerly=keras.backend.backend() == "tensorflow")
         if is_checked:
             ic.check(model, X, Y)
-        model.fit(X, Y, shuffle=False, verbose=0)  # Keras builds this model again, and what its `call` draws is drawn once more
+        model.fit(
+            X, Y, shuffle=False, verbose=0
+        )  # Keras builds this model again, and what its `call` draws is drawn once more
         found.append([values.tobytes() for values in model.get_weights()])
     assert found[0] == found[1]
 
@@ -206,7 +241,12 @@ def test_model_that_cannot_be_built_stays_unbuilt():
     with pytest.raises(ProbeError, match="these do not fit"):
         ic.check(model, X[:, :5])
     assert not model.first.built and not model.variables
-    assert [tuple(variable.shape) for variable in (ic.check(model, X) and model.variables)] == [(6, 4), (4,), (4, 3), (3,)]
+    assert [tuple(variable.shape) for variable in ic.check(model, X) and model.variables] == [
+        (6, 4),
+        (4,),
+        (4, 3),
+        (3,),
+    ]
 
 
 class Unseeded(LAYERS.Layer):
@@ -231,7 +271,11 @@ def test_keras_generator_of_unseeded_draws(is_there):
 
 def global_generator():
     found = global_state().get_global_attribute("global_seed_generator")
-    return None if found is None else (id(found), keras.ops.convert_to_numpy(found.state.value).tolist())
+    return (
+        None
+        if found is None
+        else (id(found), keras.ops.convert_to_numpy(found.state.value).tolist())
+    )
 
 
 def names_given():

@@ -1,4 +1,6 @@
-"""A training writes one run of the log, whatever is probed in it, and goes on writing where somebody removes it."""
+"""A training writes one run of the log, whatever is probed in it, and goes on writing where
+somebody removes it.
+"""
 
 import shutil
 
@@ -38,12 +40,16 @@ def test_probes_after_each_batch_and_histograms_share_a_run(tmp_path):
     healthy_net().fit(X, Y, batch_size=16, epochs=3, verbose=0, callbacks=[check])
     assert [path.name for path in tmp_path.iterdir()] == ["initcheck"]
     assert steps_in(tmp_path / "initcheck") == [0, 1, 2, 3, 4, 5, 6]
-    histograms = next(tag for tag in events_of(tmp_path / "initcheck").Tags()["tensors"] if "weight/" in tag)
+    histograms = next(
+        tag for tag in events_of(tmp_path / "initcheck").Tags()["tensors"] if "weight/" in tag
+    )
     assert steps_in(tmp_path / "initcheck", histograms) == [0, 2, 4, 6]
 
 
 def test_histograms_are_added_to_a_probe_of_the_same_step(tmp_path):
-    """An epoch may end at a step that was probed before: with gradient accumulation, or where a part is probed."""
+    """An epoch may end at a step that was probed before: with gradient accumulation, or where a
+    part is probed.
+    """
     model, batch = healthy_net(), take_batch(X, Y)
     settings = Settings("warn", "auto", 2, False, policy_of(), 0, {}, False, 3, 2)
     watch = Watch(Part(model), settings, tmp_path)
@@ -54,7 +60,9 @@ def test_histograms_are_added_to_a_probe_of_the_same_step(tmp_path):
     watch.end()
     assert [path.name for path in tmp_path.iterdir()] == ["initcheck"]
     assert steps_in(tmp_path / "initcheck") == [0, 4, 5]
-    histograms = next(tag for tag in events_of(tmp_path / "initcheck").Tags()["tensors"] if "weight/" in tag)
+    histograms = next(
+        tag for tag in events_of(tmp_path / "initcheck").Tags()["tensors"] if "weight/" in tag
+    )
     assert steps_in(tmp_path / "initcheck", histograms) == [0, 4]
 
 
@@ -72,7 +80,9 @@ def test_a_log_that_is_removed_is_named_once_and_written_again(tmp_path):
                 shutil.rmtree(tmp_path / "logs")
 
     check = ic.InitCheck(tmp_path / "logs")
-    with pytest.warns(ic.InitCheckWarning, match="was removed during the training. It is written again") as told:
+    with pytest.warns(
+        ic.InitCheckWarning, match="was removed during the training. It is written again"
+    ) as told:
         healthy_net().fit(X, Y, batch_size=16, epochs=3, verbose=0, callbacks=[check, Removes()])
     assert [warning.category for warning in told].count(ic.InitCheckWarning) == 1
     assert steps_in(tmp_path / "logs" / "initcheck") == [6]

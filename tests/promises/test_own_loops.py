@@ -26,7 +26,9 @@ def steps_in(log):
 
 def test_all_probes_of_a_loop_go_to_one_run(tmp_path):
     with ic.InitCheck(tmp_path) as watcher:
-        reports = [watcher.probe(net_, X, step=step) for net_ in [net()] for step in (0, 10, 10, 20)]
+        reports = [
+            watcher.probe(net_, X, step=step) for net_ in [net()] for step in (0, 10, 10, 20)
+        ]
     assert [report.profile.step for report in reports] == [0, 10, 10, 20]
     assert reports[0].profile.batch_size == 48
     assert watcher.report is reports[-1]
@@ -63,7 +65,9 @@ def test_the_second_probe_s_pass_is_used_again():
     original = layer.call
     layer.call = lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs)
     watcher.probe(model, X, step=2)
-    assert len(calls) == (1 if keras.backend.backend() == "torch" else 0)  # torch runs eagerly, and compiles nothing
+    assert len(calls) == (
+        1 if keras.backend.backend() == "torch" else 0
+    )  # torch runs eagerly, and compiles nothing
 
 
 def test_drift_ends_a_loop_where_it_should():
@@ -90,9 +94,13 @@ def test_drift_is_repaired_before_the_first_update_only():
 
 def test_values_that_live_outside_of_the_model_are_probed():
     model, watcher = net(), ic.InitCheck(None, on_drift="ignore")
-    outside = [keras.ops.convert_to_tensor(100.0 * keras.ops.convert_to_numpy(variable.value)) for variable in model.trainable_variables]
+    outside = [
+        keras.ops.convert_to_tensor(100.0 * keras.ops.convert_to_numpy(variable.value))
+        for variable in model.trainable_variables
+    ]
     report = watcher.probe(model, X, state=(outside, []))
-    # Three kernels and no biases: each of the two hidden layers' kernels gives 10^4 in second moment.
+    # Three kernels and no biases: each of the two hidden layers' kernels gives 10^4 in second
+    # moment.
     assert report.profile.log10_forward_gain == pytest.approx(watcher_gain(net()) + 8, abs=1e-3)
 
 
@@ -102,7 +110,12 @@ def watcher_gain(model):
 
 @pytest.mark.parametrize(
     "made",
-    [np.int64, np.array, lambda number: keras.Variable(number, dtype="int32", trainable=False), keras.ops.convert_to_tensor],
+    [
+        np.int64,
+        np.array,
+        lambda number: keras.Variable(number, dtype="int32", trainable=False),
+        keras.ops.convert_to_tensor,
+    ],
     ids=["NumPy", "array", "variable", "tensor"],
 )
 def test_steps_are_whole_numbers_of_any_kind(made):
@@ -113,7 +126,9 @@ def test_steps_are_whole_numbers_of_any_kind(made):
 
 @pytest.mark.parametrize("step", [-5, 1.5, "3", True, np.array([1, 2])], ids=repr)
 def test_what_is_no_step_is_refused(step):
-    with pytest.raises(ValueError, match=r"`step` must be a whole number, 0 or more\. Received: step="):
+    with pytest.raises(
+        ValueError, match=r"`step` must be a whole number, 0 or more\. Received: step="
+    ):
         ic.InitCheck(None).probe(net(), X, step=step)
 
 
@@ -131,7 +146,10 @@ def test_steps_are_those_of_the_model_s_optimizer_where_it_makes_any():
     ("spoil", "words"),
     [
         (lambda trainable, others: (trainable[:-1], others), "must hold 4 trainable values"),
-        (lambda trainable, others: ([*trainable[:-1], trainable[0]], others), "must hold a value of shape"),
+        (
+            lambda trainable, others: ([*trainable[:-1], trainable[0]], others),
+            "must hold a value of shape",
+        ),
         (lambda trainable, others: (trainable, [*others, trainable[0]]), "non-trainable values"),
         (lambda trainable, others: trainable, r"must be \(trainable, non_trainable\)"),
         (lambda trainable, others: (None, None), r"must be \(trainable, non_trainable\)"),
@@ -139,7 +157,9 @@ def test_steps_are_those_of_the_model_s_optimizer_where_it_makes_any():
     ids=["too few", "another shape", "too many others", "one list", "nothing"],
 )
 def test_a_state_that_does_not_fit_changes_nothing(spoil, words):
-    model = keras.Sequential([keras.Input((X.shape[1],)), keras.layers.Dense(4), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((X.shape[1],)), keras.layers.Dense(4), keras.layers.Dense(2)]
+    )
     before = model.get_weights()
     state = spoil([variable.value + 1.0 for variable in model.trainable_variables], [])
     with pytest.raises(ValueError, match=words):
@@ -156,7 +176,10 @@ def test_a_copy_of_a_used_callback_begins_anew():
 
 
 def test_a_state_of_another_length_is_refused():
-    with pytest.raises(ValueError, match=r"`state` must hold 6 trainable values, one for each variable. Received: 5"):
+    with pytest.raises(
+        ValueError,
+        match=r"`state` must hold 6 trainable values, one for each variable. Received: 5",
+    ):
         ic.InitCheck(None).probe(net(), X, state=([0.0] * 5, []))
 
 
@@ -169,7 +192,9 @@ def test_a_log_that_cannot_be_written_does_not_end_the_loop(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     model, watcher = net(), ic.InitCheck(blocked)
-    with pytest.warns(ic.InitCheckWarning, match="steps aside from its log, and probes on without one"):
+    with pytest.warns(
+        ic.InitCheckWarning, match="steps aside from its log, and probes on without one"
+    ):
         watcher.probe(model, X, step=0)
     assert watcher.probe(model, X, step=1).ok
 

@@ -24,7 +24,11 @@ class Pair(keras.Model):
 
     def train_step(self, *arguments):
         *state, data = arguments
-        logs = {"loss": keras.ops.mean(keras.ops.ones_like(data[0] if isinstance(data, tuple) else data))}
+        logs = {
+            "loss": keras.ops.mean(
+                keras.ops.ones_like(data[0] if isinstance(data, tuple) else data)
+            )
+        }
         return (logs, *state) if JAX else logs
 
 
@@ -44,13 +48,26 @@ def steps_in(log):
 
 def test_each_part_has_reports_names_in_the_logs_and_a_run(tmp_path):
     model = pair()
-    check = ic.InitCheck(tmp_path, update_freq=2, parts={"first": (model.first, X), "../second": (model.second, X[:7])})
+    check = ic.InitCheck(
+        tmp_path,
+        update_freq=2,
+        parts={"first": (model.first, X), "../second": (model.second, X[:7])},
+    )
     history = model.fit(X, batch_size=8, epochs=2, verbose=0, callbacks=[check]).history
-    assert {label: report.profile.batch_size for label, report in check.reports.items()} == {"first": 32, "../second": 7}
-    assert history["initcheck_first_findings"] == history["initcheck_../second_findings"] == [0.0, 0.0]
+    assert {label: report.profile.batch_size for label, report in check.reports.items()} == {
+        "first": 32,
+        "../second": 7,
+    }
+    assert (
+        history["initcheck_first_findings"] == history["initcheck_../second_findings"] == [0.0, 0.0]
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["_second", "first"]
     # The pair's own optimizer never steps, so that its batches are counted.
-    assert steps_in(tmp_path / "first" / "initcheck") == steps_in(tmp_path / "_second" / "initcheck") == [0, 2, 4, 6, 8]
+    assert (
+        steps_in(tmp_path / "first" / "initcheck")
+        == steps_in(tmp_path / "_second" / "initcheck")
+        == [0, 2, 4, 6, 8]
+    )
 
 
 def test_drift_of_a_part_ends_the_fit_with_its_name():
@@ -88,7 +105,12 @@ def test_without_parts_the_fit_goes_on_and_the_way_out_is_named():
 
 
 def test_check_names_the_parts():
-    with pytest.raises(ic.ProbeError, match=r"'pair', whose Pair has none. Probe its parts: keras_initcheck.check\(part, inputs\)"):
+    with pytest.raises(
+        ic.ProbeError,
+        match=(
+            r"'pair', whose Pair has none. Probe its parts: keras_initcheck.check\(part, inputs\)"
+        ),
+    ):
         ic.check(pair(), X)
 
 
@@ -99,7 +121,11 @@ def test_check_names_the_parts():
         ({"a": mlp(normal(1.0), 1)}, ValueError, r"`parts` must map names to \(model, x\)"),
         ({"": (mlp(normal(1.0), 1), X)}, ValueError, r"`parts` must map names to \(model, x\)"),
         ({"a": (mlp(normal(1.0), 1),)}, ValueError, "tuple of length 1"),
-        ({"a": (keras.layers.Dense(2), X)}, TypeError, r"A part must begin with a keras\.Model. Received: 'a': Dense"),
+        (
+            {"a": (keras.layers.Dense(2), X)},
+            TypeError,
+            r"A part must begin with a keras\.Model. Received: 'a': Dense",
+        ),
     ],
     ids=["none", "no tuple", "no name", "no data", "no model"],
 )

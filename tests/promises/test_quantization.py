@@ -1,4 +1,6 @@
-"""Quantised models: probed around the layers that run another method than `call`, which are named."""
+"""Quantised models: probed around the layers that run another method than `call`, which are
+named.
+"""
 
 import keras
 import numpy as np
@@ -11,12 +13,18 @@ X = np.random.default_rng(0).standard_normal((16, 8)).astype("float32")
 Y = np.random.default_rng(1).standard_normal((16, 4)).astype("float32")
 QUANTIZED = "not called in this forward pass, or quantised"
 
-pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Layer .* does not have a `quantize` method:UserWarning"
+)
 
 
 def network(dtype=None):
     keras.utils.set_random_seed(0)
-    parts = [layers.Dense(8, "relu", dtype=dtype, name="first"), layers.ReLU(name="relu"), layers.Dense(4, name="head")]
+    parts = [
+        layers.Dense(8, "relu", dtype=dtype, name="first"),
+        layers.ReLU(name="relu"),
+        layers.Dense(4, name="head"),
+    ]
     return keras.Sequential([keras.Input((8,)), *parts], name="network")
 
 
@@ -31,11 +39,16 @@ def quantized(mode):
     return compiled(model)
 
 
-needs_int4 = pytest.mark.skipif(keras.__version__.startswith("3.5."), reason="Keras 3.5 has no int4")
+needs_int4 = pytest.mark.skipif(
+    keras.__version__.startswith("3.5."), reason="Keras 3.5 has no int4"
+)
 
 
 def values(model):
-    return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in [*model.variables, *model.optimizer.variables]]
+    return [
+        np.asarray(keras.ops.convert_to_numpy(variable))
+        for variable in [*model.variables, *model.optimizer.variables]
+    ]
 
 
 def assert_same_values(found, expected):
@@ -68,4 +81,7 @@ def test_float8_trains_bitwise_the_same_with_the_callback():
 def test_layer_with_a_quantized_policy_is_named(dtype):
     profile = ic.check(compiled(network(dtype)), X, Y).profile
     assert dict(profile.not_probed) == {"first": QUANTIZED}
-    assert [site.name for site in profile.sites if site.layer_type != "Cast"] == ["relu", "head"]  # Keras 3.5 has operations for casts
+    assert [site.name for site in profile.sites if site.layer_type != "Cast"] == [
+        "relu",
+        "head",
+    ]  # Keras 3.5 has operations for casts

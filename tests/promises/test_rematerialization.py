@@ -1,4 +1,6 @@
-"""Checkpoints, Keras' own and those in a layer's code: each layer is one site, with the numbers of the model without them."""
+"""Checkpoints, Keras' own and those in a layer's code: each layer is one site, with the numbers of
+the model without them.
+"""
 
 import contextlib
 
@@ -22,7 +24,9 @@ MODES = {
     "larger_than": {"mode": "larger_than", "output_size_threshold": 1},
     "list_of_layers": {"mode": "list_of_layers", "layer_names": ["first", "second"]},
 }
-needs_scope = pytest.mark.skipif(not hasattr(keras, "RematScope"), reason="this Keras has no RematScope")
+needs_scope = pytest.mark.skipif(
+    not hasattr(keras, "RematScope"), reason="this Keras has no RematScope"
+)
 
 
 class Block(layers.Layer):
@@ -51,11 +55,18 @@ class Block(layers.Layer):
 
 
 def network(wrap=None, scope=contextlib.nullcontext, **options):
-    """Layers that are made inside of `scope()`, one of them shared; with `wrap`, a block too, that wraps what it runs."""
+    """Layers that are made inside of `scope()`, one of them shared; with `wrap`, a block too, that
+    wraps what it runs.
+    """
     keras.utils.set_random_seed(0)
     with scope():
         shared = layers.Dense(6, "tanh", name="second")
-        parts = [layers.Dense(6, "relu", name="first"), shared, shared, *([Block(wrap, name="block")] if wrap else [])]
+        parts = [
+            layers.Dense(6, "relu", name="first"),
+            shared,
+            shared,
+            *([Block(wrap, name="block")] if wrap else []),
+        ]
         head = layers.Dense(3, name="head")
     model = keras.Sequential([keras.Input((6,)), *parts, head], name="network")
     model.compile(keras.optimizers.Adam(0.01), "mse", **options)
@@ -71,27 +82,46 @@ def as_it_is(function):
 
 
 def numbers(profile):
-    """Second moments of activations and gradients at every place, and of every weight's gradient."""
+    """Second moments of activations and gradients at every place, and of every weight's
+    gradient.
+    """
     found = {}
     for site in profile.sites:
-        places = {"signal": site.activations, "loss": site.loss_gradients, "random": site.random_gradients}
+        places = {
+            "signal": site.activations,
+            "loss": site.loss_gradients,
+            "random": site.random_gradients,
+        }
         for name, place in places.items():
             for letter in "xzh":
                 moments = getattr(place, letter) if place is not None else None
                 if moments is not None:
                     found[site.name, name, letter] = moments.second_moment
-    found.update({(weight.name, "gradient"): weight.gradient_norm for weight in profile.weights if weight.gradient_norm is not None})
+    found.update(
+        {
+            (weight.name, "gradient"): weight.gradient_norm
+            for weight in profile.weights
+            if weight.gradient_norm is not None
+        }
+    )
     return found
 
 
 def assert_same_numbers(profile, expected):
     found, expected = numbers(profile), numbers(expected)
     assert found.keys() == expected.keys()
-    assert {name: value for name, value in found.items() if value != pytest.approx(expected[name], rel=1e-5)} == {}
+    assert {
+        name: value
+        for name, value in found.items()
+        if value != pytest.approx(expected[name], rel=1e-5)
+    } == {}
 
 
 def values(model):
-    return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in [*model.variables, *model.optimizer.variables]]
+    return [
+        np.asarray(keras.ops.convert_to_numpy(variable))
+        for variable in [*model.variables, *model.optimizer.variables]
+    ]
 
 
 def assert_same_values(model, other):
@@ -99,7 +129,17 @@ def assert_same_values(model, other):
 
 
 @needs_scope
-@pytest.mark.parametrize("mode", ["full", *(pytest.param(mode, marks=pytest.mark.backend("torch")) for mode in MODES if mode != "full")])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "full",
+        *(
+            pytest.param(mode, marks=pytest.mark.backend("torch"))
+            for mode in MODES
+            if mode != "full"
+        ),
+    ],
+)
 def test_scope_changes_no_number(mode):
     model = rematerialized(mode)
     report = ic.check(model, X, Y)
@@ -113,13 +153,18 @@ def test_scope_changes_no_number(mode):
 @needs_scope
 def test_compiled_probe_of_a_scope_changes_no_number():
     options = {"cotangents": (LOSS,), "is_exact": False}
-    profiles = [Probe(model).measure(take_batch(X, Y), **options) for model in (rematerialized("full"), network())]
+    profiles = [
+        Probe(model).measure(take_batch(X, Y), **options)
+        for model in (rematerialized("full"), network())
+    ]
     assert_same_numbers(*profiles)
 
 
 @needs_scope
 def test_training_of_a_scope_is_bitwise_the_same_with_the_callback():
-    is_eager = keras.backend.backend() == "tensorflow"  # Keras itself traces no rematerialised layer there
+    is_eager = (
+        keras.backend.backend() == "tensorflow"
+    )  # Keras itself traces no rematerialised layer there
     models = [rematerialized("full", run_eagerly=is_eager) for _ in range(2)]
     watcher = ic.InitCheck(None, on_drift="ignore")
     for model, callbacks in zip(models, ([], [watcher]), strict=True):
@@ -155,16 +200,31 @@ def test_layer_that_torch_runs_twice_is_one_site():
 
 
 @pytest.mark.backend("tensorflow", "jax")
-@pytest.mark.parametrize("is_exact", [True, pytest.param(False, marks=pytest.mark.backend("tensorflow"))], ids=["exact", "compiled"])
+@pytest.mark.parametrize(
+    "is_exact",
+    [True, pytest.param(False, marks=pytest.mark.backend("tensorflow"))],
+    ids=["exact", "compiled"],
+)
 def test_layers_inside_a_users_checkpoint_are_named_and_the_others_right(is_exact):
     model, plain = network(checkpoint), network(as_it_is)
-    profile, expected = (Probe(each).measure(take_batch(X, Y), is_exact=is_exact) for each in (model, plain))
-    inside = {"block/norm": "called inside a traced loop or a checkpoint", "block/drop": "called inside a traced loop or a checkpoint"}
+    profile, expected = (
+        Probe(each).measure(take_batch(X, Y), is_exact=is_exact) for each in (model, plain)
+    )
+    inside = {
+        "block/norm": "called inside a traced loop or a checkpoint",
+        "block/drop": "called inside a traced loop or a checkpoint",
+    }
     assert dict(profile.not_probed).items() >= inside.items()
     found, right = numbers(profile), numbers(expected)
-    outside = [key for key in found if key[0].startswith(("first", "second", "head", "block/dense")) and key in right]
+    outside = [
+        key
+        for key in found
+        if key[0].startswith(("first", "second", "head", "block/dense")) and key in right
+    ]
     assert len(outside) > 20
-    assert {key: found[key] for key in outside if found[key] != pytest.approx(right[key], rel=1e-5)} == {}
+    assert {
+        key: found[key] for key in outside if found[key] != pytest.approx(right[key], rel=1e-5)
+    } == {}
     assert_same_values(model, plain)
 
 
@@ -185,7 +245,9 @@ def test_reentrant_checkpoint_is_told():
     def reentrant(function):
         return lambda x: torch.utils.checkpoint.checkpoint(function, x, use_reentrant=True)
 
-    with pytest.raises(ProbeError, match=r"`torch\.utils.checkpoint` must be called with use_reentrant=False"):
+    with pytest.raises(
+        ProbeError, match=r"`torch\.utils.checkpoint` must be called with use_reentrant=False"
+    ):
         ic.check(network(reentrant), X, Y)
 
 
@@ -206,5 +268,7 @@ class Forgetful(layers.Layer):
 @needs_scope
 def test_model_that_keras_takes_for_unbuilt():
     with keras.RematScope(mode="full"):
-        model = keras.Sequential([keras.Input((6,)), layers.Dense(6, "relu"), Forgetful(), layers.Dense(3)])
+        model = keras.Sequential(
+            [keras.Input((6,)), layers.Dense(6, "relu"), Forgetful(), layers.Dense(3)]
+        )
     assert Probe(model).measure(take_batch(X)).site("forgetful").activations.h.second_moment > 0

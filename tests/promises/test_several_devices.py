@@ -1,4 +1,6 @@
-"""Replicas, shards and ranks: each script in `on_devices/` starts once with several devices, and its tests read what it prints."""
+"""Replicas, shards and ranks: each script in `on_devices/` starts once with several devices, and
+its tests read what it prints.
+"""
 
 import json
 import os
@@ -12,14 +14,25 @@ import pytest
 SCRIPTS = Path(__file__).parent / "on_devices"
 PACKAGE = Path(__file__).parents[2]
 ONE_RUN = ["by_depth", "initcheck"]
-"""The directories with a file of events that one writer leaves: a run, and its picture over depth."""
+"""The directories with a file of events that one writer leaves: a run, and its picture over
+depth.
+"""
 LIMIT = 900  # seconds, for a machine that does much else; what hangs would hang for ever
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")]))}
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")])),
+}
 
 
 def start(name, *arguments):
     command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **QUIET})
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **QUIET},
+    )
 
 
 def results(process):
@@ -46,7 +59,9 @@ def shards(tmp_path_factory):
 def ranks(tmp_path_factory):
     """Of both processes, and the directory to which they log."""
     directory = tmp_path_factory.mktemp("ranks")
-    processes = [start("torch_ranks.py", rank, directory / "meeting", directory / "log") for rank in range(2)]
+    processes = [
+        start("torch_ranks.py", rank, directory / "meeting", directory / "log") for rank in range(2)
+    ]
     return [results(process) for process in processes], directory / "log"
 
 
@@ -143,14 +158,22 @@ def test_probe_that_fails_beside_shards_steps_aside(shards):
 
 @pytest.mark.backend("jax")
 def test_repair_changes_every_copy_of_a_sharded_model_alike(shards):
-    assert shards["repaired_fit"] == {"is_kept": True, "are_alike": True, "is_changed": True, "copies": 4}
+    assert shards["repaired_fit"] == {
+        "is_kept": True,
+        "are_alike": True,
+        "is_changed": True,
+        "copies": 4,
+    }
 
 
 @pytest.mark.backend("tensorflow", "jax")
 def test_one_process_writes_one_run(request):
     import keras
 
-    by_fit = {"tensorflow": ("replicas", ["compiled_fit"]), "jax": ("shards", ["data_parallel", "model_parallel"])}
+    by_fit = {
+        "tensorflow": ("replicas", ["compiled_fit"]),
+        "jax": ("shards", ["data_parallel", "model_parallel"]),
+    }
     fixture, fits = by_fit[keras.backend.backend()]
     assert [request.getfixturevalue(fixture)[fit]["runs"] for fit in fits] == [ONE_RUN] * len(fits)
 
@@ -177,8 +200,12 @@ def test_chief_of_a_cluster_or_its_first_worker_writes(cluster, task, is_first):
     from keras_initcheck.probe.engine.tensorflow import is_first_process
 
     kind, number = task
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(tf.train.ClusterSpec(cluster), task_type=kind, task_id=number)
-    model = SimpleNamespace(distribute_strategy=SimpleNamespace(cluster_resolver=resolver))  # a strategy would open ports
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster), task_type=kind, task_id=number
+    )
+    model = SimpleNamespace(
+        distribute_strategy=SimpleNamespace(cluster_resolver=resolver)
+    )  # a strategy would open ports
     assert is_first_process(model) is is_first
 
 
@@ -199,6 +226,8 @@ def test_only_rank_zero_writes(ranks):
 @pytest.mark.backend("torch")
 def test_wrapper_is_refused_in_one_line_that_names_its_module(ranks):
     for found in ranks[0]:
-        assert found["refusal"] == (
-            "`model` must be a keras.Model. Received: one of type DistributedDataParallel. Pass what it wraps: its `.module`."
+        assert (
+            found["refusal"]
+            == "`model` must be a keras.Model. Received: one of type DistributedDataParallel. Pass"
+            " what it wraps: its `.module`."
         )

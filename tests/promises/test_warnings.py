@@ -1,4 +1,6 @@
-"""Warnings name the user's own line, and where they are errors the diagnostics cause none themselves."""
+"""Warnings name the user's own line, and where they are errors the diagnostics cause none
+themselves.
+"""
 
 import inspect
 import warnings
@@ -35,8 +37,12 @@ def by_probe(model, check):
     check.probe(model, X, Y)  # the line
 
 
-@pytest.mark.parametrize("train", [by_fit, by_train_on_batch, by_probe], ids=lambda train: train.__name__)
-@pytest.mark.parametrize("arguments", [{}, {"on_drift": "repair"}, {"on_drift": "ignore", "log_dir": __file__}], ids=str)
+@pytest.mark.parametrize(
+    "train", [by_fit, by_train_on_batch, by_probe], ids=lambda train: train.__name__
+)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"on_drift": "repair"}, {"on_drift": "ignore", "log_dir": __file__}], ids=str
+)
 def test_a_warning_names_the_user_s_line(train, arguments):
     with pytest.warns(ic.InitCheckWarning) as told:
         train(net(normal(1.0)), ic.InitCheck(**{"log_dir": None, **arguments}))
@@ -50,10 +56,19 @@ def test_a_warning_names_the_user_s_line(train, arguments):
 def test_a_fit_with_warnings_as_errors_is_probed(tmp_path, on_drift):
     """NumPy 2 warns where it has to copy a tensor that knows nothing of its `copy` argument."""
     model = net(keras.initializers.HeNormal if on_drift == "warn" else normal(1.0))
-    check = ic.InitCheck(tmp_path, on_drift=on_drift, update_freq=1, histogram_freq=1, per_layer=True)
-    with warnings.catch_warnings(), pytest.warns(ic.InitCheckWarning) if on_drift == "repair" else warnings.catch_warnings():
+    check = ic.InitCheck(
+        tmp_path, on_drift=on_drift, update_freq=1, histogram_freq=1, per_layer=True
+    )
+    with (
+        warnings.catch_warnings(),
+        pytest.warns(ic.InitCheckWarning) if on_drift == "repair" else warnings.catch_warnings(),
+    ):
         warnings.simplefilter("error")
-        warnings.simplefilter("ignore", ic.InitCheckWarning) if on_drift == "warn" else warnings.simplefilter("always", ic.InitCheckWarning)
+        (
+            warnings.simplefilter("ignore", ic.InitCheckWarning)
+            if on_drift == "warn"
+            else warnings.simplefilter("always", ic.InitCheckWarning)
+        )
         model.fit(X, Y, batch_size=8, epochs=2, verbose=0, callbacks=[check])
     assert check.report.ok
     assert check.report.profile.step == 4

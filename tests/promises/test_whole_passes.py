@@ -1,4 +1,6 @@
-"""Passes do not come between one another in threads, and Ctrl-C does not come between the pieces that are put back."""
+"""Passes do not come between one another in threads, and Ctrl-C does not come between the pieces
+that are put back.
+"""
 
 import contextlib
 import signal
@@ -14,7 +16,10 @@ from keras_initcheck.repairs import repair as repairing
 from keras_initcheck.repairs import settling, snapshot
 
 LAYERS = keras.layers
-X, Y = (np.random.default_rng(seed).standard_normal((16, width)).astype("float32") for seed, width in ((0, 6), (1, 3)))
+X, Y = (
+    np.random.default_rng(seed).standard_normal((16, width)).astype("float32")
+    for seed, width in ((0, 6), (1, 3))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +40,16 @@ class Counting(LAYERS.Layer):
 def make_model(shared=(), scale=1.0):
     initializer = keras.initializers.RandomNormal(stddev=scale, seed=1)
     dense = [LAYERS.Dense(8, "relu", kernel_initializer=initializer) for _ in range(3)]
-    model = keras.Sequential([keras.Input((6,)), *dense, LAYERS.BatchNormalization(), Counting(), *shared, LAYERS.Dense(3)])
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            *dense,
+            LAYERS.BatchNormalization(),
+            Counting(),
+            *shared,
+            LAYERS.Dense(3),
+        ]
+    )
     model.compile("sgd", "mse")
     return model
 
@@ -70,7 +84,9 @@ def test_threads_that_check_one_model_and_models_with_shared_layers():
     shared = [LAYERS.Dense(8, name="shared")]
     models = [make_model(shared), make_model(shared)]
     before = [state(model) for model in models]
-    in_threads(*[lambda model=model: ic.check(model, X, Y) for model in (*models, models[0], models[0])])
+    in_threads(
+        *[lambda model=model: ic.check(model, X, Y) for model in (*models, models[0], models[0])]
+    )
     assert [state(model) for model in models] == before
 
 
@@ -99,7 +115,9 @@ def test_check_inside_a_pass_is_no_deadlock():
 def test_report_s_reader_may_check_the_model_again():
     model, found = make_model(scale=3.0), []
     model.run_eagerly = keras.backend.backend() == "tensorflow"
-    watcher = ic.InitCheck(None, on_drift=lambda report: found.append((report, ic.check(model, X, Y))))
+    watcher = ic.InitCheck(
+        None, on_drift=lambda report: found.append((report, ic.check(model, X, Y)))
+    )
     model.fit(X, Y, verbose=0, callbacks=[watcher])
     assert found and all(first.profile.sites and second.profile.sites for first, second in found)
 
@@ -124,7 +142,9 @@ def test_a_model_that_another_thread_trains_is_left_alone():
     thread.start()
     assert started.wait(60)
     try:
-        with pytest.raises(ic.ProbeError, match="must not run in another thread while it is probed"):
+        with pytest.raises(
+            ic.ProbeError, match="must not run in another thread while it is probed"
+        ):
             ic.check(model, X, Y)
     finally:
         done.set()
@@ -151,7 +171,9 @@ def test_control_c_while_a_check_puts_things_back(monkeypatch):
 
 
 @pytest.mark.usefixtures("_hears_control_c")
-@pytest.mark.parametrize("place", [snapshot, settling, preserve], ids=["values", "settling", "attributes"])
+@pytest.mark.parametrize(
+    "place", [snapshot, settling, preserve], ids=["values", "settling", "attributes"]
+)
 def test_control_c_while_a_repair_puts_things_back(monkeypatch, place):
     model = make_model(scale=3.0)
     before = state(model)

@@ -1,4 +1,6 @@
-"""A failure is told as the model's only where the model has it without a probe, too; the rest is called a fault of this package."""
+"""A failure is told as the model's only where the model has it without a probe, too; the rest is
+called a fault of this package.
+"""
 
 import keras
 import numpy as np
@@ -46,7 +48,9 @@ def boom(x):
 
 def network(*first, loss="mse", **options):
     """The given layers and a head, compiled; switched layers are on."""
-    model = keras.Sequential([keras.Input((6,)), *first, layers.Dense(3, name="head")], name="network")
+    model = keras.Sequential(
+        [keras.Input((6,)), *first, layers.Dense(3, name="head")], name="network"
+    )
     model.compile("sgd", loss, run_eagerly=True, **options)
     for layer in first:
         for each in (layer, getattr(layer, "inner", None)):
@@ -72,7 +76,12 @@ def test_fault_of_ours_names_the_layer_and_is_to_be_reported(monkeypatch):
     model = network()
     before = attributes(model)
     monkeypatch.setattr(Recorder, "_close", close)
-    with pytest.raises(ProbeError, match=r"keras_initcheck failed on layer 'head', .*: IndexError: nobody .*; please report it") as caught:
+    with pytest.raises(
+        ProbeError,
+        match=(
+            r"keras_initcheck failed on layer 'head', .*: IndexError: nobody .*; please report it"
+        ),
+    ) as caught:
         ic.check(model, X, Y)
     assert "nobody thought of this" in str(caught.value.__cause__)
     assert attributes(model) == before
@@ -88,35 +97,60 @@ def test_fault_of_ours_names_the_layer_and_is_to_be_reported(monkeypatch):
 )
 def test_fault_of_ours_after_the_pass_says_at_what(monkeypatch, module, name, work):
     monkeypatch.setattr(module, name, refuse)
-    with pytest.raises(ProbeError, match=f"keras_initcheck failed at {work}: IndexError: nobody .*; please report it"):
+    with pytest.raises(
+        ProbeError,
+        match=f"keras_initcheck failed at {work}: IndexError: nobody .*; please report it",
+    ):
         ic.check(network(), X, Y)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_fault_of_ours_in_a_fit_steps_aside_and_is_to_be_reported(monkeypatch):
     monkeypatch.setattr(Recorder, "_close", refuse)
-    with pytest.warns(ic.InitCheckWarning, match=r"steps aside .* keras_initcheck failed on layer 'head'.* please report it"):
+    with pytest.warns(
+        ic.InitCheckWarning,
+        match=r"steps aside .* keras_initcheck failed on layer 'head'.* please report it",
+    ):
         network().fit(X, Y, verbose=0, callbacks=[ic.InitCheck(None)])
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Switched(boom, name="bad"), r"its layer 'bad' \(Switched\) raises RuntimeError: boom"),
-        (lambda: Block(Switched(boom, name="bad"), name="block"), r"its layer 'block/bad' \(Switched\) raises RuntimeError: boom"),
-        (lambda: Switched(lambda x: None, name="bad"), r"its layer 'bad' \(Switched\) returned None, which is no tensor"),
-        (lambda: Switched(lambda x: "text", name="bad"), r"its layer 'bad' \(Switched\) returned str, which is no tensor"),
+        (
+            lambda: Switched(boom, name="bad"),
+            r"its layer 'bad' \(Switched\) raises RuntimeError: boom",
+        ),
+        (
+            lambda: Block(Switched(boom, name="bad"), name="block"),
+            r"its layer 'block/bad' \(Switched\) raises RuntimeError: boom",
+        ),
+        (
+            lambda: Switched(lambda x: None, name="bad"),
+            r"its layer 'bad' \(Switched\) returned None, which is no tensor",
+        ),
+        (
+            lambda: Switched(lambda x: "text", name="bad"),
+            r"its layer 'bad' \(Switched\) returned str, which is no tensor",
+        ),
     ],
     ids=["raises", "nested", "None", "text"],
 )
 def test_layer_that_fails_by_itself_is_named(make, words):
-    with pytest.raises(ProbeError, match=f"The model 'network' must run on the batch. Without keras_initcheck, too, .*{words}") as caught:
+    with pytest.raises(
+        ProbeError,
+        match=f"The model 'network' must run on the batch. Without keras_initcheck, too, .*{words}",
+    ) as caught:
         ic.check(network(make()), X, Y)
     assert "please report" not in str(caught.value)
     assert caught.value.__cause__ is not None
 
 
-@pytest.mark.parametrize("action", [lambda x: (x, 2 * x), lambda x: {"a": x, "b": "text"}], ids=["tuple", "dict with a text"])
+@pytest.mark.parametrize(
+    "action",
+    [lambda x: (x, 2 * x), lambda x: {"a": x, "b": "text"}],
+    ids=["tuple", "dict with a text"],
+)
 def test_odd_outputs_of_the_last_layer_are_measured(action):
     layer = Switched(action, name="odd")
     model = keras.Sequential([keras.Input((6,)), layers.Dense(3, name="first"), layer])
@@ -126,7 +160,11 @@ def test_odd_outputs_of_the_last_layer_are_measured(action):
 
 def test_inputs_that_keras_refuses_are_told_as_before():
     with pytest.raises(
-        ProbeError, match=r"The model 'network' must be given inputs like \(None, 6\) float32. Received: \(8, 5\) float32. "
+        ProbeError,
+        match=(
+            r"The model 'network' must be given inputs like \(None, 6\) float32. Received: \(8, 5\)"
+            r" float32. "
+        ),
     ):
         ic.check(network(), X[:, :5], Y)
 
@@ -134,7 +172,13 @@ def test_inputs_that_keras_refuses_are_told_as_before():
 def test_missing_input_is_told_with_keys():
     a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
     model = keras.Model({"a": a, "b": b}, layers.Dense(3)(layers.Add()([a, b])))
-    with pytest.raises(ProbeError, match=r"inputs like 'a': \(None, 6\) float32, 'b': .* Received: 'a': \(8, 6\) float32, 'c': .*"):
+    with pytest.raises(
+        ProbeError,
+        match=(
+            r"inputs like 'a': \(None, 6\) float32, 'b': .* Received: 'a': \(8, 6\) float32,"
+            r" 'c': .*"
+        ),
+    ):
         ic.check(model, {"a": X, "c": X})
 
 
@@ -148,13 +192,21 @@ def test_key_error_of_a_model_is_told_without_quotes_of_quotes():
         def call(self, inputs):
             return self.dense(inputs["image"])
 
-    with pytest.raises(ProbeError, match=r"Keras can build from inputs like 'picture': \(8, 6\) float32, .* KeyError: image$"):
+    with pytest.raises(
+        ProbeError,
+        match=r"Keras can build from inputs like 'picture': \(8, 6\) float32, .* KeyError: image$",
+    ):
         ic.check(Keyed(), {"picture": X})
 
 
 @pytest.mark.backend("tensorflow", "torch")
 def test_missing_gradient_is_the_models(seeded_keras):
-    with pytest.raises(ProbeError, match=r"The model 'network' must have a gradient. Without keras_initcheck, too, .*no way back"):
+    with pytest.raises(
+        ProbeError,
+        match=(
+            r"The model 'network' must have a gradient. Without keras_initcheck, too, .*no way back"
+        ),
+    ):
         ic.check(network(layers.Dense(6), Switched(without_gradient)), X, Y)
 
 
@@ -182,12 +234,20 @@ def without_gradient(x):
 
 
 def test_keras_loss_blames_the_labels():
-    with pytest.raises(DataError, match=r"labels must fit the model's loss \('mse'\). Received: outputs \(8, 3\).*, labels \(8, 2\)"):
+    with pytest.raises(
+        DataError,
+        match=(
+            r"labels must fit the model's loss \('mse'\). Received: outputs \(8, 3\).*, labels"
+            r" \(8, 2\)"
+        ),
+    ):
         ic.check(network(), X, Y[:, :2])
 
 
 def test_weights_that_do_not_fit_are_shown():
-    with pytest.raises(DataError, match=r"labels \(8, 3\) float32, sample weights \(8, 2\) float32\. "):
+    with pytest.raises(
+        DataError, match=r"labels \(8, 3\) float32, sample weights \(8, 2\) float32\. "
+    ):
         ic.check(network(), X, Y, sample_weight=np.ones((8, 2)))
 
 
@@ -195,7 +255,10 @@ def test_loss_of_the_users_own_is_blamed_itself():
     def broken_loss(y_true, y_pred):
         raise NameError("name 'undefined' is not defined")
 
-    with pytest.raises(DataError, match=r"The model's loss \(broken_loss\) must take .* NameError: name 'undefined'"):
+    with pytest.raises(
+        DataError,
+        match=r"The model's loss \(broken_loss\) must take .* NameError: name 'undefined'",
+    ):
         ic.check(network(loss=broken_loss), X, Y)
 
 
@@ -206,7 +269,12 @@ def test_compute_loss_of_the_users_own_is_blamed_itself():
 
     model = Own([keras.Input((6,)), layers.Dense(3)], name="own")
     model.compile("sgd", "mse")
-    with pytest.raises(ProbeError, match=r"The model 'own' must have a loss. Its own `compute_loss` fails.* RuntimeError: boom"):
+    with pytest.raises(
+        ProbeError,
+        match=(
+            r"The model 'own' must have a loss. Its own `compute_loss` fails.* RuntimeError: boom"
+        ),
+    ):
         ic.check(model, X, Y)
 
 
@@ -215,7 +283,9 @@ def test_prediction_that_fails_is_noted_and_costs_nothing(monkeypatch, harmless_
     report = ic.check(network(), X, Y)
     assert report.profile.sites[0].activations.h is not None
     (note,) = [why for name, why in report.profile.not_probed if name == "head"]
-    assert note.startswith("its prediction failed (IndexError: nobody thought of this); please report it")
+    assert note.startswith(
+        "its prediction failed (IndexError: nobody thought of this); please report it"
+    )
 
 
 def test_prediction_that_fails_is_an_error_in_tests(monkeypatch):

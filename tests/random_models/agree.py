@@ -1,7 +1,9 @@
-"""Whether the backends agree: `python tests/random_models/agree.py --cases 30 --backends torch tensorflow jax`.
+"""Whether the backends agree:
+`python tests/random_models/agree.py --cases 30 --backends torch tensorflow jax`.
 
-The first backend builds each case and writes description and weights to a file; every backend builds the description, takes the weights
-from the file, and probes the same data. What they measure is held against the first, site by site.
+The first backend builds each case and writes description and weights to a file; every backend
+builds the description, takes the weights from the file, and probes the same data. What they measure
+is held against the first, site by site.
 """
 
 import argparse
@@ -20,12 +22,25 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 TOLERANCE = {"float32": 2e-3, "float64": 2e-3, "mixed_bfloat16": 0.1, "mixed_float16": 0.03}
 """Relative, of second moments. A gradient sums what the backends add up in another order."""
 
-LEFT_OUT = ("gradient_accumulation_steps", "trained", "image", "to_image", "conv_lstm", "lstm", "gru", "simple_rnn", "rnn_cells", "raising")
+LEFT_OUT = (
+    "gradient_accumulation_steps",
+    "trained",
+    "image",
+    "to_image",
+    "conv_lstm",
+    "lstm",
+    "gru",
+    "simple_rnn",
+    "rnn_cells",
+    "raising",
+)
 """What says nothing about agreement, or takes JAX long to compile."""
 
 
 def measure(path):
-    """Builds the case in a file, gives it the weights that lie there (or writes its own), and prints what a probe measures as JSON."""
+    """Builds the case in a file, gives it the weights that lie there (or writes its own), and
+    prints what a probe measures as JSON.
+    """
     import description
     import numpy as np
     from data import check_data
@@ -41,7 +56,15 @@ def measure(path):
     else:
         np.savez(path, **{str(number): value for number, value in enumerate(model.get_weights())})
     sites = ic.check(model, **check_data(case)).profile.sites
-    return [(site.layer_type, second_moment(site.activations), second_moment(site.loss_gradients), site.forward_ratio) for site in sites]
+    return [
+        (
+            site.layer_type,
+            second_moment(site.activations),
+            second_moment(site.loss_gradients),
+            site.forward_ratio,
+        )
+        for site in sites
+    ]
 
 
 def second_moment(places):
@@ -60,17 +83,29 @@ def measure_all(folder):
 def run(backend, folder):
     """What a backend measures in each case of a folder."""
     command = [sys.executable, __file__, "--measure", folder]
-    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
 
 
 def differences(first, other, tolerance):
     if isinstance(first, str) or isinstance(other, str):
-        return [] if isinstance(first, str) and isinstance(other, str) else [f"{first} / {other}"[:500]]
+        return (
+            []
+            if isinstance(first, str) and isinstance(other, str)
+            else [f"{first} / {other}"[:500]]
+        )
     if [row[0] for row in first] != [row[0] for row in other]:
         return [f"sites {[row[0] for row in first]} / {[row[0] for row in other]}"]
     pairs = [
-        (f"{a[0]} {index}", *pair) for index, (a, b) in enumerate(zip(first, other, strict=True)) for pair in zip(a[1:], b[1:], strict=True)
+        (f"{a[0]} {index}", *pair)
+        for index, (a, b) in enumerate(zip(first, other, strict=True))
+        for pair in zip(a[1:], b[1:], strict=True)
     ]
     return [f"{name}: {a} / {b}" for name, a, b in pairs if not is_close(a, b, tolerance)]
 
@@ -86,14 +121,18 @@ def write_cases(folder, number, seed):
 
     cases = {}
     for index in range(number):
-        case = draw_case(random.Random(f"{seed}-{index}").choice, without=LEFT_OUT, most_nodes=4, is_exact=True)
+        case = draw_case(
+            random.Random(f"{seed}-{index}").choice, without=LEFT_OUT, most_nodes=4, is_exact=True
+        )
         (Path(folder) / f"{index:05}.txt").write_text(repr(case))
         cases[f"{index:05}"] = case
     return cases
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--backends", nargs="+", default=["torch", "tensorflow", "jax"])
@@ -110,7 +149,11 @@ def main():
         for name, case in cases.items():
             wrong = differences(found[first][name], found[backend][name], TOLERANCE[case.dtype])
             bad += bool(wrong)
-            print(*([f"{first} / {backend}, case {name}: {wrong[:4]}\n  {case}"] if wrong else []), sep="", end="\n" if wrong else "")
+            print(
+                *([f"{first} / {backend}, case {name}: {wrong[:4]}\n  {case}"] if wrong else []),
+                sep="",
+                end="\n" if wrong else "",
+            )
     measured = sum(not isinstance(value, str) for value in found[first].values())
     print(f"{measured} of {len(cases)} cases run on {first}; {bad} differ on {', '.join(others)}")
     return bad

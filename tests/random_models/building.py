@@ -4,13 +4,24 @@ import contextlib
 
 import keras
 from data import inputs_of
-from description import BATCH, CLASSES, SHAPES, is_stateful, keeps_state, names_of, packed, stream_kinds
+from description import (
+    BATCH,
+    CLASSES,
+    SHAPES,
+    is_stateful,
+    keeps_state,
+    names_of,
+    packed,
+    stream_kinds,
+)
 from keras import layers as L  # noqa: N812
 from kinds import KINDS, NESTED
 
 
 def build_model(case):
-    """The model of a case, built, compiled, and changed as `extra` says; a "subclassed_unbuilt" one is only compiled."""
+    """The model of a case, built, compiled, and changed as `extra` says; a "subclassed_unbuilt" one
+    is only compiled.
+    """
     keras.utils.set_random_seed(case.seed)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(case.dtype)
@@ -33,7 +44,9 @@ def layers_of(node):
 
 
 def nested_functional(node):
-    inputs = keras.Input(SHAPES[node.options["stream"]], batch_size=BATCH if keeps_state(node.inner) else None)
+    inputs = keras.Input(
+        SHAPES[node.options["stream"]], batch_size=BATCH if keeps_state(node.inner) else None
+    )
     return keras.Model(inputs, run_inside(node, [layers_of(each) for each in node.inner], inputs))
 
 
@@ -97,7 +110,10 @@ def walk(case, rows, heads, inputs):
     for node, own in zip(case.nodes, rows, strict=True):
         layers = own if node.shares is None else rows[node.shares]
         streams.append(KINDS[node.kind].apply(layers, *[streams[index] for index in node.inputs]))
-    return [run_head(layers, streams[output.stream]) for layers, output in zip(heads, case.outputs, strict=True)]
+    return [
+        run_head(layers, streams[output.stream])
+        for layers, output in zip(heads, case.outputs, strict=True)
+    ]
 
 
 def run_head(layers, x):
@@ -108,16 +124,26 @@ def run_head(layers, x):
 
 def head(case, index, output):
     """Layers from a stream to an output; in float32, as mixed precision wants it."""
-    pool = {"sequence": [L.GlobalAveragePooling1D], "image": [L.GlobalAveragePooling2D]}.get(stream_kinds(case)[output.stream], [])
+    pool = {"sequence": [L.GlobalAveragePooling1D], "image": [L.GlobalAveragePooling2D]}.get(
+        stream_kinds(case)[output.stream], []
+    )
     dtype = case.dtype if case.dtype == "float64" else "float32"
-    return [*[make() for make in pool], L.Dense(CLASSES, output.activation, dtype=dtype, name=f"output_{index}")]
+    return [
+        *[make() for make in pool],
+        L.Dense(CLASSES, output.activation, dtype=dtype, name=f"output_{index}"),
+    ]
 
 
 def input_tensors(case):
     """Symbolic inputs; of a fixed batch size where a layer keeps its state from batch to batch."""
     size = BATCH if is_stateful(case) else None
     return [
-        keras.Input(SHAPES[kind], batch_size=size, dtype="int32" if kind == "ids" else None, name=f"input_{index}")
+        keras.Input(
+            SHAPES[kind],
+            batch_size=size,
+            dtype="int32" if kind == "ids" else None,
+            name=f"input_{index}",
+        )
         for index, kind in enumerate(case.inputs)
     ]
 
@@ -130,7 +156,9 @@ def functional(case):
 
 def sequential(case):
     parts = Parts(case)
-    return keras.Sequential([*input_tensors(case), *[layer for row in [*parts.rows, *parts.heads] for layer in row]])
+    return keras.Sequential(
+        [*input_tensors(case), *[layer for row in [*parts.rows, *parts.heads] for layer in row]]
+    )
 
 
 class Endpoint(L.Layer):
@@ -145,7 +173,10 @@ def endpoint(case):
     """A Functional model with an end that brings its own loss."""
     inputs, parts = input_tensors(case), Parts(case)
     names = names_of(case)
-    outputs = [Endpoint(name=f"end_{index}", dtype="float32")(output) for index, output in enumerate(parts.run(inputs))]
+    outputs = [
+        Endpoint(name=f"end_{index}", dtype="float32")(output)
+        for index, output in enumerate(parts.run(inputs))
+    ]
     return keras.Model(packed(case, inputs, names[0]), packed(case, outputs, names[1]))
 
 
@@ -159,7 +190,13 @@ class Subclassed(keras.Model):
         self.rows, self.heads = parts.rows, parts.heads
 
     def call(self, inputs):
-        given = list(inputs.values()) if isinstance(inputs, dict) else inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        given = (
+            list(inputs.values())
+            if isinstance(inputs, dict)
+            else inputs
+            if isinstance(inputs, (list, tuple))
+            else [inputs]
+        )
         outputs = walk(self.case, self.rows, self.heads, given)
         return packed(self.case, outputs, names_of(self.case)[1])
 
@@ -171,7 +208,10 @@ class SubclassedWithDicts(Subclassed):
         keras.Model.__init__(self, **kwargs)
         self.case = case
         parts = Parts(case)
-        self.by_name = {"rows": {str(i): row for i, row in enumerate(parts.rows)}, "heads": parts.heads}
+        self.by_name = {
+            "rows": {str(i): row for i, row in enumerate(parts.rows)},
+            "heads": parts.heads,
+        }
         self.number_of_calls = 0
 
     @property
@@ -201,7 +241,9 @@ def has_torch_module(case):
 
 STYLES = {
     "functional": functional,
-    "sequential": lambda case: run_once(sequential(case), case) if has_torch_module(case) else sequential(case),
+    "sequential": lambda case: (
+        run_once(sequential(case), case) if has_torch_module(case) else sequential(case)
+    ),
     "endpoint": endpoint,
     "subclassed": lambda case: run_once(Subclassed(case), case),
     "subclassed_dict": lambda case: run_once(SubclassedWithDicts(case), case),
@@ -214,7 +256,11 @@ def change(model, case):
     if case.extra == "int8" and model.built:
         model.quantize("int8")
     if case.extra == "lora":
-        for layer in [each for each in model._flatten_layers() if type(each) in (L.Dense, L.EinsumDense, L.Conv2D) and each.built]:
+        for layer in [
+            each
+            for each in model._flatten_layers()
+            if type(each) in (L.Dense, L.EinsumDense, L.Conv2D) and each.built
+        ]:
             layer.enable_lora(2)
     if case.extra == "frozen":
         for layer in model._flatten_layers(include_self=False, recursive=False):
@@ -235,10 +281,17 @@ def compile_model(model, case):
         return dict(zip(names, parts, strict=True)) if as_dict else parts
 
     model.compile(
-        keras.optimizers.get({"class_name": training.optimizer, "config": {"learning_rate": 0.01, **training.optimizer_options}}),
+        keras.optimizers.get(
+            {
+                "class_name": training.optimizer,
+                "config": {"learning_rate": 0.01, **training.optimizer_options},
+            }
+        ),
         per_output(losses) if len(losses) > 1 or as_dict else losses[0],
         loss_weights=per_output(list(training.loss_weights)) if training.loss_weights else None,
-        metrics=per_output([metrics_for(loss) for loss in losses]) if training.has_metrics else None,
+        metrics=(
+            per_output([metrics_for(loss) for loss in losses]) if training.has_metrics else None
+        ),
         run_eagerly=training.run_eagerly and keras.backend.backend() == "tensorflow",
         steps_per_execution=training.steps_per_execution,
         jit_compile=False if keras.backend.backend() != "jax" else "auto",

@@ -19,4 +19,6 @@ settings.load_profile("random_models")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "random_models: builds random models by the hundred; run by `make random-models`")
+    config.addinivalue_line(
+        "markers", "random_models: builds random models by the hundred; run by `make random-models`"
+    )

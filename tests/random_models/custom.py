@@ -1,4 +1,6 @@
-"""Layers as users write them: with state on Python objects, losses, metrics, raw variables, several results, none, or an exception."""
+"""Layers as users write them: with state on Python objects, losses, metrics, raw variables, several
+results, none, or an exception.
+"""
 
 import keras
 import numpy as np
@@ -118,7 +120,11 @@ class DrawingFromItsSeed(Own):
         self.seed_generator = keras.random.SeedGenerator(5)
 
     def call(self, x, training=False):
-        return x + keras.random.normal(ops.shape(x), dtype=x.dtype, seed=self.seed_generator) if training else x
+        return (
+            x + keras.random.normal(ops.shape(x), dtype=x.dtype, seed=self.seed_generator)
+            if training
+            else x
+        )
 
 
 class DrawingFromTheFramework(Own):
@@ -216,7 +222,9 @@ class WithOwnMatrix(Own):
     """Holds its weights itself, used twice and transposed."""
 
     def build(self, shape):
-        self.matrix = self.add_weight(shape=(shape[-1], shape[-1]), initializer="glorot_uniform", name="matrix")
+        self.matrix = self.add_weight(
+            shape=(shape[-1], shape[-1]), initializer="glorot_uniform", name="matrix"
+        )
 
     def call(self, x):
         return ops.matmul(ops.tanh(ops.matmul(x, self.matrix)), ops.transpose(self.matrix))

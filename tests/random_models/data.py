@@ -8,7 +8,14 @@ from description import BATCH, CLASSES, SHAPES, VOCABULARY, is_stateful, names_o
 def inputs_of(case, samples):
     """Arrays, one for each input; ids have zeros at the end, which masks hide."""
     rng = np.random.default_rng(case.seed)
-    return [draw_ids(rng, samples) if kind == "ids" else draw_normal(rng, (samples, *SHAPES[kind]), kind) for kind in case.inputs]
+    return [
+        (
+            draw_ids(rng, samples)
+            if kind == "ids"
+            else draw_normal(rng, (samples, *SHAPES[kind]), kind)
+        )
+        for kind in case.inputs
+    ]
 
 
 def draw_ids(rng, samples):
@@ -44,7 +51,11 @@ def arrays_of(case):
     """Inputs, labels and sample weights or `None`, packed as the model takes them."""
     samples, names = 2 * BATCH if is_stateful(case) else case.training.samples, names_of(case)
     x, y = inputs_of(case, samples), labels_of(case, samples)
-    weight = np.random.default_rng(case.seed + 2).random(samples).astype("float32") if case.training.is_weighted else None
+    weight = (
+        np.random.default_rng(case.seed + 2).random(samples).astype("float32")
+        if case.training.is_weighted
+        else None
+    )
     if case.style == "sequential":
         return x[0], y[0], weight
     return packed(case, x, names[0]), packed(case, y, names[1]), weight
@@ -76,7 +87,9 @@ def endless(parts):
 
 
 def source_of(case):
-    """Keyword arguments for `fit` and, without the last three, for `check`: a fresh source each time."""
+    """Keyword arguments for `fit` and, without the last three, for `check`: a fresh source each
+    time.
+    """
     x, y, weight = arrays_of(case)
     parts = batches(x, y, weight)
     if case.training.source == "tf.data":
@@ -95,7 +108,9 @@ def tuple_of(parts):
     """Lists become tuples, which tf.data does not make one tensor of."""
     if isinstance(parts, (list, tuple)):
         return tuple(tuple_of(part) for part in parts)
-    return {name: tuple_of(part) for name, part in parts.items()} if isinstance(parts, dict) else parts
+    return (
+        {name: tuple_of(part) for name, part in parts.items()} if isinstance(parts, dict) else parts
+    )
 
 
 def check_data(case):

@@ -1,9 +1,13 @@
-"""What a random model is, in words: plain records that print as a few lines, from which anyone builds the same model again."""
+"""What a random model is, in words: plain records that print as a few lines, from which anyone
+builds the same model again.
+"""
 
 from dataclasses import dataclass, field, fields
 
 WIDTH = 6
-"""Units of a vector, features of a step and channels of an image; two heads and three groups divide it."""
+"""Units of a vector, features of a step and channels of an image; two heads and three groups divide
+it.
+"""
 
 LENGTH = 6
 """Steps of a sequence, rows and columns of an image: a row of an image can become a step."""
@@ -17,7 +21,12 @@ VOCABULARY = 9
 BATCH = 8
 """Samples of a batch."""
 
-SHAPES = {"vector": (WIDTH,), "sequence": (LENGTH, WIDTH), "image": (LENGTH, LENGTH, WIDTH), "ids": (LENGTH,)}
+SHAPES = {
+    "vector": (WIDTH,),
+    "sequence": (LENGTH, WIDTH),
+    "image": (LENGTH, LENGTH, WIDTH),
+    "ids": (LENGTH,),
+}
 """The four kinds of stream. A step keeps them, so that any two of one kind can be merged."""
 
 
@@ -25,7 +34,11 @@ class Terse:
     """Prints the fields that differ from their defaults."""
 
     def __repr__(self):
-        shown = [f"{each.name}={value!r}" for each in fields(self) if (value := getattr(self, each.name)) != default_of(each)]
+        shown = [
+            f"{each.name}={value!r}"
+            for each in fields(self)
+            if (value := getattr(self, each.name)) != default_of(each)
+        ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -37,8 +50,9 @@ def default_of(each):
 class Node(Terse):
     """One step of a graph.
 
-    `kind` is a key of `kinds.KINDS`, `inputs` are numbers of streams (the model's inputs first, then the outputs of the nodes), `shares`
-    is the number of an earlier node whose layers are called again, and `inner` are the steps of a nested model, one after another.
+    `kind` is a key of `kinds.KINDS`, `inputs` are numbers of streams (the model's inputs first,
+    then the outputs of the nodes), `shares` is the number of an earlier node whose layers are
+    called again, and `inner` are the steps of a nested model, one after another.
     """
 
     kind: str
@@ -50,7 +64,9 @@ class Node(Terse):
 
 @dataclass(frozen=True, repr=False)
 class Output(Terse):
-    """One output: the stream that it starts from, the activation of its units, and the loss that it is held against."""
+    """One output: the stream that it starts from, the activation of its units, and the loss that it
+    is held against.
+    """
 
     stream: int
     activation: str | None = None
@@ -77,8 +93,9 @@ class Training(Terse):
 class Case(Terse):
     """A model, its training and its data.
 
-    `style` is how the graph becomes a model, `packing` how inputs and outputs are handed over, `dtype` the policy, and `extra` what is
-    done to the built model: "lora", "int8", "remat", "trained", "frozen".
+    `style` is how the graph becomes a model, `packing` how inputs and outputs are handed over,
+    `dtype` the policy, and `extra` what is done to the built model: "lora", "int8", "remat",
+    "trained", "frozen".
     """
 
     inputs: tuple[str, ...]
@@ -94,8 +111,17 @@ class Case(Terse):
     @property
     def features(self):
         """Names of all that is in it, to count cases by and to leave some out."""
-        names = {self.style, self.dtype, self.extra, self.training.source, self.training.optimizer, *self.inputs}
-        names |= set(self.training.optimizer_options) | {node.kind for node in every_node(self.nodes)}
+        names = {
+            self.style,
+            self.dtype,
+            self.extra,
+            self.training.source,
+            self.training.optimizer,
+            *self.inputs,
+        }
+        names |= set(self.training.optimizer_options) | {
+            node.kind for node in every_node(self.nodes)
+        }
         return names - {None}
 
 
@@ -136,4 +162,6 @@ def packed(case, parts, names):
 
 def names_of(case):
     """Names of the inputs, and of the outputs."""
-    return [f"input_{index}" for index in range(len(case.inputs))], [f"output_{index}" for index in range(len(case.outputs))]
+    return [f"input_{index}" for index in range(len(case.inputs))], [
+        f"output_{index}" for index in range(len(case.outputs))
+    ]

@@ -1,4 +1,6 @@
-"""What a step of a random model is: what it takes and gives, how its layers are made and applied."""
+"""What a step of a random model is: what it takes and gives, how its layers are made and
+applied.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +9,18 @@ from typing import Any
 import custom
 from keras import ops
 
-ACTIVATIONS = ("relu", None, "tanh", "gelu", "sigmoid", "selu", "swish", "softplus", "softmax", "leaky_relu")
+ACTIVATIONS = (
+    "relu",
+    None,
+    "tanh",
+    "gelu",
+    "sigmoid",
+    "selu",
+    "swish",
+    "softplus",
+    "softmax",
+    "leaky_relu",
+)
 REGULARIZERS = (None, "l2", "l1", "orthogonal_regularizer")
 CONSTRAINTS = (None, "max_norm", "unit_norm", "non_neg")
 
@@ -21,9 +34,11 @@ def in_a_row(layers, x):
 
 @dataclass(frozen=True)
 class Kind:
-    """What a step takes ("any", or kinds of stream) and gives ("same", or a kind), how its layers are made and applied.
+    """What a step takes ("any", or kinds of stream) and gives ("same", or a kind), how its layers
+    are made and applied.
 
-    `options` are the choices for each keyword of `make`, `backends` those that it runs on, and `number` the streams that it takes.
+    `options` are the choices for each keyword of `make`, `backends` those that it runs on, and
+    `number` the streams that it takes.
     """
 
     takes: str
@@ -34,7 +49,9 @@ class Kind:
     backends: tuple[str, ...] = ("tensorflow", "torch", "jax")
     number: int = 1
     is_exact: bool = True
-    """Whether a plain forward pass gives the same numbers: it draws nothing, and leaves no trace."""
+    """Whether a plain forward pass gives the same numbers: it draws nothing, and leaves no
+    trace.
+    """
 
 
 def only(layers, *streams):
@@ -91,7 +108,9 @@ def by_keyword(layers, a, b):
 
 def raw(function, takes="any", gives="same", number=1):
     """A step without layers."""
-    return Kind(takes, gives, lambda: [], lambda layers, *streams: function(*streams), number=number)
+    return Kind(
+        takes, gives, lambda: [], lambda layers, *streams: function(*streams), number=number
+    )
 
 
 def own(name, takes="any", **options):

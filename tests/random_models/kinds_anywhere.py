@@ -4,30 +4,76 @@ import custom
 from description import LENGTH, VOCABULARY, WIDTH
 from keras import layers as L  # noqa: N812
 from keras import ops
-from kind import ACTIVE, CONSTRAINTS, REGULARIZERS, Kind, by_keyword, first_of_tuple, gated, join, only, own, raw, sum_of_dict, watch
+from kind import (
+    ACTIVE,
+    CONSTRAINTS,
+    REGULARIZERS,
+    Kind,
+    by_keyword,
+    first_of_tuple,
+    gated,
+    join,
+    only,
+    own,
+    raw,
+    sum_of_dict,
+    watch,
+)
 
 
 def dense(activation=None, regularizer=None, constraint=None, activity=None):
     return [
-        L.Dense(WIDTH, activation, kernel_regularizer=regularizer, kernel_constraint=constraint, activity_regularizer=activity),
+        L.Dense(
+            WIDTH,
+            activation,
+            kernel_regularizer=regularizer,
+            kernel_constraint=constraint,
+            activity_regularizer=activity,
+        ),
     ]
 
 
 ANYWHERE = {
     "dense": Kind(
-        "any", "same", dense, options={**ACTIVE, "regularizer": REGULARIZERS, "constraint": CONSTRAINTS, "activity": REGULARIZERS[:3]}
+        "any",
+        "same",
+        dense,
+        options={
+            **ACTIVE,
+            "regularizer": REGULARIZERS,
+            "constraint": CONSTRAINTS,
+            "activity": REGULARIZERS[:3],
+        },
     ),
-    "batch_norm": Kind("any", "same", lambda scale=True: [L.BatchNormalization(scale=scale)], options={"scale": (True, False)}),
+    "batch_norm": Kind(
+        "any",
+        "same",
+        lambda scale=True: [L.BatchNormalization(scale=scale)],
+        options={"scale": (True, False)},
+    ),
     "layer_norm": Kind("any", "same", lambda: [L.LayerNormalization()]),
     "rms_norm": Kind("any", "same", lambda: [L.RMSNormalization()]),
     "unit_norm": Kind("any", "same", lambda: [L.UnitNormalization()]),
     "group_norm": Kind("any", "same", lambda: [L.GroupNormalization(3)]),
-    "spectral_norm": Kind("vector", "same", lambda: [L.SpectralNormalization(L.Dense(WIDTH))], is_exact=False),
-    "activation": Kind("any", "same", lambda activation="relu": [L.Activation(activation or "linear")], options=ACTIVE),
+    "spectral_norm": Kind(
+        "vector", "same", lambda: [L.SpectralNormalization(L.Dense(WIDTH))], is_exact=False
+    ),
+    "activation": Kind(
+        "any",
+        "same",
+        lambda activation="relu": [L.Activation(activation or "linear")],
+        options=ACTIVE,
+    ),
     "prelu": Kind("any", "same", lambda: [L.PReLU()]),
     "leaky": Kind("any", "same", lambda: [L.LeakyReLU()]),
     "softmax": Kind("any", "same", lambda: [L.Softmax()]),
-    "dropout": Kind("any", "same", lambda seed=None: [L.Dropout(0.5, seed=seed)], options={"seed": (None, 3)}, is_exact=False),
+    "dropout": Kind(
+        "any",
+        "same",
+        lambda seed=None: [L.Dropout(0.5, seed=seed)],
+        options={"seed": (None, 3)},
+        is_exact=False,
+    ),
     "alpha_dropout": Kind("any", "same", lambda: [L.AlphaDropout(0.2)], is_exact=False),
     "gaussian_noise": Kind("any", "same", lambda: [L.GaussianNoise(0.1)], is_exact=False),
     "gaussian_dropout": Kind("any", "same", lambda: [L.GaussianDropout(0.2)], is_exact=False),
@@ -39,7 +85,9 @@ ANYWHERE = {
     "raw_tanh": raw(ops.tanh),
     "raw_gate": raw(lambda x: x * ops.sigmoid(x)),
     "raw_mean": raw(lambda x: x - ops.mean(x, axis=-1, keepdims=True)),
-    "raw_split": raw(lambda x: ops.concatenate([x[..., WIDTH // 2 :], ops.relu(x[..., : WIDTH // 2])], axis=-1)),
+    "raw_split": raw(
+        lambda x: ops.concatenate([x[..., WIDTH // 2 :], ops.relu(x[..., : WIDTH // 2])], axis=-1)
+    ),
     "raw_reverse": raw(lambda x: ops.flip(x, axis=-1)),
     "stop_gradient": raw(lambda x: x + ops.stop_gradient(x)),
 }
@@ -64,17 +112,24 @@ MERGES = {
 }
 VECTORS = {
     "einsum": Kind(
-        "vector", "same", lambda activation=None: [L.EinsumDense("ab,bc->ac", WIDTH, activation, bias_axes="c")], options=ACTIVE
+        "vector",
+        "same",
+        lambda activation=None: [L.EinsumDense("ab,bc->ac", WIDTH, activation, bias_axes="c")],
+        options=ACTIVE,
     ),
     "repeat": Kind("vector", "sequence", lambda: [L.RepeatVector(LENGTH)]),
-    "to_image": Kind("vector", "image", lambda: [L.Dense(WIDTH * LENGTH**2), L.Reshape((LENGTH, LENGTH, WIDTH))]),
+    "to_image": Kind(
+        "vector", "image", lambda: [L.Dense(WIDTH * LENGTH**2), L.Reshape((LENGTH, LENGTH, WIDTH))]
+    ),
     "embedding": Kind(
         "ids",
         "sequence",
         lambda mask_zero=False: [L.Embedding(VOCABULARY, WIDTH, mask_zero=mask_zero)],
         options={"mask_zero": (False, True)},
     ),
-    "one_hot": Kind("ids", "sequence", lambda: [L.CategoryEncoding(VOCABULARY, "one_hot"), L.Dense(WIDTH)]),
+    "one_hot": Kind(
+        "ids", "sequence", lambda: [L.CategoryEncoding(VOCABULARY, "one_hot"), L.Dense(WIDTH)]
+    ),
 }
 CUSTOM = {
     "remembering": own("Remembering"),
@@ -83,9 +138,13 @@ CUSTOM = {
     "measuring": own("Measuring"),
     "counting": own("Counting"),
     "raw_variable": own("CountingInTheFramework", backends=("tensorflow", "torch")),
-    "global_seed": own("DrawingFromTheGlobalSeed", backends=("tensorflow", "torch"), is_exact=False),
+    "global_seed": own(
+        "DrawingFromTheGlobalSeed", backends=("tensorflow", "torch"), is_exact=False
+    ),
     "own_seed": own("DrawingFromItsSeed", is_exact=False),
-    "framework_random": own("DrawingFromTheFramework", backends=("tensorflow", "torch"), is_exact=False),
+    "framework_random": own(
+        "DrawingFromTheFramework", backends=("tensorflow", "torch"), is_exact=False
+    ),
     "numpy_random": own("DrawingFromNumPy", is_exact=False),
     "unused_layer": own("HoldingAnUnusedLayer"),
     "own_matrix": own("WithOwnMatrix"),
@@ -103,7 +162,11 @@ ONLY_SUBCLASSED = {
 def torch_module():
     import torch
 
-    return [L.TorchModuleWrapper(torch.nn.Sequential(torch.nn.Linear(WIDTH, WIDTH), torch.nn.BatchNorm1d(WIDTH)))]
+    return [
+        L.TorchModuleWrapper(
+            torch.nn.Sequential(torch.nn.Linear(WIDTH, WIDTH), torch.nn.BatchNorm1d(WIDTH))
+        )
+    ]
 
 
 CUSTOM["torch_module"] = Kind("vector", "same", torch_module, backends=("torch",), is_exact=False)

@@ -1,4 +1,5 @@
-"""What has to hold for every model: each function takes a case and raises `AssertionError` with what is wrong.
+"""What has to hold for every model: each function takes a case and raises `AssertionError` with
+what is wrong.
 
 `NotRunError` tells that Keras itself does not run the case, so that nothing can be compared.
 """
@@ -28,7 +29,9 @@ class NotRunError(Exception):
 
 
 def fresh(case):
-    """The model of a case in a session of its own. Keras' own warnings (masks that a layer destroys) are none of this tool's."""
+    """The model of a case in a session of its own. Keras' own warnings (masks that a layer
+    destroys) are none of this tool's.
+    """
     if not gc.get_freeze_count():
         gc.freeze()  # the frameworks' million objects, which the collection in `clear_session` would walk through each time
     keras.backend.clear_session()
@@ -42,29 +45,46 @@ def fresh(case):
 
 def fit(model, case, callbacks=()):
     with redirect_stdout(io.StringIO()):
-        model.fit(**source_of(case), epochs=EPOCHS, verbose=0, shuffle=case.training.source == "arrays", callbacks=list(callbacks))
+        model.fit(
+            **source_of(case),
+            epochs=EPOCHS,
+            verbose=0,
+            shuffle=case.training.source == "arrays",
+            callbacks=list(callbacks),
+        )
 
 
 def runs_in_keras(case):
-    """Whether Keras itself runs the model on the data: in a fit, or in a call in training mode where it is not compiled."""
+    """Whether Keras itself runs the model on the data: in a fit, or in a call in training mode
+    where it is not compiled.
+    """
     try:
         model = fresh(case)
         if case.training.is_compiled:
             fit(model, case)
         else:
             data = check_data(case)
-            model(data["x"] if case.training.source == "arrays" else next(iter_of(data["x"]))[0], training=True)
+            model(
+                data["x"] if case.training.source == "arrays" else next(iter_of(data["x"]))[0],
+                training=True,
+            )
     except Exception:
         return False
     return True
 
 
 def iter_of(data):
-    return iter(data[index] for index in range(len(data))) if isinstance(data, keras.utils.PyDataset) else iter(data)
+    return (
+        iter(data[index] for index in range(len(data)))
+        if isinstance(data, keras.utils.PyDataset)
+        else iter(data)
+    )
 
 
 def checked(case, model, **options):
-    """The report on a model, or `None` where probing is rightly refused: Keras does not run it either."""
+    """The report on a model, or `None` where probing is rightly refused: Keras does not run it
+    either.
+    """
     try:
         return ic.check(model, **check_data(case), **options)
     except InitCheckError as error:
@@ -74,7 +94,9 @@ def checked(case, model, **options):
 
 
 def is_checked(case):
-    """No crash; what Keras runs is probed; the report survives JSON; no layer with weights goes unnamed."""
+    """No crash; what Keras runs is probed; the report survives JSON; no layer with weights goes
+    unnamed.
+    """
     model = fresh(case)
     if case.extra == "trained" and case.training.is_compiled:
         train_first(model, case)
@@ -94,7 +116,9 @@ def train_first(model, case):
 
 def survives_json(report):
     text = report.to_json()
-    json.loads(text, parse_constant=lambda name: (_ for _ in ()).throw(AssertionError(f"{name} in JSON")))
+    json.loads(
+        text, parse_constant=lambda name: (_ for _ in ()).throw(AssertionError(f"{name} in JSON"))
+    )
     again = ic.Report.from_json(text)
     assert again.to_json() == text
     assert repr(again) == repr(report), "the report read from JSON differs"
@@ -109,7 +133,11 @@ def names_every_layer(report, model):
         *[path for path, _ in profile.not_probed],
     ]
     parts = {part for name in named for part in name.split("/")}
-    owners = [layer for layer in model._flatten_layers(include_self=False) if layer.weights and not list(layer._flatten_layers(False))]
+    owners = [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if layer.weights and not list(layer._flatten_layers(False))
+    ]
     unnamed = [layer.path for layer in owners if layer.name not in parts]
     assert not unnamed, f"layers with weights that the report does not name: {unnamed}"
 
@@ -129,7 +157,9 @@ def is_unchanged(case):
 
 
 def trains_the_same(case):
-    """A fit after `check`, with the callback, gives bitwise the weights of a plain fit, and the callback does not step aside."""
+    """A fit after `check`, with the callback, gives bitwise the weights of a plain fit, and the
+    callback does not step aside.
+    """
     if not case.training.is_compiled:
         raise NotRunError("not compiled")
     plain = fresh(case)
@@ -138,7 +168,11 @@ def trains_the_same(case):
     model = fresh(case)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitCheckWarning)
-        fit(model, case, [ic.InitCheck(None, on_drift="ignore", update_freq=1 if case.seed % 2 else "auto")])
+        fit(
+            model,
+            case,
+            [ic.InitCheck(None, on_drift="ignore", update_freq=1 if case.seed % 2 else "auto")],
+        )
     aside = [str(each.message) for each in caught if "steps aside" in str(each.message)]
     assert not aside, aside[0]
     assert_equal(values(model), expected, "the callback")

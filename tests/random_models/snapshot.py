@@ -1,4 +1,6 @@
-"""All that a model is made of, at any depth: variables, arrays, attributes, containers, plain objects; and the global random states."""
+"""All that a model is made of, at any depth: variables, arrays, attributes, containers, plain
+objects; and the global random states.
+"""
 
 import random
 import types
@@ -7,14 +9,27 @@ import keras
 import numpy as np
 
 LEAVES = (type(None), bool, int, float, complex, str, bytes)
-OPAQUE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, np.dtype)
+OPAQUE = (
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    np.dtype,
+)
 DEEPEST = 12
 
 
 def snapshot(model):
-    """Paths with what stands there, to compare with `changes`; holds every object, so that no identity is used again."""
+    """Paths with what stands there, to compare with `changes`; holds every object, so that no
+    identity is used again.
+    """
     found = {}
-    roots = {"model": model, "optimizer": getattr(model, "optimizer", None), "losses": len(model.losses)}
+    roots = {
+        "model": model,
+        "optimizer": getattr(model, "optimizer", None),
+        "losses": len(model.losses),
+    }
     for name, value in {**roots, **global_states()}.items():
         walk(value, name, found, set(), 0)
     return found
@@ -23,7 +38,11 @@ def snapshot(model):
 def changes(before, after):
     """Paths at which two snapshots of one model differ."""
     paths = [*before, *[path for path in after if path not in before]]
-    return [path for path in paths if path not in before or path not in after or not is_same(before[path], after[path])]
+    return [
+        path
+        for path in paths
+        if path not in before or path not in after or not is_same(before[path], after[path])
+    ]
 
 
 def is_same(a, b):
@@ -32,7 +51,9 @@ def is_same(a, b):
 
 
 def walk(value, path, found, seen, depth):
-    """Adds what is below `path`: identity of objects, contents of containers, bytes of arrays and variables."""
+    """Adds what is below `path`: identity of objects, contents of containers, bytes of arrays and
+    variables.
+    """
     if isinstance(value, LEAVES):
         found[path] = (None, repr(value))
     elif (numbers := numbers_of(value)) is not None:
@@ -49,9 +70,17 @@ def walk(value, path, found, seen, depth):
 def numbers_of(value):
     """Type, shape and bytes of an array, tensor or variable; `None` for anything else."""
     if isinstance(value, np.ndarray):
-        return (str(value.dtype), value.shape, value.tobytes() if value.dtype != object else repr(value))
+        return (
+            str(value.dtype),
+            value.shape,
+            value.tobytes() if value.dtype != object else repr(value),
+        )
     if isinstance(value, keras.Variable):
-        return None if value._value is None else (value.dtype, tuple(value.shape), bytes_of(value.value), gradient_of(value.value))
+        return (
+            None
+            if value._value is None
+            else (value.dtype, tuple(value.shape), bytes_of(value.value), gradient_of(value.value))
+        )
     if is_tensor(value):
         return (str(value.dtype), tuple(value.shape), bytes_of(value), gradient_of(value))
     return None
@@ -68,13 +97,22 @@ def is_tensor(value):
 def bytes_of(tensor):
     try:
         return np.asarray(keras.ops.convert_to_numpy(tensor)).tobytes()
-    except Exception as error:  # a symbolic or meta tensor, a tracer: told apart by identity in `walk`'s record
+    except (
+        Exception
+    ) as error:  # a symbolic or meta tensor, a tracer: told apart by identity in `walk`'s record
         return f"no values: {type(error).__name__}"
 
 
 def gradient_of(tensor):
-    gradient = getattr(tensor, "grad", None) if keras.backend.backend() == "torch" and getattr(tensor, "is_leaf", False) else None
-    return (bool(getattr(tensor, "requires_grad", False)), None if gradient is None else bytes_of(gradient))
+    gradient = (
+        getattr(tensor, "grad", None)
+        if keras.backend.backend() == "torch" and getattr(tensor, "is_leaf", False)
+        else None
+    )
+    return (
+        bool(getattr(tensor, "requires_grad", False)),
+        None if gradient is None else bytes_of(gradient),
+    )
 
 
 def parts_of(value):
@@ -93,23 +131,39 @@ def global_states():
     """Random states of Python, NumPy and the framework, and what Keras keeps for the process."""
     from keras.src.backend.common import global_state  # no public way to what Keras keeps
 
-    found = {"python": repr(random.getstate()), "numpy": repr(np.random.get_state()), "policy": keras.config.dtype_policy().name}
+    found = {
+        "python": repr(random.getstate()),
+        "numpy": repr(np.random.get_state()),
+        "policy": keras.config.dtype_policy().name,
+    }
     kept = vars(global_state.GLOBAL_STATE_TRACKER)
     found["seed of Keras"] = repr(kept.get("global_seed_generator"))
-    found["names"] = repr(sorted((name, number) for name, number in names_given(kept).items() if not hasattr(keras.ops, name)))
+    found["names"] = repr(
+        sorted(
+            (name, number)
+            for name, number in names_given(kept).items()
+            if not hasattr(keras.ops, name)
+        )
+    )
     found["framework"] = repr(FRAMEWORK_STATES.get(keras.backend.backend(), str)())
     return found
 
 
 def names_given(kept):
-    """How often Keras gave each name by itself. A pass through `keras.ops` counts, too, as it does in a fit."""
+    """How often Keras gave each name by itself. A pass through `keras.ops` counts, too, as it does
+    in a fit.
+    """
     return dict(kept.get("object_name_uids", {}))
 
 
 def torch_state():
     import torch
 
-    return (torch.random.get_rng_state().tolist(), torch.is_grad_enabled(), str(torch.get_default_dtype()))
+    return (
+        torch.random.get_rng_state().tolist(),
+        torch.is_grad_enabled(),
+        str(torch.get_default_dtype()),
+    )
 
 
 def tensorflow_state():
@@ -125,4 +179,7 @@ def values(model):
     """Paths and bytes of every variable of a model, its optimizer and its metrics."""
     optimizer = getattr(model, "optimizer", None)
     variables = [*model.variables, *(optimizer.variables if optimizer else [])]
-    return [(str(number), variable.dtype, bytes_of(variable.value)) for number, variable in enumerate(variables)]
+    return [
+        (str(number), variable.dtype, bytes_of(variable.value))
+        for number, variable in enumerate(variables)
+    ]

@@ -1,6 +1,8 @@
-"""Random models by the thousand, on one backend: `python tests/random_models/sweep.py --cases 2000 --seed 1`.
+"""Random models by the thousand, on one backend:
+`python tests/random_models/sweep.py --cases 2000 --seed 1`.
 
-Prints each failure with the description that builds its model again, and a table of what was tried. `KERAS_BACKEND` chooses the backend.
+Prints each failure with the description that builds its model again, and a table of what was tried.
+`KERAS_BACKEND` chooses the backend.
 """
 
 import argparse
@@ -24,24 +26,39 @@ HELD, SKIPPED, BROKEN, CRASHED = "held", "not run by Keras", "broken", "crashed"
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="starts no case after so long")
-    parser.add_argument("--properties", default=",".join(properties.PROPERTIES), help="the only properties to try")
-    parser.add_argument("--without", default="", help="kinds of layers, styles, policies and options to leave out")
-    parser.add_argument("--trace", action="store_true", help="compiles half of TensorFlow's models to graphs")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="starts no case after so long"
+    )
+    parser.add_argument(
+        "--properties", default=",".join(properties.PROPERTIES), help="the only properties to try"
+    )
+    parser.add_argument(
+        "--without", default="", help="kinds of layers, styles, policies and options to leave out"
+    )
+    parser.add_argument(
+        "--trace", action="store_true", help="compiles half of TensorFlow's models to graphs"
+    )
     parser.add_argument("--case", help="a description, as a failure prints it")
     return parser.parse_args()
 
 
 def draw(options, number):
-    """A case for most properties, and under `True` one for the numbers, without rematerialisation: its plain pass fails in TensorFlow."""
+    """A case for most properties, and under `True` one for the numbers, without rematerialisation:
+    its plain pass fails in TensorFlow.
+    """
     without = {*options.without.split(",")} - {""}
     left_out = {False: without, True: {*without, "remat"}}
     choose = random.Random(f"{options.seed}-{number}").choice
-    return {is_exact: draw_case(choose, without=each, is_exact=is_exact, may_trace=options.trace) for is_exact, each in left_out.items()}
+    return {
+        is_exact: draw_case(choose, without=each, is_exact=is_exact, may_trace=options.trace)
+        for is_exact, each in left_out.items()
+    }
 
 
 def attempt(name, case):
@@ -53,7 +70,13 @@ def attempt(name, case):
     except AssertionError as error:
         return BROKEN, f"{error}"
     except Exception as error:
-        return CRASHED, f"{type(error).__name__}: {error}\n{''.join(traceback.format_tb(error.__traceback__)[-3:])}"
+        return (
+            CRASHED,
+            (
+                f"{type(error).__name__}:"
+                f" {error}\n{''.join(traceback.format_tb(error.__traceback__)[-3:])}"
+            ),
+        )
     return HELD, ""
 
 
@@ -75,8 +98,17 @@ def run(options):
 
 def table(counts):
     columns = (HELD, BROKEN, CRASHED, SKIPPED)
-    rows = [f"| {name} | " + " | ".join(str(counts[name][column]) for column in columns) + " |" for name in counts]
-    return "\n".join([f"| {keras.backend.backend()} | {' | '.join(columns)} |", "| --- | ---: | ---: | ---: | ---: |", *rows])
+    rows = [
+        f"| {name} | " + " | ".join(str(counts[name][column]) for column in columns) + " |"
+        for name in counts
+    ]
+    return "\n".join(
+        [
+            f"| {keras.backend.backend()} | {' | '.join(columns)} |",
+            "| --- | ---: | ---: | ---: | ---: |",
+            *rows,
+        ]
+    )
 
 
 def main():

@@ -1,4 +1,6 @@
-"""Random models keep every promise. A case that fails is printed, shrunk, as a description; `sweep.py --case '...'` runs it again."""
+"""Random models keep every promise. A case that fails is printed, shrunk, as a description;
+`sweep.py --case '...'` runs it again.
+"""
 
 import keras
 import properties
@@ -7,9 +9,15 @@ from drawing import SLOW_TO_COMPILE, cases
 from hypothesis import assume, given, settings
 
 EXAMPLES = {"torch": 60, "tensorflow": 20, "jax": 4}[keras.backend.backend()]
-"""Cases of each property: a minute or so on a slow core; `sweep.py` runs thousands. JAX compiles each shape."""
+"""Cases of each property: a minute or so on a slow core; `sweep.py` runs thousands. JAX compiles
+each shape.
+"""
 
-SMALL = {"most_nodes": 2, "without": SLOW_TO_COMPILE} if keras.backend.backend() == "jax" else {"most_nodes": 5}
+SMALL = (
+    {"most_nodes": 2, "without": SLOW_TO_COMPILE}
+    if keras.backend.backend() == "jax"
+    else {"most_nodes": 5}
+)
 
 pytestmark = [pytest.mark.random_models, pytest.mark.filterwarnings("ignore")]
 

@@ -9,11 +9,15 @@ from keras_initcheck.records.report import Finding, Report
 
 
 def finding(site="dense", code="IC102", severity="warning", **changes):
-    return Finding(code, "slug", severity, "message", "why", "fix", site=site, layer=site, **changes)
+    return Finding(
+        code, "slug", severity, "message", "why", "fix", site=site, layer=site, **changes
+    )
 
 
 def report(*findings, model="net", sites=("dense",)):
-    places = tuple(SiteStats(index, name, name, "Dense", "weight") for index, name in enumerate(sites))
+    places = tuple(
+        SiteStats(index, name, name, "Dense", "weight") for index, name in enumerate(sites)
+    )
     return Report(Profile(model, places), findings)
 
 
@@ -28,7 +32,9 @@ def test_finding_that_the_baseline_lacks_is_new(change):
 
 
 @pytest.mark.parametrize(
-    "change", [{}, {"measured": 7.0, "message": "moved"}, {"severity": "info"}], ids=["same", "other numbers", "less severe"]
+    "change",
+    [{}, {"measured": 7.0, "message": "moved"}, {"severity": "info"}],
+    ids=["same", "other numbers", "less severe"],
 )
 def test_finding_that_the_baseline_has_is_known(change):
     assert report(replace(finding(), **change)).new_findings(report(finding())) == ()
@@ -65,17 +71,26 @@ def test_finding_about_the_network_has_its_code_as_place():
     assert report(loss).new_findings(report(loss)) == ()
 
 
-@pytest.mark.parametrize(("left", "count"), [([], 1), (["info"], 0), (["error"], 0)], ids=["none", "harmless", "worse"])
+@pytest.mark.parametrize(
+    ("left", "count"), [([], 1), (["info"], 0), (["error"], 0)], ids=["none", "harmless", "worse"]
+)
 def test_gone_is_what_has_no_like(left, count):
-    assert len(report(*(finding(severity=each) for each in left)).gone_findings(report(finding()))) == count
+    assert (
+        len(report(*(finding(severity=each) for each in left)).gone_findings(report(finding())))
+        == count
+    )
 
 
 @pytest.mark.parametrize("method", ["new_findings", "gone_findings"])
 def test_baseline_of_another_model_is_refused(method):
-    with pytest.raises(ValueError, match=r"must be a report on the model 'net'\. Received: one on 'other'"):
+    with pytest.raises(
+        ValueError, match=r"must be a report on the model 'net'\. Received: one on 'other'"
+    ):
         getattr(report(), method)(report(model="other", sites=("conv",)))
 
 
-@pytest.mark.parametrize("changes", [{"model": "net_1"}, {"sites": ("dense", "new")}], ids=["renamed", "edited"])
+@pytest.mark.parametrize(
+    "changes", [{"model": "net_1"}, {"sites": ("dense", "new")}], ids=["renamed", "edited"]
+)
 def test_model_may_be_renamed_or_edited(changes):
     assert report().new_findings(report(**changes)) == ()

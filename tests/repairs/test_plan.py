@@ -16,7 +16,9 @@ def test_kernels_have_their_size_exactly():
 
 @pytest.mark.parametrize(("shape", "num_gates"), [((64, 32), 1), ((32, 64), 1), ((16, 48), 3)])
 def test_orthogonal_kernels_have_equal_singular_values_in_each_gate(shape, num_gates):
-    kernel = kernel_draws.kernel(shape, 1.0, np.random.default_rng(0), num_gates=num_gates, is_orthogonal=True)
+    kernel = kernel_draws.kernel(
+        shape, 1.0, np.random.default_rng(0), num_gates=num_gates, is_orthogonal=True
+    )
     for gate in np.split(kernel, num_gates, axis=1):
         singular = np.linalg.svd(gate, compute_uv=False)
         np.testing.assert_allclose(singular, singular[0], rtol=1e-12)  # QR in float64

@@ -1,4 +1,6 @@
-"""`repair`: what drifted is cured and proved, what is healthy or protected is bitwise what it was, and everything can be undone."""
+"""`repair`: what drifted is cured and proved, what is healthy or protected is bitwise what it was,
+and everything can be undone.
+"""
 
 import keras
 import numpy as np
@@ -14,7 +16,9 @@ def found(report):
 
 
 HERE = ("too large", "GRU", "NaN") if keras.backend.backend() == "jax" else tuple(FAULTY)
-"""JAX compiles the shapes of each network anew, which takes minutes; plans are the same on every backend."""
+"""JAX compiles the shapes of each network anew, which takes minutes; plans are the same on every
+backend.
+"""
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -64,7 +68,9 @@ def test_rescaling_keeps_the_direction_of_each_kernel():
     ratio = values(model)[0] / before
     # float32 rounds each product to 6e-8 of itself.
     np.testing.assert_allclose(ratio, ratio.flat[0], rtol=1e-6)
-    assert ratio.flat[0] == pytest.approx(10 * np.sqrt(2), rel=1e-4)  # E[w²] is that of an orthogonal matrix to within rounding
+    assert ratio.flat[0] == pytest.approx(
+        10 * np.sqrt(2), rel=1e-4
+    )  # E[w²] is that of an orthogonal matrix to within rounding
 
 
 def test_only_the_layer_that_is_out_of_line_is_touched():
@@ -83,7 +89,8 @@ def test_dry_run_plans_and_changes_nothing():
     assert are_same(values(model), before)
     assert not done.is_kept
     assert [step.layer for step in done.steps] == [f"hidden_{n}" for n in range(6)]
-    # sqrt(2/64) of weights that are N(0,1); 4096 of them have a standard deviation within 4.5 / sqrt(2 * 4096) of 1.
+    # sqrt(2/64) of weights that are N(0,1); 4096 of them have a standard deviation within 4.5 /
+    # sqrt(2 * 4096) of 1.
     assert all(step.factor == pytest.approx(np.sqrt(2 / 64), rel=0.05) for step in done.steps)
     assert "1. multiply hidden_0/kernel by 0.1" in str(done)
 
@@ -102,14 +109,33 @@ def test_frozen_layers_and_those_not_named_keep_their_values():
 @pytest.mark.parametrize("chosen", ["hidden_*", ["hidden_0", "hidden_1"], "layer"])
 def test_layers_are_named_by_pattern_path_and_object(chosen):
     model = compiled(mlp(normal(1.0), depth=2, width=256))
-    done = ic.repair(model, *batch(model), layers=model.get_layer("hidden_1") if chosen == "layer" else chosen, dry_run=True)
-    assert {step.layer for step in done.steps} == ({"hidden_1"} if chosen == "layer" else {"hidden_0", "hidden_1"})
+    done = ic.repair(
+        model,
+        *batch(model),
+        layers=model.get_layer("hidden_1") if chosen == "layer" else chosen,
+        dry_run=True,
+    )
+    assert {step.layer for step in done.steps} == (
+        {"hidden_1"} if chosen == "layer" else {"hidden_0", "hidden_1"}
+    )
 
 
 def with_broken_embedding_and_norm():
-    embedding, norm = keras.layers.Embedding(20, 16, name="tokens"), keras.layers.LayerNormalization(name="norm")
+    embedding, norm = (
+        keras.layers.Embedding(20, 16, name="tokens"),
+        keras.layers.LayerNormalization(name="norm"),
+    )
     hidden = [keras.layers.Dense(16, "relu", kernel_initializer="he_normal") for _ in range(2)]
-    model = keras.Sequential([keras.Input((4,), dtype="int32"), embedding, norm, *hidden, keras.layers.Flatten(), keras.layers.Dense(10)])
+    model = keras.Sequential(
+        [
+            keras.Input((4,), dtype="int32"),
+            embedding,
+            norm,
+            *hidden,
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
     broken = np.array(keras.ops.convert_to_numpy(embedding.embeddings.value))
     broken[3] = np.nan
     embedding.embeddings.assign(broken)
@@ -128,7 +154,9 @@ def test_embeddings_and_normalisations_get_their_first_values_where_they_are_nam
     assert are_same(values(model)[3:], others), "only what was named"
     table = values(model)[0]
     assert 0.0 < np.abs(table).max() <= 0.05, "Keras draws embeddings from -0.05 to 0.05"
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model.get_layer("norm").gamma.value), 1.0)
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(model.get_layer("norm").gamma.value), 1.0
+    )
     assert "give its first values to" in str(done)
 
 
@@ -157,9 +185,14 @@ def test_intended_zeros_stay_zero():
     model = residual(blocks=4)
     for block in range(4):
         model.get_layer(f"outer_{block}").kernel.assign(np.zeros((64, 64)))
-        model.get_layer(f"inner_{block}").kernel.assign(model.get_layer(f"inner_{block}").kernel.value * 1e4)
+        model.get_layer(f"inner_{block}").kernel.assign(
+            model.get_layer(f"inner_{block}").kernel.value * 1e4
+        )
     ic.repair(compiled(model), *batch(model), method="he")
-    assert all(not np.any(keras.ops.convert_to_numpy(model.get_layer(f"outer_{block}").kernel.value)) for block in range(4))
+    assert all(
+        not np.any(keras.ops.convert_to_numpy(model.get_layer(f"outer_{block}").kernel.value))
+        for block in range(4)
+    )
 
 
 def test_trained_model_is_refused_and_its_momenta_are_reset_where_that_is_allowed():
@@ -172,11 +205,16 @@ def test_trained_model_is_refused_and_its_momenta_are_reset_where_that_is_allowe
     before = values(model)
     done = ic.repair(model, x, y, allow_trained=True)
     assert done.is_kept
-    slots = {variable.path: keras.ops.convert_to_numpy(variable.value) for variable in model.optimizer.variables}
+    slots = {
+        variable.path: keras.ops.convert_to_numpy(variable.value)
+        for variable in model.optimizer.variables
+    }
     kernels = [value for path, value in slots.items() if "hidden" in path and "kernel" in path]
     assert len(kernels) == 6
     assert not any(map(np.any, kernels))
-    assert any(np.any(value) for path, value in slots.items() if "head" in path), "the head keeps its momentum"
+    assert any(np.any(value) for path, value in slots.items() if "head" in path), (
+        "the head keeps its momentum"
+    )
     assert int(keras.ops.convert_to_numpy(model.optimizer.iterations.value)) == 1
     done.undo()
     assert are_same(values(model), before)
@@ -207,7 +245,10 @@ def test_an_exception_in_the_middle_leaves_the_model_as_it_was(monkeypatch):
 
 
 def test_balanced_mode_splits_the_misfit_between_signal_and_gradient():
-    hidden = [keras.layers.Dense(units, "relu", kernel_initializer=normal(1.0)()) for units in (512, 32, 512, 32)]
+    hidden = [
+        keras.layers.Dense(units, "relu", kernel_initializer=normal(1.0)())
+        for units in (512, 32, 512, 32)
+    ]
     model = compiled(keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10)]))
     moments = {}
     for mode in ("forward", "backward", "balanced"):
@@ -222,11 +263,16 @@ def test_balanced_mode_splits_the_misfit_between_signal_and_gradient():
 
 
 def test_glorot_takes_the_mean_of_both_fans():
-    hidden = [keras.layers.Dense(units, "tanh", kernel_initializer=normal(1.0)()) for units in (512, 32, 64)]
+    hidden = [
+        keras.layers.Dense(units, "tanh", kernel_initializer=normal(1.0)())
+        for units in (512, 32, 64)
+    ]
     model = compiled(keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10)]))
     assert ic.repair(model, *batch(model), method="glorot").is_kept
     # Drawn in float64 to this size exactly, and rounded to float32.
-    assert np.mean(keras.ops.convert_to_numpy(hidden[1].kernel.value) ** 2) == pytest.approx(2 / (512 + 32), rel=1e-6)
+    assert np.mean(keras.ops.convert_to_numpy(hidden[1].kernel.value) ** 2) == pytest.approx(
+        2 / (512 + 32), rel=1e-6
+    )
 
 
 def test_fixup_zeroes_the_last_layer_of_each_branch_and_scales_the_others():
@@ -236,9 +282,16 @@ def test_fixup_zeroes_the_last_layer_of_each_branch_and_scales_the_others():
     done = ic.repair(model, *batch(model), method="fixup")
     assert done.is_kept, done
     # The first block, which begins at the input, belongs to no stream.
-    assert not any(np.any(keras.ops.convert_to_numpy(model.get_layer(f"outer_{block}").kernel.value)) for block in range(1, 16))
+    assert not any(
+        np.any(keras.ops.convert_to_numpy(model.get_layer(f"outer_{block}").kernel.value))
+        for block in range(1, 16)
+    )
     # L^(-1/(2m-2)) with 15 blocks of two layers, multiplied in float32.
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(model.get_layer("inner_3").kernel.value), inner / 15**0.5, rtol=1e-6)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(model.get_layer("inner_3").kernel.value),
+        inner / 15**0.5,
+        rtol=1e-6,
+    )
 
 
 def test_branches_that_blow_up_the_stream_are_scaled_in_every_layer():
@@ -247,21 +300,30 @@ def test_branches_that_blow_up_the_stream_are_scaled_in_every_layer():
     done = ic.repair(model, *batch(model))
     assert done.is_kept, done
     factors = {step.layer: step.factor for step in done.steps if "IC502" in step.why}
-    assert set(factors) == {f"{place}_{block}" for place in ("inner", "outer") for block in range(1, 16)}
+    assert set(factors) == {
+        f"{place}_{block}" for place in ("inner", "outer") for block in range(1, 16)
+    }
     assert set(factors.values()) == {15**-0.5}, "N^(-1/(2m-2)) for 15 blocks of two layers"
 
 
 @pytest.mark.parametrize("blocks", [8, 32])
-def test_a_step_of_sgd_moves_the_output_of_a_repaired_stack_by_little_however_many_blocks_there_are(blocks):
-    """Zhang et al. 2019, section 3. 8 blocks grow within the budget, and it is the logits that are found to be too large."""
+def test_a_step_of_sgd_moves_the_output_of_a_repaired_stack_by_little_however_many_blocks_there_are(
+    blocks,
+):
+    """Zhang et al. 2019, section 3. 8 blocks grow within the budget, and it is the logits that are
+    found to be too large.
+    """
     keras.utils.set_random_seed(0)
     model = residual(blocks=blocks)
-    model.compile(keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(
+        keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     x, y = batch(model)
     assert ic.repair(model, x, y).is_kept
     before = model.predict(x, verbose=0)
     model.train_on_batch(x, y)
-    # Measured: 0.01 to 0.03. It was 0.7 and 4.7 with 1/√N on the last layers alone, and 77 where a smaller head hid the growth of 8 blocks.
+    # Measured: 0.01 to 0.03. It was 0.7 and 4.7 with 1/√N on the last layers alone, and 77 where a
+    # smaller head hid the growth of 8 blocks.
     assert np.abs(model.predict(x, verbose=0) - before).mean() < 0.05
 
 
@@ -274,7 +336,9 @@ def test_shared_layer_is_corrected_once():
     done = ic.repair(model, *batch(model))
     assert done.is_kept, done
     assert [step.layer for step in done.steps] == ["shared"]
-    assert np.mean(keras.ops.convert_to_numpy(shared.kernel.value) ** 2) == pytest.approx(2 / 64, rel=1e-4)
+    assert np.mean(keras.ops.convert_to_numpy(shared.kernel.value) ** 2) == pytest.approx(
+        2 / 64, rel=1e-4
+    )
 
 
 def test_mixed_precision():
@@ -293,4 +357,6 @@ def test_convolutions_get_their_true_fans():
     model = compiled(cnn())
     ic.repair(model, *batch(model))
     kernel = keras.ops.convert_to_numpy(model.get_layer("conv_1").kernel.value)
-    assert np.mean(kernel**2) == pytest.approx(2 / (9 * 16), rel=1e-4)  # measured in float64, multiplied in float32
+    assert np.mean(kernel**2) == pytest.approx(
+        2 / (9 * 16), rel=1e-4
+    )  # measured in float64, multiplied in float32

@@ -23,10 +23,19 @@ def residual(make, num_blocks, growth, branch, is_normalised=False):
         if is_normalised:
             sites.append(make.site(f"norm_{number}", "normalization", inputs=(stream,)))
         origin = len(sites) - 1 if is_normalised else stream
-        layer, _ = make.weight_layer(f"branch_{number}", activation=None, inputs=(origin,), activations=make.places(h=branch[number]))
+        layer, _ = make.weight_layer(
+            f"branch_{number}",
+            activation=None,
+            inputs=(origin,),
+            activations=make.places(h=branch[number]),
+        )
         sites.append(layer)
         activations = make.places(h=growth[number + 1])
-        sites.append(make.site(f"add_{number}", "merge", inputs=(stream, len(sites) - 1), activations=activations))
+        sites.append(
+            make.site(
+                f"add_{number}", "merge", inputs=(stream, len(sites) - 1), activations=activations
+            )
+        )
         stream = len(sites) - 1
     return make.chain(*sites, optimizer="SGD")
 
@@ -49,7 +58,9 @@ def test_doubling_stream_of_many_blocks_is_an_error(make):
 
 def test_linear_growth_of_normalised_branches_is_healthy(make):
     growth = [1.0 + k for k in range(49)]
-    assert not list(ResidualGrowth().check(residual(make, 48, growth, [1.0] * 48, is_normalised=True)))
+    assert not list(
+        ResidualGrowth().check(residual(make, 48, growth, [1.0] * 48, is_normalised=True))
+    )
 
 
 def test_zero_branches_are_healthy(make):
@@ -63,10 +74,19 @@ def test_two_blocks_are_no_stack(make):
 def test_stream_that_is_normalised_in_between_starts_anew(make):
     profile = residual(make, 4, [1.0] * 5, [1.0] * 4)
     third = next(site for site in profile.sites if site.name == "add_1")
-    sites = tuple(replace(site, kind="normalization", layer_type="LayerNormalization") if site is third else site for site in profile.sites)
+    sites = tuple(
+        (
+            replace(site, kind="normalization", layer_type="LayerNormalization")
+            if site is third
+            else site
+        )
+        for site in profile.sites
+    )
     assert all(len(stack) < 4 for stack in stacks(replace(profile, sites=sites)))
 
 
 def test_shrinking_branch_of_a_block_is_beside_its_skip(make):
     profile = residual(make, 3, [1.0, 1.5, 2.0, 2.5], [0.5] * 3)
-    assert Graph(profile).is_beside_skip(next(site for site in profile.sites if site.name == "branch_1"))
+    assert Graph(profile).is_beside_skip(
+        next(site for site in profile.sites if site.name == "branch_1")
+    )

@@ -12,12 +12,16 @@ def attention(make, query=1.0, key=1.0, **key_kernel):
     kernel = make.kernel("mha/key", 1 / 64, **key_kernel)
     sites = [
         make.weight_layer("mha/query", activation=None, activations=make.places(h=query)),
-        make.weight_layer("mha/key", activation=None, activations=make.places(h=key), kernels=[kernel]),
+        make.weight_layer(
+            "mha/key", activation=None, activations=make.places(h=key), kernels=[kernel]
+        ),
     ]
     return replace(make.chain(*sites, make.head()), batch_size=8)
 
 
-@pytest.mark.parametrize(("query", "key", "expected"), [(1.0, 1.0, 0), (7.9, 7.9, 0), (8.1, 8.1, 1), (65.0, 1.0, 1)])
+@pytest.mark.parametrize(
+    ("query", "key", "expected"), [(1.0, 1.0, 0), (7.9, 7.9, 0), (8.1, 8.1, 1), (65.0, 1.0, 1)]
+)
 def test_attention_saturates_beyond_a_logit_spread_of_eight(make, query, key, expected):
     assert len(list(SaturatedAttention().check(attention(make, query, key)))) == expected
 
@@ -39,12 +43,20 @@ def test_zero_queries_and_keys_are_an_error(make, zero):
 
 def test_zero_queries_alone_are_information(make, zero):
     (finding,) = UniformAttention().check(attention(make, query=zero))
-    assert (finding.severity, finding.site, finding.culprits) == ("info", "mha/query", ("mha/query",))
+    assert (finding.severity, finding.site, finding.culprits) == (
+        "info",
+        "mha/query",
+        ("mha/query",),
+    )
 
 
 def test_zero_keys_alone_are_a_warning(make, zero):
     (finding,) = UniformAttention().check(attention(make, key=zero))
-    assert (finding.severity, finding.site, finding.culprits) == ("warning", "mha/key", ("mha/key",))
+    assert (finding.severity, finding.site, finding.culprits) == (
+        "warning",
+        "mha/key",
+        ("mha/key",),
+    )
 
 
 def test_keys_that_are_their_bias_are_a_warning(make, zero):

@@ -60,7 +60,10 @@ def test_a_gain_within_the_budget_costs_nothing():
     assert budgets.cost(-5.9, "SGD") == ""
 
 
-@pytest.mark.parametrize(("optimizer", "words"), [(None, "no optimizer is compiled"), ("SGD", "e^-6 to e^6"), ("Adam", "e^-12 to e^12")])
+@pytest.mark.parametrize(
+    ("optimizer", "words"),
+    [(None, "no optimizer is compiled"), ("SGD", "e^-6 to e^6"), ("Adam", "e^-12 to e^12")],
+)
 def test_expected_range_names_the_optimizer(optimizer, words):
     assert words in budgets.described(optimizer)
 
@@ -77,7 +80,10 @@ def test_expected_range_names_the_optimizer(optimizer, words):
     ids=["only its own", "the one that bears least", "equal ones", "frozen", "none told"],
 )
 def test_stretch_has_the_budget_of_those_that_train_it(make, kernel, bias, rest, expected):
-    weights = [make.kernel("a", 0.1, optimizer=kernel), make.kernel("a", 0.1, optimizer=bias, role="bias")]
+    weights = [
+        make.kernel("a", 0.1, optimizer=kernel),
+        make.kernel("a", 0.1, optimizer=bias, role="bias"),
+    ]
     other = make.weight_layer("b", kernels=[make.kernel("b", 0.1, optimizer=rest)])
     profile = make.chain(make.weight_layer("a", kernels=weights), other, optimizer="MultiOptimizer")
     assert budgets.optimizer_of(profile, profile.sites[:1]) == expected
@@ -87,4 +93,9 @@ def test_budget_of_the_first_of_several_follows_the_thresholds(make):
     """A user may let SGD bear more."""
     kernels = [make.kernel("a", 0.1, optimizer=name) for name in ("Adam", "SGD")]
     profile = make.chain(make.weight_layer("a", kernels=kernels))
-    assert budgets.optimizer_of(profile, profile.sites, replace(DEFAULTS, sgd_gain_warning=15.0, sgd_gain_error=25.0)) == "Adam"
+    assert (
+        budgets.optimizer_of(
+            profile, profile.sites, replace(DEFAULTS, sgd_gain_warning=15.0, sgd_gain_error=25.0)
+        )
+        == "Adam"
+    )

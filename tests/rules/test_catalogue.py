@@ -15,7 +15,12 @@ FIELDS = ("code", "slug", "title", "what", "why", "example", "limits", "fix")
 def ill(make, healthy, broken):
     """A network with NaN in its input, and one Glorot layer."""
     sites = tuple(
-        replace(site, activations=make.places(broken, broken, broken), random_gradients=make.places(h=broken)) for site in healthy.sites
+        replace(
+            site,
+            activations=make.places(broken, broken, broken),
+            random_gradients=make.places(h=broken),
+        )
+        for site in healthy.sites
     )
     glorot = replace(sites[2], predicted_forward_ratio=0.5, predicted_backward_ratio=0.5)
     sites = (*sites[:2], glorot, *sites[3:])
@@ -46,7 +51,10 @@ def test_page_has_every_section_and_fits_a_terminal(rule):
     page = explain(rule.code)
     assert page == explain(rule.slug) == explain(rule.code.lower())
     assert page.startswith(f"{rule.code} {rule.slug}: {rule.title}\n")
-    assert all(f"\n{title}\n  " in page for title in ("What it means", "Why it matters", "Example", "Known limits", "Fix"))
+    assert all(
+        f"\n{title}\n  " in page
+        for title in ("What it means", "Why it matters", "Example", "Known limits", "Fix")
+    )
     assert max(map(len, page.splitlines())) <= 100
 
 
@@ -57,7 +65,13 @@ def test_readme_lists_every_rule():
 
 
 def test_unknown_page_is_refused():
-    with pytest.raises(ValueError, match=r"must name rules by code or slug\. Received: 'IC999'\. Choose from: IC101 \(nonfinite-weights\)"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"must name rules by code or slug\. Received: 'IC999'\. Choose from: IC101"
+            r" \(nonfinite-weights\)"
+        ),
+    ):
         explain("IC999")
 
 
@@ -83,16 +97,25 @@ def test_worst_come_first_then_those_that_come_first_in_the_network(ill):
 
 def test_followers_name_their_cause(ill):
     told = {finding.code: finding for finding in found(ill)}
-    assert all(told[code].message.endswith("This follows from IC401.") for code in ("IC201", "IC301", "IC402"))
+    assert all(
+        told[code].message.endswith("This follows from IC401.")
+        for code in ("IC201", "IC301", "IC402")
+    )
 
 
-@pytest.mark.parametrize("names", [["IC201"], ["nonfinite-activations"], "IC201"], ids=["code", "slug", "bare string"])
+@pytest.mark.parametrize(
+    "names", [["IC201"], ["nonfinite-activations"], "IC201"], ids=["code", "slug", "bare string"]
+)
 def test_selected_rule_judges_alone(ill, names):
-    assert [(finding.severity, finding.code) for finding in found(ill, select=names)] == [("error", "IC201")]
+    assert [(finding.severity, finding.code) for finding in found(ill, select=names)] == [
+        ("error", "IC201")
+    ]
 
 
 def test_ignored_cause_leaves_its_consequences_as_errors(ill):
-    severities = {finding.code: finding.severity for finding in found(ill, ignore=["nonfinite-input"])}
+    severities = {
+        finding.code: finding.severity for finding in found(ill, ignore=["nonfinite-input"])
+    }
     assert severities == {"IC201": "error", "IC402": "info", "IC301": "info", "IC104": "info"}
 
 
@@ -107,12 +130,19 @@ def test_dead_layer_follows_from_its_own_zero_kernel_only(make, zero):
 
     profile = make.chain(dead("zeros", zero), dead("relu", make.moments(2 / 64)), make.head())
     severities = {(finding.code, finding.layer): finding.severity for finding in found(profile)}
-    assert severities == {("IC106", "zeros"): "error", ("IC202", "zeros"): "info", ("IC202", "relu"): "error"}
+    assert severities == {
+        ("IC106", "zeros"): "error",
+        ("IC202", "zeros"): "info",
+        ("IC202", "relu"): "error",
+    }
 
 
 def test_loss_stands_for_itself_where_the_signal_is_finite(make, healthy, broken):
     profile = replace(healthy, inputs=(("x", broken),), loss=float("nan"))
-    assert [(finding.code, finding.severity) for finding in found(profile)] == [("IC401", "error"), ("IC402", "error")]
+    assert [(finding.code, finding.severity) for finding in found(profile)] == [
+        ("IC401", "error"),
+        ("IC402", "error"),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["activation", "recurrent", "embedding", "other"])
@@ -126,4 +156,6 @@ def test_every_rule_has_a_place_in_the_catalogue():
     def concrete(rule):
         return [rule, *(each for child in rule.__subclasses__() for each in concrete(child))]
 
-    assert {type(rule) for rule in catalogue.RULES} == {rule for rule in concrete(Rule) if hasattr(rule, "code")}
+    assert {type(rule) for rule in catalogue.RULES} == {
+        rule for rule in concrete(Rule) if hasattr(rule, "code")
+    }

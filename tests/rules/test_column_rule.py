@@ -10,37 +10,55 @@ from keras_initcheck.rules.column_rules import ColumnScale
 
 def table(make, columns, *between, layer=None, **changes):
     first = layer if layer is not None else make.weight_layer("first", input_shape=(8, 13))
-    return make.chain(*between, first, make.weight_layer("second"), make.head(), columns=(columns,), **changes)
+    return make.chain(
+        *between, first, make.weight_layer("second"), make.head(), columns=(columns,), **changes
+    )
 
 
 def severities(profile):
     return [finding.severity for finding in ColumnScale().check(profile)]
 
 
-@pytest.mark.parametrize(("ratio", "share", "count"), [(20.1, 0.96, 1), (19.9, 0.99, 0), (100.0, 0.94, 0), (1.0, 0.1, 0)])
+@pytest.mark.parametrize(
+    ("ratio", "share", "count"), [(20.1, 0.96, 1), (19.9, 0.99, 0), (100.0, 0.94, 0), (1.0, 0.1, 0)]
+)
 def test_column_that_drowns_the_others_is_a_warning(make, ratio, share, count):
     assert severities(table(make, make.columns(ratio, share))) == ["warning"] * count
 
 
 def test_columns_are_named(make):
-    (finding,) = ColumnScale().check(table(make, make.columns(400.0, width=13, largest=(12, 3, 4, 5))))
-    assert finding.message.startswith("Columns 12, 3, 4 and 1 more have 99% of the second moment of the 13 columns of input `x`")
+    (finding,) = ColumnScale().check(
+        table(make, make.columns(400.0, width=13, largest=(12, 3, 4, 5)))
+    )
+    assert finding.message.startswith(
+        "Columns 12, 3, 4 and 1 more have 99% of the second moment of the 13 columns of input `x`"
+    )
     assert finding.site == "first"
 
 
-@pytest.mark.parametrize(("kind", "layer_type", "count"), [("pass", "Dropout", 1), ("pass", "Rescaling", 0), ("normalization", "Norm", 0)])
+@pytest.mark.parametrize(
+    ("kind", "layer_type", "count"),
+    [("pass", "Dropout", 1), ("pass", "Rescaling", 0), ("normalization", "Norm", 0)],
+)
 def test_what_may_rescale_columns_is_trusted(make, kind, layer_type, count):
     before = make.site("before", kind, layer_type=layer_type)
     assert len(severities(table(make, make.columns(400.0), before))) == count
 
 
 def test_normalised_output_makes_it_information(make):
-    layers = make.weight_layer("first", input_shape=(8, 13)), make.site("norm", "normalization"), make.head()
+    layers = (
+        make.weight_layer("first", input_shape=(8, 13)),
+        make.site("norm", "normalization"),
+        make.head(),
+    )
     assert severities(make.chain(*layers, columns=(make.columns(400.0),))) == ["info"]
 
 
 def test_frozen_and_other_layers_are_silent(make):
-    for layer in (make.weight_layer("first", input_shape=(8, 13), is_trainable=False), make.weight_layer("first", input_shape=(8, 20))):
+    for layer in (
+        make.weight_layer("first", input_shape=(8, 13), is_trainable=False),
+        make.weight_layer("first", input_shape=(8, 20)),
+    ):
         assert not severities(table(make, make.columns(400.0), layer=layer))
 
 
@@ -50,4 +68,6 @@ def test_made_up_inputs_say_nothing(make):
 
 def test_two_tables_of_one_width_cannot_be_told_apart(make):
     profile = table(make, make.columns(400.0))
-    assert not severities(replace(profile, columns=(make.columns(1.0, input="y"), make.columns(400.0))))
+    assert not severities(
+        replace(profile, columns=(make.columns(1.0, input="y"), make.columns(400.0)))
+    )

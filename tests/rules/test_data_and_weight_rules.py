@@ -9,7 +9,11 @@ from keras_initcheck.rules.weight_rules import NonfiniteWeights
 
 
 def test_healthy_network_is_silent(healthy):
-    assert not [finding for rule in (NonfiniteInput(), NonfiniteLoss(), NonfiniteWeights()) for finding in rule.check(healthy)]
+    assert not [
+        finding
+        for rule in (NonfiniteInput(), NonfiniteLoss(), NonfiniteWeights())
+        for finding in rule.check(healthy)
+    ]
 
 
 def test_input_with_nan_is_named(make, healthy):
@@ -21,7 +25,9 @@ def test_input_with_nan_is_named(make, healthy):
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_nonfinite_loss_is_an_error(healthy, loss):
-    assert [finding.severity for finding in NonfiniteLoss().check(replace(healthy, loss=loss))] == ["error"]
+    assert [finding.severity for finding in NonfiniteLoss().check(replace(healthy, loss=loss))] == [
+        "error"
+    ]
 
 
 @pytest.mark.parametrize("loss", [None, 0.0, 1e30])
@@ -41,32 +47,50 @@ def test_finite_or_unknown_loss_is_silent(healthy, loss):
     ],
     ids=["kernel", "frozen kernel", "not called", "moving variance", "mask", "custom weight"],
 )
-def test_nonfinite_weight_is_an_error_unless_it_may_be_a_mask(make, healthy, broken, changes, severity):
+def test_nonfinite_weight_is_an_error_unless_it_may_be_a_mask(
+    make, healthy, broken, changes, severity
+):
     weight = make.kernel("dense_3", 0.1, **{"moments": broken, "site": 3, **changes})
     (finding,) = NonfiniteWeights().check(replace(healthy, weights=(weight,)))
     assert finding.severity == severity
     assert weight.name in finding.message
 
 
-@pytest.mark.parametrize(("q", "expected"), [(1.0, 0), (math.exp(5.9), 0), (math.exp(6.1), 1), (math.exp(-6.1), 1)])
+@pytest.mark.parametrize(
+    ("q", "expected"), [(1.0, 0), (math.exp(5.9), 0), (math.exp(6.1), 1), (math.exp(-6.1), 1)]
+)
 def test_input_scale_beyond_the_budget_is_a_warning(make, q, expected):
     layer = make.weight_layer("first", activations=make.places(x=q))
-    assert [finding.severity for finding in InputScale().check(make.chain(layer, make.head()))] == ["warning"] * expected
+    assert [finding.severity for finding in InputScale().check(make.chain(layer, make.head()))] == [
+        "warning"
+    ] * expected
 
 
 def test_mean_of_pixels_is_mentioned(make):
     pixels = make.moments(19_000.0, mean=127.0, variance=2871.0)
-    (finding,) = InputScale().check(make.chain(make.weight_layer("first", activations=make.places(x=pixels)), make.head()))
+    (finding,) = InputScale().check(
+        make.chain(make.weight_layer("first", activations=make.places(x=pixels)), make.head())
+    )
     assert "138, most of it from its mean of 127" in finding.message
 
 
 def test_normalised_and_frozen_first_layers_bear_any_scale(make):
-    normalised = [make.weight_layer("first", activations=make.places(x=1e4)), make.site("norm", "normalization"), make.head()]
-    frozen = [make.weight_layer("first", activations=make.places(x=1e4), is_trainable=False), make.head()]
+    normalised = [
+        make.weight_layer("first", activations=make.places(x=1e4)),
+        make.site("norm", "normalization"),
+        make.head(),
+    ]
+    frozen = [
+        make.weight_layer("first", activations=make.places(x=1e4), is_trainable=False),
+        make.head(),
+    ]
     for layers in (normalised, frozen):
         assert [finding.severity for finding in InputScale().check(make.chain(*layers))] == ["info"]
 
 
 def test_scale_of_made_up_inputs_is_not_held_against_the_model(make):
-    made_up = replace(make.chain(make.weight_layer("first", activations=make.places(x=1e-5)), make.head()), data=SYNTHETIC_DATA)
+    made_up = replace(
+        make.chain(make.weight_layer("first", activations=make.places(x=1e-5)), make.head()),
+        data=SYNTHETIC_DATA,
+    )
     assert [finding.severity for finding in InputScale().check(made_up)] == ["info"]

@@ -38,10 +38,20 @@ def test_ratio_that_is_no_scale_is_no_factor(make, ratio):
 
 
 def test_separable_convolution_multiplies_its_kernels(make):
-    shapes = {"layer_type": "SeparableConv2D", "input_shape": (1, 16, 16, 8), "output_shape": (1, 8, 8, 32)}
+    shapes = {
+        "layer_type": "SeparableConv2D",
+        "input_shape": (1, 16, 16, 8),
+        "output_shape": (1, 8, 8, 32),
+    }
     depthwise = make.kernel("layer", 0.1, 9.0, 9 * 2 / 4, shape=(3, 3, 8, 2))
     pointwise = make.kernel("layer", 0.2, 16.0, 32.0, shape=(1, 1, 16, 32))
-    found = the_factor(make, BACKWARD, kernels=[depthwise, pointwise], predicted_backward_ratio=4.5 * 0.1 * 32 * 0.2, **shapes)
+    found = the_factor(
+        make,
+        BACKWARD,
+        kernels=[depthwise, pointwise],
+        predicted_backward_ratio=4.5 * 0.1 * 32 * 0.2,
+        **shapes,
+    )
     assert found.fan == pytest.approx(9 * 2 * 32)  # n̂ = k² m d, without the stride
     assert found.variance == pytest.approx(0.02)
 
@@ -57,12 +67,21 @@ def test_separable_convolution_multiplies_its_kernels(make):
     ],
     ids=["stride 2", "channels first", "valid padding", "transposed", "depthwise"],
 )
-def test_backward_fan_is_he_et_als_without_the_stride(make, layer_type, shapes, fans, kernel_shape, expected):
+def test_backward_fan_is_he_et_als_without_the_stride(
+    make, layer_type, shapes, fans, kernel_shape, expected
+):
     kernels = [make.kernel("layer", 0.1, *fans, shape=kernel_shape)]
     changes = {"layer_type": layer_type, "input_shape": shapes[0], "output_shape": shapes[1]}
     assert the_factor(make, BACKWARD, kernels=kernels, **changes).fan == pytest.approx(expected)
 
 
 def test_unknown_factor_parts_a_stretch(make):
-    layers = [make.weight_layer("a"), make.weight_layer("softmax", predicted_forward_ratio=None), make.weight_layer("c"), make.head()]
-    assert [[each.site.name for each in run] for run in stretches(make.chain(*layers), FORWARD)] == [["a"], ["c"]]
+    layers = [
+        make.weight_layer("a"),
+        make.weight_layer("softmax", predicted_forward_ratio=None),
+        make.weight_layer("c"),
+        make.head(),
+    ]
+    assert [
+        [each.site.name for each in run] for run in stretches(make.chain(*layers), FORWARD)
+    ] == [["a"], ["c"]]

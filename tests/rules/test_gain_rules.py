@@ -14,8 +14,14 @@ def vgg16(make):
     """VGG16's thirteen convolutions with ReLU and Glorot weights of 3x3 kernels."""
 
     def conv(number, channels, filters):
-        shapes = {"layer_type": "Conv2D", "input_shape": (1, 8, 8, channels), "output_shape": (1, 8, 8, filters)}
-        return make.weight_layer(f"conv{number}", 2 / (9 * channels + 9 * filters), 9 * channels, 9 * filters, **shapes)
+        shapes = {
+            "layer_type": "Conv2D",
+            "input_shape": (1, 8, 8, channels),
+            "output_shape": (1, 8, 8, filters),
+        }
+        return make.weight_layer(
+            f"conv{number}", 2 / (9 * channels + 9 * filters), 9 * channels, 9 * filters, **shapes
+        )
 
     pairs = enumerate(itertools.pairwise(VGG16), start=1)
     layers = [conv(number, channels, filters) for number, (channels, filters) in pairs]
@@ -23,15 +29,24 @@ def vgg16(make):
 
 
 def chain_of_gain(make, ln_gain, *after, **changes):
-    """A layer on the data that keeps the scale, one that multiplies the second moment by `e^ln_gain`, and what follows."""
+    """A layer on the data that keeps the scale, one that multiplies the second moment by
+    `e^ln_gain`, and what follows.
+    """
     variance = 2 / 64 * math.exp(ln_gain)
-    return make.chain(make.weight_layer("first"), make.weight_layer("second", variance), *(after or (make.head(),)), **changes)
+    return make.chain(
+        make.weight_layer("first"),
+        make.weight_layer("second", variance),
+        *(after or (make.head(),)),
+        **changes,
+    )
 
 
 def test_glorot_in_vgg16_is_a_warning_with_sgd(vgg16):
     (finding,) = ForwardGain().check(vgg16("SGD"))
     assert finding.severity == "warning"
-    assert math.log2(finding.measured) == pytest.approx(-13.755, abs=1e-3)  # 2^-9 3^-3 over conv2..13
+    assert math.log2(finding.measured) == pytest.approx(
+        -13.755, abs=1e-3
+    )  # 2^-9 3^-3 over conv2..13
     assert "e^-9.5" in finding.message
     assert "12 layers, `conv2` to `conv13`" in finding.message
     assert "`conv3` ½ · 576 · 0.00116 = 0.333" in finding.message
@@ -51,14 +66,21 @@ def test_he_is_silent(healthy):
     assert not [*ForwardGain().check(healthy), *BackwardGain().check(healthy)]
 
 
-@pytest.mark.parametrize(("ln_gain", "expected"), [(5.9, []), (6.1, ["warning"]), (-6.1, ["warning"]), (12.1, ["error"])])
+@pytest.mark.parametrize(
+    ("ln_gain", "expected"), [(5.9, []), (6.1, ["warning"]), (-6.1, ["warning"]), (12.1, ["error"])]
+)
 @pytest.mark.parametrize("rule", [ForwardGain(), BackwardGain()], ids=["forward", "backward"])
 def test_boundary_of_the_budget(make, rule, ln_gain, expected):
     assert [finding.severity for finding in rule.check(chain_of_gain(make, ln_gain))] == expected
 
 
 def test_one_odd_layer_is_the_only_culprit(make):
-    layers = [make.weight_layer("a"), make.weight_layer("b", 1.9 / 64), make.weight_layer("c", 2e-4 / 64), make.head()]
+    layers = [
+        make.weight_layer("a"),
+        make.weight_layer("b", 1.9 / 64),
+        make.weight_layer("c", 2e-4 / 64),
+        make.head(),
+    ]
     (finding,) = ForwardGain().check(make.chain(*layers))
     assert finding.culprits == ("c",)
     assert finding.site == "c"
@@ -72,9 +94,13 @@ def test_equal_layers_are_culprits_until_nine_tenths_are_explained(make):
 
 
 @pytest.mark.parametrize(
-    ("variance", "is_trainable", "count"), [(2e-6, True, 0), (2e-6, False, 1), (2e6, True, 1)], ids=["shrinks", "frozen", "amplifies"]
+    ("variance", "is_trainable", "count"),
+    [(2e-6, True, 0), (2e-6, False, 1), (2e6, True, 1)],
+    ids=["shrinks", "frozen", "amplifies"],
 )
-def test_first_layer_on_the_data_counts_forward_only_if_it_amplifies_or_is_frozen(make, variance, is_trainable, count):
+def test_first_layer_on_the_data_counts_forward_only_if_it_amplifies_or_is_frozen(
+    make, variance, is_trainable, count
+):
     first = make.weight_layer("first", variance, is_trainable=is_trainable)
     profile = make.chain(first, make.weight_layer("second"), make.head())
     assert len(list(ForwardGain().check(profile))) == count
@@ -89,7 +115,11 @@ def test_layer_after_weights_is_not_on_the_data(make, kind):
 
 
 def test_stretches_are_judged_apart(make):
-    layers = [make.weight_layer("a"), make.weight_layer("b", 2 / 64 * math.exp(-4)), make.site("add", "merge", layer_type="Add")]
+    layers = [
+        make.weight_layer("a"),
+        make.weight_layer("b", 2 / 64 * math.exp(-4)),
+        make.site("add", "merge", layer_type="Add"),
+    ]
     layers += [make.weight_layer("c", 2 / 64 * math.exp(-4), stretch=1), make.head()]
     assert not list(ForwardGain().check(make.chain(*layers)))
 
@@ -101,7 +131,9 @@ def test_intended_zero_parts_a_stretch(make):
 
 
 @pytest.mark.parametrize(
-    ("rest", "severity"), [(1.0, "info"), (1e-4, "error"), (0.0, "info")], ids=["works", "below epsilon", "zero gamma"]
+    ("rest", "severity"),
+    [(1.0, "info"), (1e-4, "error"), (0.0, "info")],
+    ids=["works", "below epsilon", "zero gamma"],
 )
 def test_normalisation_that_follows_takes_the_scale_out(make, rest, severity):
     norm = make.site("norm", "normalization", activations=make.places(h=rest))
@@ -112,29 +144,48 @@ def test_normalisation_that_follows_takes_the_scale_out(make, rest, severity):
 
 
 def test_constant_scaling_is_no_normalisation(make):
-    profile = chain_of_gain(make, -15.0, make.site("norm", "normalization", layer_type="Normalization"), make.head())
+    profile = chain_of_gain(
+        make, -15.0, make.site("norm", "normalization", layer_type="Normalization"), make.head()
+    )
     assert [finding.severity for finding in ForwardGain().check(profile)] == ["error"]
 
 
 def test_single_layer_before_a_normalisation_is_silent(make):
-    layers = [make.weight_layer("a"), make.site("norm", "normalization"), make.weight_layer("depthwise", 2e-6, stretch=1)]
-    assert not list(ForwardGain().check(make.chain(*layers, make.site("norm2", "normalization"), make.head())))
+    layers = [
+        make.weight_layer("a"),
+        make.site("norm", "normalization"),
+        make.weight_layer("depthwise", 2e-6, stretch=1),
+    ]
+    assert not list(
+        ForwardGain().check(make.chain(*layers, make.site("norm2", "normalization"), make.head()))
+    )
 
 
-@pytest.mark.parametrize(("ln_gain", "sum_q", "severity"), [(-7.0, 1.0, "info"), (-7.0, 2e-3, "warning"), (7.0, 1e6, "warning")])
+@pytest.mark.parametrize(
+    ("ln_gain", "sum_q", "severity"),
+    [(-7.0, 1.0, "info"), (-7.0, 2e-3, "warning"), (7.0, 1e6, "warning")],
+)
 def test_small_branch_beside_a_skip_connection_is_information(make, ln_gain, sum_q, severity):
     layers = [make.weight_layer("stem"), make.weight_layer("a", stretch=1)]
-    branch = make.weight_layer("b", 2 / 64 * math.exp(ln_gain), stretch=1, activations=make.places(h=1e-3))
+    branch = make.weight_layer(
+        "b", 2 / 64 * math.exp(ln_gain), stretch=1, activations=make.places(h=1e-3)
+    )
     shortcut = make.weight_layer("shortcut", activation=None, stretch=2, inputs=(0,))
-    add = make.site("add", "merge", layer_type="Add", inputs=(2, 3), activations=make.places(h=sum_q))
+    add = make.site(
+        "add", "merge", layer_type="Add", inputs=(2, 3), activations=make.places(h=sum_q)
+    )
     (finding,) = ForwardGain().check(make.chain(*layers, branch, shortcut, add, make.head()))
     assert finding.severity == severity
 
 
 def test_small_branch_of_a_residual_block_is_information(make):
     layers = [make.weight_layer("stem"), make.weight_layer("a", stretch=1)]
-    branch = make.weight_layer("b", 2 / 64 * math.exp(-7.0), stretch=1, activations=make.places(h=1e-3))
-    add = make.site("add", "merge", layer_type="Add", inputs=(2, 0), activations=make.places(h=2e-3))
+    branch = make.weight_layer(
+        "b", 2 / 64 * math.exp(-7.0), stretch=1, activations=make.places(h=1e-3)
+    )
+    add = make.site(
+        "add", "merge", layer_type="Add", inputs=(2, 0), activations=make.places(h=2e-3)
+    )
     (finding,) = ForwardGain().check(make.chain(*layers, branch, add, make.head()))
     assert finding.severity == "info"
 
@@ -147,7 +198,9 @@ def test_gate_is_information(make):
 
 def test_stride_of_a_convolution_is_not_held_against_its_gradient(make):
     shapes = {"layer_type": "Conv2D", "input_shape": (1, 16, 16, 32), "output_shape": (1, 8, 8, 32)}
-    layers = [make.weight_layer(f"conv{number}", 2 / 288, 288.0, 72.0, **shapes) for number in range(8)]
+    layers = [
+        make.weight_layer(f"conv{number}", 2 / 288, 288.0, 72.0, **shapes) for number in range(8)
+    ]
     assert not list(BackwardGain().check(make.chain(*layers, make.head())))
 
 
@@ -155,7 +208,9 @@ def test_same_without_a_stride_is_a_warning(make):
     layers = [make.weight_layer(f"dense{number}", 2 / 288, 288.0, 72.0) for number in range(8)]
     (finding,) = BackwardGain().check(make.chain(*layers, make.head()))
     assert math.log(finding.measured) == pytest.approx(-7 * math.log(4))
-    assert "fan_avg" in finding.fix  # the forward rule is kept, so He's initialiser would change nothing
+    assert (
+        "fan_avg" in finding.fix
+    )  # the forward rule is kept, so He's initialiser would change nothing
 
 
 def test_one_initialiser_cures_both_directions(make):
@@ -178,14 +233,23 @@ def test_cost_is_told(make):
 
 
 def test_a_layer_that_its_bias_leads_is_left_to_the_measured_rules(make):
-    """As between sigmoids, where a bias of minus half of the weights' sums takes out what inputs around 1/2 add."""
+    """As between sigmoids, where a bias of minus half of the weights' sums takes out what inputs
+    around 1/2 add.
+    """
     layers = [make.weight_layer(f"dense_{k}", variance=16 / 64) for k in range(6)]
     plain = make.chain(*layers, make.head())
     bias = make.kernel("dense_0", 0.0)
     for size, expected in ((0.49, 1), (0.51, 0)):
         # of what the weights make of an input of unit scale: 64 · 16/64
         biases = [
-            replace(bias, name=f"dense_{k}/bias", layer=f"dense_{k}", role="bias", moments=make.moments(size * 16.0)) for k in range(6)
+            replace(
+                bias,
+                name=f"dense_{k}/bias",
+                layer=f"dense_{k}",
+                role="bias",
+                moments=make.moments(size * 16.0),
+            )
+            for k in range(6)
         ]
         led = replace(plain, weights=(*plain.weights, *biases))
         assert len(list(ForwardGain().check(led))) == expected

@@ -11,22 +11,33 @@ def test_healthy_network_is_silent(healthy):
 
 def test_first_site_on_the_way_back_is_named(make, broken):
     layers = [make.weight_layer(name, random_gradients=make.places(x=broken)) for name in "ab"]
-    (finding,) = NonfiniteGradients().check(make.chain(*layers, make.weight_layer("c"), make.head()))
+    (finding,) = NonfiniteGradients().check(
+        make.chain(*layers, make.weight_layer("c"), make.head())
+    )
     assert (finding.severity, finding.site) == ("error", "b")
     assert "and in 1 further site" in finding.message
 
 
 @pytest.mark.parametrize(("is_loss_scaled", "severity"), [(False, "error"), (True, "info")])
 @pytest.mark.parametrize("is_weight", [False, True], ids=["signal", "weight"])
-def test_overflow_of_a_scaled_loss_is_left_to_its_optimizer(make, broken, is_loss_scaled, severity, is_weight):
+def test_overflow_of_a_scaled_loss_is_left_to_its_optimizer(
+    make, broken, is_loss_scaled, severity, is_weight
+):
     kernel = make.kernel("a", 0.1, gradient=broken if is_weight else None)
-    layer = make.weight_layer("a", kernels=[kernel], loss_gradients=make.places(h=1.0 if is_weight else broken))
-    (finding,) = NonfiniteGradients().check(make.chain(layer, make.head(), is_loss_scaled=is_loss_scaled))
+    layer = make.weight_layer(
+        "a", kernels=[kernel], loss_gradients=make.places(h=1.0 if is_weight else broken)
+    )
+    (finding,) = NonfiniteGradients().check(
+        make.chain(layer, make.head(), is_loss_scaled=is_loss_scaled)
+    )
     assert (finding.severity, finding.layer) == (severity, "a")
 
 
 def untrainable(make, zero, **changes):
-    layers = [make.weight_layer(name, random_gradients=make.places(h=1.0, z=zero, x=zero)) for name in "ab"]
+    layers = [
+        make.weight_layer(name, random_gradients=make.places(h=1.0, z=zero, x=zero))
+        for name in "ab"
+    ]
     return make.chain(*layers, make.head(), **changes)
 
 
@@ -39,24 +50,45 @@ def test_zero_gradient_at_every_hidden_layer_is_an_error(make, zero):
 def test_one_layer_with_a_gradient_is_enough(make, zero):
     profile = untrainable(make, zero)
     assert not list(
-        NoGradient().check(replace(profile, sites=(replace(profile.sites[0], random_gradients=make.places()), *profile.sites[1:])))
+        NoGradient().check(
+            replace(
+                profile,
+                sites=(
+                    replace(profile.sites[0], random_gradients=make.places()),
+                    *profile.sites[1:],
+                ),
+            )
+        )
     )
 
 
 def test_zero_head_lets_no_gradient_through_at_first(make, zero):
     profile = untrainable(make, zero)
-    heads = tuple(replace(weight, moments=zero) if weight.layer == "head" else weight for weight in profile.weights)
-    assert [finding.severity for finding in NoGradient().check(replace(profile, weights=heads))] == ["info"]
+    heads = tuple(
+        replace(weight, moments=zero) if weight.layer == "head" else weight
+        for weight in profile.weights
+    )
+    assert [
+        finding.severity for finding in NoGradient().check(replace(profile, weights=heads))
+    ] == ["info"]
 
 
-@pytest.mark.parametrize(("gradients", "severity"), [((None, None), "info"), ((0, 1), "info"), ((0, 0), "error")])
+@pytest.mark.parametrize(
+    ("gradients", "severity"), [((None, None), "info"), ((0, 1), "info"), ((0, 0), "error")]
+)
 def test_zero_gates_are_an_excuse_only_if_the_first_step_moves_one(make, zero, gradients, severity):
-    """Zero gammas in a row keep the gradient from one another; beside a skip connection each gets its own."""
+    """Zero gammas in a row keep the gradient from one another; beside a skip connection each gets
+    its own.
+    """
     profile = untrainable(make, zero)
     gammas = []
     for number, each in enumerate(gradients):
         gradient = None if each is None else make.moments() if each else zero
-        gammas.append(replace(make.kernel(f"norm_{number}", 0.0, gradient=gradient), role="scale", moments=zero))
+        gammas.append(
+            replace(
+                make.kernel(f"norm_{number}", 0.0, gradient=gradient), role="scale", moments=zero
+            )
+        )
     (finding,) = NoGradient().check(replace(profile, weights=(*profile.weights, *gammas)))
     assert finding.severity == severity
     assert finding.culprits == (("norm_0", "norm_1") if severity == "error" else ())
@@ -72,13 +104,22 @@ def test_gradient_that_was_not_measured_is_not_judged(make):
 
 
 def test_gradient_of_the_loss_alone_is_not_judged(make, zero):
-    layers = [make.weight_layer("a", random_gradients=None, loss_gradients=make.places(zero, zero, zero)), make.head()]
+    layers = [
+        make.weight_layer("a", random_gradients=None, loss_gradients=make.places(zero, zero, zero)),
+        make.head(),
+    ]
     assert not list(NoGradient().check(make.chain(*layers)))
 
 
 def with_gradients(make, zero, connected=("a", "head"), **changes):
-    kernels = [make.kernel(name, 0.1, gradient=make.moments() if name in connected else zero, **changes) for name in ("a", "b", "head")]
-    layers = [make.weight_layer(name, kernels=[kernel]) for name, kernel in zip("ab", kernels, strict=False)]
+    kernels = [
+        make.kernel(name, 0.1, gradient=make.moments() if name in connected else zero, **changes)
+        for name in ("a", "b", "head")
+    ]
+    layers = [
+        make.weight_layer(name, kernels=[kernel])
+        for name, kernel in zip("ab", kernels, strict=False)
+    ]
     return make.chain(*layers, make.head(kernels=[kernels[-1]]))
 
 

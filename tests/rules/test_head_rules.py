@@ -9,7 +9,11 @@ from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
 
 
 def profile(make, *targets, **changes):
-    return make.chain(make.weight_layer("hidden"), make.head(), **{"targets": targets, "backend": "torch", **changes})
+    return make.chain(
+        make.weight_layer("hidden"),
+        make.head(),
+        **{"targets": targets, "backend": "torch", **changes},
+    )
 
 
 def severities(rule, profile):
@@ -18,7 +22,14 @@ def severities(rule, profile):
 
 def logits(make, deviation, value=12.0, **changes):
     """A classifier whose loss applies the softmax."""
-    return make.target(activation=None, from_logits=True, value=value, logit_deviation=deviation, minimum=-3.0, **changes)
+    return make.target(
+        activation=None,
+        from_logits=True,
+        value=value,
+        logit_deviation=deviation,
+        minimum=-3.0,
+        **changes,
+    )
 
 
 def test_classifier_that_guesses_is_silent(make):
@@ -32,41 +43,73 @@ def test_large_logits_are_a_warning(make, deviation, count):
 
 @pytest.mark.parametrize(("deviation", "count"), [(14.9, 0), (15.1, 1)])
 def test_clipped_probabilities_bear_less(make, deviation, count):
-    assert severities(LossAtInit(), profile(make, make.target(value=12.0, logit_deviation=deviation))) == ["warning"] * count
+    assert (
+        severities(LossAtInit(), profile(make, make.target(value=12.0, logit_deviation=deviation)))
+        == ["warning"] * count
+    )
 
 
 def test_tensorflow_finds_the_logits_behind_probabilities(make):
-    assert not severities(LossAtInit(), profile(make, make.target(value=16.0, logit_deviation=19.0), backend="tensorflow"))
+    assert not severities(
+        LossAtInit(),
+        profile(make, make.target(value=16.0, logit_deviation=19.0), backend="tensorflow"),
+    )
 
 
 @pytest.mark.parametrize(("surplus", "count"), [(1.9, 0), (2.1, 1)])
 def test_large_logits_that_are_mostly_right_are_silent(make, surplus, count):
-    assert len(severities(LossAtInit(), profile(make, logits(make, 50.0, value=math.log(10) + surplus)))) == count
+    assert (
+        len(
+            severities(
+                LossAtInit(), profile(make, logits(make, 50.0, value=math.log(10) + surplus))
+            )
+        )
+        == count
+    )
 
 
 def test_binary_decision_is_held_against_ln_2(make):
     labels = make.labels(0.0, 1.0)
-    binary = make.target("binary_crossentropy", activation="sigmoid", width=1, value=2.8, logit_deviation=40.0, labels=labels)
+    binary = make.target(
+        "binary_crossentropy",
+        activation="sigmoid",
+        width=1,
+        value=2.8,
+        logit_deviation=40.0,
+        labels=labels,
+    )
     (finding,) = LossAtInit().check(profile(make, binary))
     assert "2.8 before training, and 0.693 by guessing" in finding.message
 
 
 def test_large_input_of_the_head_is_named(make):
     head = make.head(activations=make.places(x=400.0))
-    (finding,) = LossAtInit().check(make.chain(make.weight_layer("hidden"), head, targets=(logits(make, 30.0),)))
+    (finding,) = LossAtInit().check(
+        make.chain(make.weight_layer("hidden"), head, targets=(logits(make, 30.0),))
+    )
     assert "What enters the head has a root mean square of 20." in finding.message
     assert (finding.site, finding.culprits) == ("head", ("head",))
 
 
-@pytest.mark.parametrize(("variance", "culprits"), [(2.0, ("b",)), (2 / 64, ("head",))], ids=["an amplifying layer", "none"])
+@pytest.mark.parametrize(
+    ("variance", "culprits"),
+    [(2.0, ("b",)), (2 / 64, ("head",))],
+    ids=["an amplifying layer", "none"],
+)
 def test_layer_that_makes_the_heads_input_large_is_the_culprit(make, variance, culprits):
-    layers = [make.weight_layer("a"), make.weight_layer("b", variance), make.head(activations=make.places(x=400.0))]
+    layers = [
+        make.weight_layer("a"),
+        make.weight_layer("b", variance),
+        make.head(activations=make.places(x=400.0)),
+    ]
     (finding,) = LossAtInit().check(make.chain(*layers, targets=(logits(make, 30.0, site=2),)))
     assert (finding.site, finding.culprits) == ("head", culprits)
     assert ("`b` ½ · 64 · 2 = 64." in finding.message) is (culprits == ("b",))
 
 
-@pytest.mark.parametrize("changes", [{"step": 1}, {"batch_size": 3}], ids=["trained", "few samples"])
+@pytest.mark.parametrize(
+    "changes", [{"step": 1}, {"batch_size": 3}], ids=["trained", "few samples"]
+)
 def test_trained_networks_and_few_samples_are_not_judged(make, changes):
     assert not severities(LossAtInit(), profile(make, logits(make, 50.0), **changes))
 
@@ -76,7 +119,9 @@ def test_logits_that_are_not_known_are_not_judged(make):
 
 
 def test_loss_of_a_misfit_is_told_once(make):
-    misfit = make.target(activation=None, minimum=-90.0, maximum=90.0, value=14.0, logit_deviation=30.0)
+    misfit = make.target(
+        activation=None, minimum=-90.0, maximum=90.0, value=14.0, logit_deviation=30.0
+    )
     assert [finding.code for finding in judge(profile(make, misfit)).findings] == ["IC406"]
 
 
@@ -92,7 +137,10 @@ def test_loss_of_a_misfit_is_told_once(make):
         ({"activation": "unknown", "minimum": -0.1}, []),
         ({"activation": "softmax", "width": 1}, ["error"]),
         ({"loss": "mean_squared_error", "activation": "softmax", "width": 1}, ["error"]),
-        ({"loss": "binary_crossentropy", "activation": "sigmoid", "from_logits": True}, ["warning"]),
+        (
+            {"loss": "binary_crossentropy", "activation": "sigmoid", "from_logits": True},
+            ["warning"],
+        ),
         ({"loss": "binary_crossentropy", "activation": "sigmoid", "width": 1}, []),
         ({"loss": "mean_squared_error", "activation": None, "minimum": -2.0}, []),
     ],
@@ -125,7 +173,10 @@ def test_softmax_over_one_unit_explains_the_missing_gradient(make):
 def test_large_input_explains_large_logits(make):
     first = make.weight_layer("hidden", activations=make.places(x=1e6))
     report = judge(make.chain(first, make.head(), targets=(logits(make, 300.0),)))
-    assert [(finding.code, finding.severity) for finding in report.findings] == [("IC403", "warning"), ("IC404", "info")]
+    assert [(finding.code, finding.severity) for finding in report.findings] == [
+        ("IC403", "warning"),
+        ("IC404", "info"),
+    ]
     assert report.findings[1].message.endswith("This follows from IC403.")
 
 

@@ -4,8 +4,12 @@ from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, factor
 from keras_initcheck.rules.initializers import advice
 
 
-def advise(make, activation, direction=FORWARD, variance=1e-3, fan_in=64.0, fan_out=64.0, **changes):
-    site, kernels = make.weight_layer("dense", variance, fan_in, fan_out, activation=activation, **changes)
+def advise(
+    make, activation, direction=FORWARD, variance=1e-3, fan_in=64.0, fan_out=64.0, **changes
+):
+    site, kernels = make.weight_layer(
+        "dense", variance, fan_in, fan_out, activation=activation, **changes
+    )
     profile = make.chain((site, kernels))
     found = factor(profile, profile.sites[0], direction)
     return advice(found, kernels)
@@ -31,7 +35,9 @@ def test_initialiser_fits_the_activation(make, activation, words):
 
 
 def test_glorot_that_does_not_fit_is_not_recommended_again(make):
-    assert '"lecun_normal"' in advise(make, "tanh", variance=2 / (27 + 512), fan_in=27.0, fan_out=512.0)
+    assert '"lecun_normal"' in advise(
+        make, "tanh", variance=2 / (27 + 512), fan_in=27.0, fan_out=512.0
+    )
 
 
 def test_right_kernel_is_not_blamed_for_what_arrives(make):
@@ -49,18 +55,24 @@ def test_depthwise_kernel_gets_a_number_because_keras_counts_other_fans(make):
     kernels = [make.kernel("conv", 2e-4, 9.0, 9.0, shape=(3, 3, 64, 1))]
     site, _ = make.weight_layer("conv", 2e-4, 9.0, 9.0, layer_type="DepthwiseConv2D")
     profile = make.chain((site, kernels))
-    assert "RandomNormal(stddev=0.471)" in advice(factor(profile, profile.sites[0], FORWARD), kernels)  # sqrt(2 / 9)
+    assert "RandomNormal(stddev=0.471)" in advice(
+        factor(profile, profile.sites[0], FORWARD), kernels
+    )  # sqrt(2 / 9)
 
 
 def einsum(make, activation, variance, shape, fan_in, fan_out):
     kernels = [make.kernel("einsum", variance, fan_in, fan_out, shape=shape)]
-    site, _ = make.weight_layer("einsum", variance, fan_in, fan_out, activation=activation, layer_type="EinsumDense")
+    site, _ = make.weight_layer(
+        "einsum", variance, fan_in, fan_out, activation=activation, layer_type="EinsumDense"
+    )
     profile = make.chain((site, kernels))
     return advice(factor(profile, profile.sites[0], FORWARD), kernels)
 
 
 def test_einsum_kernel_gets_a_number_that_serves_every_release_of_keras(make):
-    """Queries of 8 heads: he_normal counts 64 * 8 inputs before Keras 3.15, and 64 from there on."""
+    """Queries of 8 heads: he_normal counts 64 * 8 inputs before Keras 3.15, and 64 from there
+    on.
+    """
     text = einsum(make, "relu", 1e-4, (64, 8, 16), 64.0, 128.0)
     assert "RandomNormal(stddev=0.177)" in text  # sqrt(2 / 64)
     assert "from release 3.15 on only" in text

@@ -2,7 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.kernel_rules import CollapsedRank, ConstantKernel, DuplicateKernels, ZeroKernel
+from keras_initcheck.rules.kernel_rules import (
+    CollapsedRank,
+    ConstantKernel,
+    DuplicateKernels,
+    ZeroKernel,
+)
 
 
 @pytest.fixture
@@ -23,7 +28,9 @@ def zeros(make, zero):
 
     def layer(name="zeros", **changes):
         weight = replace(make.kernel(name, 0.0), moments=zero)
-        return make.weight_layer(name, 0.0, kernels=[weight], activations=make.places(zero, zero, 1.0), **changes)
+        return make.weight_layer(
+            name, 0.0, kernels=[weight], activations=make.places(zero, zero, 1.0), **changes
+        )
 
     return layer
 
@@ -37,7 +44,9 @@ def test_random_kernels_are_silent(healthy, rule):
     assert not severities(rule, healthy)
 
 
-@pytest.mark.parametrize(("rounding", "expected"), [(0.0, ["error"]), (2e-7, ["error"]), (3e-7, [])])
+@pytest.mark.parametrize(
+    ("rounding", "expected"), [(0.0, ["error"]), (2e-7, ["error"]), (3e-7, [])]
+)
 def test_constant_kernel_of_a_hidden_layer_is_an_error(make, constant, rounding, expected):
     assert severities(ConstantKernel(), make.chain(constant(rounding), make.head())) == expected
 
@@ -76,21 +85,31 @@ def test_zero_head_is_intended(make, zeros):
     assert "an intended zero, in a head" in finding.message
 
 
-@pytest.mark.parametrize("between", [(), ("normalization",), ("other", "pass", "activation")], ids=["direct", "norm", "scale and dropout"])
+@pytest.mark.parametrize(
+    "between",
+    [(), ("normalization",), ("other", "pass", "activation")],
+    ids=["direct", "norm", "scale and dropout"],
+)
 def test_zero_branch_is_intended(make, zeros, between):
     path = [make.site(f"{kind}{number}", kind) for number, kind in enumerate(between)]
     add = make.site("add", "merge", inputs=(1 + len(between), 0))
-    assert severities(ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), *path, add, make.head())) == ["info"]
+    assert severities(
+        ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), *path, add, make.head())
+    ) == ["info"]
 
 
 def test_zero_kernel_before_a_concatenation_is_an_error(make, zeros):
     joined = make.site("concatenate", "merge", layer_type="Concatenate", inputs=(1, 0))
-    assert severities(ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), joined, make.head())) == ["error"]
+    assert severities(
+        ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), joined, make.head())
+    ) == ["error"]
 
 
 def test_zero_kernel_before_arithmetic_outside_of_layers_is_taken_for_a_branch(make, zeros):
     after = make.weight_layer("b", inputs_known=False)
-    assert severities(ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), after, make.head())) == ["info"]
+    assert severities(
+        ZeroKernel(), make.chain(make.weight_layer("a"), zeros(), after, make.head())
+    ) == ["info"]
 
 
 def test_zero_kernels_that_are_not_called_or_recurrent_are_silent(make, zeros):
@@ -102,7 +121,10 @@ def test_zero_kernels_that_are_not_called_or_recurrent_are_silent(make, zeros):
 
 
 def test_identical_kernels_are_a_warning_that_names_the_layers(make):
-    layers = [make.weight_layer(name, kernels=[make.kernel(name, 2 / 64, fingerprint=0.25)]) for name in "abcd"]
+    layers = [
+        make.weight_layer(name, kernels=[make.kernel(name, 2 / 64, fingerprint=0.25)])
+        for name in "abcd"
+    ]
     (finding,) = DuplicateKernels().check(make.chain(*layers, make.head()))
     assert finding.severity == "warning"
     assert finding.culprits == ("a", "b", "c", "d")
@@ -123,27 +145,46 @@ def test_identical_kernels_are_a_warning_that_names_the_layers(make):
 def test_kernels_that_differ_or_cannot_be_told_are_silent(make, changes):
     first = make.kernel("a", 2 / 64, fingerprint=changes.get("fingerprint", 0.25) and 0.25)
     second = make.kernel("b", 2 / 64, **{"fingerprint": 0.25, **changes})
-    profile = make.chain(make.weight_layer("a", kernels=[first]), make.weight_layer("b", kernels=[second]), make.head())
+    profile = make.chain(
+        make.weight_layer("a", kernels=[first]),
+        make.weight_layer("b", kernels=[second]),
+        make.head(),
+    )
     assert not severities(DuplicateKernels(), profile)
 
 
 @pytest.mark.parametrize(("share_zero", "count"), [(0.009, 1), (0.01, 0)])
 def test_identities_and_fixed_filters_are_no_duplicates(make, share_zero, count):
     values = make.moments(2 / 64, share_zero=share_zero)
-    layers = [make.weight_layer(name, kernels=[make.kernel(name, 0.1, fingerprint=0.25, moments=values)]) for name in "ab"]
+    layers = [
+        make.weight_layer(name, kernels=[make.kernel(name, 0.1, fingerprint=0.25, moments=values)])
+        for name in "ab"
+    ]
     assert len(severities(DuplicateKernels(), make.chain(*layers, make.head()))) == count
 
 
 def ranked(make, rank, fan_in=64.0, fan_out=64.0, **changes):
-    layer = make.weight_layer("low", kernels=[make.kernel("low", 2 / 64, fan_in, fan_out, rank=rank, **changes)])
+    layer = make.weight_layer(
+        "low", kernels=[make.kernel("low", 2 / 64, fan_in, fan_out, rank=rank, **changes)]
+    )
     return make.chain(make.weight_layer("a"), layer, make.head())
 
 
 @pytest.mark.parametrize(
     ("fan_in", "fan_out", "rank", "count"),
-    [(64.0, 64.0, 4, 1), (64.0, 64.0, 5, 0), (64.0, 8.0, 2, 1), (64.0, 8.0, 3, 0), (4.0, 64.0, 1, 1), (4.0, 64.0, 2, 0), (3.0, 64.0, 1, 0)],
+    [
+        (64.0, 64.0, 4, 1),
+        (64.0, 64.0, 5, 0),
+        (64.0, 8.0, 2, 1),
+        (64.0, 8.0, 3, 0),
+        (4.0, 64.0, 1, 1),
+        (4.0, 64.0, 2, 0),
+        (3.0, 64.0, 1, 0),
+    ],
 )
-def test_quarter_of_the_directions_that_are_counted_is_a_warning(make, fan_in, fan_out, rank, count):
+def test_quarter_of_the_directions_that_are_counted_is_a_warning(
+    make, fan_in, fan_out, rank, count
+):
     assert severities(CollapsedRank(), ranked(make, rank, fan_in, fan_out)) == ["warning"] * count
 
 
@@ -165,18 +206,43 @@ def test_constant_and_zero_kernels_have_rules_of_their_own(make, zero):
 
 def test_single_direction_is_told(make):
     (finding,) = CollapsedRank().check(ranked(make, 1))
-    assert finding.message == "`low/kernel` (64, 64) has a single direction: its 64 units are combinations of so few."
-    assert (finding.measured, finding.expected, finding.culprits) == (1.0, "more than 4; 64 is full rank", ("low",))
+    assert (
+        finding.message
+        == "`low/kernel` (64, 64) has a single direction: its 64 units are combinations of so few."
+    )
+    assert (finding.measured, finding.expected, finding.culprits) == (
+        1.0,
+        "more than 4; 64 is full rank",
+        ("low",),
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "is_trainable", "is_merged", "severities"),
-    [(1.0, True, False, ["error"]), (1.0, False, False, ["info"]), (1.0, True, True, ["info"]), (0.0, True, False, [])],
+    [
+        (1.0, True, False, ["error"]),
+        (1.0, False, False, ["info"]),
+        (1.0, True, True, ["info"]),
+        (0.0, True, False, []),
+    ],
     ids=["constant", "frozen", "merged", "zero"],
 )
 def test_constant_embedding_makes_all_tokens_one(make, value, is_trainable, is_merged, severities):
     values = make.moments(value, mean=value, variance=0.0)
-    weight = make.kernel("tokens", 1.0, name="tokens/embeddings", role="embedding", moments=values, is_trainable=is_trainable)
-    other = [make.site("positions", "embedding", inputs=()), make.site("add", "merge", inputs=(0, 1))] if is_merged else []
-    profile = make.chain((make.site("tokens", "embedding"), [weight]), *other, make.weight_layer("a"), make.head())
+    weight = make.kernel(
+        "tokens",
+        1.0,
+        name="tokens/embeddings",
+        role="embedding",
+        moments=values,
+        is_trainable=is_trainable,
+    )
+    other = (
+        [make.site("positions", "embedding", inputs=()), make.site("add", "merge", inputs=(0, 1))]
+        if is_merged
+        else []
+    )
+    profile = make.chain(
+        (make.site("tokens", "embedding"), [weight]), *other, make.weight_layer("a"), make.head()
+    )
     assert [finding.severity for finding in ConstantKernel().check(profile)] == severities

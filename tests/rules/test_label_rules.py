@@ -18,46 +18,69 @@ def severities(rule, profile):
 
 
 def test_labels_in_range_are_silent(make):
-    targets = make.target(), make.regression(), make.target("binary_crossentropy", activation="sigmoid", labels=make.labels(0.0, 1.0))
+    targets = (
+        make.target(),
+        make.regression(),
+        make.target("binary_crossentropy", activation="sigmoid", labels=make.labels(0.0, 1.0)),
+    )
     assert not severities(LabelsOutOfRange(), profile(make, *targets))
 
 
 @pytest.mark.parametrize(
     ("minimum", "maximum", "fix"),
-    [(1.0, 10.0, "Subtract 1"), (0.0, 12.0, "Give the head 13 units"), (-1.0, 9.0, "Number the classes from 0; mask")],
+    [
+        (1.0, 10.0, "Subtract 1"),
+        (0.0, 12.0, "Give the head 13 units"),
+        (-1.0, 9.0, "Number the classes from 0; mask"),
+    ],
     ids=["from one", "too many", "negative"],
 )
 def test_classes_that_the_head_does_not_have_are_an_error(make, minimum, maximum, fix):
-    (finding,) = LabelsOutOfRange().check(profile(make, make.target(labels=make.labels(minimum, maximum, share_invalid=0.1))))
+    (finding,) = LabelsOutOfRange().check(
+        profile(make, make.target(labels=make.labels(minimum, maximum, share_invalid=0.1)))
+    )
     assert finding.severity == "error"
-    assert finding.message == f"The labels of `out` reach from {minimum:g} to {maximum:g}; the 10 classes are 0 to 9."
+    assert (
+        finding.message
+        == f"The labels of `out` reach from {minimum:g} to {maximum:g}; the 10 classes are 0 to 9."
+    )
     assert finding.fix.startswith(fix)
 
 
-@pytest.mark.parametrize(("value", "expected"), [(2.3, "info"), (math.nan, "error")], ids=["computed", "refused"])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(2.3, "info"), (math.nan, "error")], ids=["computed", "refused"]
+)
 def test_sample_weights_may_mask_classes_that_the_framework_takes(make, value, expected):
-    masked = make.target(labels=make.labels(-1.0, 9.0, share_invalid=0.1), is_weighted=True, value=value)
+    masked = make.target(
+        labels=make.labels(-1.0, 9.0, share_invalid=0.1), is_weighted=True, value=value
+    )
     assert severities(LabelsOutOfRange(), profile(make, masked)) == [expected]
 
 
 def test_labels_with_nan_are_an_error_and_explain_the_loss(make):
     broken = make.regression(labels=make.labels(share_nonfinite=0.25))
     report = judge(profile(make, broken, loss=math.nan))
-    assert [(finding.code, finding.severity) for finding in report.findings] == [("IC405", "error"), ("IC402", "info")]
+    assert [(finding.code, finding.severity) for finding in report.findings] == [
+        ("IC405", "error"),
+        ("IC402", "info"),
+    ]
     assert report.findings[0].message.startswith("25% of the labels of `out`")
 
 
 @pytest.mark.parametrize(("is_multi_hot", "expected"), [(True, "warning"), (False, "info")])
 def test_rows_that_are_no_distribution_are_told(make, is_multi_hot, expected):
     rows = make.labels(0.0, 1.0, share_invalid=0.5, is_multi_hot=is_multi_hot)
-    assert severities(LabelsOutOfRange(), profile(make, make.target("categorical_crossentropy", labels=rows))) == [expected]
+    assert severities(
+        LabelsOutOfRange(), profile(make, make.target("categorical_crossentropy", labels=rows))
+    ) == [expected]
 
 
 def test_binary_labels_of_minus_one_and_one_are_an_error(make):
     labels = make.labels(-1.0, 1.0, share_invalid=0.5)
-    assert severities(LabelsOutOfRange(), profile(make, make.target("binary_crossentropy", activation="sigmoid", labels=labels))) == [
-        "error"
-    ]
+    assert severities(
+        LabelsOutOfRange(),
+        profile(make, make.target("binary_crossentropy", activation="sigmoid", labels=labels)),
+    ) == ["error"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +105,10 @@ def test_standardised_labels_are_silent(make):
     assert not severities(LabelScale(), profile(make, make.regression()))
 
 
-@pytest.mark.parametrize(("deviation", "reason"), [(19.9, None), (20.1, "are large"), (0.051, None), (0.049, "are small beside")])
+@pytest.mark.parametrize(
+    ("deviation", "reason"),
+    [(19.9, None), (20.1, "are large"), (0.051, None), (0.049, "are small beside")],
+)
 def test_labels_beyond_twenty_times_the_output_are_a_warning(make, deviation, reason):
     found = list(LabelScale().check(profile(make, make.regression(deviation=deviation))))
     assert [finding.severity for finding in found] == ["warning"] * (reason is not None)
@@ -91,11 +117,15 @@ def test_labels_beyond_twenty_times_the_output_are_a_warning(make, deviation, re
 
 @pytest.mark.parametrize(("mean", "count"), [(4.9, 0), (5.1, 1), (-5.1, 1)])
 def test_mean_beyond_five_deviations_is_a_warning(make, mean, count):
-    assert severities(LabelScale(), profile(make, make.regression(mean=mean))) == ["warning"] * count
+    assert (
+        severities(LabelScale(), profile(make, make.regression(mean=mean))) == ["warning"] * count
+    )
 
 
 def test_bias_at_the_labels_mean_is_enough(make):
-    assert not severities(LabelScale(), profile(make, make.regression(mean=15.0, minimum=14.0, maximum=16.0)))
+    assert not severities(
+        LabelScale(), profile(make, make.regression(mean=15.0, minimum=14.0, maximum=16.0))
+    )
 
 
 def test_output_that_is_scaled_to_the_labels_is_silent(make):
@@ -118,10 +148,16 @@ def test_absolute_errors_are_held_against_the_mean_deviation(make):
 )
 def test_scale_is_not_judged_where_it_cannot_be_told(make, changes):
     target = make.regression(deviation=100.0)
-    changed = {**changes, "labels": replace(target.labels, deviation=0.0)} if "labels" in changes else changes
+    changed = (
+        {**changes, "labels": replace(target.labels, deviation=0.0)}
+        if "labels" in changes
+        else changes
+    )
     assert not severities(LabelScale(), profile(make, replace(target, **changed)))
 
 
-@pytest.mark.parametrize("changes", [{"step": 1}, {"batch_size": 3}], ids=["trained", "few samples"])
+@pytest.mark.parametrize(
+    "changes", [{"step": 1}, {"batch_size": 3}], ids=["trained", "few samples"]
+)
 def test_trained_networks_and_few_samples_are_not_judged(make, changes):
     assert not severities(LabelScale(), profile(make, make.regression(deviation=100.0), **changes))

@@ -4,14 +4,19 @@ from keras_initcheck.rules.layer_ratio import LayerRatio
 
 
 def check(make, *layers):
-    return list(LayerRatio().check(make.chain(make.site("embedding", "embedding"), *layers, make.head())))
+    return list(
+        LayerRatio().check(make.chain(make.site("embedding", "embedding"), *layers, make.head()))
+    )
 
 
 def test_glorot_with_relu_is_information(make):
     (finding,) = check(make, make.weight_layer("dense", 1 / 64))
     assert finding.severity == "info"
     assert finding.measured == 0.5
-    assert "signal's second moment by ½ n Var[w] = ½ · 64 · 0.0156 = 0.5 and the gradient's second" in finding.message
+    assert (
+        "signal's second moment by ½ n Var[w] = ½ · 64 · 0.0156 = 0.5 and the gradient's second"
+        in finding.message
+    )
 
 
 def test_he_is_silent(healthy):
@@ -25,7 +30,9 @@ def test_boundary_of_a_wide_layer_is_one_and_a_half(make, ratio, count):
 
 @pytest.mark.parametrize(("ratio", "count"), [(4.8, 0), (5.0, 1)])
 def test_boundary_of_a_layer_of_sixteen_weights_is_chance(make, ratio, count):
-    assert len(check(make, make.weight_layer("dense", 2 / 4 * ratio, 4.0, 4.0))) == count  # exp(4.5 sqrt(2/16)) = 4.91
+    assert (
+        len(check(make, make.weight_layer("dense", 2 / 4 * ratio, 4.0, 4.0))) == count
+    )  # exp(4.5 sqrt(2/16)) = 4.91
 
 
 def test_first_layer_on_the_data_is_judged_forward_only(make):
@@ -45,7 +52,11 @@ def test_is_silent_where_it_cannot_judge(make, changes):
 
 
 @pytest.mark.parametrize(
-    ("kind", "layer_type"), [("normalization", "BatchNormalization"), ("merge", "Multiply")], ids=["normalisation", "gate"]
+    ("kind", "layer_type"),
+    [("normalization", "BatchNormalization"), ("merge", "Multiply")],
+    ids=["normalisation", "gate"],
 )
 def test_is_silent_where_scale_has_another_meaning(make, kind, layer_type):
-    assert not check(make, make.weight_layer("dense", 0.5), make.site("after", kind, layer_type=layer_type))
+    assert not check(
+        make, make.weight_layer("dense", 0.5), make.site("after", kind, layer_type=layer_type)
+    )

@@ -1,4 +1,6 @@
-"""Measured gains against predicted ones. The numbers are chosen by hand: six He layers of 64 ReLU units, B = 6 · 0.0842 = 0.505."""
+"""Measured gains against predicted ones. The numbers are chosen by hand: six He layers of 64 ReLU
+units, B = 6 · 0.0842 = 0.505.
+"""
 
 import math
 from dataclasses import replace
@@ -15,12 +17,23 @@ BAND = 2.576 * math.sqrt(6 * VARIANCE) - 3 * VARIANCE + math.log(2)
 
 @pytest.fixture
 def six(make):
-    """`six(ln_ratio, direction, **changes)`: each layer's measured log ratio; the predicted one is 0."""
+    """`six(ln_ratio, direction, **changes)`: each layer's measured log ratio; the predicted one is
+    0.
+    """
 
     def made(ln_ratio, direction="forward", kernels=None, **changes):
-        ratios = {"forward_ratio": 1.0, "backward_ratio": 1.0, f"{direction}_ratio": math.exp(ln_ratio), "log_ratio_variance": VARIANCE}
+        ratios = {
+            "forward_ratio": 1.0,
+            "backward_ratio": 1.0,
+            f"{direction}_ratio": math.exp(ln_ratio),
+            "log_ratio_variance": VARIANCE,
+        }
         layers = [make.weight_layer(f"dense_{k}", **ratios, **changes) for k in range(6)]
-        profile = make.chain(make.weight_layer("first", **{**ratios, f"{direction}_ratio": 1.0, "stretch": 1}), *layers, make.head())
+        profile = make.chain(
+            make.weight_layer("first", **{**ratios, f"{direction}_ratio": 1.0, "stretch": 1}),
+            *layers,
+            make.head(),
+        )
         return replace(profile, optimizer="SGD")
 
     return made
@@ -41,12 +54,21 @@ def test_gain_beyond_its_band_but_within_the_budget_is_not_mentioned(six):
 def test_gain_that_the_weights_explain_is_left_to_their_rule(six):
     profile = six(2.1)
     assert list(MeasuredForwardGain().check(profile))
-    weights = tuple(replace(w, moments=replace(w.moments, second_moment=6 * w.moments.second_moment)) for w in profile.weights)
-    sites = tuple(replace(site, predicted_forward_ratio=6.0) if site.name.startswith("dense") else site for site in profile.sites)
+    weights = tuple(
+        replace(w, moments=replace(w.moments, second_moment=6 * w.moments.second_moment))
+        for w in profile.weights
+    )
+    sites = tuple(
+        replace(site, predicted_forward_ratio=6.0) if site.name.startswith("dense") else site
+        for site in profile.sites
+    )
     assert not list(MeasuredForwardGain().check(replace(profile, weights=weights, sites=sites)))
 
 
-@pytest.mark.parametrize(("ln_gain", "severity"), [(6.1, "warning"), (-6.1, "warning"), (11.9, "warning"), (12.1, "error")])
+@pytest.mark.parametrize(
+    ("ln_gain", "severity"),
+    [(6.1, "warning"), (-6.1, "warning"), (11.9, "warning"), (12.1, "error")],
+)
 def test_gain_beyond_the_budget_follows_it(six, ln_gain, severity):
     (finding,) = MeasuredForwardGain().check(six(ln_gain / 6))
     assert finding.severity == severity
@@ -79,16 +101,24 @@ def test_trained_weights_are_named_as_the_cause(six):
     assert "have been trained" in finding.message
 
 
-@pytest.mark.parametrize("ratio", [None, 0.0, math.nan, math.inf], ids=["unknown", "zero", "nan", "infinite"])
+@pytest.mark.parametrize(
+    "ratio", [None, 0.0, math.nan, math.inf], ids=["unknown", "zero", "nan", "infinite"]
+)
 def test_layer_without_a_ratio_leaves_the_stretch_unjudged(six, ratio):
     profile = six(3.0)
-    sites = tuple(replace(site, forward_ratio=ratio) if site.name == "dense_2" else site for site in profile.sites)
+    sites = tuple(
+        replace(site, forward_ratio=ratio) if site.name == "dense_2" else site
+        for site in profile.sites
+    )
     assert not list(MeasuredForwardGain().check(replace(profile, sites=sites)))
 
 
 def test_single_layer_out_of_line_is_information(six):
     profile = six(0.0)
-    sites = tuple(replace(site, forward_ratio=4.0) if site.name == "dense_2" else site for site in profile.sites)
+    sites = tuple(
+        replace(site, forward_ratio=4.0) if site.name == "dense_2" else site
+        for site in profile.sites
+    )
     (finding,) = MeasuredLayers().check(replace(profile, sites=sites))
     assert (finding.severity, finding.site) == ("info", "dense_2")
     assert "1 of 7 layers" in finding.message

@@ -1,4 +1,6 @@
-"""The first layer that leaves its prediction, and the sentence on why. Six layers of 64 ReLU units: a log ratio's variance is 0.0842."""
+"""The first layer that leaves its prediction, and the sentence on why. Six layers of 64 ReLU units:
+a log ratio's variance is 0.0842.
+"""
 
 import math
 from dataclasses import replace
@@ -14,13 +16,18 @@ TRAINED = "seem trained"
 
 @pytest.fixture
 def net(make):
-    """`net(logs, **changes)`: layers whose measured log ratio to the prediction is given, `changes` are of the last one."""
+    """`net(logs, **changes)`: layers whose measured log ratio to the prediction is given, `changes`
+    are of the last one.
+    """
 
     def made(logs, weights=None, first=None, **changes):
         layers = []
         for number, log in enumerate(logs):
             own = changes if number == len(logs) - 1 else {}
-            facts = {"predicted_log10_second_moment": -log / math.log(10), "log_ratio_variance": VARIANCE}
+            facts = {
+                "predicted_log10_second_moment": -log / math.log(10),
+                "log_ratio_variance": VARIANCE,
+            }
             layers.append(make.weight_layer(f"dense_{number}", **{**facts, **own}))
         profile = make.chain(*([first] if first else []), *layers, make.head())
         return replace(profile, weights=(*profile.weights, *(weights or ())))
@@ -66,29 +73,54 @@ def test_first_layer_outside_is_named_with_its_number(net):
     (finding,) = check(net([0.0, 4.0, 9.0]))
     assert finding.site == "dense_1"
     assert finding.measured == pytest.approx(math.exp(4.0))
-    assert finding.message.startswith("From `dense_1` on the signal's mean square is 54.6 times the predicted one")
+    assert finding.message.startswith(
+        "From `dense_1` on the signal's mean square is 54.6 times the predicted one"
+    )
     assert "fewer than 1 of 100 healthy networks" in finding.message
 
 
 def test_normalisation_begins_a_new_band(net, make):
     norm = make.site("norm", "normalization", predicted_log10_second_moment=0.0)
-    profile = make.chain(make.weight_layer("a", log_ratio_variance=5.0), norm, make.weight_layer("b", log_ratio_variance=VARIANCE))
-    assert [round(each.variance, 4) for each in departures(_predicted(profile)).values()] == [5.0, 0.0, VARIANCE]
-    profile = make.chain(make.weight_layer("a", log_ratio_variance=5.0), replace(norm, layer_type="Normalization"))
+    profile = make.chain(
+        make.weight_layer("a", log_ratio_variance=5.0),
+        norm,
+        make.weight_layer("b", log_ratio_variance=VARIANCE),
+    )
+    assert [round(each.variance, 4) for each in departures(_predicted(profile)).values()] == [
+        5.0,
+        0.0,
+        VARIANCE,
+    ]
+    profile = make.chain(
+        make.weight_layer("a", log_ratio_variance=5.0), replace(norm, layer_type="Normalization")
+    )
     assert departures(_predicted(profile))[1].variance == 5.0
 
 
 def test_where_ways_meet_the_wider_band_holds_and_the_larger_operand_is_followed(make):
     narrow = make.weight_layer("narrow", log_ratio_variance=3.0, activations=make.places(h=9.0))
     wide = make.weight_layer("wide", log_ratio_variance=0.1, inputs=(0,))
-    profile = _predicted(make.chain(make.site("start", "other"), narrow, wide, make.site("add", "merge", inputs=(1, 2))))
+    profile = _predicted(
+        make.chain(
+            make.site("start", "other"), narrow, wide, make.site("add", "merge", inputs=(1, 2))
+        )
+    )
     found = departures(profile)
     assert found[3].variance == 3.0
-    assert [site.name for site, _ in steps_before(found, found[3], profile)] == ["add", "narrow", "start"]
+    assert [site.name for site, _ in steps_before(found, found[3], profile)] == [
+        "add",
+        "narrow",
+        "start",
+    ]
 
 
 def test_place_where_it_began_is_named(make, net):
-    pool = make.site("pool", "pass", layer_type="AveragePooling2D", predicted_log10_second_moment=-4.0 / math.log(10))
+    pool = make.site(
+        "pool",
+        "pass",
+        layer_type="AveragePooling2D",
+        predicted_log10_second_moment=-4.0 / math.log(10),
+    )
     (finding,) = check(net([4.0], first=pool))
     assert "It begins in `pool`. `pool` joins positions that are alike" in finding.message
     (finding,) = check(net([1.0, 1.7, 2.4, 3.1, 3.8]))
@@ -102,7 +134,10 @@ def test_sum_has_something_in_common(make, net):
 
 
 def _predicted(profile):
-    return replace(profile, sites=tuple(replace(site, predicted_log10_second_moment=0.0) for site in profile.sites))
+    return replace(
+        profile,
+        sites=tuple(replace(site, predicted_log10_second_moment=0.0) for site in profile.sites),
+    )
 
 
 class TestCause:
@@ -136,13 +171,18 @@ class TestCause:
     def test_weights_with_a_mean(self, net, make):
         profile = net([0.0, 4.0])
         kernel = replace(profile.weights[1], moments=make.moments(2 / 64, mean=0.1))
-        (finding,) = check(replace(profile, weights=(profile.weights[0], kernel, *profile.weights[2:])))
+        (finding,) = check(
+            replace(profile, weights=(profile.weights[0], kernel, *profile.weights[2:]))
+        )
         assert "The weights have a mean" in finding.message
 
     @pytest.mark.parametrize(
         ("x", "sentence"),
         [
-            ({"largest": 20.0}, "The data is not normalised: its largest value is 20 times the root mean square."),
+            (
+                {"largest": 20.0},
+                "The data is not normalised: its largest value is 20 times the root mean square.",
+            ),
             ({"mean": 0.9}, "The data is not centred"),
             ({"batch_share": 0.02}, "2% of the variance is between them"),
             ({"largest": 9.0, "mean": 0.5, "batch_share": 0.2}, "No cause is known"),
@@ -166,10 +206,16 @@ class TestCause:
         (finding,) = check(net([0.0, 4.0], activations=make.places(h=make.moments(share_dead=0.7))))
         assert "70% of its units are zero for every sample" in finding.message
 
-    @pytest.mark.parametrize(("after", "is_padded"), [((8, 6, 6, 64), True), ((8, 4, 4, 64), False)], ids=["same", "valid"])
+    @pytest.mark.parametrize(
+        ("after", "is_padded"),
+        [((8, 6, 6, 64), True), ((8, 4, 4, 64), False)],
+        ids=["same", "valid"],
+    )
     def test_padding(self, net, make, after, is_padded):
         kernel = make.kernel("dense_1", 2 / 64)
-        profile = net([0.0, 4.0], layer_type="Conv2D", input_shape=(8, 6, 6, 64), output_shape=after)
+        profile = net(
+            [0.0, 4.0], layer_type="Conv2D", input_shape=(8, 6, 6, 64), output_shape=after
+        )
         kernels = (profile.weights[0], replace(kernel, shape=(3, 3, 64, 64), fingerprint=3.0))
         (finding,) = check(replace(profile, weights=kernels))
         assert ("Its padding" in finding.message) is is_padded

@@ -11,7 +11,11 @@ def test_healthy_network_is_silent(healthy):
 
 
 def test_first_nonfinite_site_is_named_and_the_others_counted(make, broken):
-    layers = [make.weight_layer("a"), *(make.weight_layer(name, activations=make.places(h=broken)) for name in "bc"), make.head()]
+    layers = [
+        make.weight_layer("a"),
+        *(make.weight_layer(name, activations=make.places(h=broken)) for name in "bc"),
+        make.head(),
+    ]
     (finding,) = NonfiniteActivations().check(make.chain(*layers))
     assert (finding.severity, finding.site, finding.measured) == ("error", "b", 1.0)
     assert "100% of the signal in `b`" in finding.message
@@ -20,20 +24,33 @@ def test_first_nonfinite_site_is_named_and_the_others_counted(make, broken):
 
 def test_pre_activation_counts(make, broken):
     layer = make.weight_layer("a", activations=make.places(h=1.0, z=broken))
-    assert [finding.site for finding in NonfiniteActivations().check(make.chain(layer, make.head()))] == ["a"]
+    assert [
+        finding.site for finding in NonfiniteActivations().check(make.chain(layer, make.head()))
+    ] == ["a"]
 
 
-@pytest.mark.parametrize(("after", "severity"), [(1.0, "info"), (None, "error")], ids=["absorbed", "spreads"])
+@pytest.mark.parametrize(
+    ("after", "severity"), [(1.0, "info"), (None, "error")], ids=["absorbed", "spreads"]
+)
 def test_infinite_mask_is_information(make, broken, after, severity):
     masked = make.site("add", "merge", activations=make.places(h=broken))
-    softmax = make.site("softmax", "activation", activations=make.places(h=broken if after is None else after))
-    (finding,) = NonfiniteActivations().check(make.chain(make.weight_layer("a"), masked, softmax, make.head()))
+    softmax = make.site(
+        "softmax", "activation", activations=make.places(h=broken if after is None else after)
+    )
+    (finding,) = NonfiniteActivations().check(
+        make.chain(make.weight_layer("a"), masked, softmax, make.head())
+    )
     assert finding.severity == severity
 
 
 def test_mask_does_not_hide_the_layer_that_fails(make, broken):
     masked = make.site("add", "merge", activations=make.places(h=broken))
-    layers = [masked, make.site("softmax", "activation"), make.weight_layer("b", activations=make.places(h=broken)), make.head()]
+    layers = [
+        masked,
+        make.site("softmax", "activation"),
+        make.weight_layer("b", activations=make.places(h=broken)),
+        make.head(),
+    ]
     (finding,) = NonfiniteActivations().check(make.chain(*layers))
     assert (finding.severity, finding.site) == ("error", "b")
 
@@ -48,13 +65,20 @@ def test_dead_relu_layer_is_reported_where_the_signal_ends(make, zero):
 
 def test_dead_network_is_said_to_be(make, zero):
     dead = make.weight_layer("dead", activations=make.places(h=zero))
-    (finding,) = DeadLayer().check(make.chain(dead, make.head(activations=make.places(zero, zero, zero))))
+    (finding,) = DeadLayer().check(
+        make.chain(dead, make.head(activations=make.places(zero, zero, zero)))
+    )
     assert "so is what the network gives" in finding.message
 
 
 def test_dead_activation_layer_is_reported(make, zero):
     relu = make.site("relu", "activation", activations=make.places(h=zero))
-    assert [finding.site for finding in DeadLayer().check(make.chain(make.site("norm", "normalization"), relu, make.head()))] == ["relu"]
+    assert [
+        finding.site
+        for finding in DeadLayer().check(
+            make.chain(make.site("norm", "normalization"), relu, make.head())
+        )
+    ] == ["relu"]
 
 
 def test_zero_input_and_zero_gamma_are_no_dead_layers(make, zero):
@@ -70,13 +94,26 @@ def test_underflow_of_the_second_moment_is_no_dead_layer(make):
 
 
 def test_zero_output_of_a_head_is_silent(make, zero):
-    assert not list(DeadLayer().check(make.chain(make.weight_layer("a"), make.head(activations=make.places(h=zero)))))
+    assert not list(
+        DeadLayer().check(
+            make.chain(make.weight_layer("a"), make.head(activations=make.places(h=zero)))
+        )
+    )
 
 
-@pytest.mark.parametrize(("units", "batch_size", "severity"), [(1, 19, "info"), (1, 20, "error"), (10, 8, "error")])
+@pytest.mark.parametrize(
+    ("units", "batch_size", "severity"), [(1, 19, "info"), (1, 20, "error"), (10, 8, "error")]
+)
 def test_silent_head_with_relu_is_dead(make, zero, units, batch_size, severity):
-    head = replace(make.head(activations=make.places(h=zero), output_shape=(batch_size, units))[0], activation="relu")
-    (finding,) = DeadLayer().check(make.chain(make.weight_layer("a"), (head, [make.kernel("head", 0.1)]), batch_size=batch_size))
+    head = replace(
+        make.head(activations=make.places(h=zero), output_shape=(batch_size, units))[0],
+        activation="relu",
+    )
+    (finding,) = DeadLayer().check(
+        make.chain(
+            make.weight_layer("a"), (head, [make.kernel("head", 0.1)]), batch_size=batch_size
+        )
+    )
     assert (finding.severity, finding.culprits) == (severity, ("head",))
     assert severity == "info" or "softplus" in finding.fix
 
@@ -85,26 +122,39 @@ def test_zero_kernel_does_not_excuse_a_silent_head_with_relu(make, zero):
     """Linear heads leave zero with the first step, a ReLU passes no gradient at zero."""
     head = replace(make.head(activations=make.places(h=zero, z=zero))[0], activation="relu")
     kernel = replace(make.kernel("head", 0.0), moments=zero)
-    assert [finding.severity for finding in DeadLayer().check(make.chain(make.weight_layer("a"), (head, [kernel])))] == ["error"]
+    assert [
+        finding.severity
+        for finding in DeadLayer().check(make.chain(make.weight_layer("a"), (head, [kernel])))
+    ] == ["error"]
 
 
 def test_intended_zero_branch_is_information(make, zero):
     kernel = replace(make.kernel("b", 0.0), moments=zero)
     branch = make.weight_layer("b", 0.0, kernels=[kernel], activations=make.places(zero, zero, 1.0))
-    profile = make.chain(make.weight_layer("a"), branch, make.site("add", "merge", inputs=(1, 0)), make.head())
+    profile = make.chain(
+        make.weight_layer("a"), branch, make.site("add", "merge", inputs=(1, 0)), make.head()
+    )
     assert [finding.severity for finding in DeadLayer().check(profile)] == ["info"]
 
 
-@pytest.mark.parametrize(("units", "batch_size", "severity"), [(19, 1, "info"), (20, 1, "error"), (19, 2, "error")])
+@pytest.mark.parametrize(
+    ("units", "batch_size", "severity"), [(19, 1, "info"), (20, 1, "error"), (19, 2, "error")]
+)
 def test_few_units_may_be_silent_on_one_sample(make, zero, units, batch_size, severity):
-    layer = make.weight_layer("a", activations=make.places(h=zero), output_shape=(batch_size, units))
+    layer = make.weight_layer(
+        "a", activations=make.places(h=zero), output_shape=(batch_size, units)
+    )
     profile = make.chain(layer, make.head(), batch_size=batch_size)
     assert [finding.severity for finding in DeadLayer().check(profile)] == [severity]
 
 
-@pytest.mark.parametrize(("share_zero", "is_dead"), [(1.0, True), (0.999, False)], ids=["all zero", "nearly all zero"])
+@pytest.mark.parametrize(
+    ("share_zero", "is_dead"), [(1.0, True), (0.999, False)], ids=["all zero", "nearly all zero"]
+)
 def test_dead_layer_is_found_where_the_largest_magnitude_was_not_taken(make, share_zero, is_dead):
-    """As in the probes of a training after the first one. A second moment of zero alone may be an underflow."""
+    """As in the probes of a training after the first one. A second moment of zero alone may be an
+    underflow.
+    """
     unmeasured = make.moments(0.0, largest=math.nan, share_zero=share_zero)
     dead = make.weight_layer("dead", activations=make.places(unmeasured, unmeasured, 1.0))
     assert bool(list(DeadLayer().check(make.chain(dead, make.head())))) is is_dead

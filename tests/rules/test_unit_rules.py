@@ -12,16 +12,22 @@ def tanh_layers(make, *slopes):
     """Tanh layers that pass these shares of the gradient's mean square."""
     return make.chain(
         *(
-            make.weight_layer(f"dense_{k}", activation="tanh", random_gradients=make.places(h=1.0, z=slope))
+            make.weight_layer(
+                f"dense_{k}", activation="tanh", random_gradients=make.places(h=1.0, z=slope)
+            )
             for k, slope in enumerate(slopes)
         ),
         make.head(),
     )
 
 
-@pytest.mark.parametrize(("slope", "expected"), [(0.46, []), (0.101, []), (0.099, ["warning"]), (1e-6, ["warning"])])
+@pytest.mark.parametrize(
+    ("slope", "expected"), [(0.46, []), (0.101, []), (0.099, ["warning"]), (1e-6, ["warning"])]
+)
 def test_saturation_begins_at_a_tenth_of_the_slope(make, slope, expected):
-    assert [finding.severity for finding in SaturatedUnits().check(tanh_layers(make, slope))] == expected
+    assert [
+        finding.severity for finding in SaturatedUnits().check(tanh_layers(make, slope))
+    ] == expected
 
 
 def test_one_saturated_layer_of_many_is_information(make):
@@ -32,18 +38,31 @@ def test_one_saturated_layer_of_many_is_information(make):
 def test_slope_is_relative_to_the_activation_s_steepest(make):
     gradients = make.places(h=1.0, z=1 / 16)  # sigmoid around zero: all that it can pass
     assert not list(
-        SaturatedUnits().check(make.chain(make.weight_layer("dense", activation="sigmoid", random_gradients=gradients), make.head()))
+        SaturatedUnits().check(
+            make.chain(
+                make.weight_layer("dense", activation="sigmoid", random_gradients=gradients),
+                make.head(),
+            )
+        )
     )
 
 
 def relu_layer(make, share_dead, units=64, **changes):
-    layer = make.weight_layer("dense", activations=make.places(h=make.moments(share_dead=share_dead)), output_shape=(8, units))
+    layer = make.weight_layer(
+        "dense",
+        activations=make.places(h=make.moments(share_dead=share_dead)),
+        output_shape=(8, units),
+    )
     return make.chain(layer, make.head(), **changes)
 
 
-@pytest.mark.parametrize(("share", "units", "expected"), [(0.78, 64, 0), (0.79, 64, 1), (0.76, 1000, 1), (0.74, 1000, 0), (0.9, 16, 0)])
+@pytest.mark.parametrize(
+    ("share", "units", "expected"),
+    [(0.78, 64, 0), (0.79, 64, 1), (0.76, 1000, 1), (0.74, 1000, 0), (0.9, 16, 0)],
+)
 def test_dead_units_are_more_than_chance_silences(make, share, units, expected):
-    # half of the units, and 4.5 · 0.5 / sqrt(units) more by chance: 0.781 of 64, more than all of 16
+    # half of the units, and 4.5 · 0.5 / sqrt(units) more by chance: 0.781 of 64, more than all of
+    # 16
     assert len(list(DeadUnits().check(relu_layer(make, share, units)))) == expected
 
 
@@ -56,13 +75,22 @@ def test_unknown_share_of_dead_units_is_passed_over(make):
 
 
 def collapsing(make, shares, **changes):
-    layers = [make.weight_layer(f"dense_{k}", activations=make.places(h=make.moments(batch_share=share))) for k, share in enumerate(shares)]
-    return make.chain(*layers, make.head(), **{"inputs": (("x", make.moments(batch_share=1.0)),), **changes})
+    layers = [
+        make.weight_layer(f"dense_{k}", activations=make.places(h=make.moments(batch_share=share)))
+        for k, share in enumerate(shares)
+    ]
+    return make.chain(
+        *layers, make.head(), **{"inputs": (("x", make.moments(batch_share=1.0)),), **changes}
+    )
 
 
-@pytest.mark.parametrize(("share", "expected"), [(1.1e-4, []), (0.9e-4, ["warning"]), (1e-9, ["error"])])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(1.1e-4, []), (0.9e-4, ["warning"]), (1e-9, ["error"])]
+)
 def test_samples_have_collapsed_below_one_in_ten_thousand(make, share, expected):
-    assert [finding.severity for finding in CollapsedSamples().check(collapsing(make, [0.1, share]))] == expected
+    assert [
+        finding.severity for finding in CollapsedSamples().check(collapsing(make, [0.1, share]))
+    ] == expected
 
 
 def test_first_collapsed_layer_is_named(make):
@@ -75,24 +103,46 @@ def test_samples_that_recover_are_not_mentioned(make):
 
 
 def test_equal_inputs_cannot_be_told_apart(make):
-    assert not list(CollapsedSamples().check(collapsing(make, [1e-9], inputs=(("x", make.moments(batch_share=0.0)),))))
+    assert not list(
+        CollapsedSamples().check(
+            collapsing(make, [1e-9], inputs=(("x", make.moments(batch_share=0.0)),))
+        )
+    )
 
 
 def test_repeated_probe_cannot_tell_a_collapse_from_rounding(make):
-    layer = make.weight_layer("dense", activations=make.places(h=make.moments(batch_share=-1e-7, share_dead=math.nan)))
-    assert not list(CollapsedSamples().check(make.chain(layer, make.head(), inputs=(("x", make.moments(batch_share=1.0)),))))
+    layer = make.weight_layer(
+        "dense", activations=make.places(h=make.moments(batch_share=-1e-7, share_dead=math.nan))
+    )
+    assert not list(
+        CollapsedSamples().check(
+            make.chain(layer, make.head(), inputs=(("x", make.moments(batch_share=1.0)),))
+        )
+    )
 
 
 def recurrent_layer(make, std, activation="tanh", **changes):
-    """32 units on 8 inputs of unit scale, both kernels with that standard deviation, a state that fills half of its range."""
-    site = make.site("gru", "recurrent", activation=activation, activations=make.places(x=1.0, h=0.25), inputs_known=False)
-    kernels = [make.kernel("gru", std**2, fan, 32.0, name=f"gru/{name}") for name, fan in (("kernel", 8.0), ("recurrent_kernel", 32.0))]
+    """32 units on 8 inputs of unit scale, both kernels with that standard deviation, a state that
+    fills half of its range.
+    """
+    site = make.site(
+        "gru",
+        "recurrent",
+        activation=activation,
+        activations=make.places(x=1.0, h=0.25),
+        inputs_known=False,
+    )
+    kernels = [
+        make.kernel("gru", std**2, fan, 32.0, name=f"gru/{name}")
+        for name, fan in (("kernel", 8.0), ("recurrent_kernel", 32.0))
+    ]
     return replace(make.chain(site, make.head()), weights=tuple(kernels), **changes)
 
 
 @pytest.mark.parametrize(("std", "expected"), [(0.2, 0), (1.2, 0), (1.5, 1), (2.0, 1)])
 def test_recurrent_kernels_are_judged_by_the_size_of_the_candidate_state(make, std, expected):
-    # q_z = (8 + 32/4) std²; E[tanh'²] falls below 0.1 at a standard deviation of 5.2 (quadrature), which is a std of 1.3
+    # q_z = (8 + 32/4) std²; E[tanh'²] falls below 0.1 at a standard deviation of 5.2 (quadrature),
+    # which is a std of 1.3
     assert len(list(SaturatedUnits().check(recurrent_layer(make, std)))) == expected
 
 

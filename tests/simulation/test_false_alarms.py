@@ -16,13 +16,18 @@ DRAWN = (
 @pytest.mark.parametrize(("kind", "width", "depth", "is_correlated"), DRAWN)
 def test_healthy_network_raises_no_alarm(kind, width, depth, is_correlated):
     activation, initializer, _ = MLPS[kind]
-    found = alarms(mlp(width, depth, activation, initializer, seed=0), inputs((16, width), 0, is_correlated))
-    # tanh squashes its first signals by design: that layer-ratio, which is information, says so is right
+    found = alarms(
+        mlp(width, depth, activation, initializer, seed=0), inputs((16, width), 0, is_correlated)
+    )
+    # tanh squashes its first signals by design: that layer-ratio, which is information, says so is
+    # right
     assert found <= ({"layer"} if activation == "tanh" else set())
 
 
 def test_healthy_convolutional_network_raises_no_alarm():
-    assert not set().union(*cnn_alarms("CNN, relu, he_normal", seed=0, sizes=((4, 16),), batches=(4,)))
+    assert not set().union(
+        *cnn_alarms("CNN, relu, he_normal", seed=0, sizes=((4, 16),), batches=(4,))
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,11 @@ def test_small_drift_of_a_short_network_is_left_alone():
 
 
 def test_correlated_inputs_have_what_they_share():
-    """Nine tenths of the second moment: the between-sample share of the variance is a tenth, up to chance of 1024 numbers."""
+    """Nine tenths of the second moment: the between-sample share of the variance is a tenth, up to
+    chance of 1024 numbers.
+    """
     x = inputs((256, 1024), 0, is_correlated=True)
-    assert x.var(axis=0).mean() == pytest.approx(0.1, rel=0.05)  # five standard deviations of 256 · 1024 squares are 1.4%
+    assert x.var(axis=0).mean() == pytest.approx(
+        0.1, rel=0.05
+    )  # five standard deviations of 256 · 1024 squares are 1.4%
     assert (x**2).mean() == pytest.approx(1.0, rel=0.2)  # of 1024 shared squares, 4.4% each

@@ -1,8 +1,10 @@
-"""Whether anything grows: fresh models checked by the hundred, and a long fit that is probed at every step.
+"""Whether anything grows: fresh models checked by the hundred, and a long fit that is probed at
+every step.
 
-`KERAS_BACKEND=torch python tests/soak/soak.py --checks 300 --steps 2000` prints memory, threads, open files, living models and compiled
-functions over time, and for each the slope of its second half with the slope's standard error. Nothing is asserted: a machine's memory is
-noisy, and the slope with its error tells.
+`KERAS_BACKEND=torch python tests/soak/soak.py --checks 300 --steps 2000` prints memory, threads,
+open files, living models and compiled functions over time, and for each the slope of its second
+half with the slope's standard error. Nothing is asserted: a machine's memory is noisy, and the
+slope with its error tells.
 """
 
 import argparse
@@ -31,21 +33,36 @@ FLAT = 2.0
 """Standard errors within which a slope counts as none."""
 
 LITTLE = 10.0
-"""MB in 1000 below which memory counts as flat: what Keras itself leaves of a model that is trained alone, which the first run measures."""
+"""MB in 1000 below which memory counts as flat: what Keras itself leaves of a model that is trained
+alone, which the first run measures.
+"""
 
 
 def make_model():
-    """A small model with what leaks most easily: state, dropout, normalisation, a loss of a layer."""
+    """A small model with what leaks most easily: state, dropout, normalisation, a loss of a
+    layer.
+    """
     layers = keras.layers
-    body = [layers.Dense(32, "relu"), layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(32, "tanh", activity_regularizer="l2")]
+    body = [
+        layers.Dense(32, "relu"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.2),
+        layers.Dense(32, "tanh", activity_regularizer="l2"),
+    ]
     model = keras.Sequential([keras.Input((16,)), *body, layers.Dense(3)])
-    model.compile(keras.optimizers.Adam(1e-3), "mse", jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    model.compile(
+        keras.optimizers.Adam(1e-3),
+        "mse",
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
     return model
 
 
 def data(samples):
     rng = np.random.default_rng(0)
-    return rng.standard_normal((samples, 16)).astype("float32"), rng.standard_normal((samples, 3)).astype("float32")
+    return rng.standard_normal((samples, 16)).astype("float32"), rng.standard_normal(
+        (samples, 3)
+    ).astype("float32")
 
 
 class Readings:
@@ -57,15 +74,25 @@ class Readings:
     def take(self, number):
         """Reads everything, after a collection."""
         gc.collect()
-        row = {"memory, MB": memory(), "threads": threading.active_count(), "files": open_files(), "living models": len(self.models)}
+        row = {
+            "memory, MB": memory(),
+            "threads": threading.active_count(),
+            "files": open_files(),
+            "living models": len(self.models),
+        }
         self.at.append(number)
         self.rows.append({**row, "compiled": compiled()})
 
     def table(self):
-        """Readings at the start, after a quarter, and so on, and the slope of the second half for each thousand."""
+        """Readings at the start, after a quarter, and so on, and the slope of the second half for
+        each thousand.
+        """
         shown = [round(share * (len(self.at) - 1)) for share in (0, 0.25, 0.5, 0.75, 1)]
         heads = " | ".join(str(self.at[index]) for index in shown)
-        lines = [f"| {self.title} | {heads} | growth in 1000, second half | |", "| --- |" + " ---: |" * (len(shown) + 1) + " --- |"]
+        lines = [
+            f"| {self.title} | {heads} | growth in 1000, second half | |",
+            "| --- |" + " ---: |" * (len(shown) + 1) + " --- |",
+        ]
         return "\n".join([*lines, *[self.line(name, shown) for name in self.rows[0]]])
 
     def line(self, name, shown):
@@ -73,7 +100,13 @@ class Readings:
         half = len(values) // 2
         slope, error = slope_of(self.at[half:], values[half:])
         is_little = name.startswith("memory") and abs(1000 * slope) <= LITTLE
-        verdict = "flat" if abs(slope) <= FLAT * error or slope == 0 or is_little else "grows" if slope > 0 else "falls"
+        verdict = (
+            "flat"
+            if abs(slope) <= FLAT * error or slope == 0 or is_little
+            else "grows"
+            if slope > 0
+            else "falls"
+        )
         numbers = " | ".join(f"{values[index]:.4g}" for index in shown)
         return f"| {name} | {numbers} | {1000 * slope:.3g} ± {1000 * error:.2g} | {verdict} |"
 
@@ -91,7 +124,9 @@ def slope_of(x, y):
 
 def memory():
     """Resident memory in MB; Linux only."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
+    return (
+        int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
+    )
 
 
 def open_files():
@@ -99,9 +134,13 @@ def open_files():
 
 
 def compiled():
-    """Functions that the framework keeps compiled: traces of TensorFlow, which the collector counts, or entries of JAX's caches."""
+    """Functions that the framework keeps compiled: traces of TensorFlow, which the collector
+    counts, or entries of JAX's caches.
+    """
     if keras.backend.backend() == "tensorflow":
-        from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction  # no public name
+        from tensorflow.python.eager.polymorphic_function.concrete_function import (
+            ConcreteFunction,
+        )  # no public name
 
         return sum(isinstance(each, ConcreteFunction) for each in gc.get_objects())
     if keras.backend.backend() == "jax":
@@ -112,8 +151,14 @@ def compiled():
 
 
 def alone(number):
-    """A fresh model for each short fit without this tool: what the framework itself leaves behind."""
-    return fresh_models("fits of fresh models without InitCheck", number, lambda model, x, y: model.fit(x, y, verbose=0))
+    """A fresh model for each short fit without this tool: what the framework itself leaves
+    behind.
+    """
+    return fresh_models(
+        "fits of fresh models without InitCheck",
+        number,
+        lambda model, x, y: model.fit(x, y, verbose=0),
+    )
 
 
 def checks(number):
@@ -163,20 +208,34 @@ def steps(number):
     model = make_model()
     readings.models.add(model)
     with tempfile.TemporaryDirectory() as directory:
-        callbacks = [ic.InitCheck(directory, update_freq=1, on_drift="ignore"), Reading(readings, max(1, number // SAMPLES))]
+        callbacks = [
+            ic.InitCheck(directory, update_freq=1, on_drift="ignore"),
+            Reading(readings, max(1, number // SAMPLES)),
+        ]
         model.fit(x, y, batch_size=32, epochs=-(-number // 10), verbose=0, callbacks=callbacks)
     return readings
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--checks", type=int, default=300)
     parser.add_argument("--fits", type=int, default=100)
     parser.add_argument("--steps", type=int, default=2000)
     options = parser.parse_args()
-    for run, number in ((alone, options.fits), (checks, options.checks), (fits, options.fits), (steps, options.steps)):
+    for run, number in (
+        (alone, options.fits),
+        (checks, options.checks),
+        (fits, options.fits),
+        (steps, options.steps),
+    ):
         start = time.monotonic()
-        print(f"{run(number).table()}\n\n{keras.backend.backend()}, {time.monotonic() - start:.0f} s\n", flush=True)
+        print(
+            f"{run(number).table()}\n\n{keras.backend.backend()},"
+            f" {time.monotonic() - start:.0f} s\n",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

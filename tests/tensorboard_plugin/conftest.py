@@ -1,4 +1,6 @@
-"""Event files that `EventLog` wrote, and the plugin on top of TensorBoard's own reader of them, asked through werkzeug's client."""
+"""Event files that `EventLog` wrote, and the plugin on top of TensorBoard's own reader of them,
+asked through werkzeug's client.
+"""
 
 import json
 from dataclasses import replace
@@ -57,7 +59,15 @@ def site(index, name="dense", ratio=0.5):
 
 def finding(layer="dense_0", severity="error"):
     return Finding(
-        "IC102", "forward-gain", severity, f"The signal is halved in `{layer}`.", "It vanishes.", "Use he_normal.", layer, layer, 0.5
+        "IC102",
+        "forward-gain",
+        severity,
+        f"The signal is halved in `{layer}`.",
+        "It vanishes.",
+        "Use he_normal.",
+        layer,
+        layer,
+        0.5,
     )
 
 
@@ -95,7 +105,9 @@ class Tab:
     """The plugin as the page sees it."""
 
     def __init__(self, plugin):
-        self.clients = {route.removesuffix("/*"): Client(app) for route, app in plugin.get_plugin_apps().items()}
+        self.clients = {
+            route.removesuffix("/*"): Client(app) for route, app in plugin.get_plugin_apps().items()
+        }
 
     def get(self, route, **arguments):
         """The answer to a GET request; lists are arguments that come several times."""
@@ -117,15 +129,26 @@ class Tab:
 @pytest.fixture
 def tab(monkeypatch):
     """`tab(log_dir, max_steps=0)`: the plugin on top of TensorBoard's Python reader."""
-    # TensorBoard's stand-in for an absent TensorFlow. Importing the real one takes seconds and changes nothing that is read.
-    for module in (directory_loader, directory_watcher, event_file_loader, io_wrapper, plugin_asset_util):
+    # TensorBoard's stand-in for an absent TensorFlow. Importing the real one takes seconds and
+    # changes nothing that is read.
+    for module in (
+        directory_loader,
+        directory_watcher,
+        event_file_loader,
+        io_wrapper,
+        plugin_asset_util,
+    ):
         monkeypatch.setattr(module, "tf", tensorflow_stub)
 
     def open_tab(log_dir, max_steps=0):
         multiplexer = EventMultiplexer(tensor_size_guidance={"initcheck": max_steps})
         multiplexer.AddRunsFromDirectory(str(log_dir))
         multiplexer.Reload()
-        opened = Tab(InitcheckPlugin(TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(log_dir)))))
+        opened = Tab(
+            InitcheckPlugin(
+                TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(log_dir)))
+            )
+        )
         opened.reload = multiplexer.Reload
         return opened
 

@@ -20,13 +20,19 @@ def figure(opened, name, *steps, **arguments):
     series = opened.read("/series")["series"]
     probes = [f"{each['sites']}/{step}/{each['run']}" for each in series for step in steps]
     if FIGURE_TABS[name].over_steps:
-        return opened.read("/figure", name=name, series=f"{series[0]['sites']}/{series[0]['run']}", **arguments)
+        return opened.read(
+            "/figure", name=name, series=f"{series[0]['sites']}/{series[0]['run']}", **arguments
+        )
     return opened.read("/figure", name=name, probe=probes, **arguments)
 
 
 def points(drawn, axis="y"):
     """`{x: y}` of the points in a panel."""
-    traces = [trace for trace in drawn["data"] if trace.get("yaxis", "y") == axis and trace.get("mode") == "markers"]
+    traces = [
+        trace
+        for trace in drawn["data"]
+        if trace.get("yaxis", "y") == axis and trace.get("mode") == "markers"
+    ]
     return {x: y for trace in traces for x, y in zip(trace["x"], trace["y"], strict=True)}
 
 
@@ -36,13 +42,22 @@ def with_ratio_gradients(report):
 
     values = Moments(0.0, 1.0, 1.0, 3.0, 0.0, 0.0, math.nan, 64)
     facts = ("kernel", (8, 8), 8.0, 8.0, values, 10.0, 0.5, True, values, 0.1)
-    weights = tuple(WeightStats(f"{site.name}/kernel", site.layer, site.index, *facts) for site in report.profile.sites)
+    weights = tuple(
+        WeightStats(f"{site.name}/kernel", site.layer, site.index, *facts)
+        for site in report.profile.sites
+    )
     return replace(report, profile=replace(report.profile, weights=weights))
 
 
 def test_list_says_what_there_is(tab, tmp_path):
     listed = tab(tmp_path).read("/figures")["figures"]
-    assert [each["name"] for each in listed] == ["signal", "ratios", "signal_map", "gradient_map", "updates"]
+    assert [each["name"] for each in listed] == [
+        "signal",
+        "ratios",
+        "signal_map",
+        "gradient_map",
+        "updates",
+    ]
     assert all(each["title"] and each["caption"].endswith(".") for each in listed)
 
 
@@ -83,15 +98,20 @@ def test_numbers_at_their_limits_are_strict_json(tab, log, make, name):
     report = with_ratio_gradients(make(4))
     ratios = (math.nan, math.inf, 0.0, 1e300)
     sites = tuple(
-        replace(site, forward_ratio=ratio, backward_ratio=ratio) for site, ratio in zip(report.profile.sites, ratios, strict=True)
+        replace(site, forward_ratio=ratio, backward_ratio=ratio)
+        for site, ratio in zip(report.profile.sites, ratios, strict=True)
     )
-    assert figure(tab(log("a", (0, replace(report, profile=replace(report.profile, sites=sites))))), name, 0)["data"]
+    assert figure(
+        tab(log("a", (0, replace(report, profile=replace(report.profile, sites=sites))))), name, 0
+    )["data"]
 
 
 def test_changed_model_has_its_own_map(tab, log, make):
     opened = tab(log("a", (0, make(2)), (1, make(5))))
     for series in opened.read("/series")["series"]:
-        drawn = opened.read("/figure", name="signal_map", series=f"{series['sites']}/{series['run']}")
+        drawn = opened.read(
+            "/figure", name="signal_map", series=f"{series['sites']}/{series['run']}"
+        )
         assert len(drawn["data"][0]["z"]) == series["num_sites"]
 
 
@@ -99,10 +119,18 @@ def test_changed_model_has_its_own_map(tab, log, make):
     ("arguments", "code", "message"),
     [
         ({}, 400, "`name` must be given"),
-        ({"name": "histogram", "probe": "x"}, 404, "No figure is called 'histogram'. `/figures` lists what there is"),
+        (
+            {"name": "histogram", "probe": "x"},
+            404,
+            "No figure is called 'histogram'. `/figures` lists what there is",
+        ),
         ({"name": "signal"}, 400, "`probe` must be given"),
         ({"name": "signal_map"}, 400, "`series` must be given"),
-        ({"name": "signal", "dark": "yes", "probe": "x"}, 400, "`dark` must be 0 or 1. Received: 'yes'"),
+        (
+            {"name": "signal", "dark": "yes", "probe": "x"},
+            400,
+            "`dark` must be 0 or 1. Received: 'yes'",
+        ),
         ({"name": "signal", "probe": f"{'0' * 12}/0/none"}, 404, "No probes of a run 'none'"),
         ({"name": "updates", "series": f"{'0' * 12}/none"}, 404, "No probes of a run 'none'"),
     ],
@@ -113,8 +141,14 @@ def test_bad_request_is_answered_with_a_reason(tab, log, make, arguments, code, 
     assert message in answer.json["error"]
 
 
-def test_missing_plotly_is_named_and_the_findings_are_told(tab, log, make, make_finding, monkeypatch):
-    for module in [name for name in sys.modules if name.startswith(("keras_initcheck.outputs.figures", "plotly"))]:
+def test_missing_plotly_is_named_and_the_findings_are_told(
+    tab, log, make, make_finding, monkeypatch
+):
+    for module in [
+        name
+        for name in sys.modules
+        if name.startswith(("keras_initcheck.outputs.figures", "plotly"))
+    ]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.delitem(sys.modules, "keras_initcheck.tensorboard_plugin.figures")
     monkeypatch.setitem(sys.modules, "plotly", None)
@@ -133,7 +167,10 @@ def test_what_fails_is_told_and_logged(tab, log, make, monkeypatch, caplog):
     series, _ = opened.only_series()
     answer = opened.get("/figure", name="signal", probe=f"{series['sites']}/0/{series['run']}")
     assert answer.status_code == 500
-    assert "ZeroDivisionError: division by zero. TensorBoard's own output has the details." in answer.json["error"]
+    assert (
+        "ZeroDivisionError: division by zero. TensorBoard's own output has the details."
+        in answer.json["error"]
+    )
     assert "/figure failed" in caplog.text
 
 
@@ -141,6 +178,12 @@ def test_page_has_the_colours_of_the_figures():
     light, _, dark = (DIRECTORY / "theme.css").read_text().partition("body.dark")
     for colours, sheet in ((LIGHT, light), (DARK, dark)):
         named = {name: getattr(colours, name) for name in ("ink", "error", "warning", "info")}
-        named |= {"panel": colours.background, "faint": colours.muted, "line": colours.grid, "accent": colours.link, "ok": colours.good}
+        named |= {
+            "panel": colours.background,
+            "faint": colours.muted,
+            "line": colours.grid,
+            "accent": colours.link,
+            "ok": colours.good,
+        }
         named |= {f"run-{number}": colour for number, colour in enumerate(colours.runs)}
         assert [name for name, colour in named.items() if f"--{name}: {colour};" not in sheet] == []

@@ -1,4 +1,6 @@
-"""Event files that anybody may have written: one run is left out or refused, the others are shown, and no answer is a 500."""
+"""Event files that anybody may have written: one run is left out or refused, the others are shown,
+and no answer is a 500.
+"""
 
 import json
 import random
@@ -20,18 +22,30 @@ SITES = "0123456789ab"
 
 @pytest.fixture
 def hostile(tmp_path, make, make_finding):
-    """`hostile(run, description, matrix, findings)`: writes a run; what is not given is as a good run has it."""
+    """`hostile(run, description, matrix, findings)`: writes a run; what is not given is as a good
+    run has it.
+    """
 
     def write(run="hostile", description=None, matrix=None, findings=None, wall_time=None):
         report = make(3, [make_finding()])
-        content = description if isinstance(description, str) else json.dumps(description or good_description(report))
+        content = (
+            description
+            if isinstance(description, str)
+            else json.dumps(description or good_description(report))
+        )
         numbers = measure(report.profile).astype(np.float32) if matrix is None else matrix
-        packed = findings if isinstance(findings, bytes) else zlib.compress(json.dumps(findings or good_findings(report)).encode())
+        packed = (
+            findings
+            if isinstance(findings, bytes)
+            else zlib.compress(json.dumps(findings or good_findings(report)).encode())
+        )
         (tmp_path / run).mkdir()
         writer = EventWriter(tmp_path / run)
         values = []
         for tag in ("init", "probe"):
-            first = plugin_data(f"initcheck/{tag}/{SITES}", np.zeros(1, np.float32), "initcheck", content)
+            first = plugin_data(
+                f"initcheck/{tag}/{SITES}", np.zeros(1, np.float32), "initcheck", content
+            )
             if isinstance(numbers, TensorProto):
                 first.tensor.CopyFrom(numbers)
             else:
@@ -49,7 +63,12 @@ def good_description(report):
 
 
 def good_findings(report):
-    return {"ok": report.ok, "verdict": report.verdict, "num_findings": 1, "findings": [encode(each) for each in report.findings]}
+    return {
+        "ok": report.ok,
+        "verdict": report.verdict,
+        "num_findings": 1,
+        "findings": [encode(each) for each in report.findings],
+    }
 
 
 def answers(opened, run="hostile"):
@@ -81,7 +100,9 @@ def test_good_run_is_answered(tab, hostile):
     ],
     ids=lambda text: text[:30],
 )
-def test_run_with_something_else_is_left_out_and_the_others_stay(tab, log, make, hostile, description):
+def test_run_with_something_else_is_left_out_and_the_others_stay(
+    tab, log, make, hostile, description
+):
     log("good", (0, make()))
     found = tab(hostile(description=description)).read("/series")["series"]
     assert [series["run"] for series in found] == ["good/initcheck"]
@@ -153,15 +174,29 @@ def test_matrix_that_is_none_is_answered_with_a_reason(tab, hostile, matrix):
 def test_number_that_is_none_in_a_finding_is_strict_json(tab, hostile, make, make_finding):
     findings = good_findings(make(3, [make_finding()]))
     findings["findings"][0]["measured"] = float("nan")
-    assert tab(hostile(findings=findings)).read("/probe", probe=f"{SITES}/0/hostile")["findings"][0]["measured"] == "NaN"
+    assert (
+        tab(hostile(findings=findings)).read("/probe", probe=f"{SITES}/0/hostile")["findings"][0][
+            "measured"
+        ]
+        == "NaN"
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"name": "signal", "probe": [f"{SITES}/0/hostile"] * 101}, "`probe` must be given 100 times at most. Received: 101 times."),
-        ({"name": "signal", "probe": f"{SITES}/0/{'a' * 5000}"}, "`probe` must be `<sites>/<step>/<run>`"),
-        ({"name": "updates", "series": f"{SITES}/{'a' * 5000}"}, "`series` must be `<sites>/<run>`"),
+        (
+            {"name": "signal", "probe": [f"{SITES}/0/hostile"] * 101},
+            "`probe` must be given 100 times at most. Received: 101 times.",
+        ),
+        (
+            {"name": "signal", "probe": f"{SITES}/0/{'a' * 5000}"},
+            "`probe` must be `<sites>/<step>/<run>`",
+        ),
+        (
+            {"name": "updates", "series": f"{SITES}/{'a' * 5000}"},
+            "`series` must be `<sites>/<run>`",
+        ),
     ],
     ids=["many", "long probe", "long series"],
 )
@@ -181,5 +216,10 @@ def test_no_mutation_of_a_good_run_is_a_fault_of_the_tab(tab, hostile, make, mak
         document = mutated((good_description if is_description else good_findings)(report), chance)
         log_dir = hostile(run, **{"description" if is_description else "findings": document})
     opened = tab(log_dir)
-    failed = [(run, each.text) for run in runs for each in answers(opened, run) if each.status_code not in (200, 400, 404)]
+    failed = [
+        (run, each.text)
+        for run in runs
+        for each in answers(opened, run)
+        if each.status_code not in (200, 400, 404)
+    ]
     assert failed == []

@@ -37,12 +37,17 @@ def test_sampling_limit(arguments, samples, expected):
 
 
 def test_entry_point_is_the_loader():
-    (entry,) = (each for each in importlib.metadata.entry_points(group="tensorboard_plugins") if each.name == "initcheck")
+    (entry,) = (
+        each
+        for each in importlib.metadata.entry_points(group="tensorboard_plugins")
+        if each.name == "initcheck"
+    )
     assert entry.load() is InitcheckLoader
 
 
 def test_tab_is_shown_once_there_are_data(tab, tmp_path):
-    # TensorBoard's core lists a plugin as active when the log has data under its name; `is_active` is asked only where it has none.
+    # TensorBoard's core lists a plugin as active when the log has data under its name; `is_active`
+    # is asked only where it has none.
     from tensorboard.plugins.base_plugin import TBContext
 
     from keras_initcheck.tensorboard_plugin.plugin import InitcheckPlugin
@@ -67,6 +72,13 @@ board.configure(argv=[None, "--logdir", "nowhere", "--port", "0"])
 (loader,) = (each for each in board.plugin_loaders if type(each).__name__ == "InitcheckLoader")
 print(loader.load(TBContext(flags=board.flags)).plugin_name, board.flags.samples_per_plugin["initcheck"])
 """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(
+            [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
     assert said.stdout.split()[-2:] == ["initcheck", "1000"], said.stderr

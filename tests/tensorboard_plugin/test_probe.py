@@ -51,14 +51,22 @@ def test_column_without_a_number_is_left_out(tab, log, make):
 
 @pytest.mark.parametrize(
     ("ratio", "value", "text"),
-    [(math.nan, None, ""), (math.inf, "Infinity", "inf"), (0.0, "-Infinity", "0"), (1e300, 300.0, "1e300")],
+    [
+        (math.nan, None, ""),
+        (math.inf, "Infinity", "inf"),
+        (0.0, "-Infinity", "0"),
+        (1e300, 300.0, "1e300"),
+    ],
     ids=["nan", "inf", "zero", "beyond float32"],
 )
 def test_number_at_its_limits_is_strict_json(tab, log, make, ratio, value, text):
     report = make(2)
     first, second = report.profile.sites
     sites = (replace(first, forward_ratio=ratio), second)
-    forward = column(ask(tab(log("a", (0, replace(report, profile=replace(report.profile, sites=sites)))))), "forward")
+    forward = column(
+        ask(tab(log("a", (0, replace(report, profile=replace(report.profile, sites=sites)))))),
+        "forward",
+    )
     assert (forward["values"][0], forward["texts"][0]) == (value, text)
 
 

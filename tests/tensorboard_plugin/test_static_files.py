@@ -32,7 +32,9 @@ def test_plotly_is_the_installed_package_s_compressed_and_kept_by_the_browser(op
     import plotly
 
     expected = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes()
-    answer = opened.clients["/static"].get("/data/plugin/initcheck/static/plotly.min.js", headers={"Accept-Encoding": "gzip"})
+    answer = opened.clients["/static"].get(
+        "/data/plugin/initcheck/static/plotly.min.js", headers={"Accept-Encoding": "gzip"}
+    )
     assert answer.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(answer.data) == expected
     assert answer.headers["Cache-Control"] == "private, max-age=86400"

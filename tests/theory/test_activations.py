@@ -5,21 +5,52 @@ import pytest
 
 from keras_initcheck.theory.activations import ACTIVATIONS, FLOAT32_PRECISION, moments, named
 
-# E f, E f², Var f, E f'², gain, chi1, chi_q at z ~ N(0, 1): six digits, computed once by other code.
+# E f, E f², Var f, E f'², gain, chi1, chi_q at z ~ N(0, 1): six digits, computed once by other
+# code.
 TABLE = [
     ("linear", {}, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     ("relu", {}, 0.398942, 0.5, 0.340845, 0.5, 1.414214, 1.0, 1.0),
-    ("leaky_relu", {"negative_slope": 0.01}, 0.394953, 0.50005, 0.344062, 0.50005, 1.414143, 1.0, 1.0),
+    (
+        "leaky_relu",
+        {"negative_slope": 0.01},
+        0.394953,
+        0.50005,
+        0.344062,
+        0.50005,
+        1.414143,
+        1.0,
+        1.0,
+    ),
     ("leaky_relu", {"negative_slope": 0.1}, 0.359048, 0.505, 0.376084, 0.505, 1.407195, 1.0, 1.0),
     ("leaky_relu", {}, 0.319154, 0.52, 0.418141, 0.52, 1.38675, 1.0, 1.0),
     ("leaky_relu", {"negative_slope": 0.3}, 0.27926, 0.545, 0.467014, 0.545, 1.354571, 1.0, 1.0),
-    ("leaky_relu", {"negative_slope": 0.25}, 0.299207, 0.53125, 0.441725, 0.53125, 1.371989, 1.0, 1.0),
+    (
+        "leaky_relu",
+        {"negative_slope": 0.25},
+        0.299207,
+        0.53125,
+        0.441725,
+        0.53125,
+        1.371989,
+        1.0,
+        1.0,
+    ),
     ("relu6", {}, 0.398942, 0.5, 0.340845, 0.5, 1.414214, 1.0, 1.0),
     ("elu", {}, 0.160521, 0.644945, 0.619179, 0.668102, 1.245198, 1.035905, 0.890968),
     ("celu", {}, 0.160521, 0.644945, 0.619179, 0.668102, 1.245198, 1.035905, 0.890968),
     ("selu", {}, 0.0, 1.0, 1.0, 1.071575, 1.0, 1.071575, 0.782648),
     ("gelu", {}, 0.282095, 0.425221, 0.345644, 0.455851, 1.53353, 1.072032, 1.144063),
-    ("gelu", {"approximate": True}, 0.282039, 0.425194, 0.345648, 0.455818, 1.533581, 1.072024, 1.144298),
+    (
+        "gelu",
+        {"approximate": True},
+        0.282039,
+        0.425194,
+        0.345648,
+        0.455818,
+        1.533581,
+        1.072024,
+        1.144298,
+    ),
     ("silu", {}, 0.206621, 0.355776, 0.313083, 0.379482, 1.676532, 1.066634, 1.172594),
     ("hard_silu", {}, 0.166217, 0.331567, 0.303939, 0.358532, 1.736657, 1.081323, 1.22392),
     ("mish", {}, 0.240404, 0.452342, 0.394548, 0.479084, 1.486848, 1.059118, 1.076339),
@@ -74,13 +105,24 @@ def in_float32(function):
 def test_moments_of_a_standard_normal_signal(row):
     name, parameters, *expected = row
     of = moments(named(name, **parameters))
-    found = [of.mean, of.second_moment, of.variance, of.derivative_second_moment, of.gain, of.chi1, of.chi_q]
+    found = [
+        of.mean,
+        of.second_moment,
+        of.variance,
+        of.derivative_second_moment,
+        of.gain,
+        of.chi1,
+        of.chi_q,
+    ]
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-12)
 
 
-@pytest.mark.parametrize(("name", "parameters", "gamma"), NFNET_GAMMAS, ids=[row[0] for row in NFNET_GAMMAS])
+@pytest.mark.parametrize(
+    ("name", "parameters", "gamma"), NFNET_GAMMAS, ids=[row[0] for row in NFNET_GAMMAS]
+)
 def test_inverse_standard_deviations_are_the_published_nfnet_gammas(name, parameters, gamma):
-    # 2e-3, because the published gammas look like estimates from samples: they scatter by up to 0.1%.
+    # 2e-3, because the published gammas look like estimates from samples: they scatter by up to
+    # 0.1%.
     assert moments(named(name, **parameters)).variance ** -0.5 == pytest.approx(gamma, rel=2e-3)
 
 
@@ -120,7 +162,8 @@ def test_jump_leaves_its_slope_out(threshold):
 
 
 def test_chi_q_counts_jumps():
-    # E f(s z)² = 2 s² (t/s phi(t/s) + Q(t/s)); its slope in ln s² at s = 1 is (t³ phi(t)) / E f² + 1.
+    # E f(s z)² = 2 s² (t/s phi(t/s) + Q(t/s)); its slope in ln s² at s = 1 is (t³ phi(t)) / E f² +
+    # 1.
     of = moments(named("hard_shrink"))
     assert of.chi_q == pytest.approx(1.0 + 0.125 * normal_density(0.5) / of.second_moment, rel=1e-7)
 
@@ -140,15 +183,21 @@ def test_sigmoid_of_a_vanishing_signal_is_linear_around_one_half():
 
 def test_tanh_of_a_vanishing_signal_is_linear():
     of = moments(named("tanh"), 1e-20)
-    assert (of.forward_factor, of.backward_factor, of.gain) == pytest.approx((1.0, 1.0, 1.0), rel=1e-9)
+    assert (of.forward_factor, of.backward_factor, of.gain) == pytest.approx(
+        (1.0, 1.0, 1.0), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "second_moment", "slope_integral"),
-    [pytest.param("tanh", 1.0, 4 / 3, id="tanh"), pytest.param("sigmoid", 0.5, 1 / 6, id="sigmoid")],
+    [
+        pytest.param("tanh", 1.0, 4 / 3, id="tanh"),
+        pytest.param("sigmoid", 0.5, 1 / 6, id="sigmoid"),
+    ],
 )
 def test_saturating_activations_of_a_huge_signal_are_steps(name, second_moment, slope_integral):
-    # A slope of width 1 under a density that is flat there: E f'² = integral of f'² / (sqrt(2 pi) std).
+    # A slope of width 1 under a density that is flat there: E f'² = integral of f'² / (sqrt(2 pi)
+    # std).
     of = moments(named(name), 1e20)
     assert of.second_moment == pytest.approx(second_moment, rel=1e-9)
     expected = slope_integral / math.sqrt(2 * math.pi) / 1e10
@@ -157,15 +206,22 @@ def test_saturating_activations_of_a_huge_signal_are_steps(name, second_moment, 
 
 @pytest.mark.parametrize("q", [1.0, 16.0, 100.0])
 def test_exponential_is_integrated_where_its_mass_lies(q):
-    # E exp(z) = exp(q/2), E exp(2z) = exp(2q): the mass is 2 sqrt(q) standard deviations from the mean.
+    # E exp(z) = exp(q/2), E exp(2z) = exp(2q): the mass is 2 sqrt(q) standard deviations from the
+    # mean.
     of = moments(named("exponential"), q)
     expected = (math.exp(q / 2), math.exp(2 * q), math.exp(2 * q))
-    assert (of.mean, of.second_moment, of.derivative_second_moment) == pytest.approx(expected, rel=1e-3)
+    assert (of.mean, of.second_moment, of.derivative_second_moment) == pytest.approx(
+        expected, rel=1e-3
+    )
 
 
 def test_overflow_is_infinite_and_silent():
     of = moments(named("exponential"), 1e20)
-    assert (of.mean, of.second_moment, of.derivative_second_moment) == (math.inf, math.inf, math.inf)
+    assert (of.mean, of.second_moment, of.derivative_second_moment) == (
+        math.inf,
+        math.inf,
+        math.inf,
+    )
     assert (of.gain, math.isnan(of.variance)) == (0.0, True)
 
 
@@ -175,7 +231,9 @@ def test_dead_activation_has_infinite_gain():
     assert math.isnan(of.chi1)
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "gelu", "softplus", "soft_shrink", "hard_silu"])
+@pytest.mark.parametrize(
+    "name", ["relu", "tanh", "sigmoid", "gelu", "softplus", "soft_shrink", "hard_silu"]
+)
 def test_moments_of_a_signal_with_a_mean_are_those_of_samples(name):
     # A million samples, antithetic around the mean: relative errors of a few 1e-3.
     half = np.random.default_rng(0).standard_normal(500_000)
@@ -205,7 +263,9 @@ def test_float32_values_give_four_digits(name, q):
     exact = moments(named(name), q)
     found = moments(in_float32(named(name)), q, precision=FLOAT32_PRECISION)
     expected = (exact.second_moment, exact.derivative_second_moment)
-    assert (found.second_moment, found.derivative_second_moment) == pytest.approx(expected, rel=1e-4)
+    assert (found.second_moment, found.derivative_second_moment) == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_float32_values_with_a_kink_at_an_unknown_place():
@@ -246,7 +306,9 @@ def test_every_activation_is_finite_from_minus_to_plus_fifty(name):
     ],
 )
 def test_named_activation_takes_keras_parameters(name, parameters, expected):
-    assert named(name, **parameters)(np.array([-3.0, 0.0, 1.0, 7.0])) == pytest.approx(np.array(expected))
+    assert named(name, **parameters)(np.array([-3.0, 0.0, 1.0, 7.0])) == pytest.approx(
+        np.array(expected)
+    )
 
 
 def test_activations_that_mix_units_are_left_out():
@@ -254,14 +316,20 @@ def test_activations_that_mix_units_are_left_out():
 
 
 def test_unknown_name_is_refused():
-    with pytest.raises(ValueError, match=r"element-wise activations: celu, .*Received: name='softmax'\."):
+    with pytest.raises(
+        ValueError, match=r"element-wise activations: celu, .*Received: name='softmax'\."
+    ):
         named("softmax")
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("elu", {"slope": 1.0}, r"suit `elu`\. Received: parameters=\{'slope': 1\.0\}\. .*: alpha\."),
+        (
+            "elu",
+            {"slope": 1.0},
+            r"suit `elu`\. Received: parameters=\{'slope': 1\.0\}\. .*: alpha\.",
+        ),
         ("tanh", {"alpha": 1.0}, "it takes: no parameters"),
         ("threshold", {}, r"it takes: threshold, default_value\."),
     ],
@@ -277,7 +345,9 @@ def test_parameters_that_do_not_fit_are_refused(name, parameters, message):
     [(0.0, 0.0), (-1.0, 0.0), (1.0, 1.0), (math.nan, 0.0), (math.inf, 0.0)],
 )
 def test_signal_without_variance_is_refused(second_moment, mean):
-    with pytest.raises(ValueError, match=r"larger than the square of `mean`\. Received: second_moment="):
+    with pytest.raises(
+        ValueError, match=r"larger than the square of `mean`\. Received: second_moment="
+    ):
         moments(named("relu"), second_moment, mean)
 
 

@@ -11,7 +11,9 @@ SIZE = 12  # positions on each axis, on a torus: no edges, and divisible by ever
 
 
 def count_connections(connections):
-    """Mean number of connections of an output element and of an input element, from `{(output, input)}`."""
+    """Mean number of connections of an output element and of an input element, from
+    `{(output, input)}`.
+    """
     outputs, inputs = {pair[0] for pair in connections}, {pair[1] for pair in connections}
     return len(connections) / len(outputs), len(connections) / len(inputs)
 
@@ -21,7 +23,10 @@ def connect_conv(window, strides, channels, filters, groups=1, dilation=1):
     connections = set()
     for steps in itertools.product(*(range(SIZE // stride) for stride in strides)):
         for offsets in itertools.product(*(range(length) for length in window)):
-            source = tuple((step * stride + dilation * offset) % SIZE for step, stride, offset in zip(steps, strides, offsets, strict=True))
+            source = tuple(
+                (step * stride + dilation * offset) % SIZE
+                for step, stride, offset in zip(steps, strides, offsets, strict=True)
+            )
             for channel, unit in itertools.product(range(channels), range(filters)):
                 if channel * groups // channels == unit * groups // filters:
                     connections.add(((steps, unit), (source, channel)))
@@ -103,7 +108,9 @@ def test_dense_fans():
 def test_recurrent_fans_are_those_of_one_gate():
     inputs, units, num_gates = 3, 4, 3
     kernel, recurrent = np.ones((inputs, num_gates * units)), np.ones((units, num_gates * units))
-    expected = tuple(Fans(*np.split(both, num_gates, axis=1)[0].shape) for both in (kernel, recurrent))
+    expected = tuple(
+        Fans(*np.split(both, num_gates, axis=1)[0].shape) for both in (kernel, recurrent)
+    )
     assert fans.recurrent(kernel.shape, recurrent.shape, num_gates) == expected
 
 
@@ -129,22 +136,42 @@ def test_glorot_variance_of_a_depthwise_kernel_is_far_too_small():
     # 64 channels: n_in Var w = 9 * 2 / (576 + 9) = .031, where 1 would keep a linear signal.
     assumed = fans.keras_fans((3, 3, 64, 1))
     variance = 2.0 / (assumed.fan_in + assumed.fan_out)
-    assert fans.depthwise_conv((3, 3, 64, 1), (1, 1)).fan_in * variance == pytest.approx(0.0308, rel=0.01)
+    assert fans.depthwise_conv((3, 3, 64, 1), (1, 1)).fan_in * variance == pytest.approx(
+        0.0308, rel=0.01
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         pytest.param(lambda: fans.dense((3, 3, 2)), "must have 2 axes for `dense`", id="dense"),
-        pytest.param(lambda: fans.conv((3, 3, 2, 4), (1,)), "must have 3 axes for `conv`", id="conv"),
-        pytest.param(lambda: fans.depthwise_conv((3, 2, 4), (1, 1)), "4 axes for `depthwise", id="depthwise"),
-        pytest.param(lambda: fans.conv_transpose((3, 2), (1,)), "3 axes for `conv_tr", id="transpose"),
-        pytest.param(lambda: fans.einsum_dense("ab,bc", (2, 3)), "'input,kernel->output'", id="no arrow"),
-        pytest.param(lambda: fans.einsum_dense("ab->a", (2, 3)), "'input,kernel->output'", id="no comma"),
-        pytest.param(lambda: fans.einsum_dense("ab,bc->ac", (2, 3, 4)), "size for each of 'bc'", id="rank"),
-        pytest.param(lambda: fans.einsum_dense("abc,cd->ad", (2, 3)), "which sums ['b']", id="summed input"),
-        pytest.param(lambda: fans.recurrent((3, 8), (4, 16), 4), "`num_gates` times", id="kernels differ"),
-        pytest.param(lambda: fans.recurrent((3, 16), (4, 16), 3), "num_gates=3. Pass 1", id="gates"),
+        pytest.param(
+            lambda: fans.conv((3, 3, 2, 4), (1,)), "must have 3 axes for `conv`", id="conv"
+        ),
+        pytest.param(
+            lambda: fans.depthwise_conv((3, 2, 4), (1, 1)), "4 axes for `depthwise", id="depthwise"
+        ),
+        pytest.param(
+            lambda: fans.conv_transpose((3, 2), (1,)), "3 axes for `conv_tr", id="transpose"
+        ),
+        pytest.param(
+            lambda: fans.einsum_dense("ab,bc", (2, 3)), "'input,kernel->output'", id="no arrow"
+        ),
+        pytest.param(
+            lambda: fans.einsum_dense("ab->a", (2, 3)), "'input,kernel->output'", id="no comma"
+        ),
+        pytest.param(
+            lambda: fans.einsum_dense("ab,bc->ac", (2, 3, 4)), "size for each of 'bc'", id="rank"
+        ),
+        pytest.param(
+            lambda: fans.einsum_dense("abc,cd->ad", (2, 3)), "which sums ['b']", id="summed input"
+        ),
+        pytest.param(
+            lambda: fans.recurrent((3, 8), (4, 16), 4), "`num_gates` times", id="kernels differ"
+        ),
+        pytest.param(
+            lambda: fans.recurrent((3, 16), (4, 16), 3), "num_gates=3. Pass 1", id="gates"
+        ),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(call, message):

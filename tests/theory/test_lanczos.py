@@ -11,7 +11,9 @@ def operator():
     def made(eigenvalues, seed=0):
         generator = np.random.default_rng(seed)
         rotation, _ = np.linalg.qr(generator.standard_normal((len(eigenvalues), len(eigenvalues))))
-        return rotation @ np.diag(eigenvalues) @ rotation.T, generator.standard_normal(len(eigenvalues))
+        return rotation @ np.diag(eigenvalues) @ rotation.T, generator.standard_normal(
+            len(eigenvalues)
+        )
 
     return made
 
@@ -30,7 +32,8 @@ def test_value_is_a_lower_bound_and_its_error_reaches_an_eigenvalue(operator, se
     assert num == 12
     assert value <= eigenvalues[-1] + 1e-12
     assert np.abs(eigenvalues - value).min() <= error + 1e-12
-    # of 300 numbers the best of twelve products is within (ln n)² / (4 · 12²) = 6% (Kuczynski & Wozniakowski 1992), with room for chance
+    # of 300 numbers the best of twelve products is within (ln n)² / (4 · 12²) = 6% (Kuczynski &
+    # Wozniakowski 1992), with room for chance
     assert value > 0.9 * eigenvalues[-1]
 
 
@@ -42,7 +45,10 @@ def test_clusters_do_not_break_it(operator):
 
 
 def test_nothing_passes(operator):
-    assert largest_eigenvalue(lambda vector: 0.0 * vector, np.ones(4), num_steps=5)[:2] == (0.0, 0.0)
+    assert largest_eigenvalue(lambda vector: 0.0 * vector, np.ones(4), num_steps=5)[:2] == (
+        0.0,
+        0.0,
+    )
 
 
 def test_singular_value_of_zero_keeps_its_error():

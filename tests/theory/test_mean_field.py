@@ -25,7 +25,15 @@ def tanh_net(weight_variance):
 
 @pytest.mark.parametrize(
     ("bias_variance", "weight_variance"),
-    [(0.001, 1.1892), (0.01, 1.4242), (0.02, 1.5442), (0.05, 1.7610), (0.1, 1.9861), (0.2, 2.2852), (0.3, 2.5051)],
+    [
+        (0.001, 1.1892),
+        (0.01, 1.4242),
+        (0.02, 1.5442),
+        (0.05, 1.7610),
+        (0.1, 1.9861),
+        (0.2, 2.2852),
+        (0.3, 2.5051),
+    ],
 )
 def test_edge_of_chaos_of_tanh(bias_variance, weight_variance):
     # Schoenholz et al. 2017 give 1.76 for 0.05; the others come from other code.
@@ -36,13 +44,24 @@ def test_edge_of_chaos_of_tanh(bias_variance, weight_variance):
 
 
 def test_edge_of_chaos_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match=r"must have an edge of chaos\. Received: bias_variance=0\.1\."):
+    with pytest.raises(
+        ValueError, match=r"must have an edge of chaos\. Received: bias_variance=0\.1\."
+    ):
         edge_of_chaos(named("relu"), 0.1)
 
 
 @pytest.mark.parametrize(
     ("weight_variance", "scale"),
-    [(1.0, 3.6), (1.3, 7.8), (1.5, 15.8), (1.7, 74.9), (2.0, 25.2), (2.5, 11.8), (3.0, 9.1), (4.0, 7.0)],
+    [
+        (1.0, 3.6),
+        (1.3, 7.8),
+        (1.5, 15.8),
+        (1.7, 74.9),
+        (2.0, 25.2),
+        (2.5, 11.8),
+        (3.0, 9.1),
+        (4.0, 7.0),
+    ],
 )
 def test_correlation_scale_of_tanh(weight_variance, scale):
     # Computed by other code; the paper shows them as a curve.
@@ -68,11 +87,15 @@ def test_chaotic_network_without_bias_makes_inputs_orthogonal():
 @pytest.mark.parametrize("correlation", [-0.9, -0.3, 0.0, 0.5, 0.9, 0.999, 1.0])
 def test_correlation_map_of_relu_in_closed_form(correlation):
     # Cho & Saul 2009, the arc-cosine kernel of order one.
-    expected = (math.sqrt(1 - correlation**2) + (math.pi - math.acos(correlation)) * correlation) / math.pi
+    expected = (
+        math.sqrt(1 - correlation**2) + (math.pi - math.acos(correlation)) * correlation
+    ) / math.pi
     assert RELU.correlation_map(correlation, 3.0) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize(("layer", "cosine"), [(1, 0.318), (2, 0.494), (3, 0.605), (5, 0.736), (10, 0.872)])
+@pytest.mark.parametrize(
+    ("layer", "cosine"), [(1, 0.318), (2, 0.494), (3, 0.605), (5, 0.736), (10, 0.872)]
+)
 def test_relu_networks_make_samples_collinear(layer, cosine):
     correlation = 0.0
     for _ in range(layer):
@@ -87,7 +110,9 @@ def test_product_of_correlated_activations_is_that_of_simulated_ones(name, corre
     first, own = 1.4 * generator.normal(size=(2, 200_000))
     products = function(first) * function(correlation * first + math.sqrt(1 - correlation**2) * own)
     error = products.std() / math.sqrt(len(products))
-    assert expect_product(function, 1.96, correlation) == pytest.approx(products.mean(), abs=4 * error)
+    assert expect_product(function, 1.96, correlation) == pytest.approx(
+        products.mean(), abs=4 * error
+    )
 
 
 @pytest.mark.parametrize("correlation", [-0.6, 0.0, 0.8])
@@ -111,7 +136,9 @@ def test_iterated_maps_approach_their_fixed_points_at_the_depth_scales(weight_va
     q, scales = net.fixed_point(), net.depth_scales()
     c = net.correlation_fixed_point(q)
     slow = (net.variance_map(q + 1e-4) - q) / 1e-4, (net.correlation_map(c - 1e-3, q) - c) / -1e-3
-    assert slow == pytest.approx((math.exp(-1 / scales.second_moment), math.exp(-1 / scales.correlation)), rel=2e-3)
+    assert slow == pytest.approx(
+        (math.exp(-1 / scales.second_moment), math.exp(-1 / scales.correlation)), rel=2e-3
+    )
 
 
 def test_gradient_scale_diverges_on_the_edge():
@@ -137,7 +164,11 @@ def test_fixed_point_of_the_variance_map(net, start, expected):
 
 def test_depth_scales_of_a_vanishing_network_are_refused():
     with pytest.raises(
-        ValueError, match=r"must have a fixed point\. Received: weight_variance=0\.9, bias_variance=0\.0, for which it goes to 0\.0\."
+        ValueError,
+        match=(
+            r"must have a fixed point\. Received: weight_variance=0\.9, bias_variance=0\.0, for"
+            r" which it goes to 0\.0\."
+        ),
     ):
         MeanField(np.tanh, 0.9).depth_scales()
 
@@ -151,8 +182,10 @@ def test_torch_gains_of_homogeneous_activations_are_exact(name):
 @pytest.mark.parametrize(
     ("name", "exact", "fixed_point", "output_rms", "chi1"),
     [
-        # 5/3 has no derivation, and settles a little above one; 3/4 is an experiment's: the plateau of 100 layers of width 1000 that
-        # the change to PyTorch reports has a standard deviation of about .20. With 1, gradients die 18-fold in each layer.
+        # 5/3 has no derivation, and settles a little above one; 3/4 is an experiment's: the plateau
+        # of 100 layers of width 1000 that
+        # the change to PyTorch reports has a standard deviation of about .20. With 1, gradients die
+        # 18-fold in each layer.
         pytest.param("tanh", 1.592537, 1.1785, 0.6513, 1.2098, id="tanh 5/3"),
         pytest.param("selu", 1.0, 0.0230, 0.2024, 1.0037, id="selu 3/4"),
         pytest.param("sigmoid", 1.846229, 0.2647, None, 0.0557, id="sigmoid 1"),
@@ -165,12 +198,21 @@ def test_torch_gains_that_differ_from_the_exact_ones(name, exact, fixed_point, o
     assert moments(function).gain == pytest.approx(exact, abs=1e-6)
     assert abs(gain / exact - 1.0) > 0.04
     assert (q, net.chi1(q)) == pytest.approx((fixed_point, chi1), abs=6e-5)
-    assert output_rms is None or moments(function, q).second_moment ** 0.5 == pytest.approx(output_rms, abs=6e-5)
+    assert output_rms is None or moments(function, q).second_moment ** 0.5 == pytest.approx(
+        output_rms, abs=6e-5
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "start", "log10_after"),
-    [("silu", 0.8, -13.80), ("silu", 1.25, 13.41), ("gelu", 0.8, -20.31), ("gelu", 1.25, 6.41), ("tanh", 0.8, 0.0), ("selu", 1.25, 0.0)],
+    [
+        ("silu", 0.8, -13.80),
+        ("silu", 1.25, 13.41),
+        ("gelu", 0.8, -20.31),
+        ("gelu", 1.25, 6.41),
+        ("tanh", 0.8, 0.0),
+        ("selu", 1.25, 0.0),
+    ],
 )
 def test_exact_gain_holds_over_depth_only_where_the_map_attracts(name, start, log10_after):
     net = MeanField(named(name), moments(named(name)).gain ** 2)

@@ -33,10 +33,12 @@ def polygamma(x):
 
 
 def exact_log_ratio(width):
-    """Mean and variance of `ln(q_l / q_(l-1))` of a He-ReLU layer on one sample, unless all its units are off.
+    """Mean and variance of `ln(q_l / q_(l-1))` of a He-ReLU layer on one sample, unless all its
+    units are off.
 
-    Given the layer before, pre-activations are independent Gaussians: `K ~ Bin(n, 1/2)` of them are on, the sum of their squares is
-    chi-square with `K` degrees, and that of the next layer's with `n`; the sums over all units telescope.
+    Given the layer before, pre-activations are independent Gaussians: `K ~ Bin(n, 1/2)` of them are
+    on, the sum of their squares is chi-square with `K` degrees, and that of the next layer's with
+    `n`; the sums over all units telescope.
     """
     active = np.arange(1, width + 1)
     weights = np.array([math.comb(width, count) / 2**width for count in active.tolist()])
@@ -73,17 +75,24 @@ def test_layer_variance_falls_with_independent_samples():
 
 
 def test_variance_of_simulated_networks_adds_up_over_layers():
-    # The variance of 400 values has a standard error of 7%; three of them, since the tail is not normal.
+    # The variance of 400 values has a standard error of 7%; three of them, since the tail is not
+    # normal.
     gains = simulate_log_gains(width=32, depth=10, num_networks=400, seed=0)
     assert np.var(gains) == pytest.approx(log_variance([32] * 10), rel=0.21)
 
 
 @pytest.mark.parametrize(("width", "depth", "num_networks"), [(16, 30, 1500), (32, 50, 500)])
 def test_median_network_vanishes_with_depth_over_width(width, depth, num_networks):
-    # Hanin & Rolnick 2018: both grow with sum 1/n. Three standard errors: of the mean sqrt(variance / networks), of the variance relatively
+    # Hanin & Rolnick 2018: both grow with sum 1/n. Three standard errors: of the mean sqrt(variance
+    # / networks), of the variance relatively
     # sqrt(2 / networks), as of a normal distribution.
-    gains, (mean, variance) = simulate_log_gains(width, depth, num_networks, seed=2), exact_log_ratio(width)
-    assert np.mean(gains) == pytest.approx(depth * mean, abs=3 * math.sqrt(depth * variance / num_networks))
+    gains, (mean, variance) = (
+        simulate_log_gains(width, depth, num_networks, seed=2),
+        exact_log_ratio(width),
+    )
+    assert np.mean(gains) == pytest.approx(
+        depth * mean, abs=3 * math.sqrt(depth * variance / num_networks)
+    )
     assert np.var(gains) == pytest.approx(depth * variance, rel=3 * math.sqrt(2 / num_networks))
 
 
@@ -96,7 +105,9 @@ def test_layer_variance_is_the_exact_one(width):
 @pytest.mark.parametrize(("width", "excess"), [(16, 0.163), (64, 0.050), (256, 0.013)])
 def test_half_the_variance_is_more_than_the_mean_falls(width, excess):
     # It would be the fall of a log-normal ratio of mean one; the exact distribution is skew.
-    assert layer_log_variance(width) / 2 / -exact_log_ratio(width)[0] - 1 == pytest.approx(excess, abs=5e-4)
+    assert layer_log_variance(width) / 2 / -exact_log_ratio(width)[0] - 1 == pytest.approx(
+        excess, abs=5e-4
+    )
 
 
 def test_band_holds_simulated_networks():
@@ -119,7 +130,9 @@ def test_band_widens_with_z():
     ("draw", "kurtosis"),
     [
         pytest.param(lambda generator: generator.normal(size=(4000, 12, 8)), 0.0, id="normal"),
-        pytest.param(lambda generator: generator.uniform(-1.0, 1.0, (4000, 12, 8)), -1.2, id="uniform"),
+        pytest.param(
+            lambda generator: generator.uniform(-1.0, 1.0, (4000, 12, 8)), -1.2, id="uniform"
+        ),
     ],
 )
 def test_static_std_is_that_of_drawn_kernels(draw, kurtosis):

@@ -10,7 +10,9 @@ WIDTH = 2000  # one ReLU layer scatters by about sqrt(5 / 2000) = 5%, less with 
 
 @pytest.fixture
 def relu_layer():
-    """Glorot weights, input, pre-activation and a random gradient of one wide ReLU layer without bias."""
+    """Glorot weights, input, pre-activation and a random gradient of one wide ReLU layer without
+    bias.
+    """
     generator = np.random.default_rng(0)
     weights = generator.normal(0.0, math.sqrt(1.0 / WIDTH), (WIDTH, WIDTH // 2))
     signal, gradient = generator.normal(size=(16, WIDTH)), generator.normal(size=(16, WIDTH // 2))
@@ -30,7 +32,8 @@ def test_backward_ratio_predicts_a_simulated_relu_layer(relu_layer):
 
 
 def test_attenuation_of_the_vgg_of_he_et_al_with_a_std_of_one_hundredth():
-    # He et al. 2015, section 2.2: the gradient's standard deviation falls by 5.9 * 4.2^2 * 2.9^2 * 2.1^4 =
+    # He et al. 2015, section 2.2: the gradient's standard deviation falls by 5.9 * 4.2^2 * 2.9^2 *
+    # 2.1^4 =
     # 1.7e4 from conv10 to conv2. Their factors are rounded to two digits, hence 2%.
     filters = [64, 128, 128, 256, 256, 512, 512, 512, 512]
     ratios = [backward_ratio(9 * count, 0.01**2, 0.5) for count in filters]
@@ -60,5 +63,7 @@ def test_product_with_degenerate_ratios(ratios, expected):
 
 
 def test_negative_ratio_is_refused():
-    with pytest.raises(ValueError, match=r"must not be negative\. Received: -0\.5\. Pass ratios of second"):
+    with pytest.raises(
+        ValueError, match=r"must not be negative\. Received: -0\.5\. Pass ratios of second"
+    ):
         log10_product([1.0, -0.5])

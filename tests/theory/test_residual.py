@@ -36,7 +36,9 @@ def test_small_branches_are_no_fault_by_either_law():
 def test_branches_may_differ():
     stream = [5.0, 5.0 + math.log(2.0), 5.0 + math.log(2.5)]
     growth = residual_growth(stream, [1.0, 0.5])
-    assert (growth.log_growth, growth.log_linear, growth.log_exponential) == pytest.approx((math.log(2.5), math.log(2.5), math.log(3.0)))
+    assert (growth.log_growth, growth.log_linear, growth.log_exponential) == pytest.approx(
+        (math.log(2.5), math.log(2.5), math.log(3.0))
+    )
     assert growth.rms_from_exponential == pytest.approx(math.log(1.2) / math.sqrt(2))
 
 
@@ -46,7 +48,9 @@ def test_closed_branches_have_no_growth():
 
 
 def test_stream_beyond_floats():
-    assert residual_growth(exponential_stream(2000, 2.0), [2.0] * 2000).excess == pytest.approx(2000 * math.log(3) - math.log(4001))
+    assert residual_growth(exponential_stream(2000, 2.0), [2.0] * 2000).excess == pytest.approx(
+        2000 * math.log(3) - math.log(4001)
+    )
 
 
 def test_stream_that_is_scaled_down_has_a_negative_excess():
@@ -55,10 +59,14 @@ def test_stream_that_is_scaled_down_has_a_negative_excess():
 
 @pytest.mark.parametrize(("stream", "branches"), [([0.0, 1.0], [1.0, 1.0]), ([0.0], [])])
 def test_numbers_that_do_not_fit_are_refused(stream, branches):
-    with pytest.raises(ValueError, match=r"one number more than `branch_variances`.*Received: \d and \d\."):
+    with pytest.raises(
+        ValueError, match=r"one number more than `branch_variances`.*Received: \d and \d\."
+    ):
         residual_growth(stream, branches)
 
 
 def test_negative_branch_variance_is_refused():
-    with pytest.raises(ValueError, match=r"must not be negative\. Received: -1\.0\. Pass second moments\."):
+    with pytest.raises(
+        ValueError, match=r"must not be negative\. Received: -1\.0\. Pass second moments\."
+    ):
         residual_growth([0.0, 0.0], [-1.0])

@@ -15,7 +15,11 @@ def normal(stddev):
 
 def fresh(initializer):
     """The initialiser, made anew where it is a function that makes one."""
-    return initializer() if callable(initializer) and not isinstance(initializer, initializers.Initializer) else initializer
+    return (
+        initializer()
+        if callable(initializer) and not isinstance(initializer, initializers.Initializer)
+        else initializer
+    )
 
 
 def head(x):
@@ -27,7 +31,13 @@ def mlp(depth, width, activation, initializer="glorot_uniform", inputs=64, betwe
     """`depth` hidden layers, with a layer `between()` behind each."""
     x = start = keras.Input((inputs,))
     for number in range(depth):
-        x = layers.Dense(width, activation, kernel_initializer=fresh(initializer), name=f"hidden_{number}", **options)(x)
+        x = layers.Dense(
+            width,
+            activation,
+            kernel_initializer=fresh(initializer),
+            name=f"hidden_{number}",
+            **options,
+        )(x)
         x = between()(x) if between else x
     return keras.Model(start, head(x))
 
@@ -43,7 +53,9 @@ def cnn(depth, initializer="glorot_uniform", with_norm=False, filters=16, size=3
     """3x3 convolutions, max pooling and twice the filters after every second one."""
     x = start = keras.Input((size, size, 3))
     for number in range(depth):
-        x = layers.Conv2D(filters, 3, padding="same", kernel_initializer=fresh(initializer), name=f"conv_{number}")(x)
+        x = layers.Conv2D(
+            filters, 3, padding="same", kernel_initializer=fresh(initializer), name=f"conv_{number}"
+        )(x)
         x = layers.Activation("relu")(layers.BatchNormalization()(x) if with_norm else x)
         if number % 2:
             x, filters = layers.MaxPooling2D()(x), filters * 2
@@ -60,8 +72,12 @@ def depthwise(with_norm, blocks=6, filters=32):
     return keras.Model(start, head(layers.GlobalAveragePooling2D()(x)))
 
 
-def residual(blocks, norm=None, last="he_normal", first="he_normal", scale=None, width=64, after=None):
-    """`x + F(x)` with two dense layers in F. `norm`: "pre", "post" or none. `scale`: factor on the branch."""
+def residual(
+    blocks, norm=None, last="he_normal", first="he_normal", scale=None, width=64, after=None
+):
+    """`x + F(x)` with two dense layers in F. `norm`: "pre", "post" or none. `scale`: factor on the
+    branch.
+    """
     x = start = keras.Input((width,))
     for _ in range(blocks):
         h = layers.LayerNormalization()(x) if norm == "pre" else x
@@ -78,14 +94,25 @@ def resnet(blocks=8, filters=16):
     """ResNet v1 with batch normalisation."""
     x = start = keras.Input((16, 16, filters))
     for _ in range(blocks):
-        h = layers.Activation("relu")(layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(x)))
+        h = layers.Activation("relu")(
+            layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(x))
+        )
         h = layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(h))
         x = layers.Activation("relu")(layers.Add()([x, h]))
     return keras.Model(start, head(layers.GlobalAveragePooling2D()(x)))
 
 
-def transformer(initializer="glorot_uniform", is_pre=True, blocks=4, width=64, output_initializer=None, alpha=1.0):
-    """Blocks of attention and MLP. `output_initializer`: of the last projection in each branch. `alpha`: of DeepNorm."""
+def transformer(
+    initializer="glorot_uniform",
+    is_pre=True,
+    blocks=4,
+    width=64,
+    output_initializer=None,
+    alpha=1.0,
+):
+    """Blocks of attention and MLP. `output_initializer`: of the last projection in each branch.
+    `alpha`: of DeepNorm.
+    """
     output_initializer = output_initializer or initializer
     start = keras.Input((16,), dtype="int32")
     x = layers.Embedding(VOCABULARY, width, embeddings_initializer=normal(1.0))(start)
@@ -96,7 +123,9 @@ def transformer(initializer="glorot_uniform", is_pre=True, blocks=4, width=64, o
 
     for _ in range(blocks):
         h = layers.LayerNormalization()(x) if is_pre else x
-        x = add(x, layers.MultiHeadAttention(4, width // 4, kernel_initializer=fresh(initializer))(h, h))
+        x = add(
+            x, layers.MultiHeadAttention(4, width // 4, kernel_initializer=fresh(initializer))(h, h)
+        )
         h = layers.LayerNormalization()(x) if is_pre else x
         h = layers.Dense(4 * width, "gelu", kernel_initializer=fresh(initializer))(h)
         x = add(x, layers.Dense(width, kernel_initializer=fresh(output_initializer))(h))
@@ -119,7 +148,9 @@ def unet():
     fine = conv(16, start)
     coarse = conv(32, layers.MaxPooling2D()(fine))
     deep = conv(32, layers.MaxPooling2D()(coarse))
-    coarse = conv(32, layers.Concatenate()([coarse, layers.Conv2DTranspose(32, 2, strides=2)(deep)]))
+    coarse = conv(
+        32, layers.Concatenate()([coarse, layers.Conv2DTranspose(32, 2, strides=2)(deep)])
+    )
     fine = conv(16, layers.Concatenate()([fine, layers.Conv2DTranspose(16, 2, strides=2)(coarse)]))
     return keras.Model(start, layers.Conv2D(1, 1, activation="sigmoid")(fine))
 
@@ -128,7 +159,14 @@ def densenet(num_layers=6, growth=12):
     """Each layer sees all before it."""
     x = start = keras.Input((16, 16, 8))
     for _ in range(num_layers):
-        x = layers.Concatenate()([x, layers.Conv2D(growth, 3, padding="same")(layers.ReLU()(layers.BatchNormalization()(x)))])
+        x = layers.Concatenate()(
+            [
+                x,
+                layers.Conv2D(growth, 3, padding="same")(
+                    layers.ReLU()(layers.BatchNormalization()(x))
+                ),
+            ]
+        )
     return keras.Model(start, head(layers.GlobalAveragePooling2D()(x)))
 
 
@@ -175,7 +213,9 @@ class Sampling(layers.Layer):
 
     def call(self, inputs):
         mean, log_variance = inputs
-        return mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.seeds)
+        return mean + ops.exp(0.5 * log_variance) * keras.random.normal(
+            ops.shape(mean), seed=self.seeds
+        )
 
 
 def variational():
@@ -209,7 +249,9 @@ class Subclassed(keras.Model):
 
     def __init__(self, initializer="he_normal", depth=6, width=64):
         super().__init__()
-        self.hidden = [layers.Dense(width, kernel_initializer=fresh(initializer)) for _ in range(depth)]
+        self.hidden = [
+            layers.Dense(width, kernel_initializer=fresh(initializer)) for _ in range(depth)
+        ]
         self.out = layers.Dense(NUM_CLASSES, activation="softmax")
 
     def call(self, x):
@@ -238,7 +280,9 @@ def wavenet(depth=6, filters=32):
     x = start = keras.Input((32, filters))
     for number in range(depth):
         options = {"padding": "causal", "dilation_rate": 2 ** (number % 3)}
-        gated = layers.Multiply()([layers.Conv1D(filters, 2, activation=a, **options)(x) for a in ("tanh", "sigmoid")])
+        gated = layers.Multiply()(
+            [layers.Conv1D(filters, 2, activation=a, **options)(x) for a in ("tanh", "sigmoid")]
+        )
         x = layers.Add()([x, layers.Conv1D(filters, 1)(gated)])
     return keras.Model(start, head(layers.GlobalAveragePooling1D()(x)))
 

@@ -16,12 +16,22 @@ def batch(model, seed=0):
     def drawn(tensor):
         shape = (BATCH, *tensor.shape[1:])
         return (
-            generator.integers(0, VOCABULARY, shape) if "int" in str(tensor.dtype) else generator.standard_normal(shape).astype("float32")
+            generator.integers(0, VOCABULARY, shape)
+            if "int" in str(tensor.dtype)
+            else generator.standard_normal(shape).astype("float32")
         )
 
     inputs = getattr(model, "inputs", None)
-    x = [drawn(tensor) for tensor in inputs] if inputs else [generator.standard_normal((BATCH, 64)).astype("float32")]
-    y = generator.integers(0, 10, BATCH) if is_classifier(model) else generator.standard_normal((BATCH, *model.output_shape[1:]))
+    x = (
+        [drawn(tensor) for tensor in inputs]
+        if inputs
+        else [generator.standard_normal((BATCH, 64)).astype("float32")]
+    )
+    y = (
+        generator.integers(0, 10, BATCH)
+        if is_classifier(model)
+        else generator.standard_normal((BATCH, *model.output_shape[1:]))
+    )
     return x[0] if len(x) == 1 else x, y
 
 
@@ -31,7 +41,9 @@ def is_classifier(model):
 
 
 def is_regression(net, model):
-    """Whether a squared error is right for random labels; the data sets that are compiled with nothing of their own have classes."""
+    """Whether a squared error is right for random labels; the data sets that are compiled with
+    nothing of their own have classes.
+    """
     return net.data is None and not is_classifier(model)
 
 
@@ -40,7 +52,10 @@ def judged(net, seed):
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     model = net.build()
-    model.compile(net.optimizer, net.loss or ("mse" if is_regression(net, model) else "sparse_categorical_crossentropy"))
+    model.compile(
+        net.optimizer,
+        net.loss or ("mse" if is_regression(net, model) else "sparse_categorical_crossentropy"),
+    )
     return ic.check(model, *(net.data(seed) if net.data else batch(model, seed)))
 
 
@@ -53,4 +68,8 @@ def wrong(net, report):
     if not right:
         return f"expected one of {net.codes}, said {[finding.code for finding in said]}"
     culprits = {layer for finding in right for layer in (finding.layer, *finding.culprits)}
-    return "" if net.culprit is None or net.culprit in culprits else f"expected culprit {net.culprit}, named {sorted(map(str, culprits))}"
+    return (
+        ""
+        if net.culprit is None or net.culprit in culprits
+        else f"expected culprit {net.culprit}, named {sorted(map(str, culprits))}"
+    )

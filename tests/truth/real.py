@@ -1,4 +1,5 @@
-"""Labelled samples, a batch or more: scikit-learn's data sets, as they come or standardised, and a few that are drawn.
+"""Labelled samples, a batch or more: scikit-learn's data sets, as they come or standardised, and a
+few that are drawn.
 
 Each function takes a seed and the number of samples; a data set has no more than it has.
 """
@@ -70,7 +71,12 @@ def one_hot(seed, number=BATCH):
     generator = np.random.default_rng(seed)
     kinds = generator.integers(0, 30, number)
     counts = generator.poisson(0.3, (number, 6)) * 5.0
-    return np.hstack([generator.standard_normal((number, 4)), np.eye(30)[kinds], counts]).astype("float32"), kinds % 3
+    return (
+        np.hstack([generator.standard_normal((number, 4)), np.eye(30)[kinds], counts]).astype(
+            "float32"
+        ),
+        kinds % 3,
+    )
 
 
 def masks(seed, number=BATCH):

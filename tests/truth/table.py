@@ -1,4 +1,5 @@
-"""Prints the truth table: for each network how often it was judged right, over several draws of its weights.
+"""Prints the truth table: for each network how often it was judged right, over several draws of its
+weights.
 
 KERAS_BACKEND=torch python tests/truth/table.py [--draws 5] [--only NAME]
 """
@@ -22,7 +23,15 @@ def row(net, draws):
         report = judged(net, seed)
         complaint = wrong(net, report)
         right += not complaint
-        said = complaint or ", ".join(dict.fromkeys(finding.code for finding in report.findings if finding.severity != "info")) or "healthy"
+        said = (
+            complaint
+            or ", ".join(
+                dict.fromkeys(
+                    finding.code for finding in report.findings if finding.severity != "info"
+                )
+            )
+            or "healthy"
+        )
     return right, said
 
 

@@ -1,4 +1,6 @@
-"""Something to learn for each network of the truth table: its own data set, or else scikit-learn's digits in the shape that it takes."""
+"""Something to learn for each network of the truth table: its own data set, or else scikit-learn's
+digits in the shape that it takes.
+"""
 
 import numpy as np
 import real
@@ -22,7 +24,9 @@ def task(net, model):
 
 
 def _shaped(images, tensor):
-    """Images as pixels in a row, as tokens, or with each pixel repeated, the channels each shifted by a pixel more."""
+    """Images as pixels in a row, as tokens, or with each pixel repeated, the channels each shifted
+    by a pixel more.
+    """
     shape = tensor.shape[1:]
     if "int" in str(tensor.dtype):
         return _tokens(images)
@@ -30,13 +34,21 @@ def _shaped(images, tensor):
         return images.reshape(len(images), *shape)
     rows, columns = (np.arange(size) * 8 // size for size in shape[:2])
     repeated = images[:, rows][:, :, columns]
-    return repeated if len(shape) == 2 else np.stack([np.roll(repeated, channel, axis=2) for channel in range(shape[2])], axis=-1)
+    return (
+        repeated
+        if len(shape) == 2
+        else np.stack([np.roll(repeated, channel, axis=2) for channel in range(shape[2])], axis=-1)
+    )
 
 
 def _tokens(images):
-    """16 tokens that tell place and brightness of a square of 2 x 2 pixels: the networks know no positions."""
+    """16 tokens that tell place and brightness of a square of 2 x 2 pixels: the networks know no
+    positions.
+    """
     bright = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
-    return (3 * np.arange(16) + np.digitize(bright, np.quantile(bright, (1 / 3, 2 / 3)))).astype("int32")
+    return (3 * np.arange(16) + np.digitize(bright, np.quantile(bright, (1 / 3, 2 / 3)))).astype(
+        "int32"
+    )
 
 
 def trivial_loss(net, model, y):

@@ -1,11 +1,14 @@
-"""Trains the networks of the truth table: whether "healthy" and "faulty" are what training finds, and not only what the rules say.
+"""Trains the networks of the truth table: whether "healthy" and "faulty" are what training finds,
+and not only what the rules say.
 
     KERAS_BACKEND=jax python tests/truth/training.py [--only NAME]
 
-Each network learns its own data set, or else scikit-learn's digits in its input's shape: as it was drawn, and where `repair` changes
-anything, as it was repaired. Printed are the steps until the mean loss of 20 batches is at most half of the best constant prediction's, at
-the best of the learning rates, with the optimizer that the network is compiled with; "never" is not within 600 steps at any of them. A
-faulty network is told by its training where it never gets there, or needs twice the steps of the repaired one.
+Each network learns its own data set, or else scikit-learn's digits in its input's shape: as it was
+drawn, and where `repair` changes anything, as it was repaired. Printed are the steps until the mean
+loss of 20 batches is at most half of the best constant prediction's, at the best of the learning
+rates, with the optimizer that the network is compiled with; "never" is not within 600 steps at any
+of them. A faulty network is told by its training where it never gets there, or needs twice the
+steps of the repaired one.
 """
 
 import argparse
@@ -37,7 +40,9 @@ MOST_PARAMETERS = 5_000_000
 
 
 class StepsTo(keras.callbacks.Callback):
-    """Counts steps until the mean of the last losses of a batch is at or below a bound, and stops there, or after the most that count."""
+    """Counts steps until the mean of the last losses of a batch is at or below a bound, and stops
+    there, or after the most that count.
+    """
 
     def __init__(self, bound, most):
         super().__init__()
@@ -79,15 +84,24 @@ def trained(net):
     model = net.build()
     if model.count_params() > MOST_PARAMETERS:
         return None
-    optimizer = keras.optimizers.SGD(momentum=0.9) if net.optimizer == "sgd" else keras.optimizers.Adam()
-    model.compile(optimizer, net.loss or ("mse" if is_regression(net, model) else "sparse_categorical_crossentropy"))
+    optimizer = (
+        keras.optimizers.SGD(momentum=0.9) if net.optimizer == "sgd" else keras.optimizers.Adam()
+    )
+    model.compile(
+        optimizer,
+        net.loss or ("mse" if is_regression(net, model) else "sparse_categorical_crossentropy"),
+    )
     model.optimizer.build(model.trainable_variables)
     x, y = task(net, model)
     bound = GOAL * trivial_loss(net, model, y)
     as_drawn = steps_to_learn(model, x, y, bound, RATES[net.optimizer])
     first = [each[:BATCH] for each in x] if isinstance(x, list) else x[:BATCH]
     repair = ic.repair(model, first, y[:BATCH]) if net.codes else None
-    repaired = steps_to_learn(model, x, y, bound, RATES[net.optimizer]) if repair and repair.is_kept and repair.steps else None
+    repaired = (
+        steps_to_learn(model, x, y, bound, RATES[net.optimizer])
+        if repair and repair.is_kept and repair.steps
+        else None
+    )
     return as_drawn, repaired
 
 
@@ -108,7 +122,9 @@ def table(title, nets, is_told):
         tried, is_right = tried + 1, is_told(*found)
         told += is_right
         note = "" if is_right else "learns" if net.codes else "does not learn"
-        print(f"{net.name:38} {shown(found[0]):>8} {shown(found[1]):>8}  {note}".rstrip(), flush=True)
+        print(
+            f"{net.name:38} {shown(found[0]):>8} {shown(found[1]):>8}  {note}".rstrip(), flush=True
+        )
     print(f"{title}: {told} of {tried}\n", flush=True)
 
 
@@ -120,7 +136,11 @@ def main():
     print(f"{keras.backend.backend()}: steps to {GOAL} of the loss of the best constant prediction")
     for title, nets, is_told in (
         ("healthy: learns", HEALTHY, lambda drawn, _: drawn < math.inf),
-        ("faulty: learns not, or slowly", FAULTY, lambda drawn, repaired: drawn == math.inf or drawn >= SLOWER * (repaired or math.inf)),
+        (
+            "faulty: learns not, or slowly",
+            FAULTY,
+            lambda drawn, repaired: drawn == math.inf or drawn >= SLOWER * (repaired or math.inf),
+        ),
     ):
         table(title, [net for net in nets if arguments.only in net.name], is_told)
 

@@ -1,4 +1,5 @@
-"""Charts of probes, as plotly figures: one definition of each for notebook, HTML page and TensorBoard tab.
+"""Charts of probes, as plotly figures: one definition of each for notebook, HTML page and
+TensorBoard tab.
 
 This folder is the only place that imports plotly.
 """
@@ -21,7 +22,9 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "plotly":
         raise
-    raise MissingPackageError("Figures need the package plotly. Received: it is not installed. Try: pip install plotly") from error
+    raise MissingPackageError(
+        "Figures need the package plotly. Received: it is not installed. Try: pip install plotly"
+    ) from error
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,7 +41,9 @@ FIGURES: Mapping[str, "Callable[..., Sheet]"] = MappingProxyType(
         "histograms": histograms,
     }
 )
-"""Each kind of figure. All take a sequence of frames and `dark`; `heat_map` also `statistic`, `histograms` also `what`."""
+"""Each kind of figure. All take a sequence of frames and `dark`; `heat_map` also `statistic`,
+`histograms` also `what`.
+"""
 
 NOTHING = "No layer has a number for this picture."
 
@@ -48,7 +53,8 @@ def draw(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: A
 
     Args:
         kind: A key of `FIGURES`.
-        frames: What to draw: one probe, several runs to compare, or the probes of one run over its steps.
+        frames: What to draw: one probe, several runs to compare, or the probes of one run over its
+            steps.
         dark: For dark surroundings.
         **options: What the kind takes beside these.
 
@@ -58,11 +64,15 @@ def draw(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: A
     return draw_sheet(kind, frames, dark=dark, **options).figure()
 
 
-def draw_sheet(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: Any) -> "Sheet":
+def draw_sheet(
+    kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: Any
+) -> "Sheet":
     """The same as plain dictionaries, in a fifth of the time."""
     if kind not in FIGURES:
         raise ValueError(f"`kind` must be one of {list(FIGURES)}. Received: kind={kind!r}.")
     sheet = FIGURES[kind](frames, dark=dark, **options)
     if not sheet.is_telling():
-        sheet.add_annotation(text=NOTHING, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+        sheet.add_annotation(
+            text=NOTHING, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+        )
     return sheet

@@ -1,4 +1,6 @@
-"""The two ways through a network: what travels, where it is measured, and what a probe says about it. Nothing is drawn here."""
+"""The two ways through a network: what travels, where it is measured, and what a probe says about
+it. Nothing is drawn here.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from keras_initcheck.analysis.predicted_curves import Curve, gradient_column, gradient_moments, predict_backward, predict_forward
+from keras_initcheck.analysis.predicted_curves import (
+    Curve,
+    gradient_column,
+    gradient_moments,
+    predict_backward,
+    predict_forward,
+)
 from keras_initcheck.outputs.cell_text import shorten
 from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.figure_data import Column, Frame
@@ -40,7 +48,9 @@ class Direction:
     predict: Callable[[Frame], Curve]
 
     def is_about(self, finding: Finding) -> bool:
-        """Whether the finding is about this direction; what is not about the gradient counts as about the signal."""
+        """Whether the finding is about this direction; what is not about the gradient counts as
+        about the signal.
+        """
         return finding.code.startswith(GRADIENT_CODES) is (self.name == "backward")
 
 
@@ -69,8 +79,14 @@ def has_value(frame: Frame, direction: Direction) -> npt.NDArray[np.bool_]:
 
 
 def describe(frame: Frame, direction: Direction) -> str:
-    """What happens to the signal or the gradient between the first and the last hidden layer, in words."""
-    hidden = [index for index, kind in enumerate(frame.kinds) if kind == "weight" and not frame.are_heads[index]]
+    """What happens to the signal or the gradient between the first and the last hidden layer, in
+    words.
+    """
+    hidden = [
+        index
+        for index, kind in enumerate(frame.kinds)
+        if kind == "weight" and not frame.are_heads[index]
+    ]
     hidden = hidden or np.flatnonzero(frame.where("weight")).tolist()
     values = direction.at_h(frame)
     order = hidden if direction is FORWARD else hidden[::-1]
@@ -86,7 +102,9 @@ def describe(frame: Frame, direction: Direction) -> str:
 
 
 def marked_sites(frame: Frame, direction: Direction) -> dict[int, str]:
-    """The worst severity of the findings that are filed under a site and are about that direction, by the site's index."""
+    """The worst severity of the findings that are filed under a site and are about that direction,
+    by the site's index.
+    """
     marked: dict[int, str] = {}
     names, layers = (_first_places(paths) for paths in (frame.names, frame.layers))
     for finding in frame.findings:  # worst first
@@ -104,13 +122,19 @@ def _first_places(paths: Sequence[str]) -> dict[str, int]:
 def hovers(frame: Frame, indices: Sequence[int], direction: Direction, with_run: bool) -> list[str]:
     """Everything that is known of those sites, for the box beside the pointer."""
     shares, values = direction.share_nonfinite(frame), direction.at_h(frame)
-    return [_hover(frame, index, direction, shares[index], values[index], with_run) for index in indices]
+    return [
+        _hover(frame, index, direction, shares[index], values[index], with_run) for index in indices
+    ]
 
 
-def _hover(frame: Frame, index: int, direction: Direction, share: float, value: float, with_run: bool) -> str:
+def _hover(
+    frame: Frame, index: int, direction: Direction, share: float, value: float, with_run: bool
+) -> str:
     lines = [f"<b>{text.escape(frame.run)}</b>"] if with_run and frame.run else []
     lines += text.site_lines(frame, index)
-    lines += [f"{direction.noun.lower()}: {format_share(share)} NaN or infinite"] if share > 0 else []
+    lines += (
+        [f"{direction.noun.lower()}: {format_share(share)} NaN or infinite"] if share > 0 else []
+    )
     if not share >= 1:  # what is known is about the finite rest; NaN where nothing is known of it
         lines.append(f"{direction.noun.lower()}: mean square {format_power_of_ten(value)}")
         lines += text.ratio_line(frame, index, direction.name)
@@ -126,10 +150,16 @@ def blame(frame: Frame, index: int, direction: Direction) -> str | None:
 
 
 def ideal(frame: Frame, direction: Direction) -> float:
-    """Where the flat guide lies: the size with which the signal enters the first layer, or the gradient the last hidden one."""
+    """Where the flat guide lies: the size with which the signal enters the first layer, or the
+    gradient the last hidden one.
+    """
     if direction is FORWARD:
         candidates = [*direction.at_x(frame), *direction.at_h(frame)]
     else:
-        hidden = [index for index in range(len(frame)) if frame.kinds[index] == "weight" and not frame.are_heads[index]]
+        hidden = [
+            index
+            for index in range(len(frame))
+            if frame.kinds[index] == "weight" and not frame.are_heads[index]
+        ]
         candidates = [*direction.at_h(frame)[hidden[::-1]], *direction.at_h(frame)[::-1]]
     return next((float(value) for value in candidates if math.isfinite(value)), 0.0)

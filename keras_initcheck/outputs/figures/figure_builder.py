@@ -1,7 +1,8 @@
 """What figures are drawn on: traces and layout as plain dictionaries.
 
-Plotly's own objects check each property as it is set, which takes longer than everything else: a page that asks for one figure after
-the other does without, and who holds a figure in Python gets it checked once.
+Plotly's own objects check each property as it is set, which takes longer than everything else: a
+page that asks for one figure after the other does without, and who holds a figure in Python gets it
+checked once.
 """
 
 from typing import Any
@@ -46,7 +47,9 @@ class Sheet:
         return any(trace.get("name") == name for trace in self.data)
 
     def is_telling(self) -> bool:
-        """Whether a trace has something to tell beside the pointer, and is more than a guide for the eye."""
+        """Whether a trace has something to tell beside the pointer, and is more than a guide for
+        the eye.
+        """
         return any(trace.get("hovertext") or trace.get("text") for trace in self.data)
 
     def figure(self) -> go.Figure:
@@ -59,5 +62,9 @@ class Sheet:
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    both = {key: _merged(old[key], value) for key, value in new.items() if isinstance(value, dict) and isinstance(old.get(key), dict)}
+    both = {
+        key: _merged(old[key], value)
+        for key, value in new.items()
+        if isinstance(value, dict) and isinstance(old.get(key), dict)
+    }
     return {**old, **new, **both}

@@ -21,8 +21,8 @@ OVERLAP = 1.6
 def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool = False) -> Sheet:
     """The distribution of each layer's values, first layer on top.
 
-    The height is the square root of the count, or the zeros of a ReLU would hide all others. The width is the layer's own range, which
-    the hover box tells.
+    The height is the square root of the count, or the zeros of a ReLU would hide all others. The
+    width is the layer's own range, which the hover box tells.
 
     Args:
         frames: One probe with histograms. Of several, the first is drawn.
@@ -34,11 +34,16 @@ def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool 
     """
     if what not in WHAT:
         raise ValueError(f"`what` must be one of {WHAT}. Received: what={what!r}.")
-    found = [pair for frame in frames[:1] for pair in frame.histograms if pair[0].partition("/")[0] == what and any(pair[1].counts)]
+    found = [
+        pair
+        for frame in frames[:1]
+        for pair in frame.histograms
+        if pair[0].partition("/")[0] == what and any(pair[1].counts)
+    ]
     if not found:
         raise ValueError(
-            f"`frames` must hold a probe with histograms of each {what}. Received: none. Histograms are recorded by "
-            "`InitCheck(..., histogram_freq=1)`."
+            f"`frames` must hold a probe with histograms of each {what}. Received: none. Histograms"
+            " are recorded by `InitCheck(..., histogram_freq=1)`."
         )
     colours, shown = palette(dark), _evenly(found)
     more = "" if len(shown) == len(found) else f", {len(shown)} of {len(found)} layers"
@@ -55,15 +60,27 @@ def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool 
         )  # fmt: skip
     labels = [text.label(tag.partition("/")[2], text.LONGEST_NAME + 4) for tag, _ in shown]
     tick = {"color": colours.ink, "size": 11}
-    rows = {"tickvals": list(range(len(shown))), "ticktext": labels, "tickfont": tick, "range": [len(shown) - 0.4, -OVERLAP - 0.2]}
-    columns = {"range": [-1.05, 1.05], "tickvals": [-1, 0, 1], "ticktext": ["−largest", "0", "largest"], "tickfont": tick}
+    rows = {
+        "tickvals": list(range(len(shown))),
+        "ticktext": labels,
+        "tickfont": tick,
+        "range": [len(shown) - 0.4, -OVERLAP - 0.2],
+    }
+    columns = {
+        "range": [-1.05, 1.05],
+        "tickvals": [-1, 0, 1],
+        "ticktext": ["−largest", "0", "largest"],
+        "tickfont": tick,
+    }
     sheet.arrange(yaxis={**rows, "showgrid": False, "zeroline": False}, margin={"l": 140})
     sheet.arrange(xaxis={**columns, "gridcolor": colours.grid, "zeroline": False})
     return sheet
 
 
 def outline(histogram: Histogram) -> tuple[list[float], list[float]]:
-    """The ridge as a closed line: positions in -1..1 of the largest magnitude, heights in 0..1 of the largest count's square root."""
+    """The ridge as a closed line: positions in -1..1 of the largest magnitude, heights in 0..1 of
+    the largest count's square root.
+    """
     largest = max(abs(histogram.minimum), abs(histogram.maximum)) or 1.0
     edges = np.linspace(histogram.minimum, histogram.maximum, len(histogram.counts) + 1) / largest
     heights = np.sqrt(np.array(histogram.counts) / max(histogram.counts))

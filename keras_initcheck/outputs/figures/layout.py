@@ -1,4 +1,6 @@
-"""What all figures share: fonts, margins, title, legend, the axis of depth and the axis of powers of ten."""
+"""What all figures share: fonts, margins, title, legend, the axis of depth and the axis of powers
+of ten.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -24,7 +26,9 @@ CHARACTER = 6.2
 """Width of a tick label's character in pixels."""
 
 MOST_NAMES = 24
-"""Names on an axis that stay legible on a screen of 400 pixels; with more sites only weight layers are named, or all are numbered."""
+"""Names on an axis that stay legible on a screen of 400 pixels; with more sites only weight layers
+are named, or all are numbered.
+"""
 MOST_SLANTED = 12
 
 LEAST_DECADES = 4.0
@@ -50,35 +54,67 @@ def new_layout(colours: Palette, title: str, height: int, bottom: int) -> dict[s
         "paper_bgcolor": colours.background,
         "plot_bgcolor": colours.background,
         "font": {"family": FONT, "size": FONT_SIZE, "color": colours.ink},
-        "title": {"text": title, "font": {"size": 15}, "x": 0, "xanchor": "left", "xref": "container", "pad": {"l": 12}}
+        "title": {
+            "text": title,
+            "font": {"size": 15},
+            "x": 0,
+            "xanchor": "left",
+            "xref": "container",
+            "pad": {"l": 12},
+        }
         | {"y": 1 - 20 / height, "yanchor": "top", "yref": "container"},
         "margin": {"l": 62, "r": 14, "t": top, "b": bottom},
         "height": height,
         "hovermode": "closest",
-        "hoverlabel": {"align": "left", "bgcolor": colours.background, "bordercolor": colours.muted}
-        | {"font": {"family": FONT, "size": FONT_SIZE, "color": colours.ink}},
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom"}
-        | {"font": {"size": FONT_SIZE, "color": colours.ink}, "itemwidth": 30, "bgcolor": "rgba(0, 0, 0, 0)"},
-        "modebar": {"bgcolor": "rgba(0, 0, 0, 0)", "color": colours.muted, "activecolor": colours.ink},
+        "hoverlabel": (
+            {"align": "left", "bgcolor": colours.background, "bordercolor": colours.muted}
+            | {"font": {"family": FONT, "size": FONT_SIZE, "color": colours.ink}}
+        ),
+        "legend": (
+            {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 0,
+                "yref": "container",
+                "yanchor": "bottom",
+            }
+            | {
+                "font": {"size": FONT_SIZE, "color": colours.ink},
+                "itemwidth": 30,
+                "bgcolor": "rgba(0, 0, 0, 0)",
+            }
+        ),
+        "modebar": {
+            "bgcolor": "rgba(0, 0, 0, 0)",
+            "color": colours.muted,
+            "activecolor": colours.ink,
+        },
     }
 
 
 def without_title(figure: go.Figure) -> go.Figure:
     """The figure without its title and the room for it, for a page that says the same above it."""
-    room = TITLE_LINE * (figure.layout.title.text.count("<br>") + 1) if figure.layout.title.text else 0
+    room = (
+        TITLE_LINE * (figure.layout.title.text.count("<br>") + 1) if figure.layout.title.text else 0
+    )
     top, height = figure.layout.margin.t - room, figure.layout.height - room
     return go.Figure(figure).update_layout(title={"text": ""}, margin={"t": top}, height=height)
 
 
 def add_heading(sheet: Sheet, text: str, axis: str, colours: Palette) -> None:
-    """Writes `text`, which is escaped, above the left end of the panel with that y axis, `"y"` or `"y2"`."""
+    """Writes `text`, which is escaped, above the left end of the panel with that y axis, `"y"` or
+    `"y2"`.
+    """
     sheet.add_annotation(
         text=text, x=0, xref="paper", xanchor="left", y=1, yref=f"{axis} domain", yanchor="bottom", yshift=4, showarrow=False,
         align="left", font={"size": 13, "color": colours.ink},
     )  # fmt: skip
 
 
-def depth_axis(frames: Sequence[Frame], indices: Sequence[int], colours: Palette, with_input: bool = True) -> tuple[dict[str, Any], int]:
+def depth_axis(
+    frames: Sequence[Frame], indices: Sequence[int], colours: Palette, with_input: bool = True
+) -> tuple[dict[str, Any], int]:
     """The axis of depth, and the pixels that its labels and the legend need.
 
     Args:
@@ -87,10 +123,22 @@ def depth_axis(frames: Sequence[Frame], indices: Sequence[int], colours: Palette
         colours: The colours.
         with_input: Whether the model's input has a place in front of the first site.
     """
-    axis = {**_axis(colours), "range": [min(indices, default=0) - 0.5 - with_input, max(indices, default=0) + 0.5], "showgrid": False}
-    named = names_on_axis(frames[0], indices) if all(frame.names == frames[0].names for frame in frames) else []
+    axis = {
+        **_axis(colours),
+        "range": [min(indices, default=0) - 0.5 - with_input, max(indices, default=0) + 0.5],
+        "showgrid": False,
+    }
+    named = (
+        names_on_axis(frames[0], indices)
+        if all(frame.names == frames[0].names for frame in frames)
+        else []
+    )
     if not named:
-        title = {"text": "layer number, in order of execution", "standoff": 6, "font": {"size": 12, "color": colours.muted}}
+        title = {
+            "text": "layer number, in order of execution",
+            "standoff": 6,
+            "font": {"size": 12, "color": colours.muted},
+        }
         return {**axis, "title": title, "tickformat": "d", "nticks": 8}, 44 + LEGEND_ROOM
     labels = ["input"] * with_input + [label(frames[0].names[index]) for index in named]
     angle = -45 if len(named) <= MOST_SLANTED else -90
@@ -107,18 +155,25 @@ def depth_axis(frames: Sequence[Frame], indices: Sequence[int], colours: Palette
 
 
 def names_on_axis(frame: Frame, indices: Sequence[int]) -> list[int]:
-    """The sites whose names there is room for: all, or the weight layers; none where layers have to be numbered."""
+    """The sites whose names there is room for: all, or the weight layers; none where layers have to
+    be numbered.
+    """
     weights = [index for index in indices if frame.kinds[index] == "weight"]
     return next((list(each) for each in (indices, weights) if 0 < len(each) <= MOST_NAMES), [])
 
 
 def stacked(num_panels: int, height: int, gap: int, axis: dict[str, Any]) -> dict[str, Any]:
-    """The layout of panels of one height in pixels above each other, which share the x axis `axis`."""
+    """The layout of panels of one height in pixels above each other, which share the x axis
+    `axis`.
+    """
     whole = height * num_panels + gap * (num_panels - 1)
     found: dict[str, Any] = {"xaxis": {**axis, "anchor": axis_name(num_panels - 1)}}
     for number in range(num_panels):
         top = 1 - number * (height + gap) / whole
-        found[layout_name(axis_name(number))] = {"domain": [max(top - height / whole, 0.0), top], "anchor": "x"}
+        found[layout_name(axis_name(number))] = {
+            "domain": [max(top - height / whole, 0.0), top],
+            "anchor": "x",
+        }
     return found
 
 
@@ -132,7 +187,12 @@ def layout_name(name: str) -> str:
     return f"{name[0]}axis{name[1:]}"
 
 
-def power_axis(values: Iterable[float], colours: Palette, around: float | None = 0.0, title: str = "mean square") -> dict[str, Any]:
+def power_axis(
+    values: Iterable[float],
+    colours: Palette,
+    around: float | None = 0.0,
+    title: str = "mean square",
+) -> dict[str, Any]:
     """An axis of log10 values that is labelled with powers of ten.
 
     Args:
@@ -147,7 +207,13 @@ def power_axis(values: Iterable[float], colours: Palette, around: float | None =
     missing = max(LEAST_DECADES - (high - low), 0.0) / 2
     low, high = low - missing, high + missing
     room = (high - low) * EDGE
-    ticks = {"tickprefix": "10<sup>", "ticksuffix": "</sup>", "tickformat": "d", "dtick": tick_distance(high - low), "tick0": 0}
+    ticks = {
+        "tickprefix": "10<sup>",
+        "ticksuffix": "</sup>",
+        "tickformat": "d",
+        "dtick": tick_distance(high - low),
+        "tick0": 0,
+    }
     words = {"text": title, "standoff": 4, "font": {"size": 11, "color": colours.muted}}
     return {**_axis(colours), **ticks, "title": words, "range": [low - 2 * room, high + 2 * room]}
 

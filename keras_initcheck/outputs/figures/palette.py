@@ -1,7 +1,9 @@
-"""The colours of all figures, once for light and once for dark surroundings. Nothing but colours is decided here.
+"""The colours of all figures, once for light and once for dark surroundings. Nothing but colours is
+decided here.
 
-Hues are those of Okabe & Ito (2008), which people with any kind of colour blindness tell apart, brightened for the dark ground. What
-matters is never said by colour alone: severities have symbols, runs have dashes.
+Hues are those of Okabe & Ito (2008), which people with any kind of colour blindness tell apart,
+brightened for the dark ground. What matters is never said by colour alone: severities have symbols,
+runs have dashes.
 """
 
 from collections.abc import Mapping
@@ -102,9 +104,15 @@ def palette(dark: bool) -> Palette:
 
 
 def dark_for_light() -> Mapping[str, str]:
-    """The dark colour for each light one. A page that holds a light figure turns it dark with it, colour by colour."""
+    """The dark colour for each light one. A page that holds a light figure turns it dark with it,
+    colour by colour.
+    """
     return dict(zip(_flat(LIGHT), _flat(DARK), strict=True))
 
 
 def _flat(colours: Palette) -> list[str]:
-    return [colour for each in astuple(colours) for colour in (each if isinstance(each, tuple) else (each,))]
+    return [
+        colour
+        for each in astuple(colours)
+        for colour in (each if isinstance(each, tuple) else (each,))
+    ]

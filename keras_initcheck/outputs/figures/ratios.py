@@ -1,4 +1,6 @@
-"""Each weight layer by itself: what it multiplies signal and gradient by, against what its weights predict and chance allows."""
+"""Each weight layer by itself: what it multiplies signal and gradient by, against what its weights
+predict and chance allows.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +25,8 @@ HEADINGS = {
 
 
 def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
-    """Layer → measured forward and backward ratio, in powers of ten, with each layer's own predicted ratio and 99% band. 1 is ideal.
+    """Layer → measured forward and backward ratio, in powers of ten, with each layer's own
+    predicted ratio and 99% band. 1 is ideal.
 
     A ratio of 0 stands at the lower edge, one that is not finite at the upper one.
 
@@ -35,10 +38,17 @@ def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
         ValueError: There is no frame.
     """
     if not frames:
-        raise ValueError("`frames` must hold a probe. Received: none. Probe a model, or choose a run that has been logged.")
+        raise ValueError(
+            "`frames` must hold a probe. Received: none. Probe a model, or choose a run that has"
+            " been logged."
+        )
     frame, colours = frames[0], palette(dark)
-    ways = [way for way in HEADINGS if not np.isnan(frame.column(f"log10_{way}_ratio")).all()] or ["forward"]
-    indices = np.flatnonzero(np.any([~np.isnan(frame.column(f"log10_{way}_ratio")) for way in ways], axis=0)).tolist()
+    ways = [way for way in HEADINGS if not np.isnan(frame.column(f"log10_{way}_ratio")).all()] or [
+        "forward"
+    ]
+    indices = np.flatnonzero(
+        np.any([~np.isnan(frame.column(f"log10_{way}_ratio")) for way in ways], axis=0)
+    ).tolist()
     axis, room = layout.depth_axis([frame], indices, colours, with_input=False)
     height = layout.PANEL_HEIGHT * len(ways) + layout.GAP * (len(ways) - 1)
     sheet = Sheet(layout.new_layout(colours, text.title_of([frame]), height, room))
@@ -48,30 +58,60 @@ def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     return sheet
 
 
-def _draw(sheet: Sheet, frame: Frame, way: str, axis_name: str, indices: Sequence[int], colours: Palette) -> None:
+def _draw(
+    sheet: Sheet, frame: Frame, way: str, axis_name: str, indices: Sequence[int], colours: Palette
+) -> None:
     """One panel: the guide, the predictions with their bands, the measured ratios."""
-    measured, predicted = frame.column(f"log10_{way}_ratio"), frame.column(f"log10_predicted_{way}_ratio")
+    measured, predicted = (
+        frame.column(f"log10_{way}_ratio"),
+        frame.column(f"log10_predicted_{way}_ratio"),
+    )
     low, high = band_of_ratio(frame.column("log_ratio_variance"), predicted)
-    axis = layout.power_axis([*measured, *predicted, *low, *high], colours, title="ratio of mean squares")
+    axis = layout.power_axis(
+        [*measured, *predicted, *low, *high], colours, title="ratio of mean squares"
+    )
     sheet.arrange(**{layout.layout_name(axis_name): axis})
     place = {"xaxis": "x", "yaxis": axis_name, "showlegend": axis_name == "y"}
     ends = [min(indices, default=0) - 0.5, max(indices, default=0) + 0.5]
     guide = {"color": colours.ideal, "width": 1.5, "dash": "dash"}
-    sheet.add_scatter(x=ends, y=[0, 0], mode="lines", name="ideal: 1", line=guide, hoverinfo="skip", **place)
+    sheet.add_scatter(
+        x=ends, y=[0, 0], mode="lines", name="ideal: 1", line=guide, hoverinfo="skip", **place
+    )
     _draw_prediction(sheet, predicted, low, high, colours, place)
     bottom, top = layout.edges_of(axis)
-    heights = np.where(np.isneginf(measured), bottom, np.where(np.isposinf(measured), top, measured))
+    heights = np.where(
+        np.isneginf(measured), bottom, np.where(np.isposinf(measured), top, measured)
+    )
     _draw_measured(sheet, frame, heights, colours, place)
     layout.add_heading(sheet, HEADINGS[way], axis_name, colours)
 
 
-def _draw_prediction(sheet: Sheet, predicted: Column, low: Column, high: Column, colours: Palette, place: dict[str, Any]) -> None:
-    """For each layer a dash at its predicted ratio and a bar for its band, both as wide as their place on the axis."""
+def _draw_prediction(
+    sheet: Sheet,
+    predicted: Column,
+    low: Column,
+    high: Column,
+    colours: Palette,
+    place: dict[str, Any],
+) -> None:
+    """For each layer a dash at its predicted ratio and a bar for its band, both as wide as their
+    place on the axis.
+    """
     known = np.flatnonzero(np.isfinite(predicted))
-    ends = [end for index in known.tolist() for end in (index - HALF_WIDTH, index + HALF_WIDTH, None)]
+    ends = [
+        end for index in known.tolist() for end in (index - HALF_WIDTH, index + HALF_WIDTH, None)
+    ]
     dashes = [value for level in predicted[known].tolist() for value in (level, level, None)]
     line = {"width": 2, "color": colours.runs[0]}
-    sheet.add_scatter(x=ends, y=dashes, mode="lines", name="predicted ± chance", line=line, hoverinfo="skip", **place)
+    sheet.add_scatter(
+        x=ends,
+        y=dashes,
+        mode="lines",
+        name="predicted ± chance",
+        line=line,
+        hoverinfo="skip",
+        **place,
+    )
     places: list[float | None] = []
     values: list[float | None] = []
     for index in known[np.isfinite(low[known])].tolist():
@@ -84,10 +124,15 @@ def _draw_prediction(sheet: Sheet, predicted: Column, low: Column, high: Column,
     )  # fmt: skip
 
 
-def _draw_measured(sheet: Sheet, frame: Frame, heights: Column, colours: Palette, place: dict[str, Any]) -> None:
+def _draw_measured(
+    sheet: Sheet, frame: Frame, heights: Column, colours: Palette, place: dict[str, Any]
+) -> None:
     """A point for each layer, those that a warning or an error blames with its symbol."""
     points = np.flatnonzero(~np.isnan(heights)).tolist()
-    severities = {index: severity if (severity := frame.severity_at(index)) in LOUD else None for index in points}
+    severities = {
+        index: severity if (severity := frame.severity_at(index)) in LOUD else None
+        for index in points
+    }
     for severity in (None, "warning", "error"):
         chosen = [index for index in points if severities[index] == severity]
         if chosen:
@@ -103,10 +148,19 @@ def _draw_measured(sheet: Sheet, frame: Frame, heights: Column, colours: Palette
                 **place,
             }
             options["showlegend"] = not sheet.has_trace(options["name"])
-            sheet.add_scatter(x=chosen, y=heights[chosen].tolist(), hovertext=[hover(frame, index) for index in chosen], **options)
+            sheet.add_scatter(
+                x=chosen,
+                y=heights[chosen].tolist(),
+                hovertext=[hover(frame, index) for index in chosen],
+                **options,
+            )
 
 
 def hover(frame: Frame, index: int) -> str:
     """What a layer is and does, and what was found in it."""
-    lines = [*text.site_lines(frame, index), *text.ratio_line(frame, index, "forward"), *text.ratio_line(frame, index, "backward")]
+    lines = [
+        *text.site_lines(frame, index),
+        *text.ratio_line(frame, index, "forward"),
+        *text.ratio_line(frame, index, "backward"),
+    ]
     return "<br>".join([*lines, *text.finding_lines(frame.findings_at(index))])

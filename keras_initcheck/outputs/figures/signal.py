@@ -1,4 +1,6 @@
-"""The picture that answers the question: how large signal and gradient are at each layer, on their way through the network."""
+"""The picture that answers the question: how large signal and gradient are at each layer, on their
+way through the network.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,21 +18,29 @@ from keras_initcheck.outputs.figures.panel import Panel
 def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     """Depth → mean square of the signal, and below it that of the gradient, in powers of ten.
 
-    Each is shown as it was measured, as the weights alone predict it with the range that chance allows, and as it ideally is: flat.
+    Each is shown as it was measured, as the weights alone predict it with the range that chance
+    allows, and as it ideally is: flat.
 
     A signal that is all zero is marked at the lower edge, NaN and infinity at the upper one.
 
     Args:
-        frames: One probe, or several runs to lay over each other. Prediction and band are those of the first one.
+        frames: One probe, or several runs to lay over each other. Prediction and band are those of
+            the first one.
         dark: For dark surroundings.
 
     Raises:
         ValueError: There is no frame.
     """
     if not frames:
-        raise ValueError("`frames` must hold at least one probe. Received: none. Probe a model, or choose a run that has been logged.")
+        raise ValueError(
+            "`frames` must hold at least one probe. Received: none. Probe a model, or choose a run"
+            " that has been logged."
+        )
     frames, colours = list(frames), palette(dark)
-    directions = [FORWARD, *([BACKWARD] if any(not np.isnan(BACKWARD.at_h(frame)).all() for frame in frames) else [])]
+    directions = [
+        FORWARD,
+        *([BACKWARD] if any(not np.isnan(BACKWARD.at_h(frame)).all() for frame in frames) else []),
+    ]
     indices = _indices(frames, directions)
     axis, room = layout.depth_axis(frames, indices, colours)
     height = layout.PANEL_HEIGHT * len(directions) + layout.GAP * (len(directions) - 1)
@@ -52,12 +62,21 @@ def before_after(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
         ValueError: There are not two frames.
     """
     if len(frames) != 2:
-        raise ValueError(f"`frames` must be the probe before and the one after. Received: {len(frames)} frames.")
+        raise ValueError(
+            f"`frames` must be the probe before and the one after. Received: {len(frames)} frames."
+        )
     before, after = frames
-    return signal_propagation([replace(before, run="before"), replace(after, run="after")], dark=dark)
+    return signal_propagation(
+        [replace(before, run="before"), replace(after, run="after")], dark=dark
+    )
 
 
 def _indices(frames: Sequence[Frame], directions: Sequence[Direction]) -> list[int]:
     """The sites that have a point in some panel of some frame."""
-    found = {int(index) for frame in frames for way in directions for index in np.flatnonzero(has_value(frame, way))}
+    found = {
+        int(index)
+        for frame in frames
+        for way in directions
+        for index in np.flatnonzero(has_value(frame, way))
+    }
     return sorted(found)

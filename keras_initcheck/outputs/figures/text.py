@@ -21,7 +21,9 @@ MOST_HOVER_FINDINGS = 2
 MOST_MESSAGE_LINES = 4
 
 KEPT = 0.5
-"""Largest `|log10 gain|` that is called keeping the size: a factor of three over the whole network."""
+"""Largest `|log10 gain|` that is called keeping the size: a factor of three over the whole
+network.
+"""
 
 SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "%": "&#37;"})
 """What plotly reads as markup, as a formula or as a place to fill in."""
@@ -42,7 +44,9 @@ def label(name: str, width: int = LONGEST_NAME) -> str:
 
 
 def break_lines(text: str, width: int, most: int | None = None) -> str:
-    """`text` in lines of at most `width` characters, escaped; what does not fit into the `most` first lines is left out."""
+    """`text` in lines of at most `width` characters, escaped; what does not fit into the `most`
+    first lines is left out.
+    """
     lines = wrap(text, width)
     if most is not None and len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1][: width - 1].rstrip()}…"]
@@ -53,14 +57,25 @@ def title_of(frames: list[Frame]) -> str:
     """The verdict, or the worst of it for each run."""
     if len(frames) == 1:
         return break_lines(frames[0].verdict.replace("`", ""), TITLE_WIDTH, MOST_TITLE_LINES)
-    lines = [break_lines(f"{frame.run or frame.model}: {_count(frame)}", TITLE_WIDTH, 1) for frame in frames]
+    lines = [
+        break_lines(f"{frame.run or frame.model}: {_count(frame)}", TITLE_WIDTH, 1)
+        for frame in frames
+    ]
     more = len(lines) - MOST_TITLE_LINES
-    return "<br>".join(lines if more <= 0 else [*lines[: MOST_TITLE_LINES - 1], f"and {more + 1} more runs"])
+    return "<br>".join(
+        lines if more <= 0 else [*lines[: MOST_TITLE_LINES - 1], f"and {more + 1} more runs"]
+    )
 
 
 def _count(frame: Frame) -> str:
-    counts = [(severity, sum(finding.severity == severity for finding in frame.findings)) for severity in ("error", "warning")]
-    return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts if count) or "healthy"
+    counts = [
+        (severity, sum(finding.severity == severity for finding in frame.findings))
+        for severity in ("error", "warning")
+    ]
+    return (
+        ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts if count)
+        or "healthy"
+    )
 
 
 def site_lines(frame: Frame, index: int) -> list[str]:
@@ -78,7 +93,10 @@ def finding_lines(findings: tuple[Finding, ...]) -> list[str]:
     """Code and message of the worst findings."""
     lines = []
     for finding in findings[:MOST_HOVER_FINDINGS]:
-        lines += ["", f"<b>{MARKS[finding.severity]} {escape(f'{finding.code} {finding.slug}')}</b>"]
+        lines += [
+            "",
+            f"<b>{MARKS[finding.severity]} {escape(f'{finding.code} {finding.slug}')}</b>",
+        ]
         lines.append(break_lines(finding.message.replace("`", ""), HOVER_WIDTH, MOST_MESSAGE_LINES))
     more = len(findings) - MOST_HOVER_FINDINGS
     return [*lines, f"and {more} more"] if more > 0 else lines

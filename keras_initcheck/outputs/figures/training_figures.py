@@ -1,4 +1,6 @@
-"""What becomes of each layer while a network is trained: one number per layer and step, as a map or as curves."""
+"""What becomes of each layer while a network is trained: one number per layer and step, as a map or
+as curves.
+"""
 
 import itertools
 import math
@@ -31,18 +33,27 @@ RELATIVE, ABSOLUTE, SHARE = "relative", "absolute", "share"
 HEAT_MAPS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "log10_second_moment_h": (RELATIVE, "Signal, compared with the first layer"),
-        "log10_random_gradient_second_moment_h": (RELATIVE, "Gradient, compared with the first layer"),
-        "log10_loss_gradient_second_moment_h": (RELATIVE, "Loss gradient, compared with the first layer"),
+        "log10_random_gradient_second_moment_h": (
+            RELATIVE,
+            "Gradient, compared with the first layer",
+        ),
+        "log10_loss_gradient_second_moment_h": (
+            RELATIVE,
+            "Loss gradient, compared with the first layer",
+        ),
         "log10_forward_ratio": (ABSOLUTE, "Signal: what each layer multiplies it by"),
         "log10_backward_ratio": (ABSOLUTE, "Gradient: what each layer multiplies it by"),
-        "log10_gradient_to_weight": (RELATIVE, "|gradient| / |weight|, compared with the first layer"),
+        "log10_gradient_to_weight": (
+            RELATIVE,
+            "|gradient| / |weight|, compared with the first layer",
+        ),
         "share_zero_h": (SHARE, "Share of exact zeros in the output"),
         "share_nonfinite_h": (SHARE, "Share of NaN and infinity in the output"),
         "batch_share_h": (SHARE, "How much of the output's variance is between samples"),
     }
 )
-"""The statistics that a map shows, with what their numbers are: powers of ten compared with the first layer, powers of ten as they are,
-or shares of 0..1."""
+"""The statistics that a map shows, with what their numbers are: powers of ten compared with the
+first layer, powers of ten as they are, or shares of 0..1."""
 
 SHARES_NONFINITE: Mapping[str, str] = MappingProxyType(
     {
@@ -54,11 +65,16 @@ SHARES_NONFINITE: Mapping[str, str] = MappingProxyType(
         "batch_share_h": "share_nonfinite_h",
     }
 )
-"""Where it is written how much of what a statistic is taken from is not finite: the statistic itself is about the rest."""
+"""Where it is written how much of what a statistic is taken from is not finite: the statistic
+itself is about the rest.
+"""
 
 
-def heat_map(frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h", dark: bool = False) -> Sheet:
-    """Layers × steps. Powers of ten are compared with the *first* layer of the same step: compared with the layer before, they are noise.
+def heat_map(
+    frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h", dark: bool = False
+) -> Sheet:
+    """Layers × steps. Powers of ten are compared with the *first* layer of the same step: compared
+    with the layer before, they are noise.
 
     NaN and infinity are black, what is exactly zero is grey.
 
@@ -68,38 +84,73 @@ def heat_map(frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h
         dark: For dark surroundings.
 
     Raises:
-        ValueError: There is no frame, they have other layers than the first, or `statistic` is none that a map shows.
+        ValueError: There is no frame, they have other layers than the first, or `statistic` is none
+            that a map shows.
     """
     if statistic not in HEAT_MAPS:
-        raise ValueError(f"`statistic` must be one of {list(HEAT_MAPS)}. Received: statistic={statistic!r}.")
+        raise ValueError(
+            f"`statistic` must be one of {list(HEAT_MAPS)}. Received: statistic={statistic!r}."
+        )
     frames, colours = _in_order(frames), palette(dark)
     scale, title = HEAT_MAPS[statistic]
     rows = _rows(frames[0], [frame.column(statistic) for frame in frames])
-    values = np.array([frame.column(statistic)[rows] for frame in frames]).T.reshape(len(rows), len(frames))
-    broken = np.array([_is_nonfinite(frame, statistic)[rows] for frame in frames]).T.reshape(values.shape) | np.isposinf(values)
+    values = np.array([frame.column(statistic)[rows] for frame in frames]).T.reshape(
+        len(rows), len(frames)
+    )
+    broken = np.array([_is_nonfinite(frame, statistic)[rows] for frame in frames]).T.reshape(
+        values.shape
+    ) | np.isposinf(values)
     values = np.where(broken, np.nan, values)
     dead = np.isneginf(values)
     shown = _compare_with_first(values) if scale == RELATIVE else np.where(dead, np.nan, values)
     height = int(np.clip(ROW_HEIGHTS[0] * len(rows), *PLOT_HEIGHTS))
     room = AXIS_ROOM + (MAP_LEGEND_ROOM if dead.any() or broken.any() else 0)
-    sheet = Sheet(layout.new_layout(colours, text.break_lines(title, text.TITLE_WIDTH), height, room))
-    texts = [_texts(frames, int(row), statistic, scale, shown[number]) for number, row in enumerate(rows)]
-    common = {"x": _cell_edges([frame.step for frame in frames]), "y": _row_edges(len(rows)), "hoverinfo": "text", "hovertext": texts}
+    sheet = Sheet(
+        layout.new_layout(colours, text.break_lines(title, text.TITLE_WIDTH), height, room)
+    )
+    texts = [
+        _texts(frames, int(row), statistic, scale, shown[number]) for number, row in enumerate(rows)
+    ]
+    common = {
+        "x": _cell_edges([frame.step for frame in frames]),
+        "y": _row_edges(len(rows)),
+        "hoverinfo": "text",
+        "hovertext": texts,
+    }
     sheet.add_heatmap(z=_listed(shown), **_colour_scale(shown, scale, colours), **common)
-    for mask, colour, name in ((dead, colours.zero, "zero"), (broken, colours.nonfinite, "NaN or infinite")):
+    for mask, colour, name in (
+        (dead, colours.zero, "zero"),
+        (broken, colours.nonfinite, "NaN or infinite"),
+    ):
         if mask.any():
-            flat = {"colorscale": [[0, colour], [1, colour]], "showscale": False, "zmin": 0, "zmax": 1}
+            flat = {
+                "colorscale": [[0, colour], [1, colour]],
+                "showscale": False,
+                "zmin": 0,
+                "zmax": 1,
+            }
             sheet.add_heatmap(z=_listed(np.where(mask, 1.0, np.nan)), **flat, **common)
-            square = {"symbol": "square", "size": 12, "color": colour, "line": {"width": 1, "color": colours.muted}}
-            sheet.add_scatter(x=[None], y=[None], mode="markers", marker=square, name=name, showlegend=True)
-    sheet.arrange(xaxis=_step_axis(colours), yaxis=_row_axis(frames[0], rows, colours), margin={"l": 120})
+            square = {
+                "symbol": "square",
+                "size": 12,
+                "color": colour,
+                "line": {"width": 1, "color": colours.muted},
+            }
+            sheet.add_scatter(
+                x=[None], y=[None], mode="markers", marker=square, name=name, showlegend=True
+            )
+    sheet.arrange(
+        xaxis=_step_axis(colours), yaxis=_row_axis(frames[0], rows, colours), margin={"l": 120}
+    )
     return sheet
 
 
 def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
-    """Step → log10 |gradient| / |weight| of each layer: times the learning rate, how much a plain gradient step changes it.
+    """Step → log10 |gradient| / |weight| of each layer: times the learning rate, how much a plain
+    gradient step changes it.
 
-    Layers that learn at one speed run together. A gradient of 0 stands at the lower edge, one with NaN or infinity at the upper one.
+    Layers that learn at one speed run together. A gradient of 0 stands at the lower edge, one with
+    NaN or infinity at the upper one.
 
     Args:
         frames: Probes of one run.
@@ -112,16 +163,24 @@ def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     statistic = "log10_gradient_to_weight"
     columns = [frame.column(statistic) for frame in frames]
     rows = [int(row) for row in _rows(frames[0], columns)]
-    title = "<b>|gradient| / |weight|</b> of each layer: times the<br>learning rate, the relative change of a step"
+    title = (
+        "<b>|gradient| / |weight|</b> of each layer: times the<br>learning rate, the relative"
+        " change of a step"
+    )
     sheet = Sheet(layout.new_layout(colours, title, 320, AXIS_ROOM + layout.LEGEND_ROOM))
-    axis = layout.power_axis([value for column in columns for value in column[rows]], colours, title="", around=None)
+    axis = layout.power_axis(
+        [value for column in columns for value in column[rows]], colours, title="", around=None
+    )
     sheet.arrange(xaxis=_step_axis(colours), yaxis=axis)
     bottom, top = layout.edges_of(axis)
     steps = [frame.step for frame in frames]
     mode = "lines+markers" if len(steps) <= MOST_MARKED_STEPS else "lines"
     for number, row in enumerate(rows):
         is_broken = [bool(_is_nonfinite(frame, statistic)[row]) for frame in frames]
-        values = [top if broken else max(column[row], bottom) for column, broken in zip(columns, is_broken, strict=True)]
+        values = [
+            top if broken else max(column[row], bottom)
+            for column, broken in zip(columns, is_broken, strict=True)
+        ]
         colour = _depth_colour(number, len(rows), colours)
         texts = _texts(frames, row, statistic, ABSOLUTE, [column[row] for column in columns])
         sheet.add_scatter(
@@ -134,14 +193,22 @@ def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
 
 def _in_order(frames: Sequence[Frame]) -> list[Frame]:
     if not frames:
-        raise ValueError("`frames` must hold the probes of a run. Received: none. Choose a run that has been logged.")
+        raise ValueError(
+            "`frames` must hold the probes of a run. Received: none. Choose a run that has been"
+            " logged."
+        )
     if any(frame.names != frames[0].names for frame in frames):
-        raise ValueError("`frames` must have the same layers. Received: probes of different models. Draw one run at a time.")
+        raise ValueError(
+            "`frames` must have the same layers. Received: probes of different models. Draw one run"
+            " at a time."
+        )
     return sorted(frames, key=lambda frame: frame.step)
 
 
 def _rows(frame: Frame, columns: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.int64]:
-    """The layers to show: those with weights that have a number at some step, or all that have one."""
+    """The layers to show: those with weights that have a number at some step, or all that have
+    one.
+    """
     has_number = ~np.isnan(np.array(columns)).all(axis=0)
     chosen = has_number & frame.where("weight")
     return np.flatnonzero(chosen if chosen.any() else has_number)
@@ -150,27 +217,54 @@ def _rows(frame: Frame, columns: Sequence[npt.NDArray[np.float64]]) -> npt.NDArr
 def _is_nonfinite(frame: Frame, statistic: str) -> npt.NDArray[np.bool_]:
     """`(sites,)` whether what the statistic is taken from holds NaN or infinity."""
     share = SHARES_NONFINITE.get(statistic)
-    is_nonfinite: npt.NDArray[np.bool_] = frame.column(share) > 0 if share else np.zeros(len(frame), bool)
+    is_nonfinite: npt.NDArray[np.bool_] = (
+        frame.column(share) > 0 if share else np.zeros(len(frame), bool)
+    )
     return is_nonfinite
 
 
 def _compare_with_first(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """`(layers, steps)` minus the first layer that is finite in the same step; `nan` where that cannot be said."""
+    """`(layers, steps)` minus the first layer that is finite in the same step; `nan` where that
+    cannot be said.
+    """
     finite = np.where(np.isfinite(values), values, np.nan)
-    first = [next((value for value in column if not math.isnan(value)), math.nan) for column in finite.T]
+    first = [
+        next((value for value in column if not math.isnan(value)), math.nan) for column in finite.T
+    ]
     compared: npt.NDArray[np.float64] = finite - np.array(first).reshape(1, -1)
     return compared
 
 
 def _colour_scale(shown: npt.NDArray[np.float64], scale: str, colours: Palette) -> dict[str, Any]:
-    bar: dict[str, Any] = {"thickness": 10, "len": 1, "outlinewidth": 0, "tickfont": {"color": colours.ink, "size": 11}}
+    bar: dict[str, Any] = {
+        "thickness": 10,
+        "len": 1,
+        "outlinewidth": 0,
+        "tickfont": {"color": colours.ink, "size": 11},
+    }
     if scale == SHARE:
         colorscale = [[0, colours.neutral], [1, colours.high]]
-        return {"zmin": 0, "zmax": 1, "colorscale": colorscale, "colorbar": {**bar, "tickformat": ".0%"}}
+        return {
+            "zmin": 0,
+            "zmax": 1,
+            "colorscale": colorscale,
+            "colorbar": {**bar, "tickformat": ".0%"},
+        }
     largest = max(float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 0.0, 1.0)
-    ticks = {"tickprefix": "10<sup>", "ticksuffix": "</sup>", "tickformat": "d", "dtick": layout.tick_distance(2 * largest), "tick0": 0}
+    ticks = {
+        "tickprefix": "10<sup>",
+        "ticksuffix": "</sup>",
+        "tickformat": "d",
+        "dtick": layout.tick_distance(2 * largest),
+        "tick0": 0,
+    }
     colorscale = [[0, colours.low], [0.5, colours.neutral], [1, colours.high]]
-    return {"zmin": -largest, "zmax": largest, "colorscale": colorscale, "colorbar": {**bar, **ticks}}
+    return {
+        "zmin": -largest,
+        "zmax": largest,
+        "colorscale": colorscale,
+        "colorbar": {**bar, **ticks},
+    }
 
 
 def _cell_edges(steps: Sequence[int]) -> list[float]:
@@ -190,7 +284,13 @@ def _row_axis(frame: Frame, rows: npt.NDArray[np.int64], colours: Palette) -> di
     every = max(1, math.ceil(len(rows) * 14 / PLOT_HEIGHTS[1]))
     named = list(range(0, len(rows), every))
     labels = [text.label(frame.names[rows[number]]) for number in named]
-    axis = {"tickvals": named, "ticktext": labels, "range": [len(rows) - 0.5, -0.5], "showgrid": False, "zeroline": False}
+    axis = {
+        "tickvals": named,
+        "ticktext": labels,
+        "range": [len(rows) - 0.5, -0.5],
+        "showgrid": False,
+        "zeroline": False,
+    }
     return {**axis, "tickfont": {"color": colours.ink, "size": 11}}
 
 
@@ -202,20 +302,31 @@ def _step_axis(colours: Palette) -> dict[str, Any]:
 
 def _depth_colour(number: int, count: int, colours: Palette) -> str:
     """One of the colours from the first to the last layer."""
-    return colours.depths[min(number * len(colours.depths) // max(count, 1), len(colours.depths) - 1)]
+    return colours.depths[
+        min(number * len(colours.depths) // max(count, 1), len(colours.depths) - 1)
+    ]
 
 
-def _texts(frames: Sequence[Frame], row: int, statistic: str, scale: str, shown: Iterable[float]) -> list[str]:
-    """What stands in the hover box of a layer at each step. What the layer is, is the same at all of them, and said once to save time."""
+def _texts(
+    frames: Sequence[Frame], row: int, statistic: str, scale: str, shown: Iterable[float]
+) -> list[str]:
+    """What stands in the hover box of a layer at each step. What the layer is, is the same at all
+    of them, and said once to save time.
+    """
     site = text.site_lines(frames[0], row)
-    return ["<br>".join([*site, *_number_lines(frame, row, statistic, scale, each)]) for frame, each in zip(frames, shown, strict=True)]
+    return [
+        "<br>".join([*site, *_number_lines(frame, row, statistic, scale, each)])
+        for frame, each in zip(frames, shown, strict=True)
+    ]
 
 
 def _number_lines(frame: Frame, row: int, statistic: str, scale: str, shown: float) -> list[str]:
     value = float(frame.column(statistic)[row])
     if scale == SHARE:
         return [f"step {frame.step}", format_number(value)]
-    compared = [f"{format_power_of_ten(float(shown))} times the first layer"] if scale == RELATIVE else []
+    compared = (
+        [f"{format_power_of_ten(float(shown))} times the first layer"] if scale == RELATIVE else []
+    )
     return [f"step {frame.step}", format_power_of_ten(value), *compared]
 
 

@@ -1,4 +1,6 @@
-"""One batch from whatever `fit` takes: arrays, nests of arrays, datasets, generators, loaders; or a synthetic one."""
+"""One batch from whatever `fit` takes: arrays, nests of arrays, datasets, generators, loaders; or a
+synthetic one.
+"""
 
 import contextlib
 import random
@@ -18,19 +20,24 @@ BATCH_SIZE = 32
 
 
 class Batch(NamedTuple):
-    """One batch of backend tensors, in the structure in which the model takes them. It holds no randomness of its own."""
+    """One batch of backend tensors, in the structure in which the model takes them. It holds no
+    randomness of its own.
+    """
 
     x: Any
     y: Any = None
     sample_weight: Any = None
 
 
-def take_batch(x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None) -> Batch:
+def take_batch(
+    x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None
+) -> Batch:
     """The first batch of the data.
 
     Args:
-        x: An array or tensor, a dict, list or tuple of them, or anything that yields batches: `tf.data.Dataset`, `PyDataset`, torch
-            `DataLoader`, a generator or another iterable of `x`, `(x, y)` or `(x, y, sample_weight)`.
+        x: An array or tensor, a dict, list or tuple of them, or anything that yields batches:
+            `tf.data.Dataset`, `PyDataset`, torch `DataLoader`, a generator or another iterable of
+            `x`, `(x, y)` or `(x, y, sample_weight)`.
         y: Labels, where `x` holds arrays.
         sample_weight: Weights, where `x` holds arrays.
         batch_size: Samples to take from arrays, 32 unless told. What yields batches has its own.
@@ -39,24 +46,31 @@ def take_batch(x: Any, y: Any = None, sample_weight: Any = None, batch_size: int
         The batch, as tensors of the backend; floating-point arrays in Keras' `floatx`.
 
     Raises:
-        DataError: The data is empty, of unequal lengths, of a dtype that no tensor has, or is not understood.
+        DataError: The data is empty, of unequal lengths, of a dtype that no tensor has, or is not
+            understood.
 
-    Side effects: one item is drawn from a generator or an iterator. Python's, NumPy's and torch's global random state stay as they were.
+    Side effects: one item is drawn from a generator or an iterator. Python's, NumPy's and torch's
+    global random state stay as they were.
     """
     if batch_size is not None and batch_size < 1:
-        raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size}.")
+        raise ValueError(
+            f"`batch_size` must be a positive integer. Received: batch_size={batch_size}."
+        )
     x, y, sample_weight = whole((x, y, sample_weight))
     if yields_batches(x):
         if y is not None:
             raise DataError(
-                f"`y` must not be given where `x` yields batches: the labels come from it. Received: x of type {type(x).__name__}."
+                "`y` must not be given where `x` yields batches: the labels come from it."
+                f" Received: x of type {type(x).__name__}."
             )
         with untouched_global_randomness():
             parts = whole(_first_item(x))
     else:
         size = batch_size or BATCH_SIZE
         parts = tuple(_head(part, size) for part in (x, y, sample_weight))
-    batch = Batch(*(keras.tree.map_structure(to_tensor, part) if part is not None else None for part in parts))
+    batch = Batch(
+        *(keras.tree.map_structure(to_tensor, part) if part is not None else None for part in parts)
+    )
     _check_lengths(batch)
     return batch
 
@@ -73,13 +87,21 @@ def yields_batches(x: Any) -> bool:
     Raises:
         DataError: It is neither.
     """
-    if isinstance(x, (dict, list, tuple, np.ndarray)) or hasattr(x, "__array__") or keras.ops.is_tensor(x) or is_sparse(x):
+    if (
+        isinstance(x, (dict, list, tuple, np.ndarray))
+        or hasattr(x, "__array__")
+        or keras.ops.is_tensor(x)
+        or is_sparse(x)
+    ):
         return False
-    if isinstance(x, keras.utils.PyDataset) or ((hasattr(x, "__iter__") or hasattr(x, "__next__")) and not isinstance(x, str | bytes)):
+    if isinstance(x, keras.utils.PyDataset) or (
+        (hasattr(x, "__iter__") or hasattr(x, "__next__")) and not isinstance(x, str | bytes)
+    ):
         return True
     raise DataError(
-        "`x` must be an array, a dict, list or tuple of arrays, or something that yields batches "
-        f"(tf.data.Dataset, PyDataset, DataLoader, generator). Received: x of type {type(x).__name__}."
+        "`x` must be an array, a dict, list or tuple of arrays, or something that yields batches"
+        " (tf.data.Dataset, PyDataset, DataLoader, generator). Received: x of type"
+        f" {type(x).__name__}."
     )
 
 
@@ -87,11 +109,17 @@ def _first_item(x: Any) -> tuple[Any, ...]:
     try:
         item = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x))
     except (StopIteration, IndexError) as error:
-        raise DataError(f"The data must hold at least one batch. Received: a {type(x).__name__} that yields nothing.") from error
+        raise DataError(
+            f"The data must hold at least one batch. Received: a {type(x).__name__} that yields"
+            " nothing."
+        ) from error
     if isinstance(item, (tuple, list)) and 1 <= len(item) <= 3:
         return tuple(item)
     if isinstance(item, (tuple, list)):
-        raise DataError(f"Each batch must be x, (x, y) or (x, y, sample_weight). Received: a {type(item).__name__} of length {len(item)}.")
+        raise DataError(
+            "Each batch must be x, (x, y) or (x, y, sample_weight). Received: a"
+            f" {type(item).__name__} of length {len(item)}."
+        )
     return (item,)
 
 
@@ -106,8 +134,14 @@ def untouched_global_randomness() -> Iterator[None]:
 
 
 def kept_global_randomness() -> Callable[[], None]:
-    """What puts the global random states of Python, NumPy and the framework back as they are now."""
-    python, numpy, framework = random.getstate(), np.random.get_state(), engine.load().kept_randomness()
+    """What puts the global random states of Python, NumPy and the framework back as they are
+    now.
+    """
+    python, numpy, framework = (
+        random.getstate(),
+        np.random.get_state(),
+        engine.load().kept_randomness(),
+    )
 
     def restore() -> None:
         random.setstate(python)
@@ -129,8 +163,9 @@ def _sliced(array: Any, size: int) -> Any:
     array = array if hasattr(array, "shape") and hasattr(array, "dtype") else np.asarray(array)
     if not len(array.shape):
         raise DataError(
-            f"Every array must have a batch axis. Received: a scalar, {array!r}. A list or tuple is taken for the arrays of several inputs "
-            "or outputs: make one list of numbers an array, `numpy.asarray(numbers)`."
+            f"Every array must have a batch axis. Received: a scalar, {array!r}. A list or tuple is"
+            " taken for the arrays of several inputs or outputs: make one list of numbers an"
+            " array, `numpy.asarray(numbers)`."
         )
     return array.iloc[:size] if hasattr(array, "iloc") else array[:size]
 
@@ -143,13 +178,16 @@ def to_tensor(value: Any) -> Any:
         value = np.asarray(value)
         if value.dtype.kind not in "fiubc":
             raise DataError(
-                f"Arrays must hold numbers. Received: dtype {value.dtype}, first element {value.reshape(-1)[:1]!r}. "
-                "Encode strings and objects before they reach the model."
+                f"Arrays must hold numbers. Received: dtype {value.dtype}, first element"
+                f" {value.reshape(-1)[:1]!r}. Encode strings and objects before they reach the"
+                " model."
             )
         dtype = value.dtype.name
     try:
         is_float = keras.backend.is_float_dtype(dtype)
-        return keras.ops.convert_to_tensor(value, dtype=keras.backend.floatx() if is_float else None)
+        return keras.ops.convert_to_tensor(
+            value, dtype=keras.backend.floatx() if is_float else None
+        )
     except (TypeError, ValueError, NotImplementedError) as error:
         raise DataError(
             f"Arrays must have a dtype that {keras.backend.backend()} has. Received: {dtype}. "
@@ -158,9 +196,22 @@ def to_tensor(value: Any) -> Any:
 
 
 def _check_lengths(batch: Batch) -> None:
-    lengths = {int(tensor.shape[0]) for part in batch if part is not None for tensor in keras.tree.flatten(part) if len(tensor.shape)}
+    lengths = {
+        int(tensor.shape[0])
+        for part in batch
+        if part is not None
+        for tensor in keras.tree.flatten(part)
+        if len(tensor.shape)
+    }
     if 0 in lengths or not lengths:
         raise DataError("The batch must hold at least one sample. Received: an empty batch.")
     if len(lengths) > 1:
-        shapes = [tuple(tensor.shape) for part in batch if part is not None for tensor in keras.tree.flatten(part)]
-        raise DataError(f"All arrays of a batch must have the same length. Received: shapes {shapes}.")
+        shapes = [
+            tuple(tensor.shape)
+            for part in batch
+            if part is not None
+            for tensor in keras.tree.flatten(part)
+        ]
+        raise DataError(
+            f"All arrays of a batch must have the same length. Received: shapes {shapes}."
+        )

@@ -11,7 +11,8 @@ from keras_initcheck.probe.keras_model import introspection
 
 
 def preprocessing_behind(tensor: Any, model: Any) -> list[Any]:
-    """The `Rescaling` and `Normalization` layers that a model input passes first, in that order, nested models included.
+    """The `Rescaling` and `Normalization` layers that a model input passes first, in that order,
+    nested models included.
 
     Args:
         tensor: A symbolic input of the model.
@@ -32,7 +33,9 @@ def preprocessing_behind(tensor: Any, model: Any) -> list[Any]:
 
 
 def before_preprocessing(values: np.ndarray, layers: Sequence[Any]) -> np.ndarray:
-    """What the layers turn into `values`, in the same type. Scales of zero are left alone, since nothing undoes them."""
+    """What the layers turn into `values`, in the same type. Scales of zero are left alone, since
+    nothing undoes them.
+    """
     for layer in reversed(layers):
         scale, shift = _scale_and_shift(layer)
         values = (values - shift) / np.where(scale == 0.0, 1.0, scale)
@@ -43,6 +46,8 @@ def _scale_and_shift(layer: Any) -> tuple[np.ndarray, np.ndarray]:
     """`a` and `b` of what the layer computes, `a x + b`."""
     if isinstance(layer, keras.layers.Rescaling):
         return np.asarray(layer.scale, "float64"), np.asarray(layer.offset, "float64")
-    mean, variance = (np.asarray(to_numpy(each), "float64") for each in (layer.mean, layer.variance))
+    mean, variance = (
+        np.asarray(to_numpy(each), "float64") for each in (layer.mean, layer.variance)
+    )
     deviation = np.maximum(np.sqrt(variance), keras.backend.epsilon())
     return (deviation, mean) if layer.invert else (1.0 / deviation, -mean / deviation)

@@ -1,4 +1,6 @@
-"""Takes the first batch of a running training without losing or reordering one. Glue for the callback."""
+"""Takes the first batch of a running training without losing or reordering one. Glue for the
+callback.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -12,17 +14,23 @@ from keras_initcheck.probe.engine.devices import whole
 from keras_initcheck.watch.call_stack import running_fit
 
 
-def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Callable[[Exception], None]) -> Callable[[], None]:
+def intercept_first_batch(
+    model: Any, use: Callable[[Batch], None], give_up: Callable[[Exception], None]
+) -> Callable[[], None]:
     """Arranges that `use` gets the batch of the step that comes next, before that step.
 
-    `model.train_function` is replaced for one call by a function that takes as many batches off the iterator as one call consumes, hands
-    exactly these on to the original function, and has put the original back before it does. A training that was meant and has ended
-    before its step (another callback raised, Ctrl-C) leaves a function behind that does nothing but put the original back.
+    `model.train_function` is replaced for one call by a function that takes as many batches off the
+    iterator as one call consumes, hands exactly these on to the original function, and has put the
+    original back before it does. A training that was meant and has ended before its step (another
+    callback raised, Ctrl-C) leaves a function behind that does nothing but put the original back.
 
     Args:
-        model: A model inside `fit`, or before a `train_on_batch`, which may make the train function only then.
-        use: Called once, with the variables' values on the model, which it may change. It must not raise unless the training shall end.
-        give_up: Called with the reason where the iterator cannot be replayed; nothing has been taken off it then.
+        model: A model inside `fit`, or before a `train_on_batch`, which may make the train function
+            only then.
+        use: Called once, with the variables' values on the model, which it may change. It must not
+            raise unless the training shall end.
+        give_up: Called with the reason where the iterator cannot be replayed; nothing has been
+            taken off it then.
 
     Returns:
         A function that puts the original back if no step was taken.
@@ -39,7 +47,9 @@ def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Cal
         if original is None:  # `train_on_batch` would have made it
             model.make_train_function(force=True)
             original = model.train_function
-        return original(*arguments) if is_stale else original(*_seen(model, arguments, use, give_up))
+        return (
+            original(*arguments) if is_stale else original(*_seen(model, arguments, use, give_up))
+        )
 
     def restore() -> None:
         if model.train_function is train_function:
@@ -50,35 +60,61 @@ def intercept_first_batch(model: Any, use: Callable[[Batch], None], give_up: Cal
 
 
 def _training(model: Any) -> tuple[int | None, Any]:
-    """Tells trainings of a model apart. A frame's id may come again once the frame is gone; each `fit` makes a History as well."""
+    """Tells trainings of a model apart. A frame's id may come again once the frame is gone; each
+    `fit` makes a History as well.
+    """
     return running_fit(model), getattr(model, "history", None)
 
 
-def _seen(model: Any, arguments: tuple[Any, ...], use: Callable[[Batch], None], give_up: Callable[[Exception], None]) -> tuple[Any, ...]:
+def _seen(
+    model: Any,
+    arguments: tuple[Any, ...],
+    use: Callable[[Batch], None],
+    give_up: Callable[[Exception], None],
+) -> tuple[Any, ...]:
     """The arguments of a train function, after `use` has seen the first batch that they hold."""
     *state, iterator = arguments
     batches: list[Any] = []
     try:
-        replayed = iterator if isinstance(iterator, list) else engine.load().replay(batches, iterator, model)
+        replayed = (
+            iterator
+            if isinstance(iterator, list)
+            else engine.load().replay(batches, iterator, model)
+        )
         if state:
             _attach(model, state[0])
-    except Exception as error:  # whatever a framework raises for an iterator of a kind that it cannot make again
+    except (
+        Exception
+    ) as error:  # whatever a framework raises for an iterator of a kind that it cannot make again
         give_up(error)
         return arguments
-    batches += iterator if isinstance(iterator, list) else itertools.islice(iterator, int(model.steps_per_execution))
+    batches += (
+        iterator
+        if isinstance(iterator, list)
+        else itertools.islice(iterator, int(model.steps_per_execution))
+    )
     if batches:
         use(Batch(*keras.utils.unpack_x_y_sample_weight(whole(batches[0]))))
     return (*([_values(model)] if state else []), replayed)
 
 
 def assign_state(model: Any, state: Any) -> None:
-    """Gives a model the values that a loop of `stateless_call` holds: the trainable ones, and the others.
+    """Gives a model the values that a loop of `stateless_call` holds: the trainable ones, and the
+    others.
 
     Raises:
-        ValueError: They are not as many as the model's variables, or of other shapes; nothing was assigned then.
+        ValueError: They are not as many as the model's variables, or of other shapes; nothing was
+            assigned then.
     """
-    if not isinstance(state, list | tuple) or len(state) != 2 or not all(isinstance(part, list | tuple) for part in state):
-        raise ValueError(f"`state` must be (trainable, non_trainable), two lists of values. Received: a {type(state).__name__}.")
+    if (
+        not isinstance(state, list | tuple)
+        or len(state) != 2
+        or not all(isinstance(part, list | tuple) for part in state)
+    ):
+        raise ValueError(
+            "`state` must be (trainable, non_trainable), two lists of values. Received: a"
+            f" {type(state).__name__}."
+        )
     trainable, non_trainable = state
     pairs: list[tuple[Any, Any]] = []
     for name, variables, values in [
@@ -86,18 +122,26 @@ def assign_state(model: Any, state: Any) -> None:
         ("non-trainable", model.non_trainable_variables, non_trainable),
     ]:
         if len(variables) != len(values):
-            raise ValueError(f"`state` must hold {len(variables)} {name} values, one for each variable. Received: {len(values)}.")
+            raise ValueError(
+                f"`state` must hold {len(variables)} {name} values, one for each variable."
+                f" Received: {len(values)}."
+            )
         pairs += zip(variables, values, strict=True)
     for variable, value in pairs:
         shape = tuple(keras.ops.shape(value))
         if tuple(variable.shape) != shape:
-            raise ValueError(f"`state` must hold a value of shape {tuple(variable.shape)} for {variable.path!r}. Received: {shape}.")
+            raise ValueError(
+                f"`state` must hold a value of shape {tuple(variable.shape)} for {variable.path!r}."
+                f" Received: {shape}."
+            )
     for variable, value in pairs:
         variable.assign(value)
 
 
 def _attach(model: Any, state: Any) -> None:
-    """On JAX, `fit` keeps the variables' values in the state that it passes along; the probe reads them from the model."""
+    """On JAX, `fit` keeps the variables' values in the state that it passes along; the probe reads
+    them from the model.
+    """
     for variables, values in zip(_owners(model), state, strict=True):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
@@ -110,4 +154,9 @@ def _values(model: Any) -> tuple[list[Any], ...]:
 
 def _owners(model: Any) -> tuple[list[Any], ...]:
     optimizer_variables = model.optimizer.variables if model.optimizer is not None else []
-    return (model.trainable_variables, model.non_trainable_variables, optimizer_variables, model.metrics_variables)
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        optimizer_variables,
+        model.metrics_variables,
+    )

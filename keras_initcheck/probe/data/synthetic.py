@@ -17,13 +17,15 @@ IMAGE_SIZE = 64
 
 @without_strategy()
 def synthetic_inputs(model: Any, batch_size: int, seed: int) -> Any:
-    """Standard normal inputs of the model's own shapes; valid ids where an input feeds an Embedding.
+    """Standard normal inputs of the model's own shapes; valid ids where an input feeds an
+    Embedding.
 
-    Where an input first passes the model's own `Rescaling` and `Normalization` layers, what leaves these is standard normal: a network
-    that divides by 255 gets pixels, not numbers of 1/255.
+    Where an input first passes the model's own `Rescaling` and `Normalization` layers, what leaves
+    these is standard normal: a network that divides by 255 gets pixels, not numbers of 1/255.
 
     Args:
-        model: A model that knows its input shapes: Functional, built Sequential, or a subclassed one that was built with a shape.
+        model: A model that knows its input shapes: Functional, built Sequential, or a subclassed
+            one that was built with a shape.
         batch_size: Number of samples.
         seed: Seed of the numbers.
 
@@ -37,7 +39,10 @@ def synthetic_inputs(model: Any, batch_size: int, seed: int) -> Any:
     sizes = _vocabulary_sizes(model)
 
     def one(spec: Any) -> np.ndarray:
-        return before_preprocessing(_draw(spec, sizes.get(id(spec)), batch_size, generator), preprocessing_behind(spec, model))
+        return before_preprocessing(
+            _draw(spec, sizes.get(id(spec)), batch_size, generator),
+            preprocessing_behind(spec, model),
+        )
 
     return keras.tree.map_structure(one, _input_specs(model))
 
@@ -52,8 +57,8 @@ def _input_specs(model: Any) -> Any:
     shape = config.get("input_shape")
     if shape is None:
         raise DataError(
-            f"Without data the model must know its input shapes. Received: {type(model).__name__} {model.name!r}, which does not. "
-            "Pass a batch: check(model, x)."
+            f"Without data the model must know its input shapes. Received: {type(model).__name__}"
+            f" {model.name!r}, which does not. Pass a batch: check(model, x)."
         )
     return _from_shape(shape)
 
@@ -86,12 +91,23 @@ def _embeddings_behind(tensor: Any, model: Any) -> list[int]:
     if direct:
         return [int(layer.input_dim) for layer in direct]
     is_integer = "int" in keras.backend.standardize_dtype(tensor.dtype)
-    inside = [layer for outer in nested if isinstance(outer, keras.layers.Layer) for layer in introspection.flatten_layers(outer)]
+    inside = [
+        layer
+        for outer in nested
+        if isinstance(outer, keras.layers.Layer)
+        for layer in introspection.flatten_layers(outer)
+    ]
     everywhere = introspection.flatten_layers(model) if is_integer else []
-    return [int(layer.input_dim) for layer in [*(inside if is_integer else []), *everywhere] if isinstance(layer, layer_kinds.EMBEDDING)]
+    return [
+        int(layer.input_dim)
+        for layer in [*(inside if is_integer else []), *everywhere]
+        if isinstance(layer, layer_kinds.EMBEDDING)
+    ]
 
 
-def _draw(spec: Any, vocabulary: int | None, batch_size: int, generator: np.random.Generator) -> np.ndarray:
+def _draw(
+    spec: Any, vocabulary: int | None, batch_size: int, generator: np.random.Generator
+) -> np.ndarray:
     open_length = IMAGE_SIZE if len(spec.shape) > 3 else SEQUENCE_LENGTH
     shape = (batch_size, *(open_length if size is None else size for size in spec.shape[1:]))
     dtype = keras.backend.standardize_dtype(spec.dtype)
@@ -103,6 +119,7 @@ def _draw(spec: Any, vocabulary: int | None, batch_size: int, generator: np.rand
         return generator.integers(0, 2, shape).astype(bool)
     if dtype == "string":
         raise DataError(
-            f"Synthetic inputs must be numbers. Received: the model's input {spec.name!r} takes strings. Pass a batch: check(model, x)."
+            f"Synthetic inputs must be numbers. Received: the model's input {spec.name!r} takes"
+            " strings. Pass a batch: check(model, x)."
         )
     return generator.standard_normal(shape).astype("float32")

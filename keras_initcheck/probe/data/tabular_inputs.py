@@ -1,4 +1,6 @@
-"""The columns of a table that enters the model, on the host: a batch of rows is small beside what a network makes of it."""
+"""The columns of a table that enters the model, on the host: a batch of rows is small beside what a
+network makes of it.
+"""
 
 from typing import Any
 
@@ -12,7 +14,9 @@ from keras_initcheck.records.profile import Columns
 MOST_COLUMNS = 2048
 """Wider inputs are flattened images, bags of words and the like."""
 MOST_ZEROS = 0.25
-"""Share of zeros from which a column counts as sparse: indicators, counts and one-hot codes are small in another way."""
+"""Share of zeros from which a column counts as sparse: indicators, counts and one-hot codes are
+small in another way.
+"""
 MOST_LEADERS = 0.1
 """Share of the columns that may count as the largest ones."""
 

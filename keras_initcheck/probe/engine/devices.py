@@ -20,9 +20,11 @@ def whole(data: Any) -> Any:
 
 @contextlib.contextmanager
 def without_strategy() -> Iterator[None]:
-    """A context outside of the scope of a strategy that runs models on replicas: there the whole batch is on one device.
+    """A context outside of the scope of a strategy that runs models on replicas: there the whole
+    batch is on one device.
 
-    Inside of `strategy.scope()` a variable has no value, and Keras divides losses by the number of replicas.
+    Inside of `strategy.scope()` a variable has no value, and Keras divides losses by the number of
+    replicas.
     """
     with engine.load().without_strategy():
         yield

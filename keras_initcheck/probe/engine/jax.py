@@ -1,4 +1,5 @@
-"""The probe's framework code on JAX. Variables' values are arguments of the compiled function: captured ones would go stale.
+"""The probe's framework code on JAX. Variables' values are arguments of the compiled function:
+captured ones would go stale.
 
 Only a repeated pass is compiled as a whole; a single one compiles the rows, shape by shape.
 """
@@ -35,7 +36,9 @@ def trace_state() -> object:
 
 
 def _find_trace_state() -> Callable[[], object]:
-    """JAX's function for it, which has stood in three places: from 0.10 on in `jax.extend.core`, before in `jax.core`, from 0.4.34 on."""
+    """JAX's function for it, which has stood in three places: from 0.10 on in `jax.extend.core`,
+    before in `jax.core`, from 0.4.34 on.
+    """
     for module in (jax.extend.core, jax.core):
         found = getattr(module, "get_opaque_trace_state", None)
         if found is not None:
@@ -88,13 +91,21 @@ def _compiled_row(row: Callable[..., Any], data_format: str) -> Callable[..., An
 def fast_signal_row(tensor: Any) -> Any:
     """See `rows.FAST_SIGNAL`."""
     tensor = _accumulating(tensor)
-    # A product with ones, because a reduction over the leading axis of a 4-D tensor is slow on XLA's CPU backend.
+    # A product with ones, because a reduction over the leading axis of a 4-D tensor is slow on
+    # XLA's CPU backend.
     count = tensor.shape[0] if tensor.ndim else 1
     flat = tensor.reshape(count, -1)
     unit_means = jnp.full((1, count), 1 / count, flat.dtype) @ flat
     sample = tensor.reshape(-1)[:: sample_stride(tensor.shape)]
     share_zero = jnp.mean((sample == 0).astype(tensor.dtype))
-    return jnp.stack([jnp.mean(unit_means), jnp.mean(tensor * tensor), jnp.mean(unit_means * unit_means), share_zero])
+    return jnp.stack(
+        [
+            jnp.mean(unit_means),
+            jnp.mean(tensor * tensor),
+            jnp.mean(unit_means * unit_means),
+            share_zero,
+        ]
+    )
 
 
 def fast_gradient_row(tensor: Any) -> Any:
@@ -131,7 +142,9 @@ def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False
 def linearised(
     function: Callable[[list[Any]], Any], tensors: list[Any], model: Any
 ) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
-    """See the package's docstring. Functions with a custom reverse rule, and loops of unknown length, go one way only."""
+    """See the package's docstring. Functions with a custom reverse rule, and loops of unknown
+    length, go one way only.
+    """
     outputs, pull_back = jax.vjp(function, tensors)
     compiled_pull = jax.jit(pull_back)
     pushes: list[Callable[[Any], Any]] = []
@@ -154,11 +167,17 @@ def replay(batches: list[Any], iterator: Any, model: Any) -> Any:
 
 def sparse_head(value: Any, size: int) -> Any:
     """The first samples of a sparse array or matrix, as the sparse array that `fit` would make."""
-    return sparse.BCOO.from_scipy_sparse(value.tocsr()[:size]) if is_scipy_sparse(value) else value[:size]
+    return (
+        sparse.BCOO.from_scipy_sparse(value.tocsr()[:size])
+        if is_scipy_sparse(value)
+        else value[:size]
+    )
 
 
 def gathered(value: Any) -> Any:
-    """An array is a whole on JAX, whatever devices hold parts of it. Where other processes hold some, each gets a copy of all."""
+    """An array is a whole on JAX, whatever devices hold parts of it. Where other processes hold
+    some, each gets a copy of all.
+    """
     if not isinstance(value, jax.Array) or value.is_fully_addressable or value.is_fully_replicated:
         return value
     return multihost_utils.process_allgather(value, tiled=True)
@@ -166,7 +185,9 @@ def gathered(value: Any) -> Any:
 
 @contextlib.contextmanager
 def without_strategy() -> Iterator[None]:
-    """JAX has no scopes: a distribution is a property of the arrays, and the probe's passes are sharded as a train step is."""
+    """JAX has no scopes: a distribution is a property of the arrays, and the probe's passes are
+    sharded as a train step is.
+    """
     yield
 
 
@@ -177,21 +198,27 @@ def building_scope(model: Any) -> Iterator[None]:
 
 
 def is_first_process(model: Any) -> bool:
-    """Every process runs every pass, as it must where arrays lie on all of them; the first one writes."""
+    """Every process runs every pass, as it must where arrays lie on all of them; the first one
+    writes.
+    """
     return bool(jax.process_index() == 0)
 
 
 class _TooFewSlotsError(Exception):
-    """More slots are needed. Keras raises exceptions of a layer's call anew, with a message alone."""
+    """More slots are needed. Keras raises exceptions of a layer's call anew, with a message
+    alone.
+    """
 
 
 def compile_pass(
     forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
 ) -> Callable[[Any], np.ndarray]:
-    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
+    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host
+    in one transfer.
 
-    The arguments and the result are those of the TensorFlow module. The number of slots and of objectives is found by an abstract run. A
-    real one may differ by a few slots: whether a cast that changes nothing gives the same object or another depends on the kind of tracer.
+    The arguments and the result are those of the TensorFlow module. The number of slots and of
+    objectives is found by an abstract run. A real one may differ by a few slots: whether a cast
+    that changes nothing gives the same object or another depends on the kind of tracer.
     """
     trainable = list(model.trainable_variables)
     others = list(model.non_trainable_variables)
@@ -231,11 +258,16 @@ def compile_pass(
         slots = [jnp.zeros(width, dtype) for width, dtype in slot_types]
         rows, gradients = [] if flags else list(run(values, slots, state, batch)[1]), []
         for index, with_weights in enumerate(flags):
-            # A pass for each objective: pulling zero through the other ones would reach tensors that this one does not depend on.
-            value, pull, rows = jax.vjp(functools.partial(objective, index, state, batch), values, slots, has_aux=True)
+            # A pass for each objective: pulling zero through the other ones would reach tensors
+            # that this one does not depend on.
+            value, pull, rows = jax.vjp(
+                functools.partial(objective, index, state, batch), values, slots, has_aux=True
+            )
             weight_gradients, slot_gradients = pull(jnp.ones_like(value))
             gradients += slot_gradients[: len(taken)]
-            gradients += [gradient_row(gradient) for gradient in weight_gradients] if with_weights else []
+            gradients += (
+                [gradient_row(gradient) for gradient in weight_gradients] if with_weights else []
+            )
         return jnp.concatenate([row.astype(row_dtype()) for row in [*rows, *gradients]])
 
     run_step = jax.jit(step) if is_repeated else step

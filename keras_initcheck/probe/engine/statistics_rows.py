@@ -1,18 +1,21 @@
-"""A row: the statistics of one tensor as one small vector on the device, and its way back to `Moments` on the host.
+"""A row: the statistics of one tensor as one small vector on the device, and its way back to
+`Moments` on the host.
 
 Columns of an exact row, in this order:
 
-* `scale`: a power of two near the largest magnitude; the moments are those of `tensor / scale`, so that squares neither overflow nor
-  vanish where the tensor itself does not.
+* `scale`: a power of two near the largest magnitude; the moments are those of `tensor / scale`, so
+  that squares neither overflow nor vanish where the tensor itself does not.
 * `mean`, `variance` over the finite elements; `largest` magnitude.
 * `share_zero`, `share_nonfinite`: 0..1.
 * `batch_variance`: mean over units of the variance along axis 0.
 * `share_dead`: share of units, along the channel axis, that are zero throughout.
-* `fingerprint`: of a weight, the mean of `tensor / scale` times a fixed pseudo-random sign pattern; 0 for other tensors.
+* `fingerprint`: of a weight, the mean of `tensor / scale` times a fixed pseudo-random sign pattern;
+  0 for other tensors.
 * `connected`: 1. Where no gradient reaches a tensor its row is all zero.
 
-Fast rows, which the engines make, are shorter, because each small operation counts: `FAST_SIGNAL` and `FAST_GRADIENT`. On the host
-`from_fast` gives them the columns of an exact row, `nan` where a statistic was not taken.
+Fast rows, which the engines make, are shorter, because each small operation counts: `FAST_SIGNAL`
+and `FAST_GRADIENT`. On the host `from_fast` gives them the columns of an exact row, `nan` where a
+statistic was not taken.
 """
 
 import math
@@ -43,44 +46,63 @@ FAST_SIGNAL = ("mean", "second_moment", "mean_square_of_unit_means", "share_zero
 FAST_GRADIENT = ("mean", "second_moment")
 """Columns of a fast row of a gradient or a weight."""
 SAMPLE_SIZE = 2**14
-"""Elements behind `share_zero` of a fast row and behind a histogram: the share's standard error is below 0.4 per cent."""
+"""Elements behind `share_zero` of a fast row and behind a histogram: the share's standard error is
+below 0.4 per cent.
+"""
 NUM_BINS = 30
 """Bins of a histogram, as in Keras' and TensorBoard's own."""
 MOST_TURNS = 2.5
-"""A function of one variable varies by its range as often as it turns, plus one: relu and tanh 1, gelu with its dip below 2. Tensors of
-`n` unrelated elements vary by their range about `n / 6` times."""
+"""A function of one variable varies by its range as often as it turns, plus one: relu and tanh 1,
+gelu with its dip below 2. Tensors of `n` unrelated elements vary by their range about `n / 6`
+times."""
 FAST_RANGE = (1e-30, 1e30)
-"""Second moments that an unscaled float32 sum of squares gives reliably; a row outside is measured again, exactly."""
+"""Second moments that an unscaled float32 sum of squares gives reliably; a row outside is measured
+again, exactly.
+"""
 _MOST_SIGNS = 2**16 + 1  # a prime: repeating them never lines up with an axis
 _SMALLEST_EXPONENT = -126  # of a normal float32; below it a backend may flush to zero
-_LARGEST_EXPONENT = {"float32": 126, "float64": 1022}  # the inverse of the scale must be a normal number too
+_LARGEST_EXPONENT = {
+    "float32": 126,
+    "float64": 1022,
+}  # the inverse of the scale must be a normal number too
 
 
 def exact_row(tensor: Any) -> Any:
     """The statistics of every element of `tensor`, float32 or better, `(NUM_COLUMNS,)`.
 
-    Cost: about ten passes over the tensor. The probe of `check` uses it, and a repeated probe whose fast rows left their range.
+    Cost: about ten passes over the tensor. The probe of `check` uses it, and a repeated probe whose
+    fast rows left their range.
     """
     return ops.stack(_columns(tensor, fingerprint=lambda scaled: ops.zeros_like(ops.max(scaled))))
 
 
 def exact_weight_row(tensor: Any, signs: Any) -> Any:
     """The same for a weight, with its fingerprint by `signs_for` it."""
-    return ops.stack(_columns(tensor, fingerprint=lambda scaled: _mean(scaled * _repeated(signs, ops.shape(scaled)))))
+    return ops.stack(
+        _columns(
+            tensor, fingerprint=lambda scaled: _mean(scaled * _repeated(signs, ops.shape(scaled)))
+        )
+    )
 
 
 def signs_for(tensor: Any) -> np.ndarray:
     """Fixed pseudo-random signs, one for each value of `tensor`, or fewer that it takes in turn."""
     size = min(math.prod(tensor.shape), _MOST_SIGNS)
-    return np.where(np.random.default_rng(0).integers(0, 2, size), 1.0, -1.0).astype(accumulator_dtype(tensor))
+    return np.where(np.random.default_rng(0).integers(0, 2, size), 1.0, -1.0).astype(
+        accumulator_dtype(tensor)
+    )
 
 
 def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
     tensor = ops.cast(tensor, accumulator_dtype(tensor))
     tensor = ops.reshape(tensor, (-1, 1)) if len(tensor.shape) < 2 else tensor
     is_finite = ops.isfinite(tensor)
-    share_nonfinite = _mean(ops.cast(ops.logical_not(is_finite), tensor.dtype))  # exactly 0 where there is none; a mean of ones rounds
-    share_zero = _mean(ops.cast(ops.logical_and(is_finite, ops.equal(tensor, 0)), tensor.dtype))  # before small numbers vanish
+    share_nonfinite = _mean(
+        ops.cast(ops.logical_not(is_finite), tensor.dtype)
+    )  # exactly 0 where there is none; a mean of ones rounds
+    share_zero = _mean(
+        ops.cast(ops.logical_and(is_finite, ops.equal(tensor, 0)), tensor.dtype)
+    )  # before small numbers vanish
     tensor = ops.where(is_finite, tensor, ops.zeros_like(tensor))
     largest_of_units = ops.max(ops.abs(tensor), axis=_all_but_units(tensor))
     largest = ops.max(largest_of_units)
@@ -111,15 +133,23 @@ def _all_but_units(tensor: Any) -> tuple[int, ...]:
 
 
 def turns(before: Any, after: Any) -> Any:
-    """How often `after` goes through its range while `before`, of the same shape, goes once through its own, on a bounded sample.
+    """How often `after` goes through its range while `before`, of the same shape, goes once through
+    its own, on a bounded sample.
 
     Small where `after` is an element-wise function of `before`; infinite where it is constant.
     """
     stride = sample_stride(before.shape)
-    keys, values = (ops.reshape(ops.cast(tensor, "float32"), (-1,))[::stride] for tensor in (before, after))
+    keys, values = (
+        ops.reshape(ops.cast(tensor, "float32"), (-1,))[::stride] for tensor in (before, after)
+    )
     values = ops.take(values, ops.argsort(keys))
-    variation, extent = ops.sum(ops.abs(values[1:] - values[:-1])), ops.max(values) - ops.min(values)
-    return ops.where(extent > 0, variation / ops.where(extent > 0, extent, ops.ones_like(extent)), float("inf"))
+    variation, extent = (
+        ops.sum(ops.abs(values[1:] - values[:-1])),
+        ops.max(values) - ops.min(values),
+    )
+    return ops.where(
+        extent > 0, variation / ops.where(extent > 0, extent, ops.ones_like(extent)), float("inf")
+    )
 
 
 def accumulator_dtype(tensor: Any) -> str:
@@ -135,12 +165,20 @@ def _mean(tensor: Any) -> Any:
 def _power_of_two(largest: Any) -> Any:
     exponent = ops.floor(ops.log2(ops.where(largest > 0, largest, ops.ones_like(largest))))
     dtype = keras.backend.standardize_dtype(largest.dtype)
-    return ops.power(ops.cast(2.0, dtype), ops.clip(exponent, _SMALLEST_EXPONENT, _LARGEST_EXPONENT[dtype]))
+    return ops.power(
+        ops.cast(2.0, dtype), ops.clip(exponent, _SMALLEST_EXPONENT, _LARGEST_EXPONENT[dtype])
+    )
 
 
 def tiled(values: np.ndarray, shape: tuple[int, ...], dtype: Any) -> Any:
-    """`values` repeated as often as `shape` needs, as a tensor of that shape: a large constant from a small one."""
-    return _repeated(ops.convert_to_tensor(values, dtype=dtype), shape) if len(values) else ops.zeros(shape, dtype)
+    """`values` repeated as often as `shape` needs, as a tensor of that shape: a large constant from
+    a small one.
+    """
+    return (
+        _repeated(ops.convert_to_tensor(values, dtype=dtype), shape)
+        if len(values)
+        else ops.zeros(shape, dtype)
+    )
 
 
 def _repeated(values: Any, shape: tuple[Any, ...]) -> Any:
@@ -150,7 +188,8 @@ def _repeated(values: Any, shape: tuple[Any, ...]) -> Any:
 
 
 def sample_stride(shape: Sequence[int]) -> int:
-    """A stride that leaves about `SAMPLE_SIZE` elements of the flattened tensor and is coprime to every axis.
+    """A stride that leaves about `SAMPLE_SIZE` elements of the flattened tensor and is coprime to
+    every axis.
 
     Without the latter a sample could see a single channel.
     """
@@ -162,13 +201,21 @@ def sample_stride(shape: Sequence[int]) -> int:
 
 
 def histogram_row(tensor: Any) -> Any:
-    """`(2 + NUM_BINS,)`: smallest and largest finite value of a bounded sample, then the counts scaled to the whole tensor."""
+    """`(2 + NUM_BINS,)`: smallest and largest finite value of a bounded sample, then the counts
+    scaled to the whole tensor.
+    """
     size = math.prod(tensor.shape)
-    sample = ops.reshape(ops.cast(tensor, accumulator_dtype(tensor)), (-1,))[:: sample_stride(tensor.shape)]
+    sample = ops.reshape(ops.cast(tensor, accumulator_dtype(tensor)), (-1,))[
+        :: sample_stride(tensor.shape)
+    ]
     is_finite = ops.isfinite(sample)
     sample = ops.where(is_finite, sample, ops.zeros_like(sample))
     low, high = ops.min(sample), ops.max(sample)
-    edges = low / 2 + (high / 2 - low / 2) * ops.cast(np.arange(1, NUM_BINS) / NUM_BINS, sample.dtype) + low / 2
+    edges = (
+        low / 2
+        + (high / 2 - low / 2) * ops.cast(np.arange(1, NUM_BINS) / NUM_BINS, sample.dtype)
+        + low / 2
+    )
     below = ops.mean(ops.cast(sample[:, None] < edges[None, :], sample.dtype), axis=0)
     cumulative = ops.concatenate([ops.zeros_like(below[:1]), below, ops.ones_like(below[:1])])
     return ops.concatenate([ops.stack([low, high]), (cumulative[1:] - cumulative[:-1]) * size])
@@ -179,16 +226,30 @@ def from_fast(row: np.ndarray) -> np.ndarray:
     is_gradient = _is_gradient(row)
     width = len(FAST_GRADIENT if is_gradient else FAST_SIGNAL)
     mean, second = float(row[0]), float(row[1])
-    batch_variance, share_zero = (math.nan, math.nan) if is_gradient else (second - float(row[2]), float(row[3]))
+    batch_variance, share_zero = (
+        (math.nan, math.nan) if is_gradient else (second - float(row[2]), float(row[3]))
+    )
     is_connected = float(not is_gradient or mean != 0 or second != 0)
-    expanded = (1.0, mean, second - mean * mean, math.nan, share_zero, 0.0, batch_variance, math.nan, math.nan, is_connected)
+    expanded = (
+        1.0,
+        mean,
+        second - mean * mean,
+        math.nan,
+        share_zero,
+        0.0,
+        batch_variance,
+        math.nan,
+        math.nan,
+        is_connected,
+    )
     return np.concatenate([expanded, row[width:]])
 
 
 def is_reliable(row: np.ndarray) -> bool:
     """Whether a fast row is in the range where unscaled float32 squares are right.
 
-    All zero is right too. A signal whose squares vanished is told from that by its share of zeros, a gradient by its mean.
+    All zero is right too. A signal whose squares vanished is told from that by its share of zeros,
+    a gradient by its mean.
     """
     mean, second = float(row[0]), float(row[1])
     is_zero = mean == 0.0 == second and (_is_gradient(row) or float(row[3]) == 1.0)

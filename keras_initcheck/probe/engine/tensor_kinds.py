@@ -1,4 +1,6 @@
-"""Which values hold their elements in another way than a dense array does. What is made of them is each engine's business."""
+"""Which values hold their elements in another way than a dense array does. What is made of them is
+each engine's business.
+"""
 
 from typing import Any
 
@@ -11,8 +13,12 @@ def is_scipy_sparse(value: Any) -> bool:
 
 
 def is_sparse(value: Any) -> bool:
-    """Whether `value` is sparse: of `scipy.sparse`, `tf.SparseTensor`, `tf.IndexedSlices`, JAX's BCOO, or a sparse layout of torch."""
-    indices = getattr(value, "indices", None)  # a method of every torch tensor, the indices of a sparse one elsewhere
+    """Whether `value` is sparse: of `scipy.sparse`, `tf.SparseTensor`, `tf.IndexedSlices`, JAX's
+    BCOO, or a sparse layout of torch.
+    """
+    indices = getattr(
+        value, "indices", None
+    )  # a method of every torch tensor, the indices of a sparse one elsewhere
     is_indexed = indices is not None and not callable(indices)
     return is_scipy_sparse(value) or is_indexed or "sparse" in str(getattr(value, "layout", ""))
 
@@ -23,8 +29,12 @@ def is_ragged(value: Any) -> bool:
 
 
 def is_observable(tensor: Any) -> bool:
-    """Whether `tensor` is a dense floating-point tensor of known shape with at least one element."""
-    return is_dense(tensor) and bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)))
+    """Whether `tensor` is a dense floating-point tensor of known shape with at least one
+    element.
+    """
+    return is_dense(tensor) and bool(
+        keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
+    )
 
 
 def is_dense(tensor: Any) -> bool:

@@ -1,4 +1,6 @@
-"""The probe's framework code on TensorFlow. A repeated pass is a graph, without XLA; a single one runs eagerly, which is quicker."""
+"""The probe's framework code on TensorFlow. A repeated pass is a graph, without XLA; a single one
+runs eagerly, which is quicker.
+"""
 
 import contextlib
 import functools
@@ -38,21 +40,27 @@ def stop_gradient(tensor: Any) -> Any:
 
 
 def trace_state() -> object:
-    """The graph that is being traced, and whether tapes record: they do not inside of `tf.recompute_grad`."""
+    """The graph that is being traced, and whether tapes record: they do not inside of
+    `tf.recompute_grad`.
+    """
     graph = tf.compat.v1.get_default_graph() if tf.inside_function() else None
     return graph, record is None or record.could_possibly_record()
 
 
 def to_numpy(tensor: Any) -> Any:
     """See the package's docstring."""
-    return tensor.numpy() if isinstance(tensor, tf.Tensor | tf.Variable) else keras.ops.convert_to_numpy(tensor)
+    return (
+        tensor.numpy()
+        if isinstance(tensor, tf.Tensor | tf.Variable)
+        else keras.ops.convert_to_numpy(tensor)
+    )
 
 
 def kept_randomness() -> Callable[[], None]:
     """Keras draws from stateless generators on TensorFlow; layers of the user's need not.
 
-    Where `tf.random.normal` and the like run eagerly, their seeds come from a generator of TensorFlow's eager context.
-    `tf.random.get_global_generator()` is one that anybody can use.
+    Where `tf.random.normal` and the like run eagerly, their seeds come from a generator of
+    TensorFlow's eager context. `tf.random.get_global_generator()` is one that anybody can use.
     """
     seeds = getattr(eager_context(), "_rng", None)
     shared = getattr(stateful_random_ops, "global_generator", None)
@@ -72,7 +80,9 @@ def kept_randomness() -> Callable[[], None]:
 
 @contextlib.contextmanager
 def isolated_randomness() -> Iterator[None]:
-    """Eager draws get seeds of a stream that nobody else has: a kernel is kept by its seeds, and goes on where it was left."""
+    """Eager draws get seeds of a stream that nobody else has: a kernel is kept by its seeds, and
+    goes on where it was left.
+    """
     restore, seeds = kept_randomness(), getattr(eager_context(), "_rng", None)
     if seeds is not None:
         seeds.setstate(random.Random("keras_initcheck").getstate())
@@ -97,8 +107,14 @@ def num_bytes(tensor: Any) -> int:
 
 
 def kept_tensor(variable: Any) -> Callable[[], None]:
-    """What gives a variable that Keras does not know, and each part of one on several devices, the value that it has now."""
-    parts = [part for part in getattr(variable, "values", [variable]) if hasattr(part.handle, "numpy") and part.is_initialized()]
+    """What gives a variable that Keras does not know, and each part of one on several devices, the
+    value that it has now.
+    """
+    parts = [
+        part
+        for part in getattr(variable, "values", [variable])
+        if hasattr(part.handle, "numpy") and part.is_initialized()
+    ]
     values = [(part, tf.identity(part)) for part in parts]
 
     def restore() -> None:
@@ -115,7 +131,9 @@ def without_gradients() -> Iterator[None]:
 
 
 def compile_row(row: Callable[..., Any]) -> Callable[..., Any]:
-    """`row`, traced once for each rank and dtype, whatever the sizes: one call in place of the few dozen that make a row."""
+    """`row`, traced once for each rank and dtype, whatever the sizes: one call in place of the few
+    dozen that make a row.
+    """
 
     def call(*tensors: Any) -> Any:
         kinds = tuple((tf.as_dtype(tensor.dtype), len(tensor.shape)) for tensor in tensors)
@@ -125,10 +143,14 @@ def compile_row(row: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @functools.cache
-def _traced_row(row: Callable[..., Any], kinds: tuple[tuple[Any, int], ...], data_format: str) -> Callable[..., Any]:
+def _traced_row(
+    row: Callable[..., Any], kinds: tuple[tuple[Any, int], ...], data_format: str
+) -> Callable[..., Any]:
     """Kept for all models. A row looks for its units where `data_format` has the channels."""
     signature = [tf.TensorSpec([None] * rank, dtype) for dtype, rank in kinds]
-    traced: Callable[..., Any] = tf.function(row, input_signature=signature, autograph=False).get_concrete_function()
+    traced: Callable[..., Any] = tf.function(
+        row, input_signature=signature, autograph=False
+    ).get_concrete_function()
     return traced
 
 
@@ -138,7 +160,9 @@ def fast_signal_row(tensor: Any) -> Any:
     unit_means = tf.reduce_mean(tensor, axis=0)
     sample = tf.reshape(tensor, [-1])[:: sample_stride(tensor.shape)]
     share_zero = tf.reduce_mean(tf.cast(tf.equal(sample, 0), tensor.dtype))
-    return tf.stack([tf.reduce_mean(unit_means), _second_moment(tensor), _second_moment(unit_means), share_zero])
+    return tf.stack(
+        [tf.reduce_mean(unit_means), _second_moment(tensor), _second_moment(unit_means), share_zero]
+    )
 
 
 def fast_gradient_row(tensor: Any) -> Any:
@@ -158,17 +182,21 @@ def _second_moment(tensor: Any) -> Any:
 def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False) -> Any:
     """See the package's docstring.
 
-    TensorFlow registers each `tf.custom_gradient` of a traced function for good, and with it the graph and the model: it serves only
-    where TensorFlow has moved `record`.
+    TensorFlow registers each `tf.custom_gradient` of a traced function for good, and with it the
+    graph and the model: it serves only where TensorFlow has moved `record`.
     """
 
     def backward(upstream: Any) -> tuple[Any, Any]:
         made = row(upstream)
-        with tf.control_dependencies([made]):  # first the row, then on: a row that is put off keeps its gradient in memory
+        with tf.control_dependencies(
+            [made]
+        ):  # first the row, then on: a row that is put off keeps its gradient in memory
             return tf.identity(upstream), made
 
     if record is None:
-        return tf.custom_gradient(lambda tensor, slot: (tf.identity(tensor), backward))(tensor, slot)
+        return tf.custom_gradient(lambda tensor, slot: (tf.identity(tensor), backward))(
+            tensor, slot
+        )
     with record.stop_recording():
         passed = tf.identity(tensor)
     record.record_operation("InitCheckTap", [passed], [tensor, slot], backward)
@@ -187,14 +215,28 @@ def linearised(
         direction = tf.cast(vector, outputs.dtype)
         zeros = tf.UnconnectedGradients.ZERO
         with on_the_way_back(model):
-            return list(tape.gradient(outputs, tensors, output_gradients=direction, unconnected_gradients=zeros))
+            return list(
+                tape.gradient(
+                    outputs, tensors, output_gradients=direction, unconnected_gradients=zeros
+                )
+            )
 
     def push(tangents: list[Any]) -> np.ndarray:
         direction = tf.zeros_like(outputs)
         with on_the_way_back(model), tf.GradientTape() as outer:
             outer.watch(direction)
-            pulled = tape.gradient(outputs, tensors, output_gradients=direction, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        found = outer.gradient(pulled, direction, output_gradients=tangents, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            pulled = tape.gradient(
+                outputs,
+                tensors,
+                output_gradients=direction,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+        found = outer.gradient(
+            pulled,
+            direction,
+            output_gradients=tangents,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
         return np.asarray(found)
 
     return math.prod(outputs.shape), pull, push
@@ -203,18 +245,23 @@ def linearised(
 def replay(batches: list[Any], iterator: Any, model: Any) -> Any:
     """An iterator over `batches`, which may be filled after this call, in place of `iterator`.
 
-    It has the same type specification, so that no compiled function is traced again. The plain generator of `train_on_batch` has none.
+    It has the same type specification, so that no compiled function is traced again. The plain
+    generator of `train_on_batch` has none.
     """
     if isinstance(iterator, tf.distribute.DistributedIterator):
         return _replay_on_replicas(batches, iterator.element_spec, model.distribute_strategy)
     if not hasattr(iterator, "element_spec"):
         return iter(batches)
-    dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=iterator.element_spec)
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(batches), output_signature=iterator.element_spec
+    )
     return iter(dataset)
 
 
 def _replay_on_replicas(batches: list[Any], element_spec: Any, strategy: Any) -> Any:
-    """A distributed iterator deals the elements of its dataset out to the replicas in turn: each gets back the part that it had."""
+    """A distributed iterator deals the elements of its dataset out to the replicas in turn: each
+    gets back the part that it had.
+    """
 
     def parts() -> Iterator[Any]:
         for batch in batches:
@@ -222,13 +269,21 @@ def _replay_on_replicas(batches: list[Any], element_spec: Any, strategy: Any) ->
             for of_replica in zip(*leaves, strict=True):
                 yield tf.nest.pack_sequence_as(batch, of_replica)
 
-    if strategy.num_replicas_in_sync > 1:  # a leaf then is a PerReplicaSpec, which has no public way to the replicas' own
+    if (
+        strategy.num_replicas_in_sync > 1
+    ):  # a leaf then is a PerReplicaSpec, which has no public way to the replicas' own
         element_spec = tf.nest.map_structure(lambda leaf: leaf._component_specs[0], element_spec)
-    return iter(strategy.distribute_datasets_from_function(lambda _: tf.data.Dataset.from_generator(parts, output_signature=element_spec)))
+    return iter(
+        strategy.distribute_datasets_from_function(
+            lambda _: tf.data.Dataset.from_generator(parts, output_signature=element_spec)
+        )
+    )
 
 
 def sparse_head(value: Any, size: int) -> Any:
-    """The first samples of a sparse tensor or matrix, as the sparse tensor that `fit` would make."""
+    """The first samples of a sparse tensor or matrix, as the sparse tensor that `fit` would
+    make.
+    """
     if is_scipy_sparse(value):
         rows = value.tocsr()[:size].tocoo()
         places = np.stack([rows.row, rows.col], axis=1).astype("int64")
@@ -237,7 +292,9 @@ def sparse_head(value: Any, size: int) -> Any:
 
 
 def gathered(value: Any) -> Any:
-    """See the package's docstring. A replica that got nothing of an uneven last batch holds a part without rows."""
+    """See the package's docstring. A replica that got nothing of an uneven last batch holds a part
+    without rows.
+    """
     if not isinstance(value, tf.distribute.DistributedValues) or isinstance(value, tf.Variable):
         return value
     parts = value.values
@@ -248,9 +305,11 @@ def gathered(value: Any) -> Any:
 
 @contextlib.contextmanager
 def without_strategy() -> Iterator[None]:
-    """Outside of every `tf.distribute` scope: there a model runs on one device, and Keras does not divide its loss by the replicas.
+    """Outside of every `tf.distribute` scope: there a model runs on one device, and Keras does not
+    divide its loss by the replicas.
 
-    TensorFlow enters scopes only within each other, and has no public way out of one: they stand in a list of the graph.
+    TensorFlow enters scopes only within each other, and has no public way out of one: they stand in
+    a list of the graph.
     """
     entered = tf.compat.v1.get_default_graph()._distribution_strategy_stack
     scopes = list(entered)
@@ -262,7 +321,9 @@ def without_strategy() -> Iterator[None]:
 
 
 def building_scope(model: Any) -> Any:
-    """The scope in which `fit` builds a model: that of the strategy under which it was made, or of the current one."""
+    """The scope in which `fit` builds a model: that of the strategy under which it was made, or of
+    the current one.
+    """
     return model.distribute_strategy.scope()
 
 
@@ -272,23 +333,29 @@ def is_first_process(model: Any) -> bool:
     if resolver is None or not resolver.task_type:
         return True
     jobs = resolver.cluster_spec().jobs
-    return bool(resolver.task_type == ("chief" if "chief" in jobs else "worker") and not resolver.task_id)
+    return bool(
+        resolver.task_type == ("chief" if "chief" in jobs else "worker") and not resolver.task_id
+    )
 
 
 def compile_pass(
     forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
 ) -> Callable[[Any], np.ndarray]:
-    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
+    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host
+    in one transfer.
 
     Args:
-        forward: `forward(make_slot, batch, state_mapping)` gives an object with `objectives`, `rows` and `with_weight_gradients`.
+        forward: `forward(make_slot, batch, state_mapping)` gives an object with `objectives`,
+            `rows` and `with_weight_gradients`.
         model: The model; its variables are read when the function runs, not when it is traced.
         gradient_row: Row of a weight's gradient.
-        is_repeated: Whether the function will be called often enough for tracing to pay: that takes ten times as long as one eager call.
+        is_repeated: Whether the function will be called often enough for tracing to pay: that takes
+            ten times as long as one eager call.
 
     Returns:
-        A function that returns all rows, one after the other, as one vector: those of the pass, then for each objective those of the
-        slots' gradients and, where asked for, of the gradients of the trainable variables (zeros where there is none).
+        A function that returns all rows, one after the other, as one vector: those of the pass,
+        then for each objective those of the slots' gradients and, where asked for, of the gradients
+        of the trainable variables (zeros where there is none).
     """
 
     def step(batch: Any) -> Any:
@@ -304,11 +371,19 @@ def compile_pass(
         with tf.GradientTape(persistent=True) as tape:
             result = forward(make_slot, batch, ())
         rows = list(result.rows)
-        for objective, with_weights in zip(result.objectives, result.with_weight_gradients, strict=True):
+        for objective, with_weights in zip(
+            result.objectives, result.with_weight_gradients, strict=True
+        ):
             with on_the_way_back(model):
                 found = tape.gradient(objective, [slots, variables if with_weights else []])
-            rows += [slot if gradient is None else gradient for slot, gradient in zip(slots, found[0], strict=True)]
-            rows += [gradient_row(tf.convert_to_tensor(_present(*pair))) for pair in zip(found[1], variables, strict=False)]
+            rows += [
+                slot if gradient is None else gradient
+                for slot, gradient in zip(slots, found[0], strict=True)
+            ]
+            rows += [
+                gradient_row(tf.convert_to_tensor(_present(*pair)))
+                for pair in zip(found[1], variables, strict=False)
+            ]
         return tf.concat([tf.cast(row, row_dtype()) for row in rows], axis=0)
 
     traced: list[Callable[[Any], Any]] = []
@@ -332,7 +407,9 @@ def compile_pass(
 
 
 def _second_try(call: Callable[[], np.ndarray], model: Any, error: Exception) -> np.ndarray:
-    """What does not run eagerly may run as a graph, as it does in a training: Keras' own float8 layers, for one."""
+    """What does not run eagerly may run as a graph, as it does in a training: Keras' own float8
+    layers, for one.
+    """
     if getattr(model, "run_eagerly", False):
         raise error
     try:

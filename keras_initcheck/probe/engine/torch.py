@@ -33,7 +33,11 @@ def to_numpy(tensor: Any) -> Any:
     if not isinstance(tensor, torch.Tensor):
         return tensor
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
-    return tensor.float().numpy().astype("bfloat16") if tensor.dtype == torch.bfloat16 else tensor.numpy()
+    return (
+        tensor.float().numpy().astype("bfloat16")
+        if tensor.dtype == torch.bfloat16
+        else tensor.numpy()
+    )
 
 
 def kept_randomness() -> Callable[[], None]:
@@ -54,7 +58,9 @@ def kept_randomness() -> Callable[[], None]:
 
 @contextlib.contextmanager
 def isolated_randomness() -> Iterator[None]:
-    """Keras' dropout draws from PyTorch's global generators: they are set for the pass and put back."""
+    """Keras' dropout draws from PyTorch's global generators: they are set for the pass and put
+    back.
+    """
     restore = kept_randomness()
     torch.manual_seed(0)
     try:
@@ -68,8 +74,13 @@ TENSORS: tuple[type, ...] = (torch.Tensor, torch.Generator)
 
 
 def own_tensors(module: Any) -> list[Any]:
-    """The parameters and buffers of a module, without those of the modules inside it, and the parameters' gradients."""
-    own = [*torch.nn.Module.parameters(module, recurse=False), *torch.nn.Module.buffers(module, recurse=False)]
+    """The parameters and buffers of a module, without those of the modules inside it, and the
+    parameters' gradients.
+    """
+    own = [
+        *torch.nn.Module.parameters(module, recurse=False),
+        *torch.nn.Module.buffers(module, recurse=False),
+    ]
     return own + [tensor.grad for tensor in own if tensor.grad is not None]
 
 
@@ -79,7 +90,9 @@ def num_bytes(tensor: Any) -> int:
 
 
 def kept_tensor(tensor: Any) -> Callable[[], None]:
-    """What gives a tensor the values that it has now, if they changed, and the same `.grad`; or a generator its state."""
+    """What gives a tensor the values that it has now, if they changed, and the same `.grad`; or a
+    generator its state.
+    """
     if isinstance(tensor, torch.Generator):
         state = tensor.get_state()
         return lambda: tensor.set_state(state) and None
@@ -120,7 +133,9 @@ def fast_signal_row(tensor: Any) -> Any:
     tensor = _accumulating(tensor)
     unit_means = tensor.mean(dim=0)
     share_zero = (tensor.reshape(-1)[:: sample_stride(tensor.shape)] == 0).to(tensor.dtype).mean()
-    return torch.stack([unit_means.mean(), _second_moment(tensor), _second_moment(unit_means), share_zero])
+    return torch.stack(
+        [unit_means.mean(), _second_moment(tensor), _second_moment(unit_means), share_zero]
+    )
 
 
 @torch.no_grad()
@@ -169,17 +184,30 @@ def linearised(
             return [torch.zeros_like(tensor) for tensor in inputs]
         direction = torch.as_tensor(vector, dtype=outputs.dtype, device=outputs.device)
         with on_the_way_back(model):
-            found = torch.autograd.grad(outputs, inputs, direction, retain_graph=True, allow_unused=True)
-        return [torch.zeros_like(tensor) if each is None else each for each, tensor in zip(found, inputs, strict=True)]
+            found = torch.autograd.grad(
+                outputs, inputs, direction, retain_graph=True, allow_unused=True
+            )
+        return [
+            torch.zeros_like(tensor) if each is None else each
+            for each, tensor in zip(found, inputs, strict=True)
+        ]
 
     def push(tangents: list[Any]) -> np.ndarray:
         if not outputs.requires_grad:
             return np.zeros(outputs.numel())
         direction = torch.zeros_like(outputs).requires_grad_()
         with on_the_way_back(model):
-            pulled = torch.autograd.grad(outputs, inputs, direction, create_graph=True, allow_unused=True)
-            used = [(each, tangent) for each, tangent in zip(pulled, tangents, strict=True) if each is not None]
-            (found,) = torch.autograd.grad([each for each, _ in used], [direction], [tangent for _, tangent in used])
+            pulled = torch.autograd.grad(
+                outputs, inputs, direction, create_graph=True, allow_unused=True
+            )
+            used = [
+                (each, tangent)
+                for each, tangent in zip(pulled, tangents, strict=True)
+                if each is not None
+            ]
+            (found,) = torch.autograd.grad(
+                [each for each, _ in used], [direction], [tangent for _, tangent in used]
+            )
         return np.asarray(found.cpu())
 
     return outputs.numel(), pull, push
@@ -197,7 +225,10 @@ def sparse_head(value: Any, size: int) -> Any:
         DataError: A sparse tensor, which Keras takes nowhere on this backend.
     """
     if not is_scipy_sparse(value):
-        raise DataError(f"Keras must be given dense tensors on torch, in `fit` too. Received: layout {value.layout}. Pass x.to_dense().")
+        raise DataError(
+            "Keras must be given dense tensors on torch, in `fit` too. Received: layout"
+            f" {value.layout}. Pass x.to_dense()."
+        )
     return value.tocsr()[:size].toarray()
 
 
@@ -220,13 +251,20 @@ def building_scope(model: Any) -> Iterator[None]:
 
 def is_first_process(model: Any) -> bool:
     """Rank 0 writes."""
-    return not (torch.distributed.is_available() and torch.distributed.is_initialized()) or torch.distributed.get_rank() == 0
+    return (
+        not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        or torch.distributed.get_rank() == 0
+    )
 
 
-def compile_pass(forward: Any, model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool) -> Callable[[Any], np.ndarray]:
-    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host in one transfer.
+def compile_pass(
+    forward: Any, model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
+) -> Callable[[Any], np.ndarray]:
+    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host
+    in one transfer.
 
-    The arguments and the result are those of the TensorFlow module. Nothing is compiled: each call runs eagerly.
+    The arguments and the result are those of the TensorFlow module. Nothing is compiled: each call
+    runs eagerly.
     """
 
     def call(batch: Any) -> np.ndarray:
@@ -234,7 +272,9 @@ def compile_pass(forward: Any, model: Any, gradient_row: Callable[[Any], Any], i
         device = next((variable.value.device for variable in model.variables), "cpu")
 
         def make_slot(width: int, dtype: str) -> Any:
-            slots.append(torch.zeros(width, dtype=getattr(torch, dtype), device=device, requires_grad=True))
+            slots.append(
+                torch.zeros(width, dtype=getattr(torch, dtype), device=device, requires_grad=True)
+            )
             return slots[-1]
 
         variables = [variable.value for variable in model.trainable_variables]
@@ -244,19 +284,33 @@ def compile_pass(forward: Any, model: Any, gradient_row: Callable[[Any], Any], i
             except RuntimeError as error:
                 if forward.copies or "modified inplace" not in str(error):
                     raise
-                forward.copies = True  # `x += y` in a layer: a view must not be written to, a copy may
+                forward.copies = (
+                    True  # `x += y` in a layer: a view must not be written to, a copy may
+                )
                 slots.clear()
                 result = forward(make_slot, batch, ())
         rows = list(result.rows)
-        for index, (objective, with_weights) in enumerate(zip(result.objectives, result.with_weight_gradients, strict=True)):
+        for index, (objective, with_weights) in enumerate(
+            zip(result.objectives, result.with_weight_gradients, strict=True)
+        ):
             wanted = [*slots, *(variables if with_weights else [])]
             is_last = index == len(result.objectives) - 1
             found = [None] * len(wanted)
-            if objective.requires_grad:  # not where nothing on the way to it can be observed or trained
+            if (
+                objective.requires_grad
+            ):  # not where nothing on the way to it can be observed or trained
                 found = _gradients(model, objective, wanted, retain_graph=not is_last)
-            found = [torch.zeros_like(source) if gradient is None else gradient for gradient, source in zip(found, wanted, strict=True)]
-            rows += [*found[: len(slots)], *(gradient_row(gradient) for gradient in found[len(slots) :])]
-        return np.asarray(torch.cat([row.detach().to(getattr(torch, row_dtype())) for row in rows]).cpu())
+            found = [
+                torch.zeros_like(source) if gradient is None else gradient
+                for gradient, source in zip(found, wanted, strict=True)
+            ]
+            rows += [
+                *found[: len(slots)],
+                *(gradient_row(gradient) for gradient in found[len(slots) :]),
+            ]
+        return np.asarray(
+            torch.cat([row.detach().to(getattr(torch, row_dtype())) for row in rows]).cpu()
+        )
 
     return call
 
@@ -264,11 +318,14 @@ def compile_pass(forward: Any, model: Any, gradient_row: Callable[[Any], Any], i
 def _gradients(model: Any, objective: Any, wanted: list[Any], retain_graph: bool) -> list[Any]:
     try:
         with on_the_way_back(model):
-            return list(torch.autograd.grad(objective, wanted, retain_graph=retain_graph, allow_unused=True))
+            return list(
+                torch.autograd.grad(objective, wanted, retain_graph=retain_graph, allow_unused=True)
+            )
     except RuntimeError as error:
         if "use_reentrant" not in str(error):
             raise
         raise ProbeError(
-            f"`torch.utils.checkpoint` must be called with use_reentrant=False in {model.name!r}. Received: a reentrant one, which lets "
-            "no gradient be taken but that of all parameters at once."
+            f"`torch.utils.checkpoint` must be called with use_reentrant=False in {model.name!r}."
+            " Received: a reentrant one, which lets no gradient be taken but that of all"
+            " parameters at once."
         ) from error

@@ -1,4 +1,6 @@
-"""Which function follows a weight layer, as a name and as a numpy callable that the theory can integrate."""
+"""Which function follows a weight layer, as a name and as a numpy callable that the theory can
+integrate.
+"""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ _MIXING = ("softmax", "log_softmax", "sparsemax", "glu")
 
 @dataclass(frozen=True)
 class FollowingActivation:
-    """An activation by name. `function` is `None` where it mixes units or cannot be evaluated, so that no factor can be predicted."""
+    """An activation by name. `function` is `None` where it mixes units or cannot be evaluated, so
+    that no factor can be predicted.
+    """
 
     name: str
     function: Callable[[np.ndarray], np.ndarray] | None
@@ -26,7 +30,9 @@ class FollowingActivation:
 
 
 def describe(activation: Any) -> FollowingActivation:
-    """The activation of a fused callable, an activation layer, or a graph operation such as `keras.ops.relu`."""
+    """The activation of a fused callable, an activation layer, or a graph operation such as
+    `keras.ops.relu`.
+    """
     if isinstance(activation, keras.layers.Activation):
         return describe(activation.activation)
     name, parameters = _layer_parameters(activation)
@@ -44,7 +50,11 @@ def describe(activation: Any) -> FollowingActivation:
 
 def _layer_parameters(layer: Any) -> tuple[str | None, dict[str, Any]]:
     if isinstance(layer, keras.layers.ReLU):
-        parameters = {"negative_slope": layer.negative_slope, "max_value": layer.max_value, "threshold": layer.threshold}
+        parameters = {
+            "negative_slope": layer.negative_slope,
+            "max_value": layer.max_value,
+            "threshold": layer.threshold,
+        }
         return "relu", {name: value for name, value in parameters.items() if value is not None}
     if isinstance(layer, keras.layers.LeakyReLU):
         return "leaky_relu", {"negative_slope": float(layer.negative_slope)}
@@ -60,10 +70,16 @@ def _layer_parameters(layer: Any) -> tuple[str | None, dict[str, Any]]:
 
 def _operation_parameters(operation: Any) -> dict[str, Any]:
     """Parameters of graph operations: `LeakyRelu` and `Elu` nodes carry their own."""
-    if isinstance(operation, (keras.layers.Layer, type(None))) or not isinstance(operation, keras.Operation):
+    if isinstance(operation, (keras.layers.Layer, type(None))) or not isinstance(
+        operation, keras.Operation
+    ):
         return {}
     known = {"negative_slope": "negative_slope", "alpha": "alpha", "approximate": "approximate"}
-    return {known[name]: value for name, value in vars(operation).items() if name in known and value is not None}
+    return {
+        known[name]: value
+        for name, value in vars(operation).items()
+        if name in known and value is not None
+    }
 
 
 def _function_name(activation: Any) -> str:
@@ -76,10 +92,14 @@ def _evaluated(name: str, activation: Any) -> FollowingActivation:
     """A user's own function, evaluated through Keras in float32."""
 
     def function(points: np.ndarray) -> np.ndarray:
-        return np.asarray(to_numpy(activation(keras.ops.convert_to_tensor(points, dtype="float32"))), "float64")
+        return np.asarray(
+            to_numpy(activation(keras.ops.convert_to_tensor(points, dtype="float32"))), "float64"
+        )
 
     try:
         is_elementwise = function(np.linspace(-2.0, 2.0, 5)).shape == (5,)
     except Exception:  # a user's function may refuse a vector in any way
         is_elementwise = False
-    return FollowingActivation(name, function if is_elementwise else None, activations.FLOAT32_PRECISION, key=activation)
+    return FollowingActivation(
+        name, function if is_elementwise else None, activations.FLOAT32_PRECISION, key=activation
+    )

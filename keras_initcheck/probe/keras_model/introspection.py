@@ -1,4 +1,6 @@
-"""The few places where only Keras' private names serve. A test tells when Keras changes one of them."""
+"""The few places where only Keras' private names serve. A test tells when Keras changes one of
+them.
+"""
 
 import collections
 import inspect
@@ -15,7 +17,9 @@ from keras_initcheck.probe.engine.devices import without_strategy
 
 
 def flatten_layers(model: Any) -> list[Any]:
-    """`model` and every layer in it at any depth, in order of creation. Keras has no public way to reach the layers of a layer."""
+    """`model` and every layer in it at any depth, in order of creation. Keras has no public way to
+    reach the layers of a layer.
+    """
     return list(model._flatten_layers(include_self=True, recursive=True))
 
 
@@ -26,11 +30,15 @@ def sublayers(layer: Any) -> list[Any]:
 
 def rematerialized(operations: Iterable[Any]) -> list[Any]:
     """The operations that were made inside a `keras.RematScope`, which Keras has since 3.9."""
-    return [operation for operation in operations if getattr(operation, "_remat_mode", None) is not None]
+    return [
+        operation for operation in operations if getattr(operation, "_remat_mode", None) is not None
+    ]
 
 
 def functional_graphs(model: Any) -> list[Any]:
-    """Every Functional graph in `model`: nested models, and the graph that a built Sequential runs."""
+    """Every Functional graph in `model`: nested models, and the graph that a built Sequential
+    runs.
+    """
     graphs: dict[int, Any] = {}
     for layer in flatten_layers(model):
         graph = getattr(layer, "_functional", None) or layer
@@ -45,13 +53,24 @@ def is_layer(value: Any) -> bool:
 
 
 def runs_graph(layer: Any) -> bool:
-    """Whether the outputs of `layer` are outputs of layers inside it, so that it adds no arithmetic of its own."""
-    return isinstance(layer, keras.Sequential) or (hasattr(layer, "operations") and hasattr(layer, "_nodes_by_depth"))
+    """Whether the outputs of `layer` are outputs of layers inside it, so that it adds no arithmetic
+    of its own.
+    """
+    return isinstance(layer, keras.Sequential) or (
+        hasattr(layer, "operations") and hasattr(layer, "_nodes_by_depth")
+    )
 
 
 def operations_without_layers(model: Any) -> list[Any]:
-    """The nodes of Functional graphs that are no layers, such as `x + y` and `keras.ops.relu(x)`."""
-    return [op for graph in functional_graphs(model) for op in graph.operations if not isinstance(op, keras.layers.Layer)]
+    """The nodes of Functional graphs that are no layers, such as `x + y` and
+    `keras.ops.relu(x)`.
+    """
+    return [
+        op
+        for graph in functional_graphs(model)
+        for op in graph.operations
+        if not isinstance(op, keras.layers.Layer)
+    ]
 
 
 def _nodes(graph: Any) -> list[Any]:
@@ -61,12 +80,18 @@ def _nodes(graph: Any) -> list[Any]:
 def sole_consumers(model: Any) -> set[int]:
     """Ids of the operations that alone consume the output which they receive first.
 
-    For these, the gradient with respect to their input is the gradient with respect to that output, and is measured once.
-    Known for operations that stand in one Functional graph, once, behind another operation of it.
+    For these, the gradient with respect to their input is the gradient with respect to that output,
+    and is measured once. Known for operations that stand in one Functional graph, once, behind
+    another operation of it.
     """
     graphs = functional_graphs(model)
     appearances = Counter(id(node.operation) for graph in graphs for node in _nodes(graph))
-    return {id(node.operation) for graph in graphs for node in _lonely_nodes(graph) if appearances[id(node.operation)] == 1}
+    return {
+        id(node.operation)
+        for graph in graphs
+        for node in _lonely_nodes(graph)
+        if appearances[id(node.operation)] == 1
+    }
 
 
 def _lonely_nodes(graph: Any) -> Iterable[Any]:
@@ -88,11 +113,15 @@ def _is_leaf(operation: Any) -> bool:
 
 
 def build(model: Any, x: Any) -> None:
-    """Creates the variables of an unbuilt model from a batch `x`, symbolically, as `fit` does before its first step.
+    """Creates the variables of an unbuilt model from a batch `x`, symbolically, as `fit` does
+    before its first step.
 
-    Side effects: the variables are created; nothing is computed and no seed advances beyond what creating them takes.
+    Side effects: the variables are created; nothing is computed and no seed advances beyond what
+    creating them takes.
     """
-    from keras.src import backend  # the public `compute_output_spec` does not mark the model as built
+    from keras.src import (
+        backend,
+    )  # the public `compute_output_spec` does not mark the model as built
 
     def symbolic(tensor: Any) -> Any:
         return keras.KerasTensor(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
@@ -106,7 +135,9 @@ def is_built(model: Any) -> bool:
 
 
 def has_call(model: Any) -> bool:
-    """Whether the model's class says how it is called. Models of a GAN often only have a `train_step`."""
+    """Whether the model's class says how it is called. Models of a GAN often only have a
+    `train_step`.
+    """
     return type(model).call is not keras.Model.call
 
 
@@ -126,13 +157,22 @@ def is_compiled(model: Any) -> bool:
 
 
 def compiled_parts(model: Any) -> list[Any]:
-    """What `compile` gave the model: the optimizer (with those that it wraps), the loss, and the metrics."""
-    parts = [*_with_wrapped(getattr(model, "optimizer", None)), compiled_loss(model), *getattr(model, "metrics", [])]
+    """What `compile` gave the model: the optimizer (with those that it wraps), the loss, and the
+    metrics.
+    """
+    parts = [
+        *_with_wrapped(getattr(model, "optimizer", None)),
+        compiled_loss(model),
+        *getattr(model, "metrics", []),
+    ]
     return [part for part in parts if hasattr(part, "__dict__")]
 
 
 def _with_wrapped(optimizer: Any) -> list[Any]:
-    return [optimizer, *(each for part in wrapped_optimizers(optimizer) for each in _with_wrapped(part))]
+    return [
+        optimizer,
+        *(each for part in wrapped_optimizers(optimizer) for each in _with_wrapped(part)),
+    ]
 
 
 def compiled_loss(model: Any) -> Any | None:
@@ -141,7 +181,9 @@ def compiled_loss(model: Any) -> Any | None:
 
 
 def wrapped_optimizers(optimizer: Any) -> list[Any]:
-    """The optimizers that one hands its gradients on to: several for a `MultiOptimizer`, which may know them only once it is built."""
+    """The optimizers that one hands its gradients on to: several for a `MultiOptimizer`, which may
+    know them only once it is built.
+    """
     if is_multi_optimizer(optimizer):
         return list(optimizer.optimizers)
     inner = getattr(optimizer, "inner_optimizer", None)
@@ -149,7 +191,9 @@ def wrapped_optimizers(optimizer: Any) -> list[Any]:
 
 
 def is_multi_optimizer(optimizer: Any) -> bool:
-    """Whether `optimizer` chooses another one for each variable. Keras 3.15 was the first to have that class."""
+    """Whether `optimizer` chooses another one for each variable. Keras 3.15 was the first to have
+    that class.
+    """
     kind = getattr(keras.optimizers, "MultiOptimizer", None)
     return kind is not None and isinstance(optimizer, kind)
 
@@ -163,7 +207,8 @@ def innermost_optimizers(optimizer: Any) -> list[Any]:
 
 
 def bookkeeping(model: Any) -> list[Any]:
-    """What Keras notes beside the attributes of layers, loss and metrics: which of them it has seen; and the global state of this thread.
+    """What Keras notes beside the attributes of layers, loss and metrics: which of them it has
+    seen; and the global state of this thread.
 
     That holds the names that Keras gave, and the generator that draws where nobody passes a seed.
     """
@@ -184,20 +229,31 @@ def torch_parameters(model: Any) -> list[Any]:
 def steps_taken(model: Any) -> int:
     """Updates that the model's optimizer has made; 0 where there is none.
 
-    Batches whose gradients wait in an accumulator are none yet. Of several optimizers the one that is furthest counts, also of those that
-    a model with a `train_step` of its own holds as attributes: their weights are trained as well.
+    Batches whose gradients wait in an accumulator are none yet. Of several optimizers the one that
+    is furthest counts, also of those that a model with a `train_step` of its own holds as
+    attributes: their weights are trained as well.
     """
-    held = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+    held = [
+        value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)
+    ]
     optimizers = [getattr(model, "optimizer", None), *held]
     # Each is a variable or, with gradient accumulation, a tensor.
-    counters = [inner.iterations for optimizer in optimizers for inner in innermost_optimizers(optimizer)]
+    counters = [
+        inner.iterations for optimizer in optimizers for inner in innermost_optimizers(optimizer)
+    ]
     return max((int(to_numpy(counter)) for counter in counters), default=0)
 
 
 def chosen_optimizers(optimizer: Any, variables: Iterable[Any]) -> list[Any]:
-    """The optimizer that a `MultiOptimizer` chooses for each variable, `None` where it was built without the variable."""
+    """The optimizer that a `MultiOptimizer` chooses for each variable, `None` where it was built
+    without the variable.
+    """
     if optimizer.built:
-        chosen = {id(variable): inner for inner in optimizer.optimizers for variable in inner._trainable_variables}
+        chosen = {
+            id(variable): inner
+            for inner in optimizer.optimizers
+            for variable in inner._trainable_variables
+        }
         return [chosen.get(id(variable)) for variable in variables]
     with _names_kept():  # a function that chooses may make an optimizer at each call
         return [optimizer._optimizer_map(variable) for variable in variables]
@@ -205,10 +261,14 @@ def chosen_optimizers(optimizer: Any, variables: Iterable[Any]) -> list[Any]:
 
 @contextmanager
 def _names_kept() -> Iterator[None]:
-    """Puts back what Keras counts to name objects, so that those which are made later are called what they would have been."""
+    """Puts back what Keras counts to name objects, so that those which are made later are called
+    what they would have been.
+    """
     from keras.src.backend.common import global_state
 
-    counts = global_state.get_global_attribute("object_name_uids", collections.defaultdict(int), set_to_default=True)
+    counts = global_state.get_global_attribute(
+        "object_name_uids", collections.defaultdict(int), set_to_default=True
+    )
     before = dict(counts)
     try:
         yield
@@ -229,14 +289,20 @@ def call_model(model: Any, x: Any) -> Any:
 
 
 def symbolic_inputs(model: Any) -> Any | None:
-    """The nest of symbolic tensors that a graph of layers was made from; `None` for a model that has a `call` of its own."""
+    """The nest of symbolic tensors that a graph of layers was made from; `None` for a model that
+    has a `call` of its own.
+    """
     is_graph = runs_graph(model) and not isinstance(model, keras.Sequential)
     found = model.input if is_graph else getattr(model, "inputs", None)
-    return None if isinstance(found, list) and not found else found  # a single tensor has no truth value
+    return (
+        None if isinstance(found, list) and not found else found
+    )  # a single tensor has no truth value
 
 
 def compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
-    """The training loss, regularisation included. Releases of Keras before 3.3 know no `training` argument."""
+    """The training loss, regularisation included. Releases of Keras before 3.3 know no `training`
+    argument.
+    """
     arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
     if "training" in inspect.signature(model.compute_loss).parameters:
         arguments["training"] = True
@@ -244,12 +310,20 @@ def compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any) ->
 
 
 def regularised_values(model: Any) -> list[tuple[Any, Any]]:
-    """The regularised variables, each with its value: inside a `StatelessScope`, Keras asks the scope for them and nobody else."""
-    return [(variable, variable.value) for variable in model.trainable_variables if variable.regularizer is not None]
+    """The regularised variables, each with its value: inside a `StatelessScope`, Keras asks the
+    scope for them and nobody else.
+    """
+    return [
+        (variable, variable.value)
+        for variable in model.trainable_variables
+        if variable.regularizer is not None
+    ]
 
 
 def flatten_with_names(structure: Any) -> list[tuple[str, Any]]:
-    """The leaves of a nest of lists, tuples and dicts, each with a readable path such as `image` or `1`."""
+    """The leaves of a nest of lists, tuples and dicts, each with a readable path such as `image` or
+    `1`.
+    """
     if isinstance(structure, dict):
         parts: list[tuple[str, Any]] = [(str(key), value) for key, value in structure.items()]
     elif isinstance(structure, (list, tuple)):
@@ -270,11 +344,21 @@ def own_variables(layer: Any) -> list[Any]:
 
 
 def next_layers(model: Any, tensor: Any) -> list[tuple[Any, Any]]:
-    """`(operation, its first output)` of all that takes a symbolic tensor, in the model's own graph and the nested ones."""
+    """`(operation, its first output)` of all that takes a symbolic tensor, in the model's own graph
+    and the nested ones.
+    """
     nodes = [node for graph in functional_graphs(model) for node in _nodes(graph)]
-    return [(node.operation, node.output_tensors[0]) for node in nodes if any(other is tensor for other in node.input_tensors)]
+    return [
+        (node.operation, node.output_tensors[0])
+        for node in nodes
+        if any(other is tensor for other in node.input_tensors)
+    ]
 
 
 def consumers(graph: Any, tensor: Any) -> list[Any]:
     """The operations of a Functional graph that take a symbolic tensor."""
-    return [node.operation for node in _nodes(graph) if any(other is tensor for other in node.input_tensors)]
+    return [
+        node.operation
+        for node in _nodes(graph)
+        if any(other is tensor for other in node.input_tensors)
+    ]

@@ -18,22 +18,62 @@ DEPTHWISE = _classes("DepthwiseConv1D", "DepthwiseConv2D")
 SEPARABLE = _classes("SeparableConv1D", "SeparableConv2D")
 TRANSPOSED = _classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 CONVOLUTION = _classes("Conv1D", "Conv2D", "Conv3D")
-WEIGHT = (keras.layers.Dense, keras.layers.EinsumDense, *CONVOLUTION, *TRANSPOSED, *DEPTHWISE, *SEPARABLE)
+WEIGHT = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    *CONVOLUTION,
+    *TRANSPOSED,
+    *DEPTHWISE,
+    *SEPARABLE,
+)
 RECURRENT = _classes("RNN")
 OPAQUE = (*RECURRENT, *_classes("TimeDistributed", "Pipeline"))
-"""Layers that run their inner layers in a traced loop: one site, and nothing inside it is observed."""
+"""Layers that run their inner layers in a traced loop: one site, and nothing inside it is
+observed.
+"""
 NORMALIZATION = _classes(
-    "BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization", "Normalization"
+    "BatchNormalization",
+    "LayerNormalization",
+    "GroupNormalization",
+    "RMSNormalization",
+    "UnitNormalization",
+    "Normalization",
 )
 ACTIVATION = _classes("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax")
-MERGE = _classes("Add", "Average", "Multiply", "Concatenate", "Subtract", "Maximum", "Minimum", "Dot", "Attention", "AdditiveAttention")
+MERGE = _classes(
+    "Add",
+    "Average",
+    "Multiply",
+    "Concatenate",
+    "Subtract",
+    "Maximum",
+    "Minimum",
+    "Dot",
+    "Attention",
+    "AdditiveAttention",
+)
 EMBEDDING = _classes("Embedding")
 _PASS_NAME = re.compile(
     r"Dropout|Noise|Flatten|Reshape|Permute|Padding|Cropping|Pooling|UpSampling|Identity|Masking|RepeatVector|ActivityRegularization"
     r"|Rescaling|Resizing|Cast|Transpose|Squeeze|ExpandDims"
 )
-_MERGE_OPERATIONS = frozenset(("add", "subtract", "multiply", "divide", "concatenate", "maximum", "minimum", "matmul", "einsum", "stack"))
-_ACTIVATION_OPERATIONS = frozenset(name for name in dir(keras.activations) if not name.startswith("_"))
+_MERGE_OPERATIONS = frozenset(
+    (
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "concatenate",
+        "maximum",
+        "minimum",
+        "matmul",
+        "einsum",
+        "stack",
+    )
+)
+_ACTIVATION_OPERATIONS = frozenset(
+    name for name in dir(keras.activations) if not name.startswith("_")
+)
 
 
 def kind_of(operation: Any) -> str:
@@ -51,7 +91,11 @@ def kind_of(operation: Any) -> str:
             return kind
     if _PASS_NAME.search(type(operation).__name__):
         return "pass"
-    return "other" if isinstance(operation, keras.layers.Layer) else _kind_of_graph_operation(operation)
+    return (
+        "other"
+        if isinstance(operation, keras.layers.Layer)
+        else _kind_of_graph_operation(operation)
+    )
 
 
 def _kind_of_graph_operation(operation: Any) -> str:
@@ -67,7 +111,9 @@ def snake_case(name: str) -> str:
 
 
 def fused_activation(layer: Any) -> Any | None:
-    """The callable that a weight layer applies to its pre-activation, or `None` if that is the identity."""
+    """The callable that a weight layer applies to its pre-activation, or `None` if that is the
+    identity.
+    """
     function = getattr(layer, "activation", None)
     if function is None or function is keras.activations.linear or not callable(function):
         return None
@@ -75,9 +121,11 @@ def fused_activation(layer: Any) -> Any | None:
 
 
 def kernel_fans(layer: Any) -> dict[str, Fans]:
-    """True fans of each kernel of a known weight or recurrent layer, by the attribute's name, in the order of application.
+    """True fans of each kernel of a known weight or recurrent layer, by the attribute's name, in
+    the order of application.
 
-    Keras' own `compute_fans` knows neither strides nor groups nor gates, and before 3.15 no equation; see `keras_initcheck.theory.fans`.
+    Keras' own `compute_fans` knows neither strides nor groups nor gates, and before 3.15 no
+    equation; see `keras_initcheck.theory.fans`.
     """
     if isinstance(layer, keras.layers.Dense):
         return {"kernel": fans.dense(tuple(layer.kernel.shape))}
@@ -86,7 +134,10 @@ def kernel_fans(layer: Any) -> dict[str, Fans]:
     if isinstance(layer, SEPARABLE):
         depthwise = fans.depthwise_conv(tuple(layer.depthwise_kernel.shape), tuple(layer.strides))
         ones = (1,) * len(layer.strides)
-        return {"depthwise_kernel": depthwise, "pointwise_kernel": fans.conv(tuple(layer.pointwise_kernel.shape), ones, 1)}
+        return {
+            "depthwise_kernel": depthwise,
+            "pointwise_kernel": fans.conv(tuple(layer.pointwise_kernel.shape), ones, 1),
+        }
     if isinstance(layer, DEPTHWISE):
         return {"kernel": fans.depthwise_conv(tuple(layer.kernel.shape), tuple(layer.strides))}
     if isinstance(layer, TRANSPOSED):
@@ -100,9 +151,13 @@ _GATES = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1}
 
 
 def cell_fans(cell: Any) -> dict[str, Fans]:
-    """True fans per gate of the kernels of SimpleRNN's, GRU's and LSTM's cells; empty for everything else."""
+    """True fans per gate of the kernels of SimpleRNN's, GRU's and LSTM's cells; empty for
+    everything else.
+    """
     gates = _GATES.get(type(cell).__name__)
     if gates is None or not hasattr(cell, "recurrent_kernel"):
         return {}
-    kernel, recurrent = fans.recurrent(tuple(cell.kernel.shape), tuple(cell.recurrent_kernel.shape), gates)
+    kernel, recurrent = fans.recurrent(
+        tuple(cell.kernel.shape), tuple(cell.recurrent_kernel.shape), gates
+    )
     return {"kernel": kernel, "recurrent_kernel": recurrent}

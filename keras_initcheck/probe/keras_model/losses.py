@@ -1,4 +1,6 @@
-"""Which of Keras' own losses holds each output against its labels. What is not plain to see is left out."""
+"""Which of Keras' own losses holds each output against its labels. What is not plain to see is left
+out.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +36,9 @@ class KnownLoss:
 
 @dataclass(frozen=True)
 class Pairing:
-    """An output with the key of its labels in the batch's `y` (`None` where `y` is the labels itself) and its loss."""
+    """An output with the key of its labels in the batch's `y` (`None` where `y` is the labels
+    itself) and its loss.
+    """
 
     name: str
     output: Any
@@ -47,11 +51,15 @@ class Pairing:
 
 
 def known_loss(loss: Any) -> KnownLoss | None:
-    """What `compile` was given for one output, if it is a loss of Keras and no subclass of one, over the last axis."""
+    """What `compile` was given for one output, if it is a loss of Keras and no subclass of one,
+    over the last axis.
+    """
     if isinstance(loss, str):
         try:
             loss = keras.losses.get(loss)
-        except ValueError:  # names such as "crossentropy", which Keras resolves by the labels' shape
+        except (
+            ValueError
+        ):  # names such as "crossentropy", which Keras resolves by the labels' shape
             return None
     is_instance = isinstance(loss, keras.losses.Loss)
     given = type(loss) if is_instance else loss
@@ -62,22 +70,43 @@ def known_loss(loss: Any) -> KnownLoss | None:
     if config.get("axis", -1) != -1:
         return None
     function = _LOSSES[name].from_config({**config, "reduction": "sum_over_batch_size"})
-    return KnownLoss(name, bool(config.get("from_logits", False)), config.get("ignore_class"), function)
+    return KnownLoss(
+        name, bool(config.get("from_logits", False)), config.get("ignore_class"), function
+    )
 
 
 def pairings(model: Any, y: Any, outputs: Any) -> list[Pairing]:
-    """The outputs with their labels and losses, where one of each belongs together without doubt."""
+    """The outputs with their labels and losses, where one of each belongs together without
+    doubt.
+    """
     if y is None or type(model).compute_loss is not keras.Model.compute_loss:
         return []
     named = introspection.flatten_with_names(outputs)
     if len(named) == 1:
-        leaves, losses = introspection.flatten_with_names(y), introspection.flatten_with_names(model.loss)
-        name = next(iter(outputs if isinstance(outputs, dict) else getattr(model, "output_names", None) or ["output"]))
-        found = [(str(name), named[0][1], _only_key(y), losses[0][1])] if len(leaves) == len(losses) == 1 else []
+        leaves, losses = (
+            introspection.flatten_with_names(y),
+            introspection.flatten_with_names(model.loss),
+        )
+        name = next(
+            iter(
+                outputs
+                if isinstance(outputs, dict)
+                else getattr(model, "output_names", None) or ["output"]
+            )
+        )
+        found = (
+            [(str(name), named[0][1], _only_key(y), losses[0][1])]
+            if len(leaves) == len(losses) == 1
+            else []
+        )
     else:
         found = _of_several(model, y, outputs)
     resolved = ((name, output, key, known_loss(loss)) for name, output, key, loss in found)
-    return [Pairing(name, output, key, loss) for name, output, key, loss in resolved if loss is not None and not _is_nested(output)]
+    return [
+        Pairing(name, output, key, loss)
+        for name, output, key, loss in resolved
+        if loss is not None and not _is_nested(output)
+    ]
 
 
 def _only_key(structure: Any) -> str | int | None:
@@ -87,7 +116,11 @@ def _only_key(structure: Any) -> str | int | None:
 
 
 def _of_several(model: Any, y: Any, outputs: Any) -> list[tuple[str, Any, str | int | None, Any]]:
-    names = list(outputs) if isinstance(outputs, dict) else list(getattr(model, "output_names", None) or range(len(outputs)))
+    names = (
+        list(outputs)
+        if isinstance(outputs, dict)
+        else list(getattr(model, "output_names", None) or range(len(outputs)))
+    )
     values = list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
     if len(names) != len(values) or len(set(names)) != len(names):
         return []
@@ -96,7 +129,13 @@ def _of_several(model: Any, y: Any, outputs: Any) -> list[tuple[str, Any, str | 
         is_keyed = isinstance(outputs, dict)
         key = _key(y, name, position, len(names), is_keyed)
         loss_key = _key(model.loss, name, position, len(names), is_keyed)
-        loss = model.loss[loss_key] if loss_key is not None else None if _is_nested(model.loss) else model.loss
+        loss = (
+            model.loss[loss_key]
+            if loss_key is not None
+            else None
+            if _is_nested(model.loss)
+            else model.loss
+        )
         if key is not None and loss is not None:
             found.append((str(name), output, key, loss))
     return found
@@ -106,7 +145,11 @@ def _key(structure: Any, name: Any, position: int, count: int, is_keyed: bool) -
     """Where in `structure` the part of that output stands."""
     if isinstance(structure, dict):
         return name if name in structure else None
-    return position if isinstance(structure, list | tuple) and len(structure) == count and not is_keyed else None
+    return (
+        position
+        if isinstance(structure, list | tuple) and len(structure) == count and not is_keyed
+        else None
+    )
 
 
 def _is_nested(structure: Any) -> bool:

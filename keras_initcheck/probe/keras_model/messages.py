@@ -1,4 +1,6 @@
-"""Words for the probe's errors: what tensors look like, and what an exception of Keras or a framework says."""
+"""Words for the probe's errors: what tensors look like, and what an exception of Keras or a
+framework says.
+"""
 
 import re
 from typing import Any
@@ -12,7 +14,9 @@ LONGEST_REASON = 300
 
 
 def describe(structure: Any) -> str:
-    """Shapes and dtypes of the tensors in a nest, such as `(32, 10) float32, (32,) int64`; in a dict with their keys."""
+    """Shapes and dtypes of the tensors in a nest, such as `(32, 10) float32, (32,) int64`; in a
+    dict with their keys.
+    """
     if isinstance(structure, dict):
         return ", ".join(f"{key!r}: {describe(value)}" for key, value in structure.items())
     return ", ".join(map(_describe_leaf, keras.tree.flatten(structure))) or "nothing"
@@ -25,8 +29,12 @@ def _describe_leaf(value: Any) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The kind of an error and what it says, on one line, without Keras' colours and the frame that it puts around a layer's error."""
-    said = error.args[0] if isinstance(error, KeyError) and error.args else error  # `str` would quote it
+    """The kind of an error and what it says, on one line, without Keras' colours and the frame that
+    it puts around a layer's error.
+    """
+    said = (
+        error.args[0] if isinstance(error, KeyError) and error.args else error
+    )  # `str` would quote it
     text = _ESCAPES.sub("", str(said)).partition(_KERAS_APPENDIX)[0]
     words = " ".join(_KERAS_PREAMBLE.sub("", text).split()) or "no message"
     shown = words if len(words) <= LONGEST_REASON else f"{words[: LONGEST_REASON - 1]}…"

@@ -9,21 +9,28 @@ from keras_initcheck.probe.keras_model import introspection
 
 
 def is_loss_scaled(optimizer: Any) -> bool:
-    """Whether a `LossScaleOptimizer` scales the loss, and skips the steps whose gradient overflows."""
+    """Whether a `LossScaleOptimizer` scales the loss, and skips the steps whose gradient
+    overflows.
+    """
     return isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or any(
         map(is_loss_scaled, introspection.wrapped_optimizers(optimizer))
     )
 
 
 def family(optimizer: Any) -> str | None:
-    """The name of the class of Keras that an optimizer is of, `"Adam"` also for a subclass of it; `None` for no optimizer.
+    """The name of the class of Keras that an optimizer is of, `"Adam"` also for a subclass of it;
+    `None` for no optimizer.
 
-    A class that derives from none of Keras' optimizers has its module's name in front, so that nobody takes it for one of them.
+    A class that derives from none of Keras' optimizers has its module's name in front, so that
+    nobody takes it for one of them.
     """
     if optimizer is None:
         return None
     for kind in type(optimizer).__mro__:
-        if kind is not keras.optimizers.Optimizer and getattr(keras.optimizers, kind.__name__, None) is kind:
+        if (
+            kind is not keras.optimizers.Optimizer
+            and getattr(keras.optimizers, kind.__name__, None) is kind
+        ):
             return str(kind.__name__)
     return f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
 
@@ -36,10 +43,13 @@ def families(optimizer: Any, variables: Sequence[Any]) -> tuple[str | None, dict
         variables: The trainable variables.
 
     Returns:
-        The name of the family that trains them all, or `"MultiOptimizer"` where several do; and then for the id of each variable that
-        of its own. Where one family trains them all, nothing is said of single variables.
+        The name of the family that trains them all, or `"MultiOptimizer"` where several do; and
+        then for the id of each variable that of its own. Where one family trains them all, nothing
+        is said of single variables.
     """
-    while not introspection.is_multi_optimizer(optimizer) and introspection.wrapped_optimizers(optimizer):
+    while not introspection.is_multi_optimizer(optimizer) and introspection.wrapped_optimizers(
+        optimizer
+    ):
         (optimizer,) = introspection.wrapped_optimizers(optimizer)
     if not introspection.is_multi_optimizer(optimizer):
         return family(optimizer), {}

@@ -13,9 +13,13 @@ from keras_initcheck.probe.tap.recorder import SiteRecord
 from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
 
 _BY_GEOMETRY: dict[Callable[[SiteRecord], Rule], str] = {
-    unary_layers.identity_rule: "Flatten Reshape Permute Identity Masking ActivityRegularization Transpose Squeeze ExpandDims Cast Ravel "
-    "Moveaxis Swapaxes",
-    unary_layers.dropout_rule: "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout",
+    unary_layers.identity_rule: (
+        "Flatten Reshape Permute Identity Masking ActivityRegularization Transpose Squeeze"
+        " ExpandDims Cast Ravel Moveaxis Swapaxes"
+    ),
+    unary_layers.dropout_rule: (
+        "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout"
+    ),
     unary_layers.alpha_dropout_rule: "AlphaDropout",
     unary_layers.gaussian_noise_rule: "GaussianNoise",
     unary_layers.unit_normalization_rule: "UnitNormalization",
@@ -23,7 +27,9 @@ _BY_GEOMETRY: dict[Callable[[SiteRecord], Rule], str] = {
     unary_layers.rescaling_rule: "Rescaling",
     unary_layers.average_pooling_rule: "AveragePooling1D AveragePooling2D AveragePooling3D",
     unary_layers.max_pooling_rule: "MaxPooling1D MaxPooling2D MaxPooling3D",
-    unary_layers.global_average_rule: "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D Mean",
+    unary_layers.global_average_rule: (
+        "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D Mean"
+    ),
     unary_layers.global_max_rule: "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D",
     unary_layers.padding_rule: "ZeroPadding1D ZeroPadding2D ZeroPadding3D",
     unary_layers.cropping_rule: "Cropping1D Cropping2D Cropping3D GetItem",
@@ -62,7 +68,9 @@ _GEOMETRY, _WEIGHTS = _names(_BY_GEOMETRY), _names(_BY_WEIGHTS)
 
 
 def rules_of(record: SiteRecord, known: KnownWeights) -> tuple[Rule, ...]:
-    """What the site does, step by step: the first rule takes its operands, each other one what comes before it."""
+    """What the site does, step by step: the first rule takes its operands, each other one what
+    comes before it.
+    """
     name = keras_name(record.layer)
     if record.kind == "block":
         return (Unpredictable("arithmetic of its own, outside of layers"),)
@@ -76,14 +84,29 @@ def rules_of(record: SiteRecord, known: KnownWeights) -> tuple[Rule, ...]:
         return (known.activation(record.layer, record.output_shape or ()),)
     if name in _WEIGHTS:
         return (_WEIGHTS[name](record, known),)
-    return (_GEOMETRY[name](record) if name in _GEOMETRY else Unpredictable(_REASONS.get(name, f"{name} has no rule of propagation")),)
+    return (
+        (
+            _GEOMETRY[name](record)
+            if name in _GEOMETRY
+            else Unpredictable(_REASONS.get(name, f"{name} has no rule of propagation"))
+        ),
+    )
 
 
 def keras_name(operation: Any) -> str | None:
-    """The name of Keras' class that gives an operation its `call`; `None` where that is somebody else's."""
+    """The name of Keras' class that gives an operation its `call`; `None` where that is somebody
+    else's.
+    """
     if not isinstance(operation, keras.layers.Layer):
         return type(operation).__name__ if type(operation).__module__.startswith("keras.") else None
-    base = next((base for base in type(operation).__mro__ if getattr(keras.layers, base.__name__, None) is base), keras.layers.Layer)
+    base = next(
+        (
+            base
+            for base in type(operation).__mro__
+            if getattr(keras.layers, base.__name__, None) is base
+        ),
+        keras.layers.Layer,
+    )
     if isinstance(operation, keras.layers.RNN):
         return "RNN"
     return base.__name__ if type(operation).call is base.call else None

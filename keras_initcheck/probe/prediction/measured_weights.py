@@ -22,7 +22,9 @@ class KnownWeights:
     """
 
     def __init__(self, weights: Sequence[WeightStats]) -> None:
-        self._moments = {(weight.layer, weight.name.rsplit("/", 1)[-1]): weight.moments for weight in weights}
+        self._moments = {
+            (weight.layer, weight.name.rsplit("/", 1)[-1]): weight.moments for weight in weights
+        }
         self._not_finite = {weight.layer for weight in weights if not weight.moments.is_finite}
         self._activations: dict[Hashable, Rule] = {}
 
@@ -35,7 +37,9 @@ class KnownWeights:
         return layer not in self._not_finite
 
     def activation(self, activation: Any, shape: tuple[int, ...]) -> Rule:
-        """The rule of a fused callable, an activation layer or a graph operation whose output has that shape."""
+        """The rule of a fused callable, an activation layer or a graph operation whose output has
+        that shape.
+        """
         following = describe(activation)
         if following.name == "linear":
             return IDENTITY
@@ -48,7 +52,9 @@ class KnownWeights:
 
 
 def _num_units(softmax: Any, shape: tuple[int, ...]) -> int:
-    """How many probabilities add up to one: layers and graph operations have an axis, or several; functions take the last."""
+    """How many probabilities add up to one: layers and graph operations have an axis, or several;
+    functions take the last.
+    """
     axis = getattr(softmax, "axis", -1)
     return math.prod(shape[each] for each in ((axis,) if isinstance(axis, int) else axis))
 

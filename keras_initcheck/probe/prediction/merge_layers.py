@@ -1,4 +1,6 @@
-"""Rules of propagation of layers and graph operations that take several tensors, or a tensor and a number."""
+"""Rules of propagation of layers and graph operations that take several tensors, or a tensor and a
+number.
+"""
 
 import math
 
@@ -48,7 +50,11 @@ def product_rule(record: SiteRecord) -> Rule:
 
 def quotient_rule(record: SiteRecord) -> Rule:
     """A tensor over a number."""
-    if len(record.arguments) == 2 and isinstance(record.arguments[0], Operand) and not isinstance(record.arguments[1], Operand):
+    if (
+        len(record.arguments) == 2
+        and isinstance(record.arguments[0], Operand)
+        and not isinstance(record.arguments[1], Operand)
+    ):
         return Affine.constant(1.0 / record.arguments[1])
     return Unpredictable("it divides by a tensor")
 
@@ -71,9 +77,14 @@ def minimum_rule(record: SiteRecord) -> Rule:
 
 
 def _repeats(record: SiteRecord) -> tuple[float, ...]:
-    return tuple(element_ratio(record.output_shape or operand.shape, operand.shape) for operand in operands(record))
+    return tuple(
+        element_ratio(record.output_shape or operand.shape, operand.shape)
+        for operand in operands(record)
+    )
 
 
 def _has_repetitions(record: SiteRecord) -> bool:
-    makers = [(operand.site, operand.name) for operand in operands(record) if operand.site is not None]
+    makers = [
+        (operand.site, operand.name) for operand in operands(record) if operand.site is not None
+    ]
     return len(set(makers)) < len(makers)

@@ -39,9 +39,11 @@ class Network:
     Attributes:
         nodes: The nodes.
         signals: The signal at each.
-        sites: For each node, the index of the site it belongs to; `MODEL_INPUT` for the model's inputs.
+        sites: For each node, the index of the site it belongs to; `MODEL_INPUT` for the model's
+            inputs.
         outputs: For each site, its last node.
-        last_gap: Position of the last node whose input was made by nobody known: any node before it may be what it was made of.
+        last_gap: Position of the last node whose input was made by nobody known: any node before it
+            may be what it was made of.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -73,22 +75,36 @@ class NetworkBuilder:
     """
 
     def __init__(
-        self, model: Any, inputs: Mapping[str, Moments], known: KnownWeights, measured_input: Callable[[SiteRecord], Moments | None]
+        self,
+        model: Any,
+        inputs: Mapping[str, Moments],
+        known: KnownWeights,
+        measured_input: Callable[[SiteRecord], Moments | None],
     ) -> None:
         self._inputs = inputs
         self._known = known
         self._measured_input = measured_input
         self._network = Network()
         self._sources: dict[str, int] = {}
-        attentions = [layer for layer in introspection.flatten_layers(model) if isinstance(layer, keras.layers.MultiHeadAttention)]
-        self._attention_of = {id(inner): layer for layer in attentions for inner in introspection.sublayers(layer)}
+        attentions = [
+            layer
+            for layer in introspection.flatten_layers(model)
+            if isinstance(layer, keras.layers.MultiHeadAttention)
+        ]
+        self._attention_of = {
+            id(inner): layer for layer in attentions for inner in introspection.sublayers(layer)
+        }
         self._latest: dict[int, SiteRecord] = {}
 
     def build(self, records: Sequence[SiteRecord]) -> Network:
-        """The network of those sites. A rule that cannot be made, for whatever cause, makes its site unpredictable and no other."""
+        """The network of those sites. A rule that cannot be made, for whatever cause, makes its
+        site unpredictable and no other.
+        """
         for record in records:
             try:
-                output = self._chain(record, rules_of(record, self._known), self._input_nodes(record))
+                output = self._chain(
+                    record, rules_of(record, self._known), self._input_nodes(record)
+                )
             except Exception as error:  # a prediction must never cost the measurement
                 output = self._network.add(record.index, Unpredictable(failure(error)))
                 self._network.last_gap = output
@@ -98,15 +114,27 @@ class NetworkBuilder:
 
     def _chain(self, record: SiteRecord, rules: Sequence[Rule], inputs: tuple[int, ...]) -> int:
         for rule in rules:
-            inputs = (self._network.add(record.index, self._with_neighbours(rule, record.layer, inputs), inputs),)
+            inputs = (
+                self._network.add(
+                    record.index, self._with_neighbours(rule, record.layer, inputs), inputs
+                ),
+            )
         return inputs[0]
 
     def _input_nodes(self, record: SiteRecord) -> tuple[int, ...]:
         attention = self._attention_of.get(id(record.layer))
         if attention is not None and not record.inputs_known:
             is_output = record.layer is attention.output_dense
-            return (self._attention(record, attention) if is_output else self._network.add(record.index, Unpredictable(INSIDE_ATTENTION)),)
-        return tuple(self._operand_node(record, operand) for operand in operands(record)) or (self._gap(record),)
+            return (
+                (
+                    self._attention(record, attention)
+                    if is_output
+                    else self._network.add(record.index, Unpredictable(INSIDE_ATTENTION))
+                ),
+            )
+        return tuple(self._operand_node(record, operand) for operand in operands(record)) or (
+            self._gap(record),
+        )
 
     def _operand_node(self, record: SiteRecord, operand: Operand) -> int:
         if operand.site is None:
@@ -114,11 +142,15 @@ class NetworkBuilder:
         if operand.site != MODEL_INPUT:
             return self._network.outputs[operand.site]
         if operand.name not in self._sources:
-            self._sources[operand.name] = self._network.add(MODEL_INPUT, Source(_signal(self._inputs[operand.name])))
+            self._sources[operand.name] = self._network.add(
+                MODEL_INPUT, Source(_signal(self._inputs[operand.name]))
+            )
         return self._sources[operand.name]
 
     def _gap(self, record: SiteRecord) -> int:
-        """What nobody known made. Before the first site, it can only be the model's input in another number format."""
+        """What nobody known made. Before the first site, it can only be the model's input in
+        another number format.
+        """
         measured = self._measured_input(record)
         if record.index == 0 and measured is not None:
             return self._network.add(record.index, Source(_signal(measured)))
@@ -126,10 +158,17 @@ class NetworkBuilder:
         return self._network.last_gap
 
     def _attention(self, record: SiteRecord, layer: Any) -> int:
-        """What mixes the values that one call of an attention layer has projected, up to its output projection."""
-        projected = [self._latest.get(id(each)) for each in (layer.query_dense, layer.key_dense, layer.value_dense)]
+        """What mixes the values that one call of an attention layer has projected, up to its output
+        projection.
+        """
+        projected = [
+            self._latest.get(id(each))
+            for each in (layer.query_dense, layer.key_dense, layer.value_dense)
+        ]
         if any(each is None or len(each.output_shape or ()) != 4 for each in projected):
-            return self._network.add(record.index, Unpredictable("its attention goes over more than one axis"))
+            return self._network.add(
+                record.index, Unpredictable("its attention goes over more than one axis")
+            )
         query, key, value = (each for each in projected if each is not None)
         num_queries, num_keys = ((each.output_shape or ())[1] for each in (query, key))
         seen = 0.5 if record.in_causal_attention else 1.0
@@ -139,15 +178,25 @@ class NetworkBuilder:
             key_size=(key.output_shape or ())[-1],
             value_size=(value.output_shape or ())[-1],
         )
-        mixed = self._network.add(record.index, rule, tuple(self._network.outputs[each.index] for each in (query, key, value)))
+        mixed = self._network.add(
+            record.index,
+            rule,
+            tuple(self._network.outputs[each.index] for each in (query, key, value)),
+        )
         rate = float(layer.dropout or 0.0)
-        return self._network.add(record.index, Dropout(rate), (mixed,)) if rate and record.is_training else mixed
+        return (
+            self._network.add(record.index, Dropout(rate), (mixed,))
+            if rate and record.is_training
+            else mixed
+        )
 
     def _with_neighbours(self, rule: Rule, layer: Any, inputs: tuple[int, ...]) -> Rule:
         """The rule, told what its inputs are made of."""
         if isinstance(rule, MaxPooling):
             return replace(rule, is_rectified=_is_relu(self._network.nodes[inputs[0]].rule))
-        if isinstance(rule, Multiply) and len({self._without_activations(each) for each in inputs}) < len(inputs):
+        if isinstance(rule, Multiply) and len(
+            {self._without_activations(each) for each in inputs}
+        ) < len(inputs):
             return Unpredictable("it multiplies a tensor with a function of itself")
         if isinstance(rule, Standardization) and isinstance(layer, keras.layers.BatchNormalization):
             return replace(rule, within_share=self._spread_over_batch(inputs[0]))
@@ -156,8 +205,9 @@ class NetworkBuilder:
     def _spread_over_batch(self, position: int) -> float:
         """Share of a tensor's variance that is not between its units.
 
-        Weights of zero mean make of a mean that all inputs have, such as ReLU's, a mean of each unit's own, which a batch normalisation
-        removes: `1 - mean² / q` is left. Samples are taken for independent of each other, so that it is an upper bound in deep nets.
+        Weights of zero mean make of a mean that all inputs have, such as ReLU's, a mean of each
+        unit's own, which a batch normalisation removes: `1 - mean² / q` is left. Samples are taken
+        for independent of each other, so that it is an upper bound in deep nets.
         """
         node = self._network.nodes[position]
         if not isinstance(node.rule, Weight) or node.rule.mean:
@@ -175,7 +225,9 @@ class NetworkBuilder:
 
 
 def failure(error: Exception) -> str:
-    """The reason for a site whose prediction raised what nobody expected. The suite of tests lets it raise instead."""
+    """The reason for a site whose prediction raised what nobody expected. The suite of tests lets
+    it raise instead.
+    """
     return f"{FAILED} ({reason(error)})"
 
 
@@ -185,4 +237,6 @@ def _signal(moments: Moments) -> Signal:
 
 def _is_relu(rule: Rule) -> bool:
     points = np.array([-2.0, -0.5, 0.5, 2.0])
-    return isinstance(rule, Activation) and np.array_equal(rule.function(points), np.maximum(points, 0.0))
+    return isinstance(rule, Activation) and np.array_equal(
+        rule.function(points), np.maximum(points, 0.0)
+    )

@@ -1,4 +1,6 @@
-"""Second moment and gradient of every site, predicted from the model's inputs and weights through the whole network."""
+"""Second moment and gradient of every site, predicted from the model's inputs and weights through
+the whole network.
+"""
 
 import math
 from collections import Counter
@@ -36,7 +38,9 @@ def with_predictions(
         weights: The model's variables.
         cotangent_places: Where the random cotangent starts; see `Recorder.cotangent_place`.
     """
-    builder = NetworkBuilder(model, inputs, KnownWeights(weights), lambda record: sites[record.index].activations.x)
+    builder = NetworkBuilder(
+        model, inputs, KnownWeights(weights), lambda record: sites[record.index].activations.x
+    )
     network = builder.build(records)
     try:
         predictions = propagate(network.nodes, _seeds(network, cotangent_places))
@@ -48,12 +52,17 @@ def with_predictions(
 
 
 def failures(sites: Sequence[SiteStats]) -> tuple[tuple[str, str], ...]:
-    """Notes on predictions that failed by a fault of this package, each with the first site that it met."""
+    """Notes on predictions that failed by a fault of this package, each with the first site that it
+    met.
+    """
     found: dict[str, str] = {}
     for site in sites:
         if site.unpredicted is not None and site.unpredicted.startswith(network_builder.FAILED):
             found.setdefault(site.unpredicted, site.name)
-    return tuple((name, f"{why}; please report it, since this is a fault of keras_initcheck") for why, name in found.items())
+    return tuple(
+        (name, f"{why}; please report it, since this is a fault of keras_initcheck")
+        for why, name in found.items()
+    )
 
 
 def _seeds(network: Network, places: Sequence[tuple[int, bool] | None]) -> dict[int, float]:
@@ -65,11 +74,17 @@ def _seeds(network: Network, places: Sequence[tuple[int, bool] | None]) -> dict[
 
 
 def _output(site: SiteStats, sites: Sequence[SiteStats]) -> int | None:
-    """The site that makes `h` of a site: the activation that alone follows a weight layer; `None` where that is no site."""
+    """The site that makes `h` of a site: the activation that alone follows a weight layer; `None`
+    where that is no site.
+    """
     if site.kind != "weight" or site.activation is None:
         return site.index
     users = [other for other in sites if site.index in other.inputs]
-    if len(users) == 1 and users[0].kind == "activation" and users[0].activations.h is site.activations.h:
+    if (
+        len(users) == 1
+        and users[0].kind == "activation"
+        and users[0].activations.h is site.activations.h
+    ):
         return users[0].index
     return None if not users and site.activation == "unknown" else site.index
 
@@ -77,7 +92,9 @@ def _output(site: SiteStats, sites: Sequence[SiteStats]) -> int | None:
 class _Reader:
     """Reads predictions off nodes."""
 
-    def __init__(self, network: Network, predictions: Sequence[Prediction], names: Sequence[str]) -> None:
+    def __init__(
+        self, network: Network, predictions: Sequence[Prediction], names: Sequence[str]
+    ) -> None:
         self._network = network
         self._predictions = predictions
         self._names = names
@@ -96,7 +113,9 @@ class _Reader:
         gradient, why_no_gradient = self._gradient(position) if is_seen else (None, None)
         return replace(
             site,
-            predicted_log10_second_moment=found.signal.log10_second_moment if found.signal.is_known else None,
+            predicted_log10_second_moment=(
+                found.signal.log10_second_moment if found.signal.is_known else None
+            ),
             predicted_log10_gradient=gradient,
             unpredicted=self._reason(site, found.unknown_since) or why_no_gradient,
         )
@@ -118,7 +137,11 @@ class _Reader:
         for user in self._users[position]:
             if math.isnan(self._predictions[user].log_gradient):
                 return self._obstacle(user)
-        return f"{self._name(self._users[position][0])} receives what is not known" if self._users[position] else "nobody known uses it"
+        return (
+            f"{self._name(self._users[position][0])} receives what is not known"
+            if self._users[position]
+            else "nobody known uses it"
+        )
 
     def _reason(self, site: SiteStats, position: int | None) -> str | None:
         if position is None:
@@ -128,7 +151,11 @@ class _Reader:
     def _told(self, position: int, is_own: bool = False) -> str:
         """Why a node is unpredictable, with its site's name before it unless that is known."""
         rule = self._network.nodes[position].rule
-        reason = rule.reason if isinstance(rule, Unpredictable) else f"{type(rule).__name__} gave no number"
+        reason = (
+            rule.reason
+            if isinstance(rule, Unpredictable)
+            else f"{type(rule).__name__} gave no number"
+        )
         return reason if is_own else f"{self._name(position)}: {reason}"
 
     def _name(self, position: int) -> str:

@@ -1,7 +1,9 @@
-"""Rules of propagation of layers and graph operations with one input: noise, normalisation, pooling, shapes and constants.
+"""Rules of propagation of layers and graph operations with one input: noise, normalisation,
+pooling, shapes and constants.
 
-Correlations between positions, tokens or samples are not measured: pooled cells count as independent, and a batch normalisation's units
-as no less spread over the batch than all elements are.
+Correlations between positions, tokens or samples are not measured: pooled cells count as
+independent, and a batch normalisation's units as no less spread over the batch than all elements
+are.
 """
 
 import math
@@ -11,12 +13,25 @@ import keras
 import numpy as np
 
 from keras_initcheck.probe.engine.arrays import to_numpy
-from keras_initcheck.probe.prediction.measured_weights import KnownWeights, element_ratio, mean_and_square
+from keras_initcheck.probe.prediction.measured_weights import (
+    KnownWeights,
+    element_ratio,
+    mean_and_square,
+)
 from keras_initcheck.probe.prediction.weight_layers import positions
 from keras_initcheck.probe.tap.recorder import SiteRecord
 from keras_initcheck.theory.propagation import noise
-from keras_initcheck.theory.propagation.linear import IDENTITY, Affine, Cropping, Repeat, ZeroPadding
-from keras_initcheck.theory.propagation.normalization import RootMeanSquareNormalization, Standardization
+from keras_initcheck.theory.propagation.linear import (
+    IDENTITY,
+    Affine,
+    Cropping,
+    Repeat,
+    ZeroPadding,
+)
+from keras_initcheck.theory.propagation.normalization import (
+    RootMeanSquareNormalization,
+    Standardization,
+)
 from keras_initcheck.theory.propagation.padding import Overlap, overlap
 from keras_initcheck.theory.propagation.pooling import AveragePooling, MaxPooling
 from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
@@ -34,7 +49,11 @@ def dropout_rule(record: SiteRecord) -> Rule:
 
 def alpha_dropout_rule(record: SiteRecord) -> Rule:
     """AlphaDropout."""
-    return noise.AlphaDropout(float(record.layer.rate)) if record.is_training and record.layer.rate else IDENTITY
+    return (
+        noise.AlphaDropout(float(record.layer.rate))
+        if record.is_training and record.layer.rate
+        else IDENTITY
+    )
 
 
 def gaussian_noise_rule(record: SiteRecord) -> Rule:
@@ -43,21 +62,32 @@ def gaussian_noise_rule(record: SiteRecord) -> Rule:
 
 
 def batch_normalization_rule(record: SiteRecord, known: KnownWeights) -> Rule:
-    """In training mode by the batch's statistics, in inference mode or frozen by the moving ones."""
+    """In training mode by the batch's statistics, in inference mode or frozen by the moving
+    ones.
+    """
     if record.is_training and record.layer.trainable:
         return standardization_rule(record, known)
     layer = record.layer
     mean, variance = _values(layer.moving_mean), _values(layer.moving_variance)
     if np.any(mean):
-        return Unpredictable("it removes a moving mean from each channel, whose own mean is not known")
+        return Unpredictable(
+            "it removes a moving mean from each channel, whose own mean is not known"
+        )
     gamma_mean, gamma_square = mean_and_square(known.moments(record.layer_path, "gamma"), 1.0)
     beta_mean, beta_square = mean_and_square(known.moments(record.layer_path, "beta"), 0.0)
     inverse = 1.0 / (variance + layer.epsilon)
-    return Affine(gamma_mean * float(np.sqrt(inverse).mean()), gamma_square * float(inverse.mean()), beta_mean, beta_square)
+    return Affine(
+        gamma_mean * float(np.sqrt(inverse).mean()),
+        gamma_square * float(inverse.mean()),
+        beta_mean,
+        beta_square,
+    )
 
 
 def standardization_rule(record: SiteRecord, known: KnownWeights) -> Rule:
-    """Mean and variance measured on the signal: BatchNormalization, LayerNormalization, GroupNormalization."""
+    """Mean and variance measured on the signal: BatchNormalization, LayerNormalization,
+    GroupNormalization.
+    """
     if getattr(record.layer, "rms_scaling", False):
         return root_mean_square_rule(record, known)
     _, gamma_square = mean_and_square(known.moments(record.layer_path, "gamma"), 1.0)
@@ -68,19 +98,25 @@ def standardization_rule(record: SiteRecord, known: KnownWeights) -> Rule:
 def root_mean_square_rule(record: SiteRecord, known: KnownWeights) -> Rule:
     """RMSNormalization, and LayerNormalization with `rms_scaling`."""
     name = "gamma" if hasattr(record.layer, "gamma") else "scale"
-    return RootMeanSquareNormalization(float(record.layer.epsilon), *mean_and_square(known.moments(record.layer_path, name), 1.0))
+    return RootMeanSquareNormalization(
+        float(record.layer.epsilon), *mean_and_square(known.moments(record.layer_path, name), 1.0)
+    )
 
 
 def unit_normalization_rule(record: SiteRecord) -> Rule:
     """UnitNormalization, over all its axes."""
     axis = record.layer.axis
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    return RootMeanSquareNormalization.unit(float(math.prod((record.input_shape or ())[each] for each in axes)))
+    return RootMeanSquareNormalization.unit(
+        float(math.prod((record.input_shape or ())[each] for each in axes))
+    )
 
 
 def data_normalization_rule(record: SiteRecord) -> Rule:
     """Normalization with statistics that are the same for every feature."""
-    mean, variance = (np.unique(to_numpy(each)) for each in (record.layer.mean, record.layer.variance))
+    mean, variance = (
+        np.unique(to_numpy(each)) for each in (record.layer.mean, record.layer.variance)
+    )
     if len(mean) > 1 or len(variance) > 1:
         return Unpredictable("it removes a mean from each feature, whose own mean is not known")
     scale = 1.0 / max(math.sqrt(float(variance[0])), keras.config.epsilon())
@@ -89,8 +125,15 @@ def data_normalization_rule(record: SiteRecord) -> Rule:
 
 def rescaling_rule(record: SiteRecord) -> Rule:
     """Rescaling, by one number or by one for each channel."""
-    scale, offset = (np.asarray(each, "float64") for each in (record.layer.scale, record.layer.offset))
-    return Affine(float(scale.mean()), float((scale**2).mean()), float(offset.mean()), float((offset**2).mean()))
+    scale, offset = (
+        np.asarray(each, "float64") for each in (record.layer.scale, record.layer.offset)
+    )
+    return Affine(
+        float(scale.mean()),
+        float((scale**2).mean()),
+        float(offset.mean()),
+        float((offset**2).mean()),
+    )
 
 
 def average_pooling_rule(record: SiteRecord) -> Rule:
@@ -99,7 +142,9 @@ def average_pooling_rule(record: SiteRecord) -> Rule:
 
 
 def max_pooling_rule(record: SiteRecord) -> Rule:
-    """Max pooling over windows; whoever knows what comes before says whether cells are rectified."""
+    """Max pooling over windows; whoever knows what comes before says whether cells are
+    rectified.
+    """
     return MaxPooling.over(_window(record))
 
 

@@ -1,4 +1,6 @@
-"""Rules of propagation of weight layers: true fans, what padding leaves of them, measured weights, bias and fused activation."""
+"""Rules of propagation of weight layers: true fans, what padding leaves of them, measured weights,
+bias and fused activation.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +13,12 @@ from keras_initcheck.probe.tap.recorder import SiteRecord
 from keras_initcheck.records.profile import Moments
 from keras_initcheck.theory.fans import Fans
 from keras_initcheck.theory.propagation.linear import Embedding, Weight, significant_mean
-from keras_initcheck.theory.propagation.padding import NO_BORDER, Border, conv_border, conv_transpose_border
+from keras_initcheck.theory.propagation.padding import (
+    NO_BORDER,
+    Border,
+    conv_border,
+    conv_transpose_border,
+)
 from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
 
 
@@ -23,7 +30,11 @@ def weight_rules(record: SiteRecord, known: KnownWeights) -> tuple[Rule, ...]:
 def embedding_rule(record: SiteRecord, known: KnownWeights) -> Rule:
     """That of a lookup in a table."""
     table = known.moments(record.layer_path, "embeddings")
-    return Unpredictable("its table belongs to another layer") if table is None else Embedding(table.mean, table.second_moment)
+    return (
+        Unpredictable("its table belongs to another layer")
+        if table is None
+        else Embedding(table.mean, table.second_moment)
+    )
 
 
 def _rules(record: SiteRecord, known: KnownWeights) -> Iterator[Rule]:
@@ -59,7 +70,9 @@ def _border(layer: Any, name: str, input_shape: tuple[int, ...]) -> Border:
         return NO_BORDER
     sizes = positions(input_shape, layer.data_format)
     if not isinstance(layer, layer_kinds.TRANSPOSED):
-        return conv_border(sizes, layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
+        return conv_border(
+            sizes, layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate
+        )
     if layer.output_padding is not None or any(rate != 1 for rate in layer.dilation_rate):
         return NO_BORDER  # neither is counted: an error of the order of the window's share of the image
     return conv_transpose_border(sizes, layer.kernel_size, layer.strides, layer.padding)
@@ -67,4 +80,8 @@ def _border(layer: Any, name: str, input_shape: tuple[int, ...]) -> Border:
 
 def positions(shape: tuple[int, ...], data_format: str | None) -> tuple[int, ...]:
     """The sizes of an image's axes, without batch and channels."""
-    return shape[2:] if (data_format or keras.config.image_data_format()) == "channels_first" else shape[1:-1]
+    return (
+        shape[2:]
+        if (data_format or keras.config.image_data_format()) == "channels_first"
+        else shape[1:-1]
+    )

@@ -1,4 +1,6 @@
-"""The forward pass under observation, as a function that an engine can differentiate. Written once for all backends."""
+"""The forward pass under observation, as a function that an engine can differentiate. Written once
+for all backends.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,7 +31,8 @@ class Options:
 
     Attributes:
         cotangents: Some of `"loss"` and `"random"`: where the backward passes start.
-        is_exact: Whether every statistic is over every element and safe from overflow. Otherwise fast rows are made.
+        is_exact: Whether every statistic is over every element and safe from overflow. Otherwise
+            fast rows are made.
         with_histograms: Whether rows carry a histogram.
         seed: Seed of the random cotangent.
     """
@@ -46,12 +49,16 @@ class Options:
     @property
     def signal_width(self) -> int:
         """Number of columns of a signal's row."""
-        return (statistics_rows.NUM_COLUMNS if self.is_exact else len(statistics_rows.FAST_SIGNAL)) + self._histogram_width
+        return (
+            statistics_rows.NUM_COLUMNS if self.is_exact else len(statistics_rows.FAST_SIGNAL)
+        ) + self._histogram_width
 
     @property
     def gradient_width(self) -> int:
         """Number of columns of the row of a gradient or a weight."""
-        return (statistics_rows.NUM_COLUMNS if self.is_exact else len(statistics_rows.FAST_GRADIENT)) + self._histogram_width
+        return (
+            statistics_rows.NUM_COLUMNS if self.is_exact else len(statistics_rows.FAST_GRADIENT)
+        ) + self._histogram_width
 
     @property
     def _histogram_width(self) -> int:
@@ -60,7 +67,9 @@ class Options:
 
 @dataclass
 class Layout:
-    """What the rows of a pass stand for, learnt while it is traced; `cotangent_places` are those of `Recorder.cotangent_place`."""
+    """What the rows of a pass stand for, learnt while it is traced; `cotangent_places` are those of
+    `Recorder.cotangent_place`.
+    """
 
     sites: list[SiteRecord] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
@@ -94,7 +103,8 @@ class Forward:
 
     Attributes:
         layout: What the rows stand for; filled whenever the pass is traced.
-        copies: Whether what is observed is passed on as a copy: for layers that write to the tensors they are given.
+        copies: Whether what is observed is passed on as a copy: for layers that write to the
+            tensors they are given.
         failed_at: Path of the layer at which the latest run failed, if at one.
     """
 
@@ -108,25 +118,43 @@ class Forward:
         self._exact_row = engine.compile_row(statistics_rows.exact_row)
         self._exact_weight_row = engine.compile_row(statistics_rows.exact_weight_row)
 
-    def __call__(self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any) -> Pass:
-        """Runs the model once on `batch`. The engine provides the slots and, on JAX, the variables' values."""
+    def __call__(
+        self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any
+    ) -> Pass:
+        """Runs the model once on `batch`. The engine provides the slots and, on JAX, the variables'
+        values.
+        """
         layout = self.layout = Layout()
         taps: list[Any] = []
         links: list[Any] = []
 
         def observe(tensor: Any) -> tuple[Any, Channel]:
-            channel = Channel(len(taps), tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
+            channel = Channel(
+                len(taps), tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype)
+            )
             taps.append(self.signal_row(tensor))
             layout.channels.append(channel)
-            return self.engine.tap(
-                tensor, make_slot(self.options.gradient_width, self._slot_dtype), self.gradient_row, self.copies
-            ), channel
+            return (
+                self.engine.tap(
+                    tensor,
+                    make_slot(self.options.gradient_width, self._slot_dtype),
+                    self.gradient_row,
+                    self.copies,
+                ),
+                channel,
+            )
 
         def relate(before: Any, after: Any) -> int:
-            links.append(statistics_rows.turns(self.engine.stop_gradient(before), self.engine.stop_gradient(after)))
+            links.append(
+                statistics_rows.turns(
+                    self.engine.stop_gradient(before), self.engine.stop_gradient(after)
+                )
+            )
             return len(links) - 1
 
-        with keras.StatelessScope(state_mapping or introspection.regularised_values(self.model), collect_losses=True):
+        with keras.StatelessScope(
+            state_mapping or introspection.regularised_values(self.model), collect_losses=True
+        ):
             weights = self._weight_rows(layout)
             sketches = self._sketches(layout)
             recorder = Recorder(self.model, observe, relate, self.engine.trace_state)
@@ -139,24 +167,34 @@ class Forward:
                 self.failed_at = recorder.failed_at
             objectives, scalars = self._objectives(layout, batch, outputs, recorder)
             compared = self._target_rows(layout, batch, outputs, recorder)
-        layout.sites, layout.unobserved, layout.num_links = recorder.sites, recorder.unobserved, len(links)
+        layout.sites, layout.unobserved, layout.num_links = (
+            recorder.sites,
+            recorder.unobserved,
+            len(links),
+        )
         related = [ops.stack(links)] if links else []
         rows_in_order = [scalars, *related, *compared, *sketches, *inputs, *weights, *taps]
         return Pass(objectives, [name == LOSS for name in layout.objectives], rows_in_order)
 
     def signal_row(self, tensor: Any) -> Any:
         """The row of a signal."""
-        return self._row(tensor, self._exact_row if self.options.is_exact else self.engine.fast_signal_row)
+        return self._row(
+            tensor, self._exact_row if self.options.is_exact else self.engine.fast_signal_row
+        )
 
     def gradient_row(self, tensor: Any) -> Any:
         """The row of a gradient."""
-        return self._row(tensor, self._exact_row if self.options.is_exact else self.engine.fast_gradient_row)
+        return self._row(
+            tensor, self._exact_row if self.options.is_exact else self.engine.fast_gradient_row
+        )
 
     def weight_row(self, tensor: Any) -> Any:
         """The row of a weight."""
         if not self.options.is_exact:
             return self._row(tensor, self.engine.fast_gradient_row)
-        return self._row(tensor, lambda values: self._exact_weight_row(values, statistics_rows.signs_for(values)))
+        return self._row(
+            tensor, lambda values: self._exact_weight_row(values, statistics_rows.signs_for(values))
+        )
 
     def _row(self, tensor: Any, statistics: Callable[[Any], Any]) -> Any:
         tensor = self.engine.stop_gradient(tensor)
@@ -170,33 +208,56 @@ class Forward:
         return self.engine.row_dtype() if self.options.is_exact else "float32"
 
     def _weight_rows(self, layout: Layout) -> list[Any]:
-        layout.weights = [v for v in self.model.weights if keras.backend.is_float_dtype(v.dtype) and 0 not in v.shape]
+        layout.weights = [
+            v
+            for v in self.model.weights
+            if keras.backend.is_float_dtype(v.dtype) and 0 not in v.shape
+        ]
         return [self.weight_row(variable.value) for variable in layout.weights]
 
     def _sketches(self, layout: Layout) -> list[Any]:
-        layout.sketched = [v for v in layout.weights if rank_sketch.is_sketched(v)] if self.options.is_exact else []
-        return [rank_sketch.row(self.engine.stop_gradient(variable.value)) for variable in layout.sketched]
+        layout.sketched = (
+            [v for v in layout.weights if rank_sketch.is_sketched(v)]
+            if self.options.is_exact
+            else []
+        )
+        return [
+            rank_sketch.row(self.engine.stop_gradient(variable.value))
+            for variable in layout.sketched
+        ]
 
     def _input_rows(self, layout: Layout, x: Any) -> list[Any]:
         found: list[Any] = []
         for path, tensor in introspection.flatten_with_names(x):
             if is_observable(tensor):
-                layout.inputs.append((path, Channel(len(found), tuple(tensor.shape), str(tensor.dtype))))
+                layout.inputs.append(
+                    (path, Channel(len(found), tuple(tensor.shape), str(tensor.dtype)))
+                )
                 found.append(self.signal_row(tensor))
             elif "complex" in keras.backend.standardize_dtype(tensor.dtype):
                 layout.notes.append((path, COMPLEX))
         return found
 
-    def _target_rows(self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder) -> list[Any]:
+    def _target_rows(
+        self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder
+    ) -> list[Any]:
         """Of a single probe: labels do not change in a training."""
-        if not self.options.is_exact or LOSS not in self.options.cotangents or not introspection.is_compiled(self.model):
+        if (
+            not self.options.is_exact
+            or LOSS not in self.options.cotangents
+            or not introspection.is_compiled(self.model)
+        ):
             return []
         has_loss = LOSS in layout.objectives
-        found = observed(self.model, batch.y, outputs, recorder, self.engine.stop_gradient, has_loss=has_loss)
+        found = observed(
+            self.model, batch.y, outputs, recorder, self.engine.stop_gradient, has_loss=has_loss
+        )
         layout.targets = [record for record, _ in found]
         return [row for _, row in found]
 
-    def _objectives(self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder) -> tuple[list[Any], Any]:
+    def _objectives(
+        self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder
+    ) -> tuple[list[Any], Any]:
         found: list[Any] = []
         scale = loss = ops.ones((), "float32")
         if LOSS in self.options.cotangents and introspection.is_compiled(self.model):
@@ -215,13 +276,17 @@ class Forward:
         return found, self.engine.stop_gradient(ops.stack([loss, scale]))
 
     def _scaled(self, value: Any) -> Any:
-        """As in training: under mixed float16 an unscaled gradient would vanish in the number format, not in the network."""
+        """As in training: under mixed float16 an unscaled gradient would vanish in the number
+        format, not in the network.
+        """
         optimizer = getattr(self.model, "optimizer", None)
         return optimizer.scale_loss(value) if optimizer is not None else value
 
     def _loss(self, layout: Layout, batch: Batch, outputs: Any) -> Any | None:
         try:
-            return introspection.compute_loss(self.model, batch.x, batch.y, outputs, batch.sample_weight)
+            return introspection.compute_loss(
+                self.model, batch.x, batch.y, outputs, batch.sample_weight
+            )
         except Exception as error:
             note = why_left_out(self.model, batch, outputs, error)
             if note is None:
@@ -237,6 +302,8 @@ class Forward:
                 start = recorder.before_activation(output)
                 layout.cotangent_places.append(recorder.cotangent_place(output))
                 size = min(int(np.prod(start.shape)), _COTANGENT_SIZE)
-                direction = statistics_rows.tiled(generator.standard_normal(size), tuple(start.shape), start.dtype)
+                direction = statistics_rows.tiled(
+                    generator.standard_normal(size), tuple(start.shape), start.dtype
+                )
                 terms.append(ops.sum(ops.cast(start * direction, "float32")))
         return sum(terms[1:], terms[0]) if terms else None

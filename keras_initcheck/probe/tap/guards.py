@@ -1,4 +1,6 @@
-"""What keeps a pass whole: no other pass beside it, and no Ctrl-C in the middle of putting things back."""
+"""What keeps a pass whole: no other pass beside it, and no Ctrl-C in the middle of putting things
+back.
+"""
 
 import contextlib
 import signal
@@ -14,15 +16,20 @@ RUNNING = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "pre
 """Methods of a model that set and read what a pass puts back."""
 
 ONE_AT_A_TIME = threading.RLock()
-"""Held by whatever runs or changes a model. One for all models: they may share layers, and the random states that a pass sets and puts
-back belong to the process. A thread may take it again, so that code which a pass calls may probe, too."""
+"""Held by whatever runs or changes a model. One for all models: they may share layers, and the
+random states that a pass sets and puts back belong to the process. A thread may take it again, so
+that code which a pass calls may probe, too."""
 
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C back until leaving. Python interrupts its main thread only: nothing is to be done in another one."""
+    """Holds Ctrl-C back until leaving. Python interrupts its main thread only: nothing is to be
+    done in another one.
+    """
     previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or previous is None:  # `None`: a handler that is not Python's
+    if (
+        threading.current_thread() is not threading.main_thread() or previous is None
+    ):  # `None`: a handler that is not Python's
         yield
         return
     held: list[int] = []
@@ -36,12 +43,14 @@ def uninterrupted() -> Iterator[None]:
 
 
 def refuse_while_in_use(model: Any) -> None:
-    """Refuses a model that another thread is running: what a pass puts back would be taken away from there.
+    """Refuses a model that another thread is running: what a pass puts back would be taken away
+    from there.
 
     A run that another thread starts later is not seen.
 
     Raises:
-        ProbeError: Another thread is in the model's `fit`, `evaluate`, `predict` or one of their kind.
+        ProbeError: Another thread is in the model's `fit`, `evaluate`, `predict` or one of their
+            kind.
     """
     here, name = threading.get_ident(), model.name
     for thread, innermost in sys._current_frames().items():
@@ -49,7 +58,8 @@ def refuse_while_in_use(model: Any) -> None:
         while frame is not None:
             if frame.f_code.co_name in RUNNING and frame.f_locals.get("self") is model:
                 raise ProbeError(
-                    f"The model {name!r} must not run in another thread while it is probed. Received: one that is in "
-                    f"`{frame.f_code.co_name}` there. Probe it before or after, or in the training itself with `InitCheck`."
+                    f"The model {name!r} must not run in another thread while it is probed."
+                    f" Received: one that is in `{frame.f_code.co_name}` there. Probe it before or"
+                    " after, or in the training itself with `InitCheck`."
                 )
             frame = frame.f_back

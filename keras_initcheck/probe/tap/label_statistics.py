@@ -1,4 +1,6 @@
-"""Statistics of one output's labels, on the host: labels are small beside what a network makes of the inputs."""
+"""Statistics of one output's labels, on the host: labels are small beside what a network makes of
+the inputs.
+"""
 
 import math
 
@@ -7,10 +9,14 @@ import numpy as np
 from keras_initcheck.records.profile import Labels
 
 LARGEST_ROUNDING = 1e-2
-"""How far a row of class probabilities may sum from one: bfloat16 and float16 round sums of many classes by less."""
+"""How far a row of class probabilities may sum from one: bfloat16 and float16 round sums of many
+classes by less.
+"""
 
 
-def statistics(values: np.ndarray, width: int, loss: str, ignored_class: int | None = None) -> Labels | None:
+def statistics(
+    values: np.ndarray, width: int, loss: str, ignored_class: int | None = None
+) -> Labels | None:
     """The statistics of labels for an output of `width` units; `None` where no label is left.
 
     Args:
@@ -28,7 +34,14 @@ def statistics(values: np.ndarray, width: int, loss: str, ignored_class: int | N
     rows = values.reshape(-1, 1 if is_sparse else width)
     finite = rows[np.isfinite(rows).all(axis=1)]
     if not len(finite):
-        return Labels(math.nan, math.nan, math.nan, math.nan, math.nan, share_nonfinite=float(1 - np.isfinite(values).mean()))
+        return Labels(
+            math.nan,
+            math.nan,
+            math.nan,
+            math.nan,
+            math.nan,
+            share_nonfinite=float(1 - np.isfinite(values).mean()),
+        )
     invalid, is_multi_hot = _invalid(finite, width, loss)
     return Labels(
         minimum=float(finite.min()),
@@ -50,7 +63,9 @@ def _invalid(rows: np.ndarray, width: int, loss: str) -> tuple[np.ndarray, bool]
     if loss == "binary_crossentropy":
         return (rows < 0) | (rows > 1), False
     if loss == "categorical_crossentropy":
-        is_distribution = (np.abs(rows.sum(axis=1) - 1) <= LARGEST_ROUNDING) & (rows >= 0).all(axis=1)
+        is_distribution = (np.abs(rows.sum(axis=1) - 1) <= LARGEST_ROUNDING) & (rows >= 0).all(
+            axis=1
+        )
         invalid = ~is_distribution & rows.any(axis=1)
         is_binary = bool(((rows == 0) | (rows == 1)).all())
         return invalid, is_binary and bool(invalid.any())

@@ -1,6 +1,8 @@
-"""The Python objects behind a model, kept deep, so that whatever a layer's `call` does to them can be undone.
+"""The Python objects behind a model, kept deep, so that whatever a layer's `call` does to them can
+be undone.
 
-Only looks at objects: no method and no property of the user's runs. Of the frameworks' own classes only layers and modules are opened.
+Only looks at objects: no method and no property of the user's runs. Of the frameworks' own classes
+only layers and modules are opened.
 """
 
 import random
@@ -20,14 +22,24 @@ import keras
 import numpy as np
 
 MOST_BYTES = 2**26
-"""What arrays and containers may take together, in bytes: a data set on a layer is not copied. Copying that much takes some 10 ms."""
+"""What arrays and containers may take together, in bytes: a data set on a layer is not copied.
+Copying that much takes some 10 ms.
+"""
 BYTES_PER_ENTRY = 64
 """What an entry of a container counts for: looking at it takes as long as copying that."""
 BYTES_PER_OBJECT = 512
 """The same for an object of a user's class."""
 _MISSING = object()
 _CLOSED = {"keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "keras_initcheck"}
-_SHARED = (type(threading.Lock()), type(threading.RLock()), threading.Thread, threading.Event, threading.Condition, Queue, SimpleQueue)
+_SHARED = (
+    type(threading.Lock()),
+    type(threading.RLock()),
+    threading.Thread,
+    threading.Event,
+    threading.Condition,
+    Queue,
+    SimpleQueue,
+)
 
 Restore = Callable[[], None]
 
@@ -35,13 +47,15 @@ Restore = Callable[[], None]
 class Objects:
     """Keeps objects as they are, and all that they hold, and puts them back.
 
-    Kept are attributes and slots of layers and of objects of the user's classes, lists, dicts, sets and deques by their contents, NumPy
-    arrays by their values, the states of `random.Random` and of NumPy's generators, and what the engine knows: TensorFlow's variables,
-    torch's tensors, modules and generators. Each object counts once, however often it is met.
+    Kept are attributes and slots of layers and of objects of the user's classes, lists, dicts, sets
+    and deques by their contents, NumPy arrays by their values, the states of `random.Random` and of
+    NumPy's generators, and what the engine knows: TensorFlow's variables, torch's tensors, modules
+    and generators. Each object counts once, however often it is met.
 
-    Not kept are arrays, loose tensors, containers and objects beyond `MOST_BYTES` in all, objects of the standard library and of compiled
-    classes (iterators, files), what classes and modules hold; and data sets and objects with a lock, a thread or a queue, since other
-    threads may change them meanwhile. Whatever else a layer holds must not be changed by another thread during a pass.
+    Not kept are arrays, loose tensors, containers and objects beyond `MOST_BYTES` in all, objects
+    of the standard library and of compiled classes (iterators, files), what classes and modules
+    hold; and data sets and objects with a lock, a thread or a queue, since other threads may change
+    them meanwhile. Whatever else a layer holds must not be changed by another thread during a pass.
 
     Args:
         engine: The backend's engine module.
@@ -72,7 +86,9 @@ class Objects:
             restore()
 
     def _look_at(self, values: Iterable[Any]) -> None:
-        """Later, since chains of objects may be longer than Python's stack is deep. Most are numbers and strings."""
+        """Later, since chains of objects may be longer than Python's stack is deep. Most are
+        numbers and strings.
+        """
         known = self._keepers
         self._pending += [value for value in values if known.get(type(value), value) is not None]
 
@@ -87,17 +103,28 @@ class Objects:
 
     def _keeper(self, kind: type) -> Callable[[Any], None] | None:
         slots = _slots(kind)
-        has_more = kind not in _CONTAINERS and not kind.__module__.startswith("keras.")  # Keras' own kinds name their tracker only
+        has_more = kind not in _CONTAINERS and not kind.__module__.startswith(
+            "keras."
+        )  # Keras' own kinds name their tracker only
         known: tuple[tuple[Any, Callable[..., None], Any], ...] = (
             (keras.layers.Layer, self._keep_attributes, slots),
             (self._engine.MODULES, self._keep_module, slots),
             (self._engine.TENSORS, self._keep_tensor, None),
-            *((base, self._keep_container, (base, slots if has_more else None)) for base in _CONTAINERS),
+            *(
+                (base, self._keep_container, (base, slots if has_more else None))
+                for base in _CONTAINERS
+            ),
             (tuple, self._keep_tuple, None),
             (np.ndarray, self._keep_array, None),
-            ((random.Random, np.random.RandomState, np.random.Generator), self._keep_generator, None),
+            (
+                (random.Random, np.random.RandomState, np.random.Generator),
+                self._keep_generator,
+                None,
+            ),
         )
-        found = next((partial(keep, given) for kinds, keep, given in known if issubclass(kind, kinds)), None)
+        found = next(
+            (partial(keep, given) for kinds, keep, given in known if issubclass(kind, kinds)), None
+        )
         return partial(self._keep_object, slots) if found is None and _is_users(kind) else found
 
     def _keep_object(self, slots: list[Any], value: Any) -> None:
@@ -106,7 +133,10 @@ class Objects:
             self._keep_attributes(slots, value)
 
     def _keep_attributes(self, slots: list[Any], value: Any) -> None:
-        attributes, contents = dict(_attributes(value)), [_slot_value(slot, value) for slot in slots]
+        attributes, contents = (
+            dict(_attributes(value)),
+            [_slot_value(slot, value) for slot in slots],
+        )
         self._restores.append(partial(_restore_attributes, value, attributes, slots, contents))
         self._look_at(attributes.values())
         self._look_at(contents)
@@ -138,7 +168,11 @@ class Objects:
         self._look_at(tuple.__iter__(value))
 
     def _keep_array(self, _: None, array: Any) -> None:
-        if isinstance(array, np.memmap) or not array.flags.writeable or not self._pays(array.nbytes):
+        if (
+            isinstance(array, np.memmap)
+            or not array.flags.writeable
+            or not self._pays(array.nbytes)
+        ):
             return
         plain = array.view(np.ndarray)
         values = plain.copy()
@@ -166,7 +200,9 @@ class Objects:
 def _is_users(kind: type) -> bool:
     top = kind.__module__.partition(".")[0]
     is_open = top not in _CLOSED and top not in sys.stdlib_module_names
-    return (is_open or kind is types.SimpleNamespace) and not issubclass(kind, type | keras.utils.PyDataset)
+    return (is_open or kind is types.SimpleNamespace) and not issubclass(
+        kind, type | keras.utils.PyDataset
+    )
 
 
 def _attributes(value: Any) -> dict[str, Any]:
@@ -180,7 +216,12 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 def _slots(kind: type) -> list[Any]:
     owners = (each for each in kind.__mro__ if "__slots__" in vars(each))
-    return [member for owner in owners for member in vars(owner).values() if isinstance(member, types.MemberDescriptorType)]
+    return [
+        member
+        for owner in owners
+        for member in vars(owner).values()
+        if isinstance(member, types.MemberDescriptorType)
+    ]
 
 
 def _slot_value(slot: Any, value: Any) -> Any:
@@ -190,9 +231,13 @@ def _slot_value(slot: Any, value: Any) -> Any:
         return _MISSING
 
 
-def _restore_attributes(value: Any, attributes: dict[str, Any], slots: list[Any], contents: list[Any]) -> None:
+def _restore_attributes(
+    value: Any, attributes: dict[str, Any], slots: list[Any], contents: list[Any]
+) -> None:
     now = _attributes(value)
-    if len(now) != len(attributes) or not all(map(is_, map(now.get, attributes), attributes.values())):
+    if len(now) != len(attributes) or not all(
+        map(is_, map(now.get, attributes), attributes.values())
+    ):
         for name in now.keys() - attributes.keys():
             del now[name]
         now.update(attributes)
@@ -218,7 +263,10 @@ def _restore_set(container: Any, content: Any) -> None:
 
 
 def _restore_dict(container: Any, content: dict[Any, Any]) -> None:
-    if not (_is_same(dict.__iter__(container), content) and _is_same(dict.values(container), content.values())):
+    if not (
+        _is_same(dict.__iter__(container), content)
+        and _is_same(dict.values(container), content.values())
+    ):
         dict.clear(container)
         dict.update(container, content)
 
@@ -235,12 +283,15 @@ def _is_same(now: Iterable[Any], before: Iterable[Any]) -> bool:
     return all(starmap(is_, zip_longest(now, before, fillvalue=_MISSING)))
 
 
-_CONTAINERS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Iterable[Any]], Callable[[Any, Any], None]]] = {
+_CONTAINERS: dict[
+    Any, tuple[Callable[[Any], Any], Callable[[Any], Iterable[Any]], Callable[[Any, Any], None]]
+] = {
     list: (list.copy, iter, _restore_list),
     deque: (lambda container: list(deque.__iter__(container)), iter, _restore_deque),
     set: (set.copy, set.__iter__, _restore_set),
     OrderedDict: (lambda container: list(OrderedDict.items(container)), iter, _restore_ordered),
     dict: (dict.copy, dict.values, _restore_dict),
 }
-"""How each kind is copied, what is in the copy, and how it is put back: past the methods of Keras' own containers, which refuse changes
-of a built layer, and those of the user's. `OrderedDict` keeps its order beside the dictionary that it is."""
+"""How each kind is copied, what is in the copy, and how it is put back: past the methods of Keras'
+own containers, which refuse changes of a built layer, and those of the user's. `OrderedDict` keeps
+its order beside the dictionary that it is."""

@@ -1,4 +1,6 @@
-"""Each output beside its labels and its loss: a small row on the device while the pass is traced, and a `Target` from it on the host."""
+"""Each output beside its labels and its loss: a small row on the device while the pass is traced,
+and a `Target` from it on the host.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +20,9 @@ from keras_initcheck.probe.tap.recorder import Recorder, SiteRecord
 from keras_initcheck.records.profile import Labels, Target
 
 NUM_COLUMNS = 5
-"""Loss, smallest and largest output, then the size of the logits and the deviation of the logits relative to it."""
+"""Loss, smallest and largest output, then the size of the logits and the deviation of the logits
+relative to it.
+"""
 
 MOST_VALUES = 2**22
 """Labels that are brought to the host: the first samples' where a batch has more."""
@@ -26,9 +30,11 @@ MOST_VALUES = 2**22
 
 @dataclass(frozen=True)
 class TargetRecord:
-    """What is known of an output and its labels while the pass is traced; `has_logits` says whether their columns mean anything.
+    """What is known of an output and its labels while the pass is traced; `has_logits` says whether
+    their columns mean anything.
 
-    The pairing comes without its output: a record outlives the pass, and a tensor would keep all that it was computed from.
+    The pairing comes without its output: a record outlives the pass, and a tensor would keep all
+    that it was computed from.
     """
 
     pairing: Pairing
@@ -39,26 +45,53 @@ class TargetRecord:
 
 
 def observed(
-    model: Any, y: Any, outputs: Any, recorder: Recorder, stop_gradient: Callable[[Any], Any], *, has_loss: bool
+    model: Any,
+    y: Any,
+    outputs: Any,
+    recorder: Recorder,
+    stop_gradient: Callable[[Any], Any],
+    *,
+    has_loss: bool,
 ) -> list[tuple[TargetRecord, Any]]:
-    """A record and a row `(NUM_COLUMNS,)` for each output whose labels and loss are known; the loss in it is NaN unless it `has_loss`."""
+    """A record and a row `(NUM_COLUMNS,)` for each output whose labels and loss are known; the loss
+    in it is NaN unless it `has_loss`.
+    """
     found = []
     for pairing in pairings(model, y, outputs):
         if _is_judged(pairing, y):
             site = recorder.maker(pairing.output)
             activation = _activation(site)
-            logits = pairing.output if pairing.loss.from_logits or activation is None else recorder.before_activation(pairing.output)
+            logits = (
+                pairing.output
+                if pairing.loss.from_logits or activation is None
+                else recorder.before_activation(pairing.output)
+            )
             has_logits = activation != UNKNOWN or pairing.loss.from_logits
             record = TargetRecord(
-                replace(pairing, output=None), site.index if site else None, activation, int(pairing.output.shape[-1]), has_logits
+                replace(pairing, output=None),
+                site.index if site else None,
+                activation,
+                int(pairing.output.shape[-1]),
+                has_logits,
             )
-            found.append((record, _row(pairing, y, stop_gradient(pairing.output), stop_gradient(logits), has_loss)))
+            found.append(
+                (
+                    record,
+                    _row(
+                        pairing, y, stop_gradient(pairing.output), stop_gradient(logits), has_loss
+                    ),
+                )
+            )
     return found
 
 
-def assembled(records: Sequence[TargetRecord], rows: np.ndarray, y: Any, is_weighted: bool) -> tuple[Target, ...]:
+def assembled(
+    records: Sequence[TargetRecord], rows: np.ndarray, y: Any, is_weighted: bool
+) -> tuple[Target, ...]:
     """The records with their measured rows and the statistics of their labels."""
-    found = (_target(record, row, y, is_weighted) for record, row in zip(records, rows, strict=True))
+    found = (
+        _target(record, row, y, is_weighted) for record, row in zip(records, rows, strict=True)
+    )
     return tuple(target for target in found if target is not None)
 
 
@@ -68,15 +101,23 @@ def _is_judged(pairing: Pairing, y: Any) -> bool:
     if not is_observable(pairing.output) or not is_dense(labels) or len(pairing.output.shape) < 2:
         return False
     num_labels, num_outputs = math.prod(labels.shape), math.prod(pairing.output.shape)
-    per_label = int(pairing.output.shape[-1]) if pairing.loss.name == "sparse_categorical_crossentropy" else 1
+    per_label = (
+        int(pairing.output.shape[-1])
+        if pairing.loss.name == "sparse_categorical_crossentropy"
+        else 1
+    )
     return bool(num_labels * per_label == num_outputs)
 
 
 def has_invalid_labels(model: Any, y: Any, outputs: Any) -> bool:
-    """Whether labels are what their loss cannot mean, so that a framework may refuse them; `False` where a traced pass cannot see them."""
+    """Whether labels are what their loss cannot mean, so that a framework may refuse them; `False`
+    where a traced pass cannot see them.
+    """
     try:
         found = [
-            _statistics(pairing, int(pairing.output.shape[-1]), y) for pairing in pairings(model, y, outputs) if _is_judged(pairing, y)
+            _statistics(pairing, int(pairing.output.shape[-1]), y)
+            for pairing in pairings(model, y, outputs)
+            if _is_judged(pairing, y)
         ]
     except Exception:  # frameworks say in different ways that a symbolic tensor has no values
         return False
@@ -86,7 +127,9 @@ def has_invalid_labels(model: Any, y: Any, outputs: Any) -> bool:
 def _statistics(pairing: Pairing, width: int, y: Any) -> Labels | None:
     values, loss = pairing.labels(y), pairing.loss
     count = max(1, MOST_VALUES // math.prod(values.shape[1:]))
-    return label_statistics.statistics(to_numpy(values[:count]), width, loss.name, loss.ignored_class)
+    return label_statistics.statistics(
+        to_numpy(values[:count]), width, loss.name, loss.ignored_class
+    )
 
 
 def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) -> Target | None:
@@ -112,7 +155,9 @@ def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) ->
 
 
 def _activation(site: SiteRecord | None) -> str | None:
-    """Name of the activation that makes the output of a site; a softmax over another axis than the last one is not known."""
+    """Name of the activation that makes the output of a site; a softmax over another axis than the
+    last one is not known.
+    """
     if site is None or site.kind not in ("weight", "activation"):
         return UNKNOWN
     if isinstance(site.layer, keras.layers.Softmax) and site.layer.axis != -1:
@@ -125,8 +170,12 @@ def _row(pairing: Pairing, y: Any, output: Any, logits: Any, has_loss: bool) -> 
     output, logits = (ops.cast(tensor, "float32") for tensor in (output, logits))
     value = pairing.loss.function(pairing.labels(y), output) if has_loss else math.nan
     size = ops.max(ops.abs(logits))
-    scaled = logits / ops.where(size > 0, size, ops.ones_like(size))  # squares of large logits overflow
-    is_softmax = pairing.loss.name.endswith("categorical_crossentropy") and int(logits.shape[-1]) > 1
+    scaled = logits / ops.where(
+        size > 0, size, ops.ones_like(size)
+    )  # squares of large logits overflow
+    is_softmax = (
+        pairing.loss.name.endswith("categorical_crossentropy") and int(logits.shape[-1]) > 1
+    )
     variance = ops.mean(ops.var(scaled, axis=-1)) if is_softmax else ops.var(scaled)
     columns = (value, ops.min(output), ops.max(output), size, ops.sqrt(variance))
     return ops.stack([ops.cast(column, "float32") for column in columns])

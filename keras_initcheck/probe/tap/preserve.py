@@ -1,4 +1,6 @@
-"""Keeps a model as it was: what a forward pass leaves on Python objects. Variables are kept by `keras.StatelessScope`."""
+"""Keeps a model as it was: what a forward pass leaves on Python objects. Variables are kept by
+`keras.StatelessScope`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,9 +17,10 @@ from keras_initcheck.probe.tap.objects import Objects
 def preserved(model: Any) -> Iterator[None]:
     """Puts everything but variables back on leaving: attributes, what they hold, and global states.
 
-    Attributes are those of every layer, of the optimizer, the loss and the metrics; see `Objects` for what is kept behind them, and what
-    is not. Global states are Keras' own, and the random states of Python, NumPy and the framework. Nothing else runs or changes a model
-    meanwhile, and a Ctrl-C while things are put back is heard afterwards.
+    Attributes are those of every layer, of the optimizer, the loss and the metrics; see `Objects`
+    for what is kept behind them, and what is not. Global states are Keras' own, and the random
+    states of Python, NumPy and the framework. Nothing else runs or changes a model meanwhile, and a
+    Ctrl-C while things are put back is heard afterwards.
 
     Raises:
         ProbeError: Another thread is running the model.
@@ -37,9 +40,11 @@ def preserved(model: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def building(model: Any) -> Iterator[None]:
-    """A context that builds a model; where it fails, or finds nothing to build, everything is put back as in `preserved`.
+    """A context that builds a model; where it fails, or finds nothing to build, everything is put
+    back as in `preserved`.
 
-    A model may hold layers that it never calls: Keras then takes it for unbuilt, however often it is built.
+    A model may hold layers that it never calls: Keras then takes it for unbuilt, however often it
+    is built.
     """
     with ONE_AT_A_TIME:
         refuse_while_in_use(model)
@@ -56,8 +61,14 @@ def building(model: Any) -> Iterator[None]:
 
 
 def keep(model: Any) -> Callable[[], None]:
-    """What puts the objects behind a model back as they are now. A second call of it finds nothing to do."""
+    """What puts the objects behind a model back as they are now. A second call of it finds nothing
+    to do.
+    """
     objects = Objects(engine.load(), left=introspection.torch_parameters(model))
-    parts = [*introspection.flatten_layers(model), *introspection.operations_without_layers(model), *introspection.compiled_parts(model)]
+    parts = [
+        *introspection.flatten_layers(model),
+        *introspection.operations_without_layers(model),
+        *introspection.compiled_parts(model),
+    ]
     objects.keep([*parts, *introspection.bookkeeping(model)])
     return objects.restore

@@ -16,29 +16,54 @@ def why_left_out(model: Any, batch: Batch, outputs: Any, error: Exception) -> st
     """The note on a loss that is left out; `None` where its failure is an error."""
     if batch.y is None:
         return f"the model's loss needs labels, and none were given ({type(error).__name__})"
-    if has_invalid_labels(model, batch.y, outputs):  # a finding says more than the framework's error
+    if has_invalid_labels(
+        model, batch.y, outputs
+    ):  # a finding says more than the framework's error
         return f"not computed, since its labels are out of range ({type(error).__name__})"
     return None
 
 
 def explain_loss(model: Any, batch: Batch, outputs: Any, error: Exception) -> InitCheckError:
-    """What failed: the sum of losses, a method or a function of the user's, or one of Keras' losses, which blames the labels."""
+    """What failed: the sum of losses, a method or a function of the user's, or one of Keras'
+    losses, which blames the labels.
+    """
     received = f"outputs {describe(outputs)}, labels {describe(batch.y)}"
-    received += f", sample weights {describe(batch.sample_weight)}" if batch.sample_weight is not None else ""
+    received += (
+        f", sample weights {describe(batch.sample_weight)}"
+        if batch.sample_weight is not None
+        else ""
+    )
     if type(model).compute_loss is not keras.Model.compute_loss:
-        return ProbeError(f"The model {model.name!r} must have a loss. Its own `compute_loss` fails. Received: {received}. {reason(error)}")
+        return ProbeError(
+            f"The model {model.name!r} must have a loss. Its own `compute_loss` fails. Received:"
+            f" {received}. {reason(error)}"
+        )
     if _is_sum(model, batch, outputs):
         return ProbeError(
-            f"Keras must be able to add up the losses of {model.name!r}, here and in `fit`. Received: a compiled loss of dtype "
-            f"{keras.config.floatx()}, and losses of layers of dtype {_dtypes(model.losses)}. Cast what a layer gives to `add_loss`, or "
-            f'build the layer that has an activity regularizer with dtype="float32". {reason(error)}'
+            f"Keras must be able to add up the losses of {model.name!r}, here and in `fit`."
+            " Received: a compiled loss of dtype "
+            f"{keras.config.floatx()}, and losses of layers of dtype {_dtypes(model.losses)}. Cast"
+            " what a layer gives to `add_loss`, or "
+            'build the layer that has an activity regularizer with dtype="float32".'
+            f" {reason(error)}"
         )
     if model.loss is None:
-        return ProbeError(f"The model {model.name!r} must be compiled with a loss to go with labels. Received: none. {reason(error)}")
+        return ProbeError(
+            f"The model {model.name!r} must be compiled with a loss to go with labels. Received:"
+            f" none. {reason(error)}"
+        )
     losses = keras.tree.flatten(model.loss)
-    if all(known_loss(loss) is not None or isinstance(loss, str | keras.losses.Loss) for loss in losses):
-        return DataError(f"The labels must fit the model's loss ({_names(losses)}). Received: {received}. {reason(error)}")
-    return DataError(f"The model's loss ({_names(losses)}) must take what it is given. Received: {received}. {reason(error)}")
+    if all(
+        known_loss(loss) is not None or isinstance(loss, str | keras.losses.Loss) for loss in losses
+    ):
+        return DataError(
+            f"The labels must fit the model's loss ({_names(losses)}). Received: {received}."
+            f" {reason(error)}"
+        )
+    return DataError(
+        f"The model's loss ({_names(losses)}) must take what it is given. Received: {received}."
+        f" {reason(error)}"
+    )
 
 
 def _is_sum(model: Any, batch: Batch, outputs: Any) -> bool:
@@ -58,4 +83,7 @@ def _dtypes(tensors: Any) -> str:
 
 
 def _names(losses: Any) -> str:
-    return ", ".join(repr(loss) if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__) for loss in losses)
+    return ", ".join(
+        repr(loss) if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+        for loss in losses
+    )

@@ -17,7 +17,9 @@ class RowTable:
         num_trainable: Number of weight gradients that follow the loss's slots.
     """
 
-    def __init__(self, vector: np.ndarray, layout: Layout, options: Options, num_trainable: int) -> None:
+    def __init__(
+        self, vector: np.ndarray, layout: Layout, options: Options, num_trainable: int
+    ) -> None:
         self._remaining = np.asarray(vector, "float64")
         self._is_exact = options.is_exact
         self.is_reliable = True
@@ -41,7 +43,9 @@ class RowTable:
         return self.loss_scale if objective == LOSS else 1.0
 
     def is_elementwise(self, link: int | None) -> bool:
-        """Whether the two tensors of that comparison are an element-wise function of one another."""
+        """Whether the two tensors of that comparison are an element-wise function of one
+        another.
+        """
         return link is not None and bool(self._turns[link] <= statistics_rows.MOST_TURNS)
 
     def _take(self, count: int, width: int) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Puts something in place of a layer's `call` or activation for a while, and takes it away again, also after an exception."""
+"""Puts something in place of a layer's `call` or activation for a while, and takes it away again,
+also after an exception.
+"""
 
 import contextlib
 import threading
@@ -13,8 +15,12 @@ Call = Callable[..., Any]
 
 
 @contextlib.contextmanager
-def wrapped_calls(operations: Iterable[Any], wrapper: Callable[[Any, Call], Call]) -> Iterator[None]:
-    """`call` of each layer or graph operation is `wrapper(operation, call)` for the time of the context."""
+def wrapped_calls(
+    operations: Iterable[Any], wrapper: Callable[[Any, Call], Call]
+) -> Iterator[None]:
+    """`call` of each layer or graph operation is `wrapper(operation, call)` for the time of the
+    context.
+    """
     wrapped = []
     try:
         for operation in operations:
@@ -29,10 +35,11 @@ def wrapped_calls(operations: Iterable[Any], wrapper: Callable[[Any, Call], Call
 
 @contextlib.contextmanager
 def without_rematerialization(operations: Iterable[Any]) -> Iterator[None]:
-    """Keras' checkpoints are left out for the time of the context, which changes no value and takes more memory.
+    """Keras' checkpoints are left out for the time of the context, which changes no value and takes
+    more memory.
 
-    TensorFlow's and JAX's checkpoints let no gradient out of them but those of their arguments and of variables, and some cannot be
-    traced with keyword arguments.
+    TensorFlow's and JAX's checkpoints let no gradient out of them but those of their arguments and
+    of variables, and some cannot be traced with keyword arguments.
     """
     changed = introspection.rematerialized(operations)
     try:
@@ -46,7 +53,8 @@ def without_rematerialization(operations: Iterable[Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def on_the_way_back(model: Any) -> Iterator[None]:
-    """For a backward pass: layers that a checkpoint runs again find the state that the first run found, and leave none behind.
+    """For a backward pass: layers that a checkpoint runs again find the state that the first run
+    found, and leave none behind.
 
     On a GPU, torch runs them in a thread of its own, which knows nothing of a scope of this one.
     """

@@ -6,27 +6,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_initcheck.theory.activations import FLOAT64_PRECISION, ActivationMoments, Function, moments
+from keras_initcheck.theory.activations import (
+    FLOAT64_PRECISION,
+    ActivationMoments,
+    Function,
+    moments,
+)
 from keras_initcheck.theory.propagation.rule import Rule
 from keras_initcheck.theory.propagation.signal import ZERO, Signal, logarithm
 
 _FARTHEST_LOG = 46.0
-"""`ln q` of 1e±20. An activation that is a power of its argument from there on makes a straight line of `ln E f²` against `ln q`."""
+"""`ln q` of 1e±20. An activation that is a power of its argument from there on makes a straight
+line of `ln E f²` against `ln q`.
+"""
 
 _NUM_REMEMBERED = 1024
-"""Quadratures, at a few milliseconds each: the backward pass asks for those of the forward pass again, and behind normalisations many
-layers see the same signal."""
+"""Quadratures, at a few milliseconds each: the backward pass asks for those of the forward pass
+again, and behind normalisations many layers see the same signal."""
 
 _SMALLEST_SHARE = 1e-12
-"""Variance share below which `q - mean²` drowns in rounding. The activation of so small a deviation is linear: its variance scales."""
+"""Variance share below which `q - mean²` drowns in rounding. The activation of so small a deviation
+is linear: its variance scales.
+"""
 
 
 @dataclass(frozen=True)
 class Activation(Rule):
-    """`mean -> E f`, `q -> E f²`, and back `E f'²`, for a Gaussian signal of the propagated mean and variance.
+    """`mean -> E f`, `q -> E f²`, and back `E f'²`, for a Gaussian signal of the propagated mean
+    and variance.
 
-    He et al. 2015, section 2.2, and Poole et al. 2016, section 2, with any mean. What is not Gaussian, such as the output of
-    another activation or of a pooling, is taken for a Gaussian of its mean and variance.
+    He et al. 2015, section 2.2, and Poole et al. 2016, section 2, with any mean. What is not
+    Gaussian, such as the output of another activation or of a pooling, is taken for a Gaussian of
+    its mean and variance.
 
     >>> relu = Activation(lambda z: z * (z > 0))
     >>> round(relu.forward(Signal(0.0)).second_moment, 9), round(relu.forward(Signal(0.0)).mean, 6)
@@ -50,7 +61,13 @@ class Activation(Rule):
         near = _within_reach(signal)
         log_factor = logarithm(_moments(self, near).derivative_second_moment)
         beyond = signal.log_second_moment - near.log_second_moment
-        return (log_factor + self._log_slope(near, log_factor) * beyond if 0.0 < abs(beyond) < math.inf else log_factor,)
+        return (
+            (
+                log_factor + self._log_slope(near, log_factor) * beyond
+                if 0.0 < abs(beyond) < math.inf
+                else log_factor
+            ),
+        )
 
     def _forward(self, *inputs: Signal) -> Signal:
         (signal,) = inputs
@@ -72,7 +89,9 @@ class Activation(Rule):
     def _log_slope(self, signal: Signal, log_factor: float) -> float:
         """`d ln E f'² / d ln q`, from a signal ten times closer to one."""
         step = math.copysign(math.log(10.0), -signal.log_second_moment)
-        closer = Signal(signal.log_second_moment + step, signal.relative_mean, signal.variance_share)
+        closer = Signal(
+            signal.log_second_moment + step, signal.relative_mean, signal.variance_share
+        )
         return (logarithm(_moments(self, closer).derivative_second_moment) - log_factor) / step
 
 

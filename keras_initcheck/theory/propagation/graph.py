@@ -13,7 +13,8 @@ class Node:
 
     Attributes:
         rule: What it does.
-        inputs: Positions of the nodes whose outputs it receives, all before its own, in the order in which its rule takes them.
+        inputs: Positions of the nodes whose outputs it receives, all before its own, in the order
+            in which its rule takes them.
     """
 
     rule: Rule
@@ -26,8 +27,10 @@ class Prediction:
 
     Attributes:
         signal: Its signal.
-        log_gradient: `ln` of the mean square of an element's gradient: `nan` where unknown, `-inf` where none arrives.
-        unknown_since: Position of the node that made the signal unknown, or `None` where it is known.
+        log_gradient: `ln` of the mean square of an element's gradient: `nan` where unknown, `-inf`
+            where none arrives.
+        unknown_since: Position of the node that made the signal unknown, or `None` where it is
+            known.
     """
 
     signal: Signal
@@ -35,13 +38,16 @@ class Prediction:
     unknown_since: int | None = None
 
 
-def propagate(nodes: Sequence[Node], output_log_gradients: Mapping[int, float] | None = None) -> tuple[Prediction, ...]:
+def propagate(
+    nodes: Sequence[Node], output_log_gradients: Mapping[int, float] | None = None
+) -> tuple[Prediction, ...]:
     """Predicts signal and gradient at every node of a network, in execution order.
 
-    Forward, each node applies its rule to the signals of its inputs. Backward, a node's gradient is the sum over those who use its
-    output, whose contributions are taken to be independent (He et al. 2015, section 2.2, for a chain). They are not where ReLUs stand
-    on a residual stream itself: a unit that one of them lets pass is likely to pass the next, and gradients grow by some 10% more in
-    every such block.
+    Forward, each node applies its rule to the signals of its inputs. Backward, a node's gradient is
+    the sum over those who use its output, whose contributions are taken to be independent (He et
+    al. 2015, section 2.2, for a chain). They are not where ReLUs stand on a residual stream itself:
+    a unit that one of them lets pass is likely to pass the next, and gradients grow by some 10%
+    more in every such block.
 
     >>> from keras_initcheck.theory.propagation.linear import Weight
     >>> from keras_initcheck.theory.propagation.merge import Sum
@@ -53,8 +59,9 @@ def propagate(nodes: Sequence[Node], output_log_gradients: Mapping[int, float] |
 
     Args:
         nodes: The network; a node without inputs is where it starts.
-        output_log_gradients: For the position of each output, `ln` of the mean square of its gradient. Not given: 0, as of a random
-            N(0, 1) cotangent, at every node that no other uses.
+        output_log_gradients: For the position of each output, `ln` of the mean square of its
+            gradient. Not given: 0, as of a random N(0, 1) cotangent, at every node that no other
+            uses.
 
     Raises:
         ValueError: A node's input does not come before it.
@@ -66,7 +73,11 @@ def propagate(nodes: Sequence[Node], output_log_gradients: Mapping[int, float] |
         signals.append(node.rule.forward(*(signals[index] for index in node.inputs)))
         since = [unknown_since[index] for index in node.inputs if unknown_since[index] is not None]
         unknown_since.append(None if signals[-1].is_known else next(iter(since), position))
-    gradients = _gradients(nodes, signals, _random_cotangent(nodes) if output_log_gradients is None else output_log_gradients)
+    gradients = _gradients(
+        nodes,
+        signals,
+        _random_cotangent(nodes) if output_log_gradients is None else output_log_gradients,
+    )
     return tuple(map(Prediction, signals, gradients, unknown_since))
 
 
@@ -74,7 +85,8 @@ def _check_order(nodes: Sequence[Node]) -> None:
     for position, node in enumerate(nodes):
         if not all(0 <= index < position for index in node.inputs):
             raise ValueError(
-                f"`nodes` must be in execution order. Received: inputs={node.inputs} at position {position}. Put inputs before their users."
+                f"`nodes` must be in execution order. Received: inputs={node.inputs} at position"
+                f" {position}. Put inputs before their users."
             )
 
 
@@ -83,8 +95,12 @@ def _random_cotangent(nodes: Sequence[Node]) -> dict[int, float]:
     return {position: 0.0 for position in range(len(nodes)) if position not in used}
 
 
-def _gradients(nodes: Sequence[Node], signals: Sequence[Signal], seeds: Mapping[int, float]) -> list[float]:
-    arriving: list[list[float]] = [[seeds[position]] if position in seeds else [] for position in range(len(nodes))]
+def _gradients(
+    nodes: Sequence[Node], signals: Sequence[Signal], seeds: Mapping[int, float]
+) -> list[float]:
+    arriving: list[list[float]] = [
+        [seeds[position]] if position in seeds else [] for position in range(len(nodes))
+    ]
     gradients = [float("-inf")] * len(nodes)
     for position in range(len(nodes) - 1, -1, -1):
         node, gradient = nodes[position], log_sum(arriving[position])

@@ -1,4 +1,6 @@
-"""Rules of layers that are linear in their one input: weights, tables, scales, padding and copies."""
+"""Rules of layers that are linear in their one input: weights, tables, scales, padding and
+copies.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,11 +10,14 @@ from keras_initcheck.theory.propagation.rule import Rule
 from keras_initcheck.theory.propagation.signal import Signal, exponential, finite_or_zero, logarithm
 
 SIGNIFICANT_MEAN = 4.5
-"""Standard errors of a kernel's mean beyond which it is no accident of the draw: a two-sided level of 7e-6."""
+"""Standard errors of a kernel's mean beyond which it is no accident of the draw: a two-sided level
+of 7e-6.
+"""
 
 
 def significant_mean(mean: float, second_moment: float, num_weights: int) -> float:
-    """The mean of a kernel's weights, or 0 where independent weights of zero mean would give as much by chance.
+    """The mean of a kernel's weights, or 0 where independent weights of zero mean would give as
+    much by chance.
 
     >>> significant_mean(0.01, 1.0, num_weights=1000), significant_mean(0.2, 1.0, num_weights=1000)
     (0.0, 0.2)
@@ -22,10 +27,12 @@ def significant_mean(mean: float, second_moment: float, num_weights: int) -> flo
 
 @dataclass(frozen=True)
 class Weight(Rule):
-    """A kernel and its bias: `q -> n E[w²] q + n (n-1) mean(w)² mean(x)² + E[b²]`, and back `n̂ E[w²]`.
+    """A kernel and its bias: `q -> n E[w²] q + n (n-1) mean(w)² mean(x)² + E[b²]`, and back
+    `n̂ E[w²]`.
 
-    He et al. 2015, section 2.2, equations 8 and 13, with weights whose mean is not zero. Assumes weights that are independent of the
-    signal and of each other, and, where their mean counts, inputs of one output that are uncorrelated with each other.
+    He et al. 2015, section 2.2, equations 8 and 13, with weights whose mean is not zero. Assumes
+    weights that are independent of the signal and of each other, and, where their mean counts,
+    inputs of one output that are uncorrelated with each other.
 
     >>> he = Weight(fan_in=576, fan_out=1152, second_moment=2 / 576)
     >>> round(he.forward(Signal(0.0)).second_moment, 6), round(math.exp(he.log_gradient_factors(Signal(0.0))[0]), 6)
@@ -56,9 +63,14 @@ class Weight(Rule):
     def _forward(self, *inputs: Signal) -> Signal:
         (signal,) = inputs
         scale = finite_or_zero(max(signal.log_second_moment, logarithm(self.bias_second_moment)))
-        fan_in, square = self.fan_in * self.border.forward, exponential(signal.log_second_moment - scale)
+        fan_in, square = (
+            self.fan_in * self.border.forward,
+            exponential(signal.log_second_moment - scale),
+        )
         product_mean = fan_in * self.mean * signal.scaled(scale)[0]
-        product_variance = fan_in * (self.second_moment - (self.mean * signal.relative_mean) ** 2) * square
+        product_variance = (
+            fan_in * (self.second_moment - (self.mean * signal.relative_mean) ** 2) * square
+        )
         bias_variance = max(self.bias_second_moment - self.bias_mean**2, 0.0) * exponential(-scale)
         mean = product_mean + self.bias_mean * exponential(-0.5 * scale)
         return Signal.from_moments(mean, product_variance + bias_variance, scale)
@@ -66,7 +78,8 @@ class Weight(Rule):
 
 @dataclass(frozen=True)
 class Embedding(Rule):
-    """Rows looked up in a table: the table's own moments, whatever comes in. Assumes that rows are asked for alike.
+    """Rows looked up in a table: the table's own moments, whatever comes in. Assumes that rows are
+    asked for alike.
 
     >>> uniform = Embedding(mean=0.0, second_moment=0.05**2 / 3)  # Keras' default
     >>> round(uniform.forward(Signal(9.0)).second_moment, 7)
@@ -89,9 +102,11 @@ class Embedding(Rule):
 
 @dataclass(frozen=True)
 class Affine(Rule):
-    """`a x + b` element by element: Rescaling, LayerScale, ReZero, a batch normalisation in inference mode; as it stands, identity.
+    """`a x + b` element by element: Rescaling, LayerScale, ReZero, a batch normalisation in
+    inference mode; as it stands, identity.
 
-    `q -> E[a²] q + 2 mean(a) mean(b) mean(x) + E[b²]`, and back `E[a²]`, for scales and offsets that are independent of the signal.
+    `q -> E[a²] q + 2 mean(a) mean(b) mean(x) + E[b²]`, and back `E[a²]`, for scales and offsets
+    that are independent of the signal.
 
     >>> pixels = Affine.constant(1 / 255, -1.0).forward(Signal.from_moments(127.5, 127.5**2 / 3))  # uniform in 0..255
     >>> round(pixels.mean, 6), round(pixels.second_moment, 6)
@@ -123,7 +138,9 @@ class Affine(Rule):
         scale = finite_or_zero(max(signal.log_second_moment, logarithm(self.offset_second_moment)))
         input_mean, input_variance = signal.scaled(scale)
         scale_variance = max(self.scale_second_moment - self.scale_mean**2, 0.0)
-        offset_variance = max(self.offset_second_moment - self.offset_mean**2, 0.0) * exponential(-scale)
+        offset_variance = max(self.offset_second_moment - self.offset_mean**2, 0.0) * exponential(
+            -scale
+        )
         mean = self.scale_mean * input_mean + self.offset_mean * exponential(-0.5 * scale)
         variance = self.scale_second_moment * input_variance + scale_variance * input_mean**2
         return Signal.from_moments(mean, variance + offset_variance, scale)
@@ -135,7 +152,8 @@ IDENTITY = Affine()
 
 @dataclass(frozen=True)
 class Repeat(Rule):
-    """Copies of every element: nearest-neighbour UpSampling (`k²` copies), RepeatVector, broadcasting. Gradients of copies add up.
+    """Copies of every element: nearest-neighbour UpSampling (`k²` copies), RepeatVector,
+    broadcasting. Gradients of copies add up.
 
     >>> Repeat(copies=4).forward(Signal(1.0)), round(math.exp(Repeat(copies=4).log_gradient_factors()[0]), 9)
     (Signal(log_second_moment=1.0, relative_mean=0.0, variance_share=1.0), 4.0)
@@ -153,7 +171,8 @@ class Repeat(Rule):
 
 @dataclass(frozen=True)
 class ZeroPadding(Rule):
-    """Zeros around the signal: `mean -> φ mean`, `q -> φ q`, with `φ` the share of elements that are not padding; back 1.
+    """Zeros around the signal: `mean -> φ mean`, `q -> φ q`, with `φ` the share of elements that
+    are not padding; back 1.
 
     >>> padded = ZeroPadding(kept=0.5).forward(Signal.from_moments(1.0, 1.0))
     >>> round(padded.mean, 9), round(padded.second_moment, 9)
@@ -169,12 +188,17 @@ class ZeroPadding(Rule):
     def _forward(self, *inputs: Signal) -> Signal:
         mean, variance = inputs[0].scaled(finite_or_zero(inputs[0].log_second_moment))
         spread = self.kept * (1.0 - self.kept) * mean * mean
-        return Signal.from_moments(self.kept * mean, self.kept * variance + spread, finite_or_zero(inputs[0].log_second_moment))
+        return Signal.from_moments(
+            self.kept * mean,
+            self.kept * variance + spread,
+            finite_or_zero(inputs[0].log_second_moment),
+        )
 
 
 @dataclass(frozen=True)
 class Cropping(Rule):
-    """Only a part of the elements goes on, such as in a slice: moments stay, and the gradient of the rest is zero.
+    """Only a part of the elements goes on, such as in a slice: moments stay, and the gradient of
+    the rest is zero.
 
     >>> round(math.exp(Cropping(kept=0.25).log_gradient_factors()[0]), 9)
     0.25

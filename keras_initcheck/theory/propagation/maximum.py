@@ -1,4 +1,6 @@
-"""The largest of several independent Gaussians: its moments, and how often each of them is the largest."""
+"""The largest of several independent Gaussians: its moments, and how often each of them is the
+largest.
+"""
 
 import math
 from collections.abc import Sequence
@@ -56,8 +58,11 @@ def density(x: Array) -> Array:
     return np.asarray(np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi), dtype=np.float64)
 
 
-def largest_of(means: Sequence[float], variances: Sequence[float], counts: Sequence[float] | None = None) -> Largest:
-    """The largest of independent Gaussians, by quadrature: the density is `sum_i n_i φ_i Φ_i^(n_i - 1) prod_(j≠i) Φ_j^n_j`.
+def largest_of(
+    means: Sequence[float], variances: Sequence[float], counts: Sequence[float] | None = None
+) -> Largest:
+    """The largest of independent Gaussians, by quadrature: the density is
+    `sum_i n_i φ_i Φ_i^(n_i - 1) prod_(j≠i) Φ_j^n_j`.
 
     Of two, Clark 1961 has it in closed form.
 
@@ -68,12 +73,17 @@ def largest_of(means: Sequence[float], variances: Sequence[float], counts: Seque
     Args:
         means: One for each kind.
         variances: One for each kind; where all are zero, so is the scale.
-        counts: How many there are of each kind, one each if not given; a mean number of cells need not be whole.
+        counts: How many there are of each kind, one each if not given; a mean number of cells need
+            not be whole.
     """
     center = np.asarray(means, dtype=np.float64)[:, None]
     scale = max(math.sqrt(max(variances)), float(np.ptp(center)), 1e-300)
-    std = np.maximum(np.sqrt(np.asarray(variances, dtype=np.float64)), _SMALLEST_STD * scale)[:, None]
-    number = np.ones_like(center) if counts is None else np.asarray(counts, dtype=np.float64)[:, None]
+    std = np.maximum(np.sqrt(np.asarray(variances, dtype=np.float64)), _SMALLEST_STD * scale)[
+        :, None
+    ]
+    number = (
+        np.ones_like(center) if counts is None else np.asarray(counts, dtype=np.float64)[:, None]
+    )
     grid = np.arange(-_REACH, _REACH + _SPACING, _SPACING)
     edges = np.unique(center + std * grid[None, :])
     nodes, weights = panel_nodes(np.stack([edges[:-1], edges[1:]], axis=1))
@@ -101,7 +111,8 @@ def rectified_moments(means: Array, std: float) -> tuple[Array, Array]:
 
 
 def unrectified_mean(relative_mean: float) -> float:
-    """`mean / std` of the Gaussian whose rectified part has that `mean / sqrt(q)`, 0..1. By bisection.
+    """`mean / std` of the Gaussian whose rectified part has that `mean / sqrt(q)`, 0..1. By
+    bisection.
 
     >>> abs(unrectified_mean(0.398942280401 / 0.5**0.5)) < 1e-9
     True

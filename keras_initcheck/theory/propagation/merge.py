@@ -1,6 +1,8 @@
-"""Rules of layers with several inputs. Operands are independent of each other unless a correlation says otherwise.
+"""Rules of layers with several inputs. Operands are independent of each other unless a correlation
+says otherwise.
 
-`repeats` is how often an operand is broadcast, one for each operand: gradients of the copies add up.
+`repeats` is how often an operand is broadcast, one for each operand: gradients of the copies add
+up.
 """
 
 import itertools
@@ -20,8 +22,9 @@ def _log_repeats(repeats: tuple[float, ...], num_inputs: int) -> tuple[float, ..
 class Sum(Rule):
     """`sum c_i x_i`: Add, Subtract, Average, a scaled residual branch.
 
-    `q = sum c_i² v_i + 2 sum_(i<j) ρ c_i c_j sqrt(v_i v_j) + (sum c_i mean_i)²`, and back `c_i²` to operand `i`. Operands that share
-    nothing but a mean differ from independent ones of zero mean by the product of the means.
+    `q = sum c_i² v_i + 2 sum_(i<j) ρ c_i c_j sqrt(v_i v_j) + (sum c_i mean_i)²`, and back `c_i²` to
+    operand `i`. Operands that share nothing but a mean differ from independent ones of zero mean by
+    the product of the means.
 
     >>> both = Sum().forward(Signal.from_moments(1.0, 1.0), Signal.from_moments(2.0, 1.0))
     >>> round(both.mean, 9), round(both.second_moment, 9)
@@ -40,7 +43,10 @@ class Sum(Rule):
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
         """`ln c_i²`."""
         copies = _log_repeats(self.repeats, len(inputs))
-        return tuple(2.0 * logarithm(abs(c)) + copy for c, copy in zip(self._coefficients(len(inputs)), copies, strict=True))
+        return tuple(
+            2.0 * logarithm(abs(c)) + copy
+            for c, copy in zip(self._coefficients(len(inputs)), copies, strict=True)
+        )
 
     def _coefficients(self, num_inputs: int) -> tuple[float, ...]:
         return self.coefficients or (1.0,) * num_inputs
@@ -49,16 +55,21 @@ class Sum(Rule):
         scale = common_scale(inputs)
         means, variances = zip(*(signal.scaled(scale) for signal in inputs), strict=True)
         coefficients = self._coefficients(len(inputs))
-        deviations = [c * math.sqrt(variance) for c, variance in zip(coefficients, variances, strict=True)]
+        deviations = [
+            c * math.sqrt(variance) for c, variance in zip(coefficients, variances, strict=True)
+        ]
         own = sum(deviation**2 for deviation in deviations)
-        shared = 2.0 * self.correlation * sum(a * b for a, b in itertools.combinations(deviations, 2))
+        shared = (
+            2.0 * self.correlation * sum(a * b for a, b in itertools.combinations(deviations, 2))
+        )
         mean = sum(c * mean for c, mean in zip(coefficients, means, strict=True))
         return Signal.from_moments(mean, max(own + shared, 0.0), scale)
 
 
 @dataclass(frozen=True)
 class Multiply(Rule):
-    """The product of independent operands: `mean = prod mean_i`, `q = prod q_i`, and back the product of the others' `q`.
+    """The product of independent operands: `mean = prod mean_i`, `q = prod q_i`, and back the
+    product of the others' `q`.
 
     >>> gated = Multiply().forward(Signal.from_moments(1.0, 1.0), Signal.from_moments(0.5, 0.25))
     >>> round(gated.mean, 9), round(gated.second_moment, 9)
@@ -74,10 +85,15 @@ class Multiply(Rule):
         """`sum_(j≠i) ln q_j`."""
         logarithms = [signal.log_second_moment for signal in inputs]
         copies = _log_repeats(self.repeats, len(inputs))
-        return tuple(sum(logarithms[:i] + logarithms[i + 1 :]) + copy for i, copy in enumerate(copies))
+        return tuple(
+            sum(logarithms[:i] + logarithms[i + 1 :]) + copy for i, copy in enumerate(copies)
+        )
 
     def _forward(self, *inputs: Signal) -> Signal:
-        share, kept = 0.0, 1.0  # the variance share of a product: 1 - prod(1 - share), without cancellation
+        share, kept = (
+            0.0,
+            1.0,
+        )  # the variance share of a product: 1 - prod(1 - share), without cancellation
         for signal in inputs:
             share, kept = share + kept * signal.variance_share, kept * signal.relative_mean**2
         relative_mean = math.prod(signal.relative_mean for signal in inputs)
@@ -86,7 +102,8 @@ class Multiply(Rule):
 
 @dataclass(frozen=True)
 class Dot(Rule):
-    """Sums of `n` products of two independent operands: `mean = n mean_a mean_b`, `q = n (q_a q_b - mean_a² mean_b²) + mean²`.
+    """Sums of `n` products of two independent operands: `mean = n mean_a mean_b`,
+    `q = n (q_a q_b - mean_a² mean_b²) + mean²`.
 
     Back `S q_b` to `a` and `S q_a` to `b`, where `S` outputs use one element of the operand.
 
@@ -105,7 +122,10 @@ class Dot(Rule):
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
         """`ln(S q)` with the other operand's `q`."""
         first, second = inputs
-        return math.log(self.uses[0]) + second.log_second_moment, math.log(self.uses[1]) + first.log_second_moment
+        return (
+            math.log(self.uses[0]) + second.log_second_moment,
+            math.log(self.uses[1]) + first.log_second_moment,
+        )
 
     def _forward(self, *inputs: Signal) -> Signal:
         product = Multiply().forward(*inputs)
@@ -136,15 +156,20 @@ class Concatenate(Rule):
         shares = [size / sum(self.sizes) for size in self.sizes]
         parts = [signal.scaled(scale) for signal in inputs]
         mean = sum(share * part for share, (part, _) in zip(shares, parts, strict=True))
-        variance = sum(share * (spread + (part - mean) ** 2) for share, (part, spread) in zip(shares, parts, strict=True))
+        variance = sum(
+            share * (spread + (part - mean) ** 2)
+            for share, (part, spread) in zip(shares, parts, strict=True)
+        )
         return Signal.from_moments(mean, variance, scale)
 
 
 @dataclass(frozen=True)
 class Maximum(Rule):
-    """The largest of independent Gaussian operands, element by element, by quadrature; Minimum is that of their negatives.
+    """The largest of independent Gaussian operands, element by element, by quadrature; Minimum is
+    that of their negatives.
 
-    Back, the operand gets the gradient where it wins: the factor is the probability of that. Clark 1961 for two operands.
+    Back, the operand gets the gradient where it wins: the factor is the probability of that. Clark
+    1961 for two operands.
 
     >>> of_two = Maximum().forward(Signal(0.0), Signal(0.0))
     >>> round(of_two.mean, 6), round(of_two.second_moment, 6)  # 1/sqrt(pi) and 1
@@ -173,8 +198,12 @@ class Maximum(Rule):
     def _largest(self, inputs: tuple[Signal, ...]) -> Largest:
         scale = common_scale(inputs)
         parts = [signal.scaled(scale) for signal in inputs]
-        return largest_of([self._sign * mean for mean, _ in parts], [variance for _, variance in parts])
+        return largest_of(
+            [self._sign * mean for mean, _ in parts], [variance for _, variance in parts]
+        )
 
     def _forward(self, *inputs: Signal) -> Signal:
         largest = self._largest(inputs)
-        return Signal.from_moments(self._sign * largest.mean, largest.variance, common_scale(inputs))
+        return Signal.from_moments(
+            self._sign * largest.mean, largest.variance, common_scale(inputs)
+        )

@@ -1,4 +1,6 @@
-"""Rules of layers that add or multiply noise in training mode: dropout and its relatives. In inference mode they are the identity."""
+"""Rules of layers that add or multiply noise in training mode: dropout and its relatives. In
+inference mode they are the identity.
+"""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +13,11 @@ _ALPHA = -1.6732632423543772 * 1.0507009873554805  # what SELU tends to for larg
 
 @dataclass(frozen=True)
 class Dropout(Rule):
-    """`q -> q / (1 - p)` with the mean kept, and back the same factor (Srivastava et al. 2014, section 10, for its variance).
+    """`q -> q / (1 - p)` with the mean kept, and back the same factor (Srivastava et al. 2014,
+    section 10, for its variance).
 
-    SpatialDropout and GaussianDropout have the same rule: one drops whole channels, the other multiplies by `N(1, p / (1 - p))`.
+    SpatialDropout and GaussianDropout have the same rule: one drops whole channels, the other
+    multiplies by `N(1, p / (1 - p))`.
 
     >>> dropped = Dropout(rate=0.5).forward(Signal.from_moments(1.0, 1.0))
     >>> round(dropped.mean, 9), round(dropped.second_moment, 9)
@@ -29,7 +33,9 @@ class Dropout(Rule):
     def _forward(self, *inputs: Signal) -> Signal:
         scale = finite_or_zero(inputs[0].log_second_moment)
         mean, variance = inputs[0].scaled(scale)
-        return Signal.from_moments(mean, (variance + self.rate * mean * mean) / (1.0 - self.rate), scale)
+        return Signal.from_moments(
+            mean, (variance + self.rate * mean * mean) / (1.0 - self.rate), scale
+        )
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,19 @@ class GaussianNoise(Rule):
         return (0.0,)
 
     def _forward(self, *inputs: Signal) -> Signal:
-        scale = finite_or_zero(max(inputs[0].log_second_moment, 2.0 * logarithm(self.standard_deviation)))
+        scale = finite_or_zero(
+            max(inputs[0].log_second_moment, 2.0 * logarithm(self.standard_deviation))
+        )
         mean, variance = inputs[0].scaled(scale)
-        return Signal.from_moments(mean, variance + self.standard_deviation**2 * exponential(-scale), scale)
+        return Signal.from_moments(
+            mean, variance + self.standard_deviation**2 * exponential(-scale), scale
+        )
 
 
 @dataclass(frozen=True)
 class AlphaDropout(Rule):
-    """Sets units to SELU's limit `α'` and rescales, so that mean 0 and variance 1 stay (Klambauer et al. 2017, section 2).
+    """Sets units to SELU's limit `α'` and rescales, so that mean 0 and variance 1 stay (Klambauer
+    et al. 2017, section 2).
 
     `q -> a² (1 - p) q + 2 a b (1 - p) mean + p (a α' + b)² + (1 - p) b²`, and back `a² (1 - p)`.
 
@@ -80,4 +91,6 @@ class AlphaDropout(Rule):
         dropped, kept = _ALPHA * exponential(-0.5 * unit), 1.0 - self.rate
         # a (x or α') + b with b = -a p α': the mean is a (1 - p) mean(x)
         spread = self.rate * kept * (mean - dropped) ** 2
-        return Signal.from_moments(self.scale * kept * mean, self.scale**2 * (kept * variance + spread), unit)
+        return Signal.from_moments(
+            self.scale * kept * mean, self.scale**2 * (kept * variance + spread), unit
+        )

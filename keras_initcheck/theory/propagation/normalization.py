@@ -1,7 +1,8 @@
 """Rules of normalisations that measure their scale on the signal itself.
 
-Of order `1/N` in the size of a group, two things are left out that cancel for Gaussian groups: the gradient loses the share `2/N` that
-lies along what is removed, and groups that happen to be small are divided by less, `E[1/v] > 1 / E[v]`.
+Of order `1/N` in the size of a group, two things are left out that cancel for Gaussian groups: the
+gradient loses the share `2/N` that lies along what is removed, and groups that happen to be small
+are divided by less, `E[1/v] > 1 / E[v]`.
 """
 
 import math
@@ -18,11 +19,12 @@ def _kept_by_epsilon(log_scale: float, epsilon: float) -> float:
 
 @dataclass(frozen=True)
 class Standardization(Rule):
-    """Removes mean and variance of groups: BatchNormalization in training mode, LayerNormalization, GroupNormalization.
+    """Removes mean and variance of groups: BatchNormalization in training mode, LayerNormalization,
+    GroupNormalization.
 
-    `mean -> mean(β)`, `q -> E[γ²] v / (v + ε) + E[β²]`, and back `E[γ²] / (v + ε)` (Ioffe & Szegedy 2015,
-    section 3; Ba et al. 2016, section 3). Assumes large groups of about the same variance. The scale is set anew, so that the output of
-    an unknown signal is known: there `ε` is neglected.
+    `mean -> mean(β)`, `q -> E[γ²] v / (v + ε) + E[β²]`, and back `E[γ²] / (v + ε)` (Ioffe & Szegedy
+    2015, section 3; Ba et al. 2016, section 3). Assumes large groups of about the same variance.
+    The scale is set anew, so that the output of an unknown signal is known: there `ε` is neglected.
 
     >>> normalized = Standardization(epsilon=1e-3).forward(Signal.from_moments(5.0, 4.0))
     >>> normalized.mean, round(normalized.second_moment, 6)
@@ -35,8 +37,9 @@ class Standardization(Rule):
         gamma_second_moment: Mean of `γ²`.
         beta_mean: Mean of `β`.
         beta_second_moment: Mean of `β²`.
-        within_share: `v` of a group over the variance of all elements, 0..1. Of a batch normalisation, that of a unit over the batch:
-            far below one in deep nets, whose samples become alike.
+        within_share: `v` of a group over the variance of all elements, 0..1. Of a batch
+            normalisation, that of a unit over the batch: far below one in deep nets, whose samples
+            become alike.
     """
 
     epsilon: float
@@ -47,14 +50,19 @@ class Standardization(Rule):
 
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
         """`ln(E[γ²] / (v + ε))`."""
-        return (logarithm(self.gamma_second_moment) - log_sum([self._log_variance(inputs[0]), logarithm(self.epsilon)]),)
+        return (
+            logarithm(self.gamma_second_moment)
+            - log_sum([self._log_variance(inputs[0]), logarithm(self.epsilon)]),
+        )
 
     def _log_variance(self, signal: Signal) -> float:
         return signal.log_variance + logarithm(self.within_share)
 
     def _forward(self, *inputs: Signal) -> Signal:
         log_variance = self._log_variance(inputs[0])
-        return self._output(_kept_by_epsilon(log_variance, self.epsilon) if log_variance > -math.inf else 0.0)
+        return self._output(
+            _kept_by_epsilon(log_variance, self.epsilon) if log_variance > -math.inf else 0.0
+        )
 
     def _forward_unknown(self) -> Signal:
         return self._output(1.0)
@@ -66,9 +74,11 @@ class Standardization(Rule):
 
 @dataclass(frozen=True)
 class RootMeanSquareNormalization(Rule):
-    """Divides groups by their root mean square: `q -> E[γ²] q / (q + ε)`, and back `E[γ²] / (q + ε)`.
+    """Divides groups by their root mean square: `q -> E[γ²] q / (q + ε)`, and back
+    `E[γ²] / (q + ε)`.
 
-    Zhang & Sennrich 2019, section 3. UnitNormalization over `N` elements is that with `E[γ²] = 1/N`: see `unit`.
+    Zhang & Sennrich 2019, section 3. UnitNormalization over `N` elements is that with
+    `E[γ²] = 1/N`: see `unit`.
 
     >>> normalized = RootMeanSquareNormalization(epsilon=0.0).forward(Signal.from_moments(3.0, 16.0))
     >>> round(normalized.mean, 9), round(normalized.second_moment, 9)
@@ -95,7 +105,10 @@ class RootMeanSquareNormalization(Rule):
 
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
         """`ln(E[γ²] / (q + ε))`."""
-        return (logarithm(self.gamma_second_moment) - log_sum([inputs[0].log_second_moment, logarithm(self.epsilon)]),)
+        return (
+            logarithm(self.gamma_second_moment)
+            - log_sum([inputs[0].log_second_moment, logarithm(self.epsilon)]),
+        )
 
     def _forward(self, *inputs: Signal) -> Signal:
         (signal,) = inputs

@@ -1,4 +1,6 @@
-"""How many connections of a sliding window fall on the tensor, and how many on the padding around it."""
+"""How many connections of a sliding window fall on the tensor, and how many on the padding around
+it.
+"""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +39,8 @@ class Border:
     """Share of a kernel's connections, as true fans count them, that the border leaves.
 
     Attributes:
-        forward: Of those into an output element, averaged over positions: below one where zeros are padded.
+        forward: Of those into an output element, averaged over positions: below one where zeros are
+            padded.
         backward: Of those out of an input element, averaged over positions.
     """
 
@@ -49,9 +52,14 @@ NO_BORDER = Border()
 
 
 def overlap(
-    sizes: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: str = "valid", dilation: Sequence[int] | None = None
+    sizes: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: str = "valid",
+    dilation: Sequence[int] | None = None,
 ) -> Overlap:
-    """Counts the connections of a window, by TensorFlow's placement, which Keras has for every backend.
+    """Counts the connections of a window, by TensorFlow's placement, which Keras has for every
+    backend.
 
     >>> overlap((8, 8), (3, 3), (1, 1), "same")
     Overlap(num_inputs=64, num_outputs=64, num_connections=484)
@@ -73,12 +81,17 @@ def overlap(
 
 
 def conv_border(
-    sizes: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: str = "valid", dilation: Sequence[int] | None = None
+    sizes: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: str = "valid",
+    dilation: Sequence[int] | None = None,
 ) -> Border:
     """What the border leaves of a convolution's fans, `n_in = k² c` and `n̂ = k² d / s²`.
 
-    With odd `k`, stride 1 and 'same' padding it is `1 - (k² - 1) / (4 k H)` on each axis of size `H`, by counting. Assumes a signal and
-    a gradient of the same size everywhere: layers further on find a signal that is smaller along the border.
+    With odd `k`, stride 1 and 'same' padding it is `1 - (k² - 1) / (4 k H)` on each axis of size
+    `H`, by counting. Assumes a signal and a gradient of the same size everywhere: layers further on
+    find a signal that is smaller along the border.
 
     >>> round(conv_border((8, 8), (3, 3), (1, 1), "same").forward, 3)
     0.84
@@ -86,12 +99,18 @@ def conv_border(
     counted = overlap(sizes, window, strides, padding, dilation)
     return Border(
         forward=counted.cells / math.prod(window),
-        backward=counted.num_connections / counted.num_inputs * math.prod(strides) / math.prod(window),
+        backward=counted.num_connections
+        / counted.num_inputs
+        * math.prod(strides)
+        / math.prod(window),
     )
 
 
-def conv_transpose_border(sizes: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: str = "valid") -> Border:
-    """What the border leaves of a transposed convolution's fans, `n_in = k² c / s²` and `n̂ = k² d`.
+def conv_transpose_border(
+    sizes: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: str = "valid"
+) -> Border:
+    """What the border leaves of a transposed convolution's fans, `n_in = k² c / s²` and
+    `n̂ = k² d`.
 
     It is the convolution from its output to its input turned round. `sizes` are those of its input.
 
@@ -100,7 +119,10 @@ def conv_transpose_border(sizes: Sequence[int], window: Sequence[int], strides: 
     (0.8789, 0.8789)
     """
     lengths = zip(sizes, window, strides, strict=True)
-    outputs = [size * stride if padding == "same" else (size - 1) * stride + max(length, stride) for size, length, stride in lengths]
+    outputs = [
+        size * stride if padding == "same" else (size - 1) * stride + max(length, stride)
+        for size, length, stride in lengths
+    ]
     turned = conv_border(outputs, window, strides, padding)
     return Border(forward=turned.backward, backward=turned.forward)
 
@@ -112,8 +134,14 @@ def _count(size: int, length: int, stride: int, rate: int, padding: str) -> tupl
     total = (num_places - 1) * stride + reach - size
     before = {"valid": 0, "same": max(total, 0) // 2, "causal": reach - 1}.get(padding)
     if before is None:
-        raise ValueError(f"`padding` must be 'valid', 'same' or 'causal'. Received: padding={padding!r}. Pass the layer's `padding`.")
+        raise ValueError(
+            f"`padding` must be 'valid', 'same' or 'causal'. Received: padding={padding!r}. Pass"
+            " the layer's `padding`."
+        )
     if num_places < 1:
-        raise ValueError(f"The window must fit. Received: size={size}, window={length}, dilation={rate}. Pass the input's own size.")
+        raise ValueError(
+            f"The window must fit. Received: size={size}, window={length}, dilation={rate}. Pass"
+            " the input's own size."
+        )
     positions = np.arange(num_places)[:, None] * stride - before + np.arange(length)[None, :] * rate
     return num_places, int(((positions >= 0) & (positions < size)).sum())

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_initcheck.theory.propagation.maximum import Largest, largest_of, rectified_moments, unrectified_mean
+from keras_initcheck.theory.propagation.maximum import (
+    Largest,
+    largest_of,
+    rectified_moments,
+    unrectified_mean,
+)
 from keras_initcheck.theory.propagation.padding import Overlap
 from keras_initcheck.theory.propagation.rule import Rule
 from keras_initcheck.theory.propagation.signal import ZERO, Signal
@@ -13,7 +18,8 @@ from keras_initcheck.theory.propagation.signal import ZERO, Signal
 
 @dataclass(frozen=True)
 class AveragePooling(Rule):
-    """The mean is kept, `v -> v (1 + (m - 1) ρ) / m`; back `1 / (m s²)`, which is `1/k⁴` of `k x k` windows that do not overlap.
+    """The mean is kept, `v -> v (1 + (m - 1) ρ) / m`; back `1 / (m s²)`, which is `1/k⁴` of `k x k`
+    windows that do not overlap.
 
     Where windows overlap, their gradients are taken to be independent.
 
@@ -45,15 +51,19 @@ class AveragePooling(Rule):
         if signal == ZERO:
             return signal
         kept = max(1.0 + (self.cells - 1.0) * self.correlation, 0.0) / self.cells
-        return Signal.from_moments(signal.relative_mean, signal.variance_share * kept, signal.log_second_moment)
+        return Signal.from_moments(
+            signal.relative_mean, signal.variance_share * kept, signal.log_second_moment
+        )
 
 
 @dataclass(frozen=True)
 class MaxPooling(Rule):
-    """The largest of `m` cells that are Gaussian, or ReLU's part of Gaussians, with the same correlation `ρ` between any two.
+    """The largest of `m` cells that are Gaussian, or ReLU's part of Gaussians, with the same
+    correlation `ρ` between any two.
 
-    By quadrature. With `ρ = 0` the second moment is an upper bound for cells that are correlated the more the closer they are; with
-    `ρ = 1` it is unchanged. Back `1 / s²`: one cell of each window gets the gradient.
+    By quadrature. With `ρ = 0` the second moment is an upper bound for cells that are correlated
+    the more the closer they are; with `ρ = 1` it is unchanged. Back `1 / s²`: one cell of each
+    window gets the gradient.
 
     >>> independent = MaxPooling(cells=4, stride=4).forward(Signal(0.0))
     >>> round(independent.mean, 5), round(independent.second_moment, 5)
@@ -66,7 +76,8 @@ class MaxPooling(Rule):
         cells: `m`, mean number of cells in a window, padding not included.
         stride: `s²`, input positions for each output position.
         correlation: `ρ` between the Gaussians of any two cells of a window.
-        is_rectified: Whether cells have passed a ReLU; their Gaussian is found from their mean and second moment.
+        is_rectified: Whether cells have passed a ReLU; their Gaussian is found from their mean and
+            second moment.
     """
 
     cells: float
@@ -75,7 +86,9 @@ class MaxPooling(Rule):
     is_rectified: bool = False
 
     @classmethod
-    def over(cls, overlap: Overlap, correlation: float = 0.0, is_rectified: bool = False) -> "MaxPooling":
+    def over(
+        cls, overlap: Overlap, correlation: float = 0.0, is_rectified: bool = False
+    ) -> "MaxPooling":
         """Pooling with that window."""
         return cls(overlap.cells, overlap.stride, correlation, is_rectified)
 
@@ -92,13 +105,21 @@ class MaxPooling(Rule):
             return self._rectified(signal, largest)
         variance = self.correlation + (1.0 - self.correlation) * largest.variance
         shift = math.sqrt(signal.variance_share * (1.0 - self.correlation)) * largest.mean
-        return Signal.from_moments(signal.relative_mean + shift, signal.variance_share * variance, signal.log_second_moment)
+        return Signal.from_moments(
+            signal.relative_mean + shift, signal.variance_share * variance, signal.log_second_moment
+        )
 
     def _rectified(self, signal: Signal, largest: Largest) -> Signal:
-        """What all cells share is Gaussian given what they do not, whose largest is on the quadrature's points."""
+        """What all cells share is Gaussian given what they do not, whose largest is on the
+        quadrature's points.
+        """
         mean = unrectified_mean(signal.relative_mean)
         before = float(rectified_moments(np.array([mean]), 1.0)[1][0])
-        first, second = rectified_moments(mean + math.sqrt(1.0 - self.correlation) * largest.points, math.sqrt(self.correlation))
+        first, second = rectified_moments(
+            mean + math.sqrt(1.0 - self.correlation) * largest.points, math.sqrt(self.correlation)
+        )
         pooled_mean = largest.expect(first)
         variance = max(largest.expect(second) - pooled_mean**2, 0.0)
-        return Signal.from_moments(pooled_mean, variance, signal.log_second_moment - math.log(before))
+        return Signal.from_moments(
+            pooled_mean, variance, signal.log_second_moment - math.log(before)
+        )

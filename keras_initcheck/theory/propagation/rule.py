@@ -1,4 +1,6 @@
-"""What the rule of a layer answers: the signal it gives on, and the factors by which it hands gradients back."""
+"""What the rule of a layer answers: the signal it gives on, and the factors by which it hands
+gradients back.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -8,10 +10,12 @@ from keras_initcheck.theory.propagation.signal import UNKNOWN, Signal
 
 
 class Rule(ABC):
-    """One layer, or one step of a layer: a frozen record of the numbers that decide what it does to signal and gradient.
+    """One layer, or one step of a layer: a frozen record of the numbers that decide what it does to
+    signal and gradient.
 
-    Backpropagation is linear in the gradient, so that its rule is one factor for each input. The gradient is taken to have zero mean,
-    and to be independent of the signal and of the weights (He et al. 2015, section 2.2).
+    Backpropagation is linear in the gradient, so that its rule is one factor for each input. The
+    gradient is taken to have zero mean, and to be independent of the signal and of the weights (He
+    et al. 2015, section 2.2).
     """
 
     def forward(self, *inputs: Signal) -> Signal:
@@ -21,7 +25,9 @@ class Rule(ABC):
 
     @abstractmethod
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
-        """For each input, `ln` of the mean square of an element's gradient over that at the output; `nan` where it is unknown."""
+        """For each input, `ln` of the mean square of an element's gradient over that at the output;
+        `nan` where it is unknown.
+        """
 
     @abstractmethod
     def _forward(self, *inputs: Signal) -> Signal:

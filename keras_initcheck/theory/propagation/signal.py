@@ -11,16 +11,18 @@ _LARGEST_LOG = math.log(1.7e308)
 class Signal:
     """Mean and second moment of a tensor's elements over samples, positions and units.
 
-    The second moment is kept as a logarithm and the rest relative to it, so that a net that multiplies by 1e4 in each of its hundred
-    layers has a prediction too. `relative_mean² + variance_share = 1`; both are kept, since either may be so close to one that the
-    other would drown in rounding.
+    The second moment is kept as a logarithm and the rest relative to it, so that a net that
+    multiplies by 1e4 in each of its hundred layers has a prediction too.
+    `relative_mean² + variance_share = 1`; both are kept, since either may be so close to one that
+    the other would drown in rounding.
 
     >>> signal = Signal.from_moments(mean=3.0, variance=16.0)
     >>> round(signal.second_moment, 9), signal.relative_mean, signal.variance_share
     (25.0, 0.6, 0.64)
 
     Attributes:
-        log_second_moment: `ln q`, natural; `-inf` for a tensor of zeros, `nan` where the signal is unknown.
+        log_second_moment: `ln q`, natural; `-inf` for a tensor of zeros, `nan` where the signal is
+            unknown.
         relative_mean: `mean / sqrt(q)`, -1..1.
         variance_share: `variance / q`, 0..1.
     """
@@ -31,7 +33,8 @@ class Signal:
 
     @classmethod
     def from_moments(cls, mean: float, variance: float, log_scale: float = 0.0) -> "Signal":
-        """The signal of that mean and variance, which are given in units of `e^(log_scale / 2)` and `e^log_scale`.
+        """The signal of that mean and variance, which are given in units of `e^(log_scale / 2)` and
+        `e^log_scale`.
 
         >>> round(Signal.from_moments(mean=0.0, variance=1.0, log_scale=2000.0).log10_second_moment, 2)
         868.59
@@ -40,11 +43,18 @@ class Signal:
             ValueError: The variance is negative.
         """
         if variance < 0.0:
-            raise ValueError(f"`variance` must not be negative. Received: variance={variance}. Pass `E[x²] - mean²`.")
+            raise ValueError(
+                f"`variance` must not be negative. Received: variance={variance}. Pass `E[x²] -"
+                " mean²`."
+            )
         second_moment = mean * mean + variance
         if second_moment == 0.0:
             return ZERO
-        return cls(log_scale + math.log(second_moment), mean / math.sqrt(second_moment), variance / second_moment)
+        return cls(
+            log_scale + math.log(second_moment),
+            mean / math.sqrt(second_moment),
+            variance / second_moment,
+        )
 
     @property
     def is_known(self) -> bool:
@@ -64,7 +74,11 @@ class Signal:
     @property
     def mean(self) -> float:
         """The mean; `±inf` where a float cannot hold it."""
-        return self.relative_mean * exponential(0.5 * self.log_second_moment) if self.relative_mean else 0.0
+        return (
+            self.relative_mean * exponential(0.5 * self.log_second_moment)
+            if self.relative_mean
+            else 0.0
+        )
 
     @property
     def log_variance(self) -> float:
@@ -72,7 +86,9 @@ class Signal:
         return self.log_second_moment + logarithm(self.variance_share)
 
     def scaled(self, log_scale: float) -> tuple[float, float]:
-        """Mean and variance in units of `e^(log_scale / 2)` and `e^log_scale`, for sums of signals of one scale."""
+        """Mean and variance in units of `e^(log_scale / 2)` and `e^log_scale`, for sums of signals
+        of one scale.
+        """
         root = exponential(0.5 * (self.log_second_moment - log_scale))
         return self.relative_mean * root, self.variance_share * root * root
 
@@ -81,11 +97,15 @@ ZERO = Signal(-math.inf)
 """A tensor of zeros."""
 
 UNKNOWN = Signal(math.nan, math.nan, math.nan)
-"""Nothing is predicted. It passes on through every layer but those that set a scale of their own."""
+"""Nothing is predicted. It passes on through every layer but those that set a scale of their
+own.
+"""
 
 
 def common_scale(signals: Iterable[Signal]) -> float:
-    """The largest `ln q`, so that none of the signals overflows in its units; 0 where all are zero."""
+    """The largest `ln q`, so that none of the signals overflows in its units; 0 where all are
+    zero.
+    """
     return finite_or_zero(max(signal.log_second_moment for signal in signals))
 
 

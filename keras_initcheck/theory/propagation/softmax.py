@@ -11,7 +11,9 @@ from keras_initcheck.theory.propagation.signal import Signal, exponential
 from keras_initcheck.theory.quadrature import Array
 
 _LARGEST_STD = 10.0
-"""Of the logits. One probability is close to one from there on: with two logits, `E a²` is within 6% of its limit `1/n`."""
+"""Of the logits. One probability is close to one from there on: with two logits, `E a²` is within
+6% of its limit `1/n`.
+"""
 
 _REACH = 9.0  # standard deviations: the Gaussian beyond holds 2e-19
 _STEP = 0.4  # of logits: the error of the trapezoidal rule is about e^(-π²/0.4) = 2e-11 where `e^-e^x` is the sharpest feature
@@ -23,7 +25,8 @@ class SoftmaxMoments:
 
     Attributes:
         second_moment: `E a²`; it tends to `e^(s²) / n²` where `n` is far above `e^(s²)`.
-        gradient_factor: `E sum_j (d a_j / d z_i)²`: mean square of a logit's gradient over that at the probabilities.
+        gradient_factor: `E sum_j (d a_j / d z_i)²`: mean square of a logit's gradient over that at
+            the probabilities.
     """
 
     second_moment: float
@@ -32,7 +35,8 @@ class SoftmaxMoments:
 
 @functools.lru_cache(maxsize=256)
 def softmax_moments(num_units: int, logit_variance: float) -> SoftmaxMoments:
-    """Exact moments for `z ~ N(mean, s²)`, by quadrature: the powers of the sum in the denominator are Gamma integrals.
+    """Exact moments for `z ~ N(mean, s²)`, by quadrature: the powers of the sum in the denominator
+    are Gamma integrals.
 
     `E[a_1^j a_2^k] = ∫ t^(j+k-1) / (j+k-1)! E[e^(jz) e^(-t e^z)] E[e^(kz) e^(-t e^z)] E[e^(-t e^z)]^(n-2) dt`.
 
@@ -67,7 +71,9 @@ def _laplace_transforms(std: float, num_units: int) -> Array:
     log_t = np.arange(-_REACH * std - 45.0 - math.log(num_units), _REACH * std + 7.0, _STEP)
     exponents = log_t[:, None] + logits[None, :]
     decay = -np.exp(np.minimum(exponents, 50.0))
-    rows = [np.exp(np.clip(power * exponents + decay, -700.0, None)) @ weights for power in range(5)]
+    rows = [
+        np.exp(np.clip(power * exponents + decay, -700.0, None)) @ weights for power in range(5)
+    ]
     return np.asarray(np.log(np.maximum(np.stack(rows), 1e-300)), dtype=np.float64)
 
 
@@ -79,14 +85,16 @@ def _mixed_moment(transforms: Array, num_units: int, first: int, second: int) ->
 
 @dataclass(frozen=True)
 class Softmax(Rule):
-    """`mean -> 1/n`, `q -> E a²`, which depends on the variance of the logits alone. Assumes independent Gaussian logits.
+    """`mean -> 1/n`, `q -> E a²`, which depends on the variance of the logits alone. Assumes
+    independent Gaussian logits.
 
     >>> round(Softmax(num_units=1000).forward(Signal(-math.inf)).second_moment * 1000**2, 9)
     1.0
 
     Attributes:
         num_units: `n`.
-        within_share: Share of the logits' variance that is not the same for all units, 0..1: what all share drops out.
+        within_share: Share of the logits' variance that is not the same for all units, 0..1: what
+            all share drops out.
     """
 
     num_units: int
@@ -98,8 +106,13 @@ class Softmax(Rule):
         return (math.log(factor) if factor else -math.inf,)
 
     def _moments(self, logits: Signal) -> SoftmaxMoments:
-        return softmax_moments(self.num_units, min(self.within_share * exponential(logits.log_variance), _LARGEST_STD**2))
+        return softmax_moments(
+            self.num_units,
+            min(self.within_share * exponential(logits.log_variance), _LARGEST_STD**2),
+        )
 
     def _forward(self, *inputs: Signal) -> Signal:
         mean = 1.0 / self.num_units
-        return Signal.from_moments(mean, max(self._moments(inputs[0]).second_moment - mean * mean, 0.0))
+        return Signal.from_moments(
+            mean, max(self._moments(inputs[0]).second_moment - mean * mean, 0.0)
+        )

@@ -15,20 +15,26 @@ BATCH = 16
 
 def data(samples=SAMPLES):
     generator = np.random.default_rng(0)
-    return generator.standard_normal((samples, 6)).astype("float32"), generator.integers(0, 4, samples)
+    return generator.standard_normal((samples, 6)).astype("float32"), generator.integers(
+        0, 4, samples
+    )
 
 
 def network(middle=(), **options):
     """The dropout's seed would show a probe that left a trace."""
     keras.utils.set_random_seed(7)
     layers = [keras.layers.Dense(8, "relu", name="wide"), *middle, keras.layers.Dropout(0.25)]
-    model = keras.Sequential([keras.Input((6,)), *layers, keras.layers.Dense(4, "softmax", name="head")])
+    model = keras.Sequential(
+        [keras.Input((6,)), *layers, keras.layers.Dense(4, "softmax", name="head")]
+    )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
     return model
 
 
 def exploding_network(**options):
-    """A repair has something to do. It does not learn, so that a fit leaves it as the repair made it."""
+    """A repair has something to do. It does not learn, so that a fit leaves it as the repair made
+    it.
+    """
     keras.utils.set_random_seed(7)
     initializer = keras.initializers.RandomNormal(stddev=6.0)
     hidden = [keras.layers.Dense(8, "relu", kernel_initializer=initializer) for _ in range(2)]
@@ -38,9 +44,15 @@ def exploding_network(**options):
 
 
 def statistics(report):
-    """The loss and, by their places in the profile, all second moments: they are far from zero where a mean may not be."""
+    """The loss and, by their places in the profile, all second moments: they are far from zero
+    where a mean may not be.
+    """
     profile = dataclasses.asdict(report.profile)
-    return {"loss": profile["loss"], "batch_size": profile["batch_size"], **dict(_second_moments(profile, "profile"))}
+    return {
+        "loss": profile["loss"],
+        "batch_size": profile["batch_size"],
+        **dict(_second_moments(profile, "profile")),
+    }
 
 
 def _second_moments(value, path):
@@ -61,7 +73,10 @@ def weights(model):
 
 def are_equal(first, second):
     """Whether two lists of arrays are bitwise the same."""
-    return len(first) == len(second) and all(a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True))
+    return len(first) == len(second) and all(
+        a.dtype == b.dtype and a.tobytes() == b.tobytes()
+        for a, b in zip(first, second, strict=True)
+    )
 
 
 def warned(action):

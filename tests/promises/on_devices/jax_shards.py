@@ -1,4 +1,6 @@
-"""Tries Keras' distributions on four host devices, which a process can have from its start only. Prints what came of it as JSON."""
+"""Tries Keras' distributions on four host devices, which a process can have from its start only.
+Prints what came of it as JSON.
+"""
 
 import json
 import os
@@ -9,7 +11,17 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 
 import keras
 import numpy as np
-from common import BATCH, are_equal, data, exploding_network, network, runs, statistics, warned, weights
+from common import (
+    BATCH,
+    are_equal,
+    data,
+    exploding_network,
+    network,
+    runs,
+    statistics,
+    warned,
+    weights,
+)
 
 import keras_initcheck as ic
 
@@ -23,7 +35,9 @@ def data_parallel():
 
 
 def model_parallel():
-    mesh = keras.distribution.DeviceMesh((2, 2), ("batch", "model"), keras.distribution.list_devices())
+    mesh = keras.distribution.DeviceMesh(
+        (2, 2), ("batch", "model"), keras.distribution.list_devices()
+    )
     layouts = keras.distribution.LayoutMap(mesh)
     layouts[".*wide/kernel"] = (None, "model")
     layouts[".*wide/bias"] = ("model",)
@@ -34,7 +48,9 @@ def model_parallel():
 def fitted(callbacks, make=network):
     """A network after a fit, and the warnings that it gave."""
     model = make()
-    said = warned(lambda: model.fit(X, Y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=callbacks))
+    said = warned(
+        lambda: model.fit(X, Y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=callbacks)
+    )
     return model, said
 
 
@@ -43,13 +59,17 @@ def shardings(model):
 
 
 def watched_fit(log_dir, update_freq):
-    """`holders` counts the devices that hold a part of a kernel, `is_split` tells whether the parts differ."""
+    """`holders` counts the devices that hold a part of a kernel, `is_split` tells whether the parts
+    differ.
+    """
     plain, _ = fitted([])
     check = ic.InitCheck(log_dir, update_freq=update_freq)
     probed, said = fitted([check])
     kernel = probed.get_layer("wide").kernel.value
     return {
-        "is_same": are_equal(weights(plain), weights(probed)) and shardings(plain) == shardings(probed),
+        "is_same": (
+            are_equal(weights(plain), weights(probed)) and shardings(plain) == shardings(probed)
+        ),
         "said": said,
         "statistics": statistics(check.first_report),
         "runs": runs(log_dir),
@@ -67,11 +87,16 @@ def failing_probe():
 def repaired_fit():
     check = ic.InitCheck(None, on_drift="repair", update_freq=ONCE)
     model, _ = fitted([check], make=exploding_network)
-    copies = [[np.asarray(shard.data) for shard in variable.value.addressable_shards] for variable in model.variables]
+    copies = [
+        [np.asarray(shard.data) for shard in variable.value.addressable_shards]
+        for variable in model.variables
+    ]
     before = exploding_network()
     return {
         "is_kept": check.repairs[0].is_kept,
-        "are_alike": all(are_equal([copy], [of_variable[0]]) for of_variable in copies for copy in of_variable),
+        "are_alike": all(
+            are_equal([copy], [of_variable[0]]) for of_variable in copies for copy in of_variable
+        ),
         "is_changed": not are_equal(weights(before), weights(model)),
         "copies": len(copies[0]),
     }

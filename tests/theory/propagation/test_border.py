@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.propagation.padding import Overlap, conv_border, conv_transpose_border, overlap
+from keras_initcheck.theory.propagation.padding import (
+    Overlap,
+    conv_border,
+    conv_transpose_border,
+    overlap,
+)
 
 
 @pytest.mark.parametrize(("size", "kept"), [(8, 0.840), (4, 0.694), (2, 0.444), (1, 0.111)])
@@ -13,7 +18,9 @@ def test_same_padding_of_a_3x3_kernel_costs_small_images_most(size, kept):
 @pytest.mark.parametrize("length", [3, 5, 7])
 @pytest.mark.parametrize("size", [4, 9, 30])
 def test_same_padding_of_odd_kernels_in_closed_form(length, size):
-    assert conv_border((size,), (length,), (1,), "same").forward == pytest.approx(1 - (length**2 - 1) / (4 * length * size))
+    assert conv_border((size,), (length,), (1,), "same").forward == pytest.approx(
+        1 - (length**2 - 1) / (4 * length * size)
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,23 +49,34 @@ def test_valid_padding_feeds_every_output_fully_and_inputs_less():
 
 
 def test_transposed_convolution_feeds_every_connection_once():
-    # 'valid' output of 3 inputs, window 4, stride 2: 8 positions, which 3 * 4 connections reach instead of 4 / 2 each.
+    # 'valid' output of 3 inputs, window 4, stride 2: 8 positions, which 3 * 4 connections reach
+    # instead of 4 / 2 each.
     border = conv_transpose_border((3,), (4,), (2,), "valid")
     assert (border.forward, border.backward) == pytest.approx((12 / 8 / 2, 1.0))
 
 
 def test_transposed_convolution_loses_what_the_same_padding_cuts_off():
-    # Full output of 8 inputs, window 3, stride 1 has 10 positions; the two at the ends are cut, with one connection each.
+    # Full output of 8 inputs, window 3, stride 1 has 10 positions; the two at the ends are cut,
+    # with one connection each.
     border = conv_transpose_border((8,), (3,), (1,), "same")
     counts = np.convolve(np.ones(8), np.ones(3), "same")
-    assert (border.forward, border.backward) == pytest.approx((counts.mean() / 3, counts.sum() / 24))
+    assert (border.forward, border.backward) == pytest.approx(
+        (counts.mean() / 3, counts.sum() / 24)
+    )
 
 
 def test_unknown_padding_is_refused():
-    with pytest.raises(ValueError, match=r"'valid', 'same' or 'causal'\. Received: padding='full'\. Pass the layer's `padding`\."):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"'valid', 'same' or 'causal'\. Received: padding='full'\. Pass the layer's `padding`\."
+        ),
+    ):
         overlap((4,), (3,), (1,), "full")
 
 
 def test_window_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match=r"The window must fit\. Received: size=2, window=3, dilation=1\."):
+    with pytest.raises(
+        ValueError, match=r"The window must fit\. Received: size=2, window=3, dilation=1\."
+    ):
         overlap((2,), (3,), (1,))

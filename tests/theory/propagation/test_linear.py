@@ -3,7 +3,16 @@ import math
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.propagation.linear import IDENTITY, Affine, Cropping, Embedding, Repeat, Weight, ZeroPadding, significant_mean
+from keras_initcheck.theory.propagation.linear import (
+    IDENTITY,
+    Affine,
+    Cropping,
+    Embedding,
+    Repeat,
+    Weight,
+    ZeroPadding,
+    significant_mean,
+)
 from keras_initcheck.theory.propagation.padding import conv_border
 from keras_initcheck.theory.propagation.signal import UNKNOWN, ZERO, Signal
 
@@ -26,7 +35,11 @@ def test_dense_layer_with_means_everywhere(generator, assert_predicts):
     weights, bias = generator.normal(0.03, 0.05, (400, 2000)), generator.normal(0.5, 0.2, 2000)
     signal = generator.normal(1.0, 1.0, (32, 400))
     rule = Weight(400, 2000, np.mean(weights**2), np.mean(weights), np.mean(bias), np.mean(bias**2))
-    assert_predicts(rule.forward(Signal.from_moments(signal.mean(), signal.var())), signal @ weights + bias, rel=0.02)
+    assert_predicts(
+        rule.forward(Signal.from_moments(signal.mean(), signal.var())),
+        signal @ weights + bias,
+        rel=0.02,
+    )
 
 
 def test_weights_of_zero_mean_keep_no_mean(generator, assert_predicts):
@@ -38,7 +51,9 @@ def test_weights_of_zero_mean_keep_no_mean(generator, assert_predicts):
 def test_gradient_through_a_kernel(generator):
     weights, gradient = generator.normal(0.0, 0.1, (400, 700)), generator.normal(size=(64, 700))
     measured = np.mean((gradient @ weights.T) ** 2) / np.mean(gradient**2)
-    assert gradient_factor(Weight(400, 700, np.mean(weights**2))) == pytest.approx(measured, rel=0.03)
+    assert gradient_factor(Weight(400, 700, np.mean(weights**2))) == pytest.approx(
+        measured, rel=0.03
+    )
 
 
 def test_convolution_with_a_border(generator):
@@ -47,13 +62,17 @@ def test_convolution_with_a_border(generator):
     matrix, border = same_conv_matrix(kernel, 5), conv_border((5,), (3,), (1,), "same")
     rule = Weight(3 * 30, 3 * 40, np.mean(kernel**2), border=border)
     signal, gradient = generator.normal(size=(60, 150)), generator.normal(size=(60, 200))
-    assert rule.forward(Signal(0.0)).second_moment == pytest.approx(np.mean((signal @ matrix) ** 2), rel=0.04)
+    assert rule.forward(Signal(0.0)).second_moment == pytest.approx(
+        np.mean((signal @ matrix) ** 2), rel=0.04
+    )
     assert gradient_factor(rule) == pytest.approx(np.mean((gradient @ matrix.T) ** 2), rel=0.04)
 
 
 def test_kernel_multiplies_beyond_floats():
     signal = Signal(5000.0)
-    assert Weight(100, 100, 1.0, bias_second_moment=1.0).forward(signal).log_second_moment == pytest.approx(5000.0 + math.log(100.0))
+    assert Weight(100, 100, 1.0, bias_second_moment=1.0).forward(
+        signal
+    ).log_second_moment == pytest.approx(5000.0 + math.log(100.0))
 
 
 @pytest.mark.parametrize("signal", [ZERO, Signal(-5000.0)], ids=["zeros", "vanished"])
@@ -87,7 +106,9 @@ def test_affine_with_random_scales_and_offsets(generator, assert_predicts):
     )
     rule = Affine(scale.mean(), np.mean(scale**2), offset.mean(), np.mean(offset**2))
     assert_predicts(rule.forward(Signal.from_moments(2.0, 1.0)), scale * signal + offset, rel=0.02)
-    assert gradient_factor(rule) == pytest.approx(np.mean((scale * generator.normal(size=(20, 20_000))) ** 2), rel=0.02)
+    assert gradient_factor(rule) == pytest.approx(
+        np.mean((scale * generator.normal(size=(20, 20_000))) ** 2), rel=0.02
+    )
 
 
 def test_affine_of_zeros_is_its_offset():
@@ -97,7 +118,9 @@ def test_affine_of_zeros_is_its_offset():
 def test_identity_keeps_signal_and_gradient():
     signal = Signal.from_moments(1.0, 2.0, 4000.0)
     output = IDENTITY.forward(signal)
-    assert (output.log_second_moment, output.relative_mean) == pytest.approx((signal.log_second_moment, signal.relative_mean))
+    assert (output.log_second_moment, output.relative_mean) == pytest.approx(
+        (signal.log_second_moment, signal.relative_mean)
+    )
     assert gradient_factor(IDENTITY) == 1.0
 
 
@@ -118,7 +141,16 @@ def test_cropping_keeps_the_signal_and_a_share_of_the_gradient():
     assert gradient_factor(Cropping(kept=0.25)) == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("rule", [Weight(4, 4, 1.0, bias_second_moment=1.0), IDENTITY, Repeat(2), ZeroPadding(0.5), Cropping(0.5)])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Weight(4, 4, 1.0, bias_second_moment=1.0),
+        IDENTITY,
+        Repeat(2),
+        ZeroPadding(0.5),
+        Cropping(0.5),
+    ],
+)
 def test_unknown_signal_stays_unknown_and_its_gradient_does_not(rule):
     assert not rule.forward(UNKNOWN).is_known
     assert math.isfinite(rule.log_gradient_factors(UNKNOWN)[0])

@@ -3,14 +3,23 @@ import math
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.propagation.maximum import largest_of, rectified_moments, unrectified_mean
+from keras_initcheck.theory.propagation.maximum import (
+    largest_of,
+    rectified_moments,
+    unrectified_mean,
+)
 
 
 def clark(means, variances):
-    """Mean, second moment and the first one's share of the larger of two Gaussians (Clark 1961, equations 2 and 3)."""
+    """Mean, second moment and the first one's share of the larger of two Gaussians (Clark 1961,
+    equations 2 and 3).
+    """
     distance = math.sqrt(sum(variances))
     ratio = (means[0] - means[1]) / distance
-    share, edge = 0.5 * math.erfc(-ratio / math.sqrt(2.0)), math.exp(-0.5 * ratio**2) / math.sqrt(2.0 * math.pi)
+    share, edge = (
+        0.5 * math.erfc(-ratio / math.sqrt(2.0)),
+        math.exp(-0.5 * ratio**2) / math.sqrt(2.0 * math.pi),
+    )
     squares = [mean**2 + variance for mean, variance in zip(means, variances, strict=True)]
     mean = means[0] * share + means[1] * (1 - share) + distance * edge
     return mean, squares[0] * share + squares[1] * (1 - share) + sum(means) * distance * edge, share
@@ -28,7 +37,9 @@ def clark(means, variances):
 def test_larger_of_two_is_that_of_clark(means, variances):
     largest = largest_of(means, variances)
     mean, second_moment, share = clark(means, variances)
-    assert (largest.mean, largest.mean**2 + largest.variance) == pytest.approx((mean, second_moment), rel=1e-9)
+    assert (largest.mean, largest.mean**2 + largest.variance) == pytest.approx(
+        (mean, second_moment), rel=1e-9
+    )
     assert largest.winning_probabilities() == pytest.approx([share, 1 - share], abs=1e-9)
 
 
@@ -45,7 +56,9 @@ def test_largest_of_many_standard_normals(count, mean, variance, second_moment):
 
 def test_larger_of_two_constants_is_the_larger():
     largest = largest_of([1.0, 2.0], [0.0, 0.0])
-    assert (largest.mean, largest.variance) == pytest.approx((2.0, 0.0), abs=1e-7)  # Gaussians of standard deviation 1e-8
+    assert (largest.mean, largest.variance) == pytest.approx(
+        (2.0, 0.0), abs=1e-7
+    )  # Gaussians of standard deviation 1e-8
 
 
 @pytest.mark.parametrize("mean", [-2.0, 0.0, 0.7])
@@ -63,4 +76,6 @@ def test_rectified_constant_is_its_positive_part():
 @pytest.mark.parametrize("mean", [-5.0, -0.3, 0.0, 2.0, 30.0])
 def test_gaussian_is_found_from_its_rectified_part(mean):
     first, second = rectified_moments(np.array([mean]), 1.0)
-    assert unrectified_mean(first[0] / math.sqrt(second[0])) == pytest.approx(mean, rel=1e-6, abs=1e-6)
+    assert unrectified_mean(first[0] / math.sqrt(second[0])) == pytest.approx(
+        mean, rel=1e-6, abs=1e-6
+    )

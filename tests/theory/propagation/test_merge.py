@@ -21,41 +21,60 @@ def gradient_factors(rule, *signals):
     return [math.exp(factor) for factor in rule.log_gradient_factors(*signals)]
 
 
-@pytest.mark.parametrize("coefficients", [(1.0, 1.0), (1.0, -1.0), (0.5, 0.5), (1.0, 0.2)], ids=["add", "subtract", "average", "scaled"])
+@pytest.mark.parametrize(
+    "coefficients",
+    [(1.0, 1.0), (1.0, -1.0), (0.5, 0.5), (1.0, 0.2)],
+    ids=["add", "subtract", "average", "scaled"],
+)
 def test_sum_of_independent_operands(coefficients, operands, assert_predicts):
     total = coefficients[0] * operands[0] + coefficients[1] * operands[1]
     assert_predicts(Sum(coefficients).forward(FIRST, SECOND), total, rel=0.01)
-    assert gradient_factors(Sum(coefficients), FIRST, SECOND) == pytest.approx([c**2 for c in coefficients])
+    assert gradient_factors(Sum(coefficients), FIRST, SECOND) == pytest.approx(
+        [c**2 for c in coefficients]
+    )
 
 
 def test_sum_of_correlated_operands(operands, assert_predicts):
     first, second = operands
     correlated = -0.5 + 2.0 * (0.6 * (first - 1.0) + 0.8 * (second + 0.5) / 2.0)
-    assert_predicts(Sum((1.0, -1.0), correlation=0.6).forward(FIRST, SECOND), first - correlated, rel=0.01)
+    assert_predicts(
+        Sum((1.0, -1.0), correlation=0.6).forward(FIRST, SECOND), first - correlated, rel=0.01
+    )
 
 
 def test_tensor_added_to_itself_has_four_times_the_second_moment():
-    assert Sum(correlation=1.0).forward(SECOND, SECOND).second_moment == pytest.approx(4.0 * SECOND.second_moment)
+    assert Sum(correlation=1.0).forward(SECOND, SECOND).second_moment == pytest.approx(
+        4.0 * SECOND.second_moment
+    )
 
 
 def test_sum_with_an_operand_beyond_floats():
-    assert Sum().forward(Signal(3000.0), Signal(0.0), Signal(3000.0)).log_second_moment == pytest.approx(3000.0 + math.log(2.0))
+    assert Sum().forward(
+        Signal(3000.0), Signal(0.0), Signal(3000.0)
+    ).log_second_moment == pytest.approx(3000.0 + math.log(2.0))
     assert Sum().forward(ZERO, ZERO) == ZERO
 
 
 def test_product_of_independent_operands(operands, assert_predicts):
     assert_predicts(Multiply().forward(FIRST, SECOND), operands[0] * operands[1], rel=0.02)
-    assert gradient_factors(Multiply(), FIRST, SECOND) == pytest.approx([np.mean(operands[1] ** 2), np.mean(operands[0] ** 2)], rel=0.01)
+    assert gradient_factors(Multiply(), FIRST, SECOND) == pytest.approx(
+        [np.mean(operands[1] ** 2), np.mean(operands[0] ** 2)], rel=0.01
+    )
 
 
 def test_product_of_three_operands():
     product = Multiply().forward(FIRST, SECOND, Signal(1.0))
-    assert (product.second_moment, product.mean, product.variance_share) == pytest.approx((2.0 * 4.25 * math.e, 0.0, 1.0))
-    assert gradient_factors(Multiply(), FIRST, SECOND, Signal(1.0)) == pytest.approx([4.25 * math.e, 2.0 * math.e, 2.0 * 4.25])
+    assert (product.second_moment, product.mean, product.variance_share) == pytest.approx(
+        (2.0 * 4.25 * math.e, 0.0, 1.0)
+    )
+    assert gradient_factors(Multiply(), FIRST, SECOND, Signal(1.0)) == pytest.approx(
+        [4.25 * math.e, 2.0 * math.e, 2.0 * 4.25]
+    )
 
 
 def test_gated_linear_unit_has_the_published_nfnet_gamma():
-    # haiku's and timm's 1.84843 for GLU (Brock et al. 2021): 2e-3, because the published gammas look like estimates from samples.
+    # haiku's and timm's 1.84843 for GLU (Brock et al. 2021): 2e-3, because the published gammas
+    # look like estimates from samples.
     glu = Multiply().forward(Signal(0.0), Activation(named("sigmoid")).forward(Signal(0.0)))
     assert glu.second_moment**-0.5 == pytest.approx(1.84843, rel=2e-3)
 
@@ -70,16 +89,29 @@ def test_broadcast_operand_collects_the_gradients_of_its_copies(generator):
     to_gate = np.sum(gradient * signal, axis=1)
     signals = Signal(0.0), Signal.from_moments(2.0, 1.0)
     measured = [np.mean((gradient * gate) ** 2), np.mean(to_gate**2)]
-    assert gradient_factors(Multiply(repeats=(1, 12)), *signals) == pytest.approx(measured, rel=0.03)
-    assert gradient_factors(Sum(repeats=(1, 12)), *signals)[1] == pytest.approx(np.mean(gradient.sum(axis=1) ** 2), rel=0.03)
+    assert gradient_factors(Multiply(repeats=(1, 12)), *signals) == pytest.approx(
+        measured, rel=0.03
+    )
+    assert gradient_factors(Sum(repeats=(1, 12)), *signals)[1] == pytest.approx(
+        np.mean(gradient.sum(axis=1) ** 2), rel=0.03
+    )
 
 
 def test_matrix_product_of_two_signals(generator, assert_predicts):
-    first, second = generator.normal(0.3, 1.0, (400, 20, 16)), generator.normal(-0.4, 0.5, (400, 16, 30))
+    first, second = (
+        generator.normal(0.3, 1.0, (400, 20, 16)),
+        generator.normal(-0.4, 0.5, (400, 16, 30)),
+    )
     gradient = generator.normal(size=(400, 20, 30))
-    signals, rule = (Signal.from_moments(0.3, 1.0), Signal.from_moments(-0.4, 0.25)), Dot(length=16, uses=(30, 20))
+    signals, rule = (
+        (Signal.from_moments(0.3, 1.0), Signal.from_moments(-0.4, 0.25)),
+        Dot(length=16, uses=(30, 20)),
+    )
     assert_predicts(rule.forward(*signals), first @ second, rel=0.03)
-    measured = [np.mean((gradient @ second.transpose(0, 2, 1)) ** 2), np.mean((first.transpose(0, 2, 1) @ gradient) ** 2)]
+    measured = [
+        np.mean((gradient @ second.transpose(0, 2, 1)) ** 2),
+        np.mean((first.transpose(0, 2, 1) @ gradient) ** 2),
+    ]
     assert gradient_factors(rule, *signals) == pytest.approx(measured, rel=0.03)
 
 
@@ -90,19 +122,29 @@ def test_concatenation_weighs_by_size(operands, assert_predicts):
 
 
 @pytest.mark.parametrize("is_minimum", [False, True])
-def test_largest_and_smallest_of_simulated_operands(is_minimum, operands, generator, assert_predicts):
+def test_largest_and_smallest_of_simulated_operands(
+    is_minimum, operands, generator, assert_predicts
+):
     stacked = np.stack([*operands, generator.normal(0.0, 1.0, SIZE)])
     rule, signals = Maximum(is_minimum), (FIRST, SECOND, Signal(0.0))
     winners = stacked.argmin(axis=0) if is_minimum else stacked.argmax(axis=0)
-    assert_predicts(rule.forward(*signals), stacked.min(axis=0) if is_minimum else stacked.max(axis=0), rel=0.01)
-    assert gradient_factors(rule, *signals) == pytest.approx([np.mean(winners == i) for i in range(3)], abs=0.003)
+    assert_predicts(
+        rule.forward(*signals), stacked.min(axis=0) if is_minimum else stacked.max(axis=0), rel=0.01
+    )
+    assert gradient_factors(rule, *signals) == pytest.approx(
+        [np.mean(winners == i) for i in range(3)], abs=0.003
+    )
 
 
 def test_largest_of_operands_beyond_floats():
-    assert Maximum().forward(Signal(3000.0), Signal(3000.0)).log_second_moment == pytest.approx(3000.0)
+    assert Maximum().forward(Signal(3000.0), Signal(3000.0)).log_second_moment == pytest.approx(
+        3000.0
+    )
 
 
-@pytest.mark.parametrize("rule", [Sum(), Multiply(), Dot(4, (1, 1)), Concatenate((1, 1)), Maximum()])
+@pytest.mark.parametrize(
+    "rule", [Sum(), Multiply(), Dot(4, (1, 1)), Concatenate((1, 1)), Maximum()]
+)
 def test_one_unknown_operand_makes_the_result_unknown(rule):
     assert not rule.forward(FIRST, UNKNOWN).is_known
     assert len(rule.log_gradient_factors(FIRST, UNKNOWN)) == 2

@@ -29,13 +29,21 @@ def test_dropout(kind, rate, signal, generator, assert_predicts):
     multiplier = multipliers[kind]
     # Whole channels scatter most: 4000 of them, of which a tenth is left, by 5%.
     assert_predicts(
-        Dropout(rate).forward(PREDICTED_FROM), signal.reshape(multiplier.shape[0], -1) * multiplier, rel=0.1 if kind == "channel" else 0.03
+        Dropout(rate).forward(PREDICTED_FROM),
+        signal.reshape(multiplier.shape[0], -1) * multiplier,
+        rel=0.1 if kind == "channel" else 0.03,
     )
-    assert math.exp(Dropout(rate).log_gradient_factors()[0]) == pytest.approx(np.mean(multiplier**2), rel=0.1)
+    assert math.exp(Dropout(rate).log_gradient_factors()[0]) == pytest.approx(
+        np.mean(multiplier**2), rel=0.1
+    )
 
 
 def test_gaussian_noise(signal, generator, assert_predicts):
-    assert_predicts(GaussianNoise(0.7).forward(PREDICTED_FROM), signal + generator.normal(0.0, 0.7, SHAPE), rel=0.01)
+    assert_predicts(
+        GaussianNoise(0.7).forward(PREDICTED_FROM),
+        signal + generator.normal(0.0, 0.7, SHAPE),
+        rel=0.01,
+    )
 
 
 def test_gaussian_noise_is_all_that_is_left_of_zeros():
@@ -48,8 +56,14 @@ def test_alpha_dropout(rate, signal, generator, assert_predicts):
     # As keras.layers.AlphaDropout has it.
     kept = generator.random(SHAPE) >= rate
     scale = ((1 - rate) * (1 + rate * ALPHA**2)) ** -0.5
-    assert_predicts(AlphaDropout(rate).forward(PREDICTED_FROM), scale * np.where(kept, signal, ALPHA) - scale * ALPHA * rate, rel=0.01)
-    assert math.exp(AlphaDropout(rate).log_gradient_factors()[0]) == pytest.approx(np.mean((scale * kept) ** 2), rel=0.01)
+    assert_predicts(
+        AlphaDropout(rate).forward(PREDICTED_FROM),
+        scale * np.where(kept, signal, ALPHA) - scale * ALPHA * rate,
+        rel=0.01,
+    )
+    assert math.exp(AlphaDropout(rate).log_gradient_factors()[0]) == pytest.approx(
+        np.mean((scale * kept) ** 2), rel=0.01
+    )
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3])
@@ -60,5 +74,9 @@ def test_alpha_dropout_keeps_the_fixed_point_of_selu(rate):
 
 def test_alpha_dropout_of_a_vanished_signal_is_its_own_noise():
     scale = ((1 - 0.1) * (1 + 0.1 * ALPHA**2)) ** -0.5
-    assert AlphaDropout(0.1).forward(Signal(-3000.0)).second_moment == pytest.approx(scale**2 * ALPHA**2 * 0.1 * 0.9)
-    assert AlphaDropout(0.1).forward(Signal(3000.0)).log_second_moment == pytest.approx(3000.0 + math.log(scale**2 * 0.9))
+    assert AlphaDropout(0.1).forward(Signal(-3000.0)).second_moment == pytest.approx(
+        scale**2 * ALPHA**2 * 0.1 * 0.9
+    )
+    assert AlphaDropout(0.1).forward(Signal(3000.0)).log_second_moment == pytest.approx(
+        3000.0 + math.log(scale**2 * 0.9)
+    )

@@ -22,13 +22,19 @@ def gradient_factor(rule):
 
 @pytest.mark.parametrize(("cells", "q"), [(4, 0.244), (9, 0.197), (49, 0.166)])
 def test_average_pooling_after_relu(cells, q):
-    assert AveragePooling(cells, cells).forward(AFTER_RELU).second_moment == pytest.approx(q, abs=5e-4)
+    assert AveragePooling(cells, cells).forward(AFTER_RELU).second_moment == pytest.approx(
+        q, abs=5e-4
+    )
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.4, 1.0])
 def test_average_pooling_of_simulated_cells(correlation, generator, assert_predicts):
     cells = 0.5 + correlated(generator, 4, correlation)
-    assert_predicts(AveragePooling(4, 4, correlation).forward(Signal.from_moments(0.5, 1.0)), cells.mean(axis=1), rel=0.01)
+    assert_predicts(
+        AveragePooling(4, 4, correlation).forward(Signal.from_moments(0.5, 1.0)),
+        cells.mean(axis=1),
+        rel=0.01,
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +42,9 @@ def test_average_pooling_of_simulated_cells(correlation, generator, assert_predi
     [(4, 1.55133, 1.54379), (9, 2.56262, 2.56256)],
 )
 def test_max_pooling_of_independent_cells(cells, gaussian, rectified):
-    assert MaxPooling(cells, cells).forward(Signal(0.0)).second_moment == pytest.approx(gaussian, abs=1e-5)
+    assert MaxPooling(cells, cells).forward(Signal(0.0)).second_moment == pytest.approx(
+        gaussian, abs=1e-5
+    )
     after_relu = MaxPooling(cells, cells, is_rectified=True).forward(AFTER_RELU)
     assert after_relu.second_moment == pytest.approx(rectified, abs=1e-5)
 
@@ -45,20 +53,32 @@ def test_max_pooling_of_independent_cells(cells, gaussian, rectified):
 @pytest.mark.parametrize("mean", [-0.5, 0.0, 1.0])
 def test_max_pooling_of_simulated_cells(correlation, mean, generator, assert_predicts):
     cells = 2.0 * (mean + correlated(generator, 4, correlation))
-    assert_predicts(MaxPooling(4, 4, correlation).forward(Signal.from_moments(2.0 * mean, 4.0)), cells.max(axis=1), rel=0.015)
+    assert_predicts(
+        MaxPooling(4, 4, correlation).forward(Signal.from_moments(2.0 * mean, 4.0)),
+        cells.max(axis=1),
+        rel=0.015,
+    )
     rectified = np.maximum(cells, 0.0)
-    rule, signal = MaxPooling(4, 4, correlation, is_rectified=True), Signal.from_moments(rectified.mean(), rectified.var())
+    rule, signal = (
+        MaxPooling(4, 4, correlation, is_rectified=True),
+        Signal.from_moments(rectified.mean(), rectified.var()),
+    )
     assert_predicts(rule.forward(signal), rectified.max(axis=1), rel=0.015)
 
 
 @pytest.mark.parametrize("is_rectified", [False, True])
 def test_independent_cells_are_an_upper_bound_and_equal_ones_change_nothing(is_rectified):
-    found = [MaxPooling(4, 4, rho, is_rectified).forward(AFTER_RELU).second_moment for rho in (0.0, 0.3, 0.7, 1.0)]
+    found = [
+        MaxPooling(4, 4, rho, is_rectified).forward(AFTER_RELU).second_moment
+        for rho in (0.0, 0.3, 0.7, 1.0)
+    ]
     assert found == sorted(found, reverse=True)
     assert found[-1] == pytest.approx(AFTER_RELU.second_moment)
 
 
-@pytest.mark.parametrize("rule", [AveragePooling(4, 4), MaxPooling(4, 4), MaxPooling(4, 4, is_rectified=True)])
+@pytest.mark.parametrize(
+    "rule", [AveragePooling(4, 4), MaxPooling(4, 4), MaxPooling(4, 4, is_rectified=True)]
+)
 def test_pooling_of_zeros_and_of_the_unknown(rule):
     assert rule.forward(ZERO) == ZERO
     assert not rule.forward(UNKNOWN).is_known
@@ -67,19 +87,28 @@ def test_pooling_of_zeros_and_of_the_unknown(rule):
 
 @pytest.mark.parametrize(
     ("window", "stride"),
-    [pytest.param(2, 2, id="side by side"), pytest.param(3, 2, id="overlapping"), pytest.param(6, 6, id="global")],
+    [
+        pytest.param(2, 2, id="side by side"),
+        pytest.param(3, 2, id="overlapping"),
+        pytest.param(6, 6, id="global"),
+    ],
 )
 def test_gradient_through_pooling(window, stride, generator):
     # Pooling of a row of six positions as sums over its windows, written out.
     counted = overlap((6,), (window,), (stride,))
     windows = [range(start, start + window) for start in range(0, 6 - window + 1, stride)]
-    signal, gradient = generator.normal(size=(20_000, 6)), generator.normal(size=(20_000, len(windows)))
+    signal, gradient = (
+        generator.normal(size=(20_000, 6)),
+        generator.normal(size=(20_000, len(windows))),
+    )
     average, largest = np.zeros_like(signal), np.zeros_like(signal)
     for column, cells in enumerate(windows):
         average[:, list(cells)] += gradient[:, [column]] / window
         winners = cells[0] + signal[:, list(cells)].argmax(axis=1)
         largest[np.arange(len(signal)), winners] += gradient[:, column]
-    assert gradient_factor(AveragePooling.over(counted)) == pytest.approx(np.mean(average**2), rel=0.04)
+    assert gradient_factor(AveragePooling.over(counted)) == pytest.approx(
+        np.mean(average**2), rel=0.04
+    )
     assert gradient_factor(MaxPooling.over(counted)) == pytest.approx(np.mean(largest**2), rel=0.04)
 
 
@@ -91,4 +120,6 @@ def test_gradient_through_square_windows_side_by_side(size):
 
 
 def test_gradient_through_global_average_pooling():
-    assert gradient_factor(AveragePooling.over(overlap((7, 5), (7, 5), (1, 1)))) == pytest.approx((7 * 5) ** -2)
+    assert gradient_factor(AveragePooling.over(overlap((7, 5), (7, 5), (1, 1)))) == pytest.approx(
+        (7 * 5) ** -2
+    )

@@ -30,7 +30,12 @@ def test_tiny_variance_beside_a_mean_is_kept():
 
 def test_zeros_have_no_scale():
     assert Signal.from_moments(0.0, 0.0) == ZERO
-    assert (ZERO.second_moment, ZERO.mean, ZERO.scaled(0.0), common_scale([ZERO])) == (0.0, 0.0, (0.0, 0.0), 0.0)
+    assert (ZERO.second_moment, ZERO.mean, ZERO.scaled(0.0), common_scale([ZERO])) == (
+        0.0,
+        0.0,
+        (0.0, 0.0),
+        0.0,
+    )
 
 
 def test_unknown_is_a_value_of_its_own():
@@ -39,7 +44,10 @@ def test_unknown_is_a_value_of_its_own():
 
 
 def test_negative_variance_is_refused():
-    with pytest.raises(ValueError, match=r"must not be negative\. Received: variance=-1\.0\. Pass `E\[x²\] - mean²`\."):
+    with pytest.raises(
+        ValueError,
+        match=r"must not be negative\. Received: variance=-1\.0\. Pass `E\[x²\] - mean²`\.",
+    ):
         Signal.from_moments(0.0, -1.0)
 
 

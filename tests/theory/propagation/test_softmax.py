@@ -26,7 +26,9 @@ def test_moments_of_simulated_logits(num_units, std, generator):
 
 @pytest.mark.parametrize("variance", [0.25, 1.0, 2.0])
 def test_many_units_have_the_log_normal_moment(variance):
-    assert softmax_moments(1_000_000, variance).second_moment * 1e12 == pytest.approx(math.exp(variance), rel=1e-3)
+    assert softmax_moments(1_000_000, variance).second_moment * 1e12 == pytest.approx(
+        math.exp(variance), rel=1e-3
+    )
 
 
 def test_equal_logits_share_alike():
@@ -41,17 +43,26 @@ def test_one_unit_has_it_all():
 
 def test_exploded_logits_pick_one():
     # 1/n, less what near ties take.
-    assert softmax_moments(10, 1e30).second_moment == softmax_moments(10, 100.0).second_moment == pytest.approx(0.1, rel=0.2)
+    assert (
+        softmax_moments(10, 1e30).second_moment
+        == softmax_moments(10, 100.0).second_moment
+        == pytest.approx(0.1, rel=0.2)
+    )
 
 
 def test_rule_does_not_ask_for_the_mean_of_the_logits():
-    of_centred, of_shifted = Softmax(10).forward(Signal(0.0)), Softmax(10).forward(Signal.from_moments(50.0, 1.0))
+    of_centred, of_shifted = (
+        Softmax(10).forward(Signal(0.0)),
+        Softmax(10).forward(Signal.from_moments(50.0, 1.0)),
+    )
     assert of_centred.second_moment == pytest.approx(of_shifted.second_moment)
     assert of_centred.mean == pytest.approx(0.1)
 
 
 def test_what_logits_share_drops_out():
-    assert Softmax(10, within_share=0.25).forward(Signal.from_moments(0.0, 4.0)) == Softmax(10).forward(Signal(0.0))
+    assert Softmax(10, within_share=0.25).forward(Signal.from_moments(0.0, 4.0)) == Softmax(
+        10
+    ).forward(Signal(0.0))
 
 
 def test_softmax_of_zeros_and_of_the_unknown():
