@@ -65,10 +65,10 @@ class Report(records.Report):
             ValueError: There is no such kind, or the report lacks what it shows.
             MissingPackageError: plotly is not installed.
         """
-        from keras_initcheck.outputs.figure_data import Frame
+        from keras_initcheck.outputs.figure_data import FigureData
         from keras_initcheck.outputs.figures import draw
 
-        return draw(kind, [Frame.from_report(self)], dark=dark, **options)
+        return draw(kind, [FigureData.from_report(self)], dark=dark, **options)
 
     def save_html(self, path: str | Path) -> None:
         """Writes the report as one HTML file of about 2 MB that works offline: verdict, figures,
@@ -188,11 +188,13 @@ class Repair(Outcome):
             ValueError: Nothing was changed, so that there is no state after.
             MissingPackageError: plotly is not installed.
         """
-        from keras_initcheck.outputs.figure_data import Frame
+        from keras_initcheck.outputs.figure_data import FigureData
         from keras_initcheck.outputs.figures import draw
 
         return draw(
-            "before_after", [Frame.from_report(report) for _, report in self._pair()], dark=dark
+            "before_after",
+            [FigureData.from_report(report) for _, report in self._pair()],
+            dark=dark,
         )
 
     def save_html(self, path: str | Path) -> None:

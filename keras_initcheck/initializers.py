@@ -15,8 +15,8 @@ from keras_initcheck.probe.keras_model import layer_kinds
 from keras_initcheck.probe.keras_model.activations import describe
 from keras_initcheck.theory import activations
 from keras_initcheck.theory.fans import FORWARD, MODES
-from keras_initcheck.theory.kernel_layout import Geometry
-from keras_initcheck.theory.weight_scales import usual_scale
+from keras_initcheck.theory.kernel_layout import KernelLayout
+from keras_initcheck.theory.weight_scales import recommended_scale
 
 __all__ = ["ForActivation", "for_activation", "prepare"]
 
@@ -116,7 +116,7 @@ class ForActivation(keras.initializers.Initializer):
         self.mode = mode
         self.distribution = distribution
         self.seed = seed
-        self.geometry = Geometry(
+        self.geometry = KernelLayout(
             tuple(strides) if isinstance(strides, list) else strides,
             groups,
             depthwise,
@@ -268,7 +268,7 @@ def _resolved(activation: Any) -> tuple[Any, float]:
     except (ValueError, AttributeError):  # no such name; a PReLU that has no slopes yet
         function = following = None
     if following is not None:
-        known = usual_scale(following.name)
+        known = recommended_scale(following.name)
         if known is None and following.function is not None:
             factor = activations.moments(
                 following.function, precision=following.precision

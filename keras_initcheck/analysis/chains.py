@@ -1,6 +1,6 @@
-"""Stretches: weight layers in a row, so that the ratios of one multiply with those of the next.
+"""Chains: weight layers in a row, so that the ratios of one multiply with those of the next.
 
-A stretch ends at a normalisation, a merge, a fork, an embedding, a recurrent layer and wherever a
+A chain ends at a normalisation, a merge, a fork, an embedding, a recurrent layer and wherever a
 link cannot be told. What happens there is another law than the product of He et al. (2015, section
 2.2).
 """
@@ -16,11 +16,11 @@ _TRANSPARENT = ("pass", "activation")
 
 
 def assign(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
-    """The sites with their stretch and running gains filled in. Heads must be marked.
+    """The sites with their chain and running gains filled in. Heads must be marked.
 
     The forward gain of a layer is the product of the measured forward ratios from the start of its
-    stretch through the layer itself; the backward gain that of the backward ratios from the end of
-    the stretch back through it. Heads belong to no product: no activation follows them, and their
+    chain through the layer itself; the backward gain that of the backward ratios from the end of
+    the chain back through it. Heads belong to no product: no activation follows them, and their
     scale is the loss's business.
     """
     found = {site.index: site for site in sites}
@@ -30,7 +30,7 @@ def assign(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
         for position, index in enumerate(chain):
             found[index] = replace(
                 found[index],
-                stretch=number,
+                chain=number,
                 log10_forward_gain=_gain(forward[: position + 1]),
                 log10_backward_gain=_gain(backward[position:]),
             )
@@ -38,7 +38,7 @@ def assign(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
 
 
 def chains(sites: Sequence[SiteStats]) -> list[list[int]]:
-    """Indices of the hidden weight layers of each stretch, in order of execution. Every hidden
+    """Indices of the hidden weight layers of each chain, in order of execution. Every hidden
     weight layer is in one.
     """
     before = {site.index: _previous_weight(site, sites) for site in sites if site.kind == "weight"}
@@ -64,7 +64,7 @@ def _gain(ratios: Sequence[float | None]) -> float | None:
 
 def _previous_weight(site: SiteStats, sites: Sequence[SiteStats]) -> int | None:
     """The weight layer whose output, through layers that only pass on, is this layer's input;
-    `None` at the start of a stretch.
+    `None` at the start of a chain.
     """
     consumers = Counter(index for other in sites for index in other.inputs)
     for previous in _upstream(site, sites):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.analysis.variance_factors import FORWARD, Factor, stretches
+from keras_initcheck.analysis.variance_factors import FORWARD, Factor, chains
 from keras_initcheck.records.profile import Profile, SiteStats
 from keras_initcheck.records.report import MeanFieldSummary
 from keras_initcheck.theory.activations import ACTIVATIONS, Function, moments, named
@@ -143,9 +143,9 @@ def _scale(factor: float) -> float:
 
 def _runs(profile: Profile) -> Iterator[list[Factor]]:
     graph = Graph(profile)
-    for stretch in stretches(profile, FORWARD):
+    for chain in chains(profile, FORWARD):
         run: list[Factor] = []
-        for factor in stretch:
+        for factor in chain:
             if (
                 graph.is_fed_by_data(factor.site)
                 or not factor.is_centred

@@ -29,11 +29,11 @@ class Departure:
     log_ratio: float
     variance: float
 
-    def beyond(self, num_sites: int) -> float:
+    def excess_over_band(self, num_sites: int) -> float:
         """How far it is outside of the band that holds all of so many sites in 99% of healthy
         networks; negative inside.
 
-        >>> round(Departure(SiteStats(0, "a", "a", "Dense", "weight"), math.log(4.0), 0.0842).beyond(10), 2)
+        >>> round(Departure(SiteStats(0, "a", "a", "Dense", "weight"), math.log(4.0), 0.0842).excess_over_band(10), 2)
         0.3
         """
         return abs(self.log_ratio + self.variance / 2.0) - largest_of(num_sites) * math.sqrt(

@@ -1,5 +1,5 @@
 """A layer's ratio in its factors, `½ n Var[w]` (He et al. 2015, section 2.2), and their product
-along a stretch.
+along a chain.
 """
 
 import math
@@ -137,15 +137,15 @@ def tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds = DEFAUL
     )
 
 
-def stretches(profile: Profile, direction: str) -> Iterator[list[Factor]]:
-    """The factors of each stretch. One that is not known, such as that of a gating softmax or of an
+def chains(profile: Profile, direction: str) -> Iterator[list[Factor]]:
+    """The factors of each chain. One that is not known, such as that of a gating softmax or of an
     intended zero, parts it in two.
     """
     hidden = sorted(
-        (site for site in profile.weight_sites if site.stretch is not None),
-        key=lambda site: (site.stretch, site.index),
+        (site for site in profile.weight_sites if site.chain is not None),
+        key=lambda site: (site.chain, site.index),
     )
-    for _, sites in groupby(hidden, key=lambda site: site.stretch):
+    for _, sites in groupby(hidden, key=lambda site: site.chain):
         run: list[Factor] = []
         for found in (factor(profile, site, direction) for site in sites):
             if found is not None:

@@ -15,7 +15,7 @@ from keras_initcheck.outputs import summary
 from keras_initcheck.outputs.cell_text import wrap
 from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.number_format import format_number
-from keras_initcheck.outputs.repeated_blocks import Fold, fold
+from keras_initcheck.outputs.repeated_blocks import RepeatedBlock, fold
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.table import lay_out
 from keras_initcheck.records.profile import SiteStats
@@ -172,13 +172,15 @@ def _table(report: Report, width: int) -> Iterator[Text]:
     yield Text(table.head, style="bold")
     lines = iter(table.lines)
     for item in items:
-        if isinstance(item, Fold):
+        if isinstance(item, RepeatedBlock):
             yield from _paragraph(
                 _describe_fold(item), width, indent="      ", first="    … ", style="dim"
             )
         else:
             yield Text(next(lines), style=STYLES.get(severities.get(item.index, ""), ""))
-    folded = {site.index for item in items if isinstance(item, Fold) for site in item.sites}
+    folded = {
+        site.index for item in items if isinstance(item, RepeatedBlock) for site in item.sites
+    }
     visible = folded | {site.index for site in shown}
     yield from _left_out(
         [site for site in report.profile.sites if site.index not in visible], width
@@ -188,7 +190,7 @@ def _table(report: Report, width: int) -> Iterator[Text]:
     yield from _legend(table.titles, width)
 
 
-def _describe_fold(item: Fold) -> str:
+def _describe_fold(item: RepeatedBlock) -> str:
     if not item.num_blocks:
         what = f"{len(item.sites)} more layer{'s' * (len(item.sites) > 1)}"
     elif item.num_blocks == len(item.sites):

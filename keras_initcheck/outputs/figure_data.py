@@ -22,7 +22,7 @@ Logged = TypeVar("Logged", Description, Judgement)
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class FigureData:
     """One probe as a figure sees it. Each tuple but `findings` and `statistics` has one entry per
     site, in execution order.
 
@@ -44,7 +44,7 @@ class Frame:
         output_shapes: Shape of one sample's output, or `None`.
         num_parameters: Number of weights; 0 at further calls of the same layer.
         activations: Name of the activation that follows, or `None`.
-        stretches: Number of the stretch that a hidden weight layer belongs to, or `None`.
+        chains: Number of the chain that a hidden weight layer belongs to, or `None`.
         are_heads: Whether no other weight layer comes after it.
         statistics: Names of the matrix's columns.
         histograms: `(tag, histogram)` pairs where they were recorded.
@@ -66,7 +66,7 @@ class Frame:
     output_shapes: tuple[tuple[int, ...] | None, ...]
     num_parameters: tuple[int, ...]
     activations: tuple[str | None, ...]
-    stretches: tuple[int | None, ...]
+    chains: tuple[int | None, ...]
     are_heads: tuple[bool, ...]
     statistics: tuple[str, ...]
     histograms: tuple[tuple[str, Histogram], ...] = ()
@@ -107,7 +107,7 @@ class Frame:
         return Pointers(self.findings)
 
     @classmethod
-    def from_report(cls, report: Report, run: str = "") -> "Frame":
+    def from_report(cls, report: Report, run: str = "") -> "FigureData":
         """The frame of a live report."""
         profile, verdict = report.profile, report.verdict
         judgement = Judgement(report.ok, verdict, len(report.findings), report.findings)
@@ -127,7 +127,7 @@ class Frame:
         judgement: Judgement,
         step: int = 0,
         run: str = "",
-    ) -> "Frame":
+    ) -> "FigureData":
         """The frame of a probe in an event log.
 
         Args:

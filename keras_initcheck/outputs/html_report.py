@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_initcheck.outputs import html_text, summary
 from keras_initcheck.outputs.comparison import compare
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw, get_plotlyjs
 from keras_initcheck.outputs.figures.layout import without_title
 from keras_initcheck.outputs.figures.palette import DARK, LIGHT, Palette, dark_for_light
@@ -75,7 +75,7 @@ def compare_html(reports: Sequence[tuple[str, Report]], path: str | Path) -> Non
 
 def render(report: Report) -> str:
     """The page of one report."""
-    profile, frame = report.profile, Frame.from_report(report)
+    profile, frame = report.profile, FigureData.from_report(report)
     figures = {
         kind: without_title(draw(kind, [frame])) for kind in ("signal", "ratios") if profile.sites
     }
@@ -107,7 +107,7 @@ def render_comparison(reports: Sequence[tuple[str, Report]]) -> str:
         raise ValueError(
             f"`reports` must hold two reports or more to compare. Received: {len(reports)}."
         )
-    frames = [Frame.from_report(report, run=title) for title, report in reports]
+    frames = [FigureData.from_report(report, run=title) for title, report in reports]
     figures = {"signal": without_title(draw("signal", frames))}
     parts = [
         f"<header><h1>Comparison of {len(reports)} probes</h1></header>",

@@ -120,7 +120,7 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
             "input_shape": SHAPE,
             "output_shape": SHAPE,
             "num_parameters": COUNT,
-            "stretch": COUNT,
+            "chain": COUNT,
         }
         | {"forward_ratio": SIZE, "backward_ratio": SIZE, "log_ratio_variance": SIZE},
         Columns: {"width": COUNT, "share": SHARE, "root_mean_square": SIZE, "median": SIZE},

@@ -23,7 +23,7 @@ class LoggedSites:
         output_shapes: Shape of one sample's output, or `None`.
         num_parameters: Number of weights; 0 at further calls of the same layer.
         activations: Name of the activation that follows, or `None`.
-        stretches: Number of the stretch that a hidden weight layer belongs to, or `None`.
+        chains: Number of the chain that a hidden weight layer belongs to, or `None`.
         are_heads: Whether no other weight layer comes after it.
     """
 
@@ -37,7 +37,7 @@ class LoggedSites:
     output_shapes: tuple[tuple[int, ...] | None, ...]
     num_parameters: tuple[int, ...]
     activations: tuple[str | None, ...]
-    stretches: tuple[int | None, ...]
+    chains: tuple[int | None, ...]
     are_heads: tuple[bool, ...]
 
 

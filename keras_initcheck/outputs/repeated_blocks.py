@@ -27,7 +27,7 @@ KEPT_AT_EACH_END = 20
 
 
 @dataclass(frozen=True)
-class Fold:
+class RepeatedBlock:
     """A line that stands for sites that are not shown. `num_blocks` is 0 where they are no
     repetition of what stands above.
     """
@@ -36,7 +36,7 @@ class Fold:
     num_blocks: int = 0
 
 
-Item = SiteStats | Fold
+Item = SiteStats | RepeatedBlock
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Node:
 
 
 def fold(sites: Sequence[SiteStats], loud: frozenset[int] = frozenset()) -> list[Item]:
-    """The sites to show, with a `Fold` wherever some were left out.
+    """The sites to show, with a `RepeatedBlock` wherever some were left out.
 
     Args:
         sites: The rows of the table.
@@ -136,7 +136,7 @@ def _join(nodes: list[_Node], length: int) -> _Node:
     """One node for all of `nodes`: the first block, what was left out, the last block."""
     first, middle, last = nodes[:length], nodes[length:-length], nodes[-length:]
     left_out = tuple(site for node in middle for site in node.sites)
-    folded: list[Item] = [Fold(left_out, len(middle) // length)]
+    folded: list[Item] = [RepeatedBlock(left_out, len(middle) // length)]
     if sum(len(node.items) for node in middle) <= 1:
         folded = [item for node in middle for item in node.items]
     items = (
@@ -154,4 +154,6 @@ def _leave_out_middle(sites: Sequence[SiteStats], loud: frozenset[int]) -> list[
     between = [site.index for site in sites if site.index in loud and site.index not in kept]
     kept.update(between[:KEPT_AT_EACH_END])
     runs = itertools.groupby(sites, key=lambda site: site.index in kept)
-    return [item for is_kept, run in runs for item in (run if is_kept else [Fold(tuple(run))])]
+    return [
+        item for is_kept, run in runs for item in (run if is_kept else [RepeatedBlock(tuple(run))])
+    ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_initcheck.outputs.figure_data import Column, Frame
+from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.number_format import (
     format_count,
     format_number,
@@ -39,13 +39,13 @@ class SiteColumn:
     texts: tuple[str, ...]
 
 
-def site_columns(frame: Frame) -> tuple[SiteColumn, ...]:
+def site_columns(frame: FigureData) -> tuple[SiteColumn, ...]:
     """The columns that hold anything, the most telling ones first."""
     columns = [*_names(frame), *(_numbers(frame, *each) for each in NUMBERS), _sizes(frame)]
     return tuple(column for column in columns if any(value is not None for value in column.values))
 
 
-def _names(frame: Frame) -> list[SiteColumn]:
+def _names(frame: FigureData) -> list[SiteColumn]:
     order = range(len(frame))
     shapes = [
         format_shape((0, *shape)) if shape is not None else "" for shape in frame.output_shapes
@@ -67,7 +67,7 @@ def _words(title: str, hint: str, words: Sequence[str | None]) -> SiteColumn:
 
 
 def _numbers(
-    frame: Frame, title: str, hint: str, show: Callable[[float], str], names: Sequence[str]
+    frame: FigureData, title: str, hint: str, show: Callable[[float], str], names: Sequence[str]
 ) -> SiteColumn:
     """Numbers out of the matrix, of the first of those statistics that was measured."""
     column: Column = frame.first_measured(*names)
@@ -79,7 +79,7 @@ def _numbers(
     )
 
 
-def _sizes(frame: Frame) -> SiteColumn:
+def _sizes(frame: FigureData) -> SiteColumn:
     values = tuple(float(count) if count else None for count in frame.num_parameters)
     texts = tuple(format_count(count) if count else "" for count in frame.num_parameters)
     return SiteColumn("parameters", "Number of weights.", True, values, texts)

@@ -162,7 +162,7 @@ def describe(profile: Profile) -> Description:
         output_shapes=tuple(site.output_shape and site.output_shape[1:] for site in profile.sites),
         num_parameters=tuple(site.num_parameters for site in profile.sites),
         activations=tuple(site.activation for site in profile.sites),
-        stretches=tuple(site.stretch for site in profile.sites),
+        chains=tuple(site.chain for site in profile.sites),
         are_heads=tuple(site.is_head for site in profile.sites),
     )
     return Description(VERSION, "statistics", profile.model, tuple(STATISTICS), sites)

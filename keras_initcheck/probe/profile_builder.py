@@ -1,4 +1,4 @@
-"""From rows on the host to a `Profile`: moments, ratios measured and predicted, stretches, and what
+"""From rows on the host to a `Profile`: moments, ratios measured and predicted, chains, and what
 was not probed.
 """
 

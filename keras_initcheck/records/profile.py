@@ -169,11 +169,11 @@ class SiteStats(Record):
         log_ratio_variance: Variance of `ln(forward_ratio)` that chance makes in a healthy layer of
             so few units, for one effective sample (see `theory.noise`). The median of the ratio is
             `exp(-variance / 2)` of the prediction.
-        stretch: Number of the stretch that a weight layer belongs to: weight layers in a row
+        chain: Number of the chain that a weight layer belongs to: weight layers in a row
             without normalisation, merge or fork.
-        log10_forward_gain: log10 of the measured gain from the start of the stretch to this layer's
+        log10_forward_gain: log10 of the measured gain from the start of the chain to this layer's
             `h`.
-        log10_backward_gain: log10 of the measured gain from the end of the stretch back to this
+        log10_backward_gain: log10 of the measured gain from the end of the chain back to this
             layer's `x`.
         is_head: Whether no other weight layer comes after it.
         predicted_log10_second_moment: log10 of the second moment of `h` that follows from the
@@ -204,7 +204,7 @@ class SiteStats(Record):
     predicted_forward_ratio: float | None = None
     predicted_backward_ratio: float | None = None
     log_ratio_variance: float | None = None
-    stretch: int | None = None
+    chain: int | None = None
     log10_forward_gain: float | None = None
     log10_backward_gain: float | None = None
     is_head: bool = False

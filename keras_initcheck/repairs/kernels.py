@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from keras_initcheck.records.profile import Profile, SiteStats, WeightStats
 from keras_initcheck.repairs.options import Options
 from keras_initcheck.theory.fans import Fans
-from keras_initcheck.theory.weight_scales import usual_scale
+from keras_initcheck.theory.weight_scales import recommended_scale
 
 SIGMOID = "sigmoid"
 _SIGMOID_ON_SIGMOID, _SIGMOID_ON_CENTRED = 16.0, 4.0
@@ -122,7 +122,7 @@ class LayerKernels:
             return 1.0
         if self.site.activation == SIGMOID and self.bias is not None:
             return _SIGMOID_ON_SIGMOID if self.is_recentred else _SIGMOID_ON_CENTRED
-        known = usual_scale(self.site.activation)
+        known = recommended_scale(self.site.activation)
         ratio = self.site.predicted_forward_ratio
         if known is None and ratio is not None and 0.0 < ratio < math.inf:
             return (

@@ -142,18 +142,16 @@ def _blamed(finding: Finding) -> list[str]:
 def _around(
     finding: Finding, profile: Profile, layers: dict[str, LayerKernels]
 ) -> list[LayerKernels]:
-    """The layers that a finding names, and those of their stretches: a gain is a product. Without a
+    """The layers that a finding names, and those of their chains: a gain is a product. Without a
     name, all.
     """
     blamed = set(_blamed(finding))
-    stretches = {
-        site.stretch for site in profile.sites if site.layer in blamed and site.stretch is not None
+    chains = {
+        site.chain for site in profile.sites if site.layer in blamed and site.chain is not None
     }
     if not blamed:
         return list(layers.values())
-    return [
-        each for each in layers.values() if each.layer in blamed or each.site.stretch in stretches
-    ]
+    return [each for each in layers.values() if each.layer in blamed or each.site.chain in chains]
 
 
 def _is_off(layer: LayerKernels, is_blamed: bool, options: Options) -> bool:

@@ -19,7 +19,7 @@ class NarrowForDepth(Rule):
     slug = "narrow-for-its-depth"
     title = "the network is narrow for its depth"
     what = (
-        "Over a stretch without normalisation the logarithm of the gain scatters between one draw"
+        "Over a chain without normalisation the logarithm of the gain scatters between one draw"
         " of the weights and the next with a variance B above 2.5: about 5/n for each ReLU layer of"
         " n units."
     )
@@ -38,11 +38,11 @@ class NarrowForDepth(Rule):
     fix = "Wider layers, fewer of them, normalisation, or skip connections."
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding for each stretch."""
+        """One finding for each chain."""
         runs: dict[int, list[SiteStats]] = {}
         for site in profile.weight_sites:
-            if site.stretch is not None and site.log_ratio_variance is not None:
-                runs.setdefault(site.stretch, []).append(site)
+            if site.chain is not None and site.log_ratio_variance is not None:
+                runs.setdefault(site.chain, []).append(site)
         for run in runs.values():
             variance = math.fsum(site.log_ratio_variance or 0.0 for site in run)
             if variance > thresholds.narrow_log_variance:

@@ -70,10 +70,10 @@ def is_adaptive(optimizer: str | None) -> bool:
 def optimizer_of(
     profile: Profile, sites: Collection[SiteStats], thresholds: Thresholds = DEFAULTS
 ) -> str | None:
-    """The class name of the optimizer by which to judge a stretch: of several that train it, one
+    """The class name of the optimizer by which to judge a chain: of several that train it, one
     that bears least.
 
-    A stretch that none trains is judged as if all did: what it makes of the signal is there for
+    A chain that none trains is judged as if all did: what it makes of the signal is there for
     every layer.
     """
     trained = [weight for weight in profile.weights if weight.optimizer is not None]

@@ -23,7 +23,7 @@ from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
 from keras_initcheck.rules.policy import Policy
 from keras_initcheck.rules.prediction import LeavesPrediction
-from keras_initcheck.rules.root_causes import subordinated
+from keras_initcheck.rules.root_causes import demote_consequences
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.thresholds import named
@@ -128,7 +128,7 @@ def judge(profile: Profile, policy: Policy = EVERYTHING) -> Report:
     )  # what a cause that is not wanted brings about is still told as an error
     places = {site.name: site.index for site in profile.sites}
     ranked = sorted(
-        subordinated(kept),
+        demote_consequences(kept),
         key=lambda finding: (-finding.rank, places.get(finding.site or "", -1), finding.code),
     )
     return Report(profile, tuple(ranked), num_exempted=len(found) - len(kept))

@@ -1,4 +1,4 @@
-"""Forward and backward gain: the product of the layers' ratios along each stretch, from the weights
+"""Forward and backward gain: the product of the layers' ratios along each chain, from the weights
 alone.
 """
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, stretches
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, chains
 from keras_initcheck.records.profile import Profile, SiteStats
 from keras_initcheck.records.report import Finding
 from keras_initcheck.rules import budgets, initializers
@@ -18,7 +18,7 @@ from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 class GainRule(Rule):
     """What the two directions have in common.
 
-    A stretch counts in full, with these exceptions. The first layer on the data has no part in the
+    A chain counts in full, with these exceptions. The first layer on the data has no part in the
     backward gain, since no layer needs the gradient below it, and, if it is trained, none in a
     forward gain that shrinks: its factor multiplies the input's own scale (He et al. 2015, section
     2.2, let the product start at l = 2 for that reason), and its own gradient, which lacks that
@@ -26,15 +26,15 @@ class GainRule(Rule):
     SGD took 2.9 times the steps, and at a hundredth it did not train
     (`tests/benchmarks/steps_to_learn.py --seeds 3`).
 
-    A gain beyond the budget is information only (and nothing at all for a stretch of one layer)
+    A gain beyond the budget is information only (and nothing at all for a chain of one layer)
     where
 
     * a normalisation takes the scale out again: `BN((aW)u) = BN(Wu)` and
       `d BN((aW)u) / d(aW) = d BN(Wu) / dW / a` (Ioffe & Szegedy 2015, section 3.3). What reaches
-      the next layer, and the gradient that reaches the one before, do not know the stretch's scale;
+      the next layer, and the gradient that reaches the one before, do not know the chain's scale;
     * its last layer is a gate, which is multiplied into another signal: its size is a choice
       between open and shut;
-    * the stretch shrinks beside a skip connection that carries signal and gradient, as
+    * the chain shrinks beside a skip connection that carries signal and gradient, as
       zero-initialised residual branches do.
     """
 
@@ -42,18 +42,18 @@ class GainRule(Rule):
     quantity: ClassVar[str]
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding for each stretch beyond the budget."""
+        """One finding for each chain beyond the budget."""
         graph = Graph(profile)
         return [
             finding
-            for run in stretches(profile, self.direction)
+            for run in chains(profile, self.direction)
             for finding in self._judge(profile, graph, run, thresholds)
         ]
 
     def _judge(
         self, profile: Profile, graph: Graph, run: Sequence[Factor], thresholds: Thresholds
     ) -> Iterable[Finding]:
-        counted = [factor for factor in counting(run, graph) if not factor.is_led_by_bias]
+        counted = [factor for factor in counted_factors(run, graph) if not factor.is_led_by_bias]
         ln_gain = math.fsum(factor.log_ratio for factor in counted)
         optimizer = budgets.optimizer_of(profile, [factor.site for factor in counted], thresholds)
         severity = budgets.severity(ln_gain, optimizer, thresholds)
@@ -62,7 +62,7 @@ class GainRule(Rule):
         excuse = _excuse(graph, counted[-1], ln_gain)
         if excuse and len(run) == 1:
             return
-        culprits = spenders(counted, ln_gain, thresholds.culprit_share)
+        culprits = main_contributors(counted, ln_gain, thresholds.culprit_share)
         site, cure = self._cure(profile, graph, culprits, thresholds)
         yield self.finding(
             "info" if excuse else severity,
@@ -103,7 +103,7 @@ class GainRule(Rule):
         return culprits[0].site, " ".join(dict.fromkeys(advice))
 
 
-def counting(run: Sequence[Factor], graph: Graph) -> list[Factor]:
+def counted_factors(run: Sequence[Factor], graph: Graph) -> list[Factor]:
     """The factors that count: all but that of the first layer on the data, unless on the way
     forward it amplifies or is frozen.
     """
@@ -114,7 +114,7 @@ def counting(run: Sequence[Factor], graph: Graph) -> list[Factor]:
     return list(run[1:] if is_free else run)
 
 
-def spenders(
+def main_contributors(
     run: Sequence[Factor], ln_gain: float, share: float = DEFAULTS.culprit_share
 ) -> list[Factor]:
     """The layers that spent the gain, worst first: as few as explain that share of what goes in its
@@ -156,12 +156,12 @@ class ForwardGain(GainRule):
     what = (
         "The second moment of the signal is multiplied by n Var[w] E[f²]/E[z²] in every layer: ½ n"
         " Var[w] with ReLU. The rule multiplies these numbers, taken from the weights themselves,"
-        " along each stretch of layers without normalisation or merge, and speaks where the product"
+        " along each chain of layers without normalisation or merge, and speaks where the product"
         " leaves the budget of the compiled optimizer: beyond e^6 or e^-6 a warning and beyond e^12"
         " an error with SGD (or where nothing is compiled), 12 and 20 with adaptive optimizers such"
         " as Adam. These are the thresholds sgd_gain_warning and so on. Wrappers such as"
         " LossScaleOptimizer count as what they wrap, and of several optimizers that train a"
-        " stretch the one that bears least decides. The culprits are the layers that spent it."
+        " chain the one that bears least decides. The culprits are the layers that spent it."
     )
     why = (
         "Factors away from 1 multiply with depth (He et al. 2015, section 2.2): the last layers see"
@@ -175,7 +175,7 @@ class ForwardGain(GainRule):
     limits = (
         "Heads are left out: no activation follows them. The first layer on the data counts only if"
         " it amplifies or is frozen, since its factor multiplies the input's own scale and training"
-        " corrects it at once. A stretch that a normalisation follows, that ends in a gate, or that"
+        " corrects it at once. A chain that a normalisation follows, that ends in a gate, or that"
         " shrinks beside a skip connection is information, or nothing if it is one layer. Layers"
         " without weights (pooling, dropout) and the sum over residual blocks are not part of the"
         " product, nor layers whose bias makes a good part of the pre-activation. The prediction"
@@ -200,7 +200,7 @@ class BackwardGain(GainRule):
     what = (
         "The second moment of the gradient is multiplied by n̂ Var[w] E[f'²] in every layer on its"
         " way back: ½ n̂ Var[w] with ReLU, where n̂ counts the outputs that one input feeds. The"
-        " rule multiplies these numbers along each stretch without normalisation or merge and"
+        " rule multiplies these numbers along each chain without normalisation or merge and"
         " judges the product by the budgets of forward-gain. A stride is not counted: it spreads"
         " the gradient over more positions."
     )
@@ -224,19 +224,19 @@ class BackwardGain(GainRule):
     def _cure(
         self, profile: Profile, graph: Graph, culprits: Sequence[Factor], thresholds: Thresholds
     ) -> tuple[SiteStats, str]:
-        """Where the forward gain of the stretch is out of its budget too, one initialiser cures
+        """Where the forward gain of the chain is out of its budget too, one initialiser cures
         both and is named there.
         """
         layers = {culprit.site.index for culprit in culprits}
-        for run in stretches(profile, FORWARD):
-            forward = counting(run, graph)
+        for run in chains(profile, FORWARD):
+            forward = counted_factors(run, graph)
             ln_gain = math.fsum(factor.log_ratio for factor in forward)
             is_same = any(factor.site.index in layers for factor in forward)
             optimizer = budgets.optimizer_of(
                 profile, [factor.site for factor in forward], thresholds
             )
             if is_same and budgets.severity(ln_gain, optimizer, thresholds) is not None:
-                worst = spenders(forward, ln_gain, thresholds.culprit_share)
+                worst = main_contributors(forward, ln_gain, thresholds.culprit_share)
                 names = dict.fromkeys(culprit.site.layer for culprit in worst)
                 return (
                     worst[0].site,

@@ -6,10 +6,10 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.analysis.variance_factors import FORWARD, Factor, stretches
+from keras_initcheck.analysis.variance_factors import FORWARD, Factor, chains
 from keras_initcheck.records.profile import Profile, SiteStats, Target
 from keras_initcheck.records.report import Finding
-from keras_initcheck.rules.gains import spenders
+from keras_initcheck.rules.gains import main_contributors
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -180,20 +180,20 @@ def _large_input(site: SiteStats | None) -> float | None:
 
 
 def _amplifiers(profile: Profile, site: SiteStats | None) -> list[Factor]:
-    """The layers of the last stretch before the head, worst first, if their product explains most
+    """The layers of the last chain before the head, worst first, if their product explains most
     of a large input.
     """
     size = _large_input(site)
     before = [
         run
-        for run in stretches(profile, FORWARD)
+        for run in chains(profile, FORWARD)
         if site is not None and run[-1].site.index < site.index
     ]
     if size is None or not before:
         return []
     run = max(before, key=lambda run: run[-1].site.index)
     ln_gain = math.fsum(each.log_ratio for each in run)
-    return spenders(run, ln_gain) if ln_gain > math.log(size) / 2 else []
+    return main_contributors(run, ln_gain) if ln_gain > math.log(size) / 2 else []
 
 
 def _said_of_input(site: SiteStats | None, grown: Sequence[Factor]) -> str:

@@ -7,7 +7,7 @@ from keras_initcheck.analysis.variance_factors import BACKWARD, Factor
 from keras_initcheck.records.profile import WeightStats
 from keras_initcheck.theory.fans import MEAN, keras_einsum_fans, keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
-from keras_initcheck.theory.weight_scales import usual_scale
+from keras_initcheck.theory.weight_scales import recommended_scale
 
 HE, GLOROT, LECUN = '"he_normal"', '"glorot_normal"', '"lecun_normal"'
 _BY_ACTIVATION = {
@@ -20,7 +20,7 @@ _BY_ACTIVATION = {
     "softsign": GLOROT,
     "linear": GLOROT,
 }
-"""The usual initialiser, whose `n Var[w]` (for Glorot that of a square layer) `usual_scale`
+"""The usual initialiser, whose `n Var[w]` (for Glorot that of a square layer) `recommended_scale`
 gives.
 """
 _EINSUM = "EinsumDense"
@@ -71,7 +71,7 @@ def advice(factor: Factor, kernels: Sequence[WeightStats]) -> str:
 
 def _recommended(factor: Factor, name: str) -> tuple[str, float]:
     """An initialiser in Keras' words, and the `n Var[w]` that it makes."""
-    scale = usual_scale(name) or 1.0 / factor.activation
+    scale = recommended_scale(name) or 1.0 / factor.activation
     if name in _BY_ACTIVATION:
         return _BY_ACTIVATION[name], scale
     return f'VarianceScaling({scale:.3g}, "fan_in") (1 / E[f²], gain {math.sqrt(scale):.3g})', scale

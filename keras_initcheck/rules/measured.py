@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, stretches
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, chains
 from keras_initcheck.records.profile import Profile, SiteStats
 from keras_initcheck.records.report import Finding
 from keras_initcheck.rules import budgets
-from keras_initcheck.rules.gains import counting
+from keras_initcheck.rules.gains import counted_factors
 from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory.noise import TWO_SIDED_99, largest_of
 
 FEWEST_LAYERS = 2
-"""Of a stretch that has a gain to judge; what a single layer does is told by measured-layer."""
+"""Of a chain that has a gain to judge; what a single layer does is told by measured-layer."""
 BIAS_SHARE = 0.1
 """Share of a pre-activation's second moment that biases may have; freshly initialised ones have
 none.
@@ -27,7 +27,7 @@ none.
 class MeasuredGainRule(Rule):
     """What the two directions have in common.
 
-    Over each stretch the measured ratios are compared with the predicted ones. In a healthy network
+    Over each chain the measured ratios are compared with the predicted ones. In a healthy network
     the logarithm of their quotient scatters around `-B/2` with variance `B`, the sum of the layers'
     `log_ratio_variance` (see `theory.noise`).
     """
@@ -36,10 +36,10 @@ class MeasuredGainRule(Rule):
     quantity: ClassVar[str]
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding for each stretch whose measured gain leaves both its band and the budget."""
+        """One finding for each chain whose measured gain leaves both its band and the budget."""
         graph = Graph(profile)
-        for run in stretches(profile, self.direction):
-            yield from self._judge(profile, thresholds, graph, counting(run, graph))
+        for run in chains(profile, self.direction):
+            yield from self._judge(profile, thresholds, graph, counted_factors(run, graph))
 
     def _judge(
         self, profile: Profile, thresholds: Thresholds, graph: Graph, run: Sequence[Factor]
@@ -75,7 +75,7 @@ class MeasuredGainRule(Rule):
 
 
 def _is_excused(graph: Graph, last: SiteStats) -> bool:
-    """Whether the size of the stretch's output is somebody else's business."""
+    """Whether the size of the chain's output is somebody else's business."""
     return graph.is_normalised(last) or graph.is_gate(last) or graph.is_beside_skip(last)
 
 
@@ -158,7 +158,7 @@ class MeasuredForwardGain(MeasuredGainRule):
     direction = FORWARD
     quantity = "signal's second moment"
     what = (
-        "The measured ratios q(h)/q(x) of a stretch are multiplied and compared with the product"
+        "The measured ratios q(h)/q(x) of a chain are multiplied and compared with the product"
         " that the weights predict. The rule speaks where they differ by more than a factor of two"
         " beyond the 99% band of chance, -B/2 ± 2.576 sqrt(B), where B sums (2 + V)/n over the"
         " layers (V is 3 for ReLU)."

@@ -58,7 +58,7 @@ class LeavesPrediction(Rule):
         outside = (
             each
             for each in judged
-            if each.beyond(len(judged)) > math.log(thresholds.measured_gain_factor)
+            if each.excess_over_band(len(judged)) > math.log(thresholds.measured_gain_factor)
         )
         if (first := next(outside, None)) is None:
             return

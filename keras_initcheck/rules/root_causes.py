@@ -22,7 +22,7 @@ A loss that is not finite follows from input or weights through the signal; wher
 are finite, it stands for itself."""
 
 
-def subordinated(findings: Sequence[Finding]) -> list[Finding]:
+def demote_consequences(findings: Sequence[Finding]) -> list[Finding]:
     """The findings, with those that follow from another one, as severe or more so, turned into
     information that names it.
 

@@ -173,7 +173,7 @@ class Thresholds:
     )
     narrow_log_variance: float = _number(
         2.5,
-        "Variance of ln of a stretch's gain between draws of the weights above which"
+        "Variance of ln of a chain's gain between draws of the weights above which"
         " narrow-for-its-depth speaks. Chosen: a sum of 1/n above a half, which Hanin & Rolnick"
         " 2018 ask to keep small.",
     )

@@ -90,7 +90,7 @@ class Series:
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class LoggedProbe:
     """One probe as it was logged.
 
     Attributes:
@@ -110,7 +110,7 @@ class Probe:
     severity: str | None
 
 
-class Log:
+class EventReader:
     """What a data provider holds for the plugin of that name. The newest series that were asked for
     are kept in memory.
     """
@@ -118,7 +118,9 @@ class Log:
     def __init__(self, data_provider: provider.DataProvider, plugin: str) -> None:
         self._provider = data_provider
         self._plugin = plugin
-        self._kept: OrderedDict[tuple[str, str, str], tuple[str, tuple[Probe, ...]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], tuple[str, tuple[LoggedProbe, ...]]] = (
+            OrderedDict()
+        )
         self._lock = threading.Lock()
 
     def series(self, context: Any, experiment: str, run: str | None = None) -> list[Series]:
@@ -133,7 +135,7 @@ class Log:
             for series in _series_of_run(context, experiment, name, found[name])
         ]
 
-    def probes(self, series: Series) -> tuple[Probe, ...]:
+    def probes(self, series: Series) -> tuple[LoggedProbe, ...]:
         """The probes of a series, by step; read again only if there is something new."""
         key = (series.experiment, series.run, series.sites)
         with self._lock:
@@ -146,7 +148,7 @@ class Log:
                 self._kept.popitem(last=False)
         return probes
 
-    def probe(self, series: Series, step: int) -> Probe:
+    def probe(self, series: Series, step: int) -> LoggedProbe:
         """The probe at that step.
 
         Raises:
@@ -159,7 +161,7 @@ class Log:
             f"No probe at step {step} of run {series.run!r}. `/steps` lists what there is."
         )
 
-    def _read(self, series: Series) -> tuple[Probe, ...]:
+    def _read(self, series: Series) -> tuple[LoggedProbe, ...]:
         wanted = provider.RunTagFilter(runs=[series.run], tags=[*series.tags, *FINDINGS_TAGS])
         try:
             found = self._provider.read_tensors(
@@ -182,7 +184,7 @@ class Log:
         packed = {step: _packed(each) for step, each in findings.items() if step in matrices}
         severities = _severities(packed)
         return tuple(
-            Probe(step, each.wall_time, each.numpy, packed.get(step), severities.get(step))
+            LoggedProbe(step, each.wall_time, each.numpy, packed.get(step), severities.get(step))
             for step, each in sorted(matrices.items())
         )
 

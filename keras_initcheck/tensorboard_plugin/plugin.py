@@ -37,14 +37,19 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from keras_initcheck.tensorboard_plugin.event_reader import (
-    Log,
-    Probe,
+    EventReader,
+    LoggedProbe,
     Series,
     parse_probe,
     parse_series,
 )
 from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
-from keras_initcheck.tensorboard_plugin.responses import answering, flag, only, required
+from keras_initcheck.tensorboard_plugin.responses import (
+    answering,
+    arguments,
+    boolean_argument,
+    single_argument,
+)
 from keras_initcheck.tensorboard_plugin.static_files import static_file
 
 PLUGIN = "initcheck"
@@ -96,7 +101,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
 
     def __init__(self, context: base_plugin.TBContext) -> None:
         super().__init__(context)
-        self._log = Log(context.data_provider, PLUGIN)
+        self._log = EventReader(context.data_provider, PLUGIN)
 
     def is_active(self) -> bool:
         """Whether to show the tab although no run has data for it. TensorBoard itself sees whether
@@ -125,7 +130,9 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         return {"series": [each.summary() for each in self._log.series(*_place(request))]}
 
     def _steps(self, request: wrappers.Request) -> object:
-        probes = self._log.probes(self._find(request, *parse_series(only(request, "series"))))
+        probes = self._log.probes(
+            self._find(request, *parse_series(single_argument(request, "series")))
+        )
         return {
             "steps": [probe.step for probe in probes],
             "wall_times": [
@@ -141,7 +148,7 @@ class InitcheckPlugin(base_plugin.TBPlugin):
         return {"figures": [{"name": name, **vars(each)} for name, each in FIGURE_TABS.items()]}
 
     def _figure(self, request: wrappers.Request) -> object:
-        name, is_dark = only(request, "name"), flag(request, "dark")
+        name, is_dark = single_argument(request, "name"), boolean_argument(request, "dark")
         if name not in FIGURE_TABS:
             raise errors.NotFoundError(
                 f"No figure is called {name[:200]!r}. `/figures` lists what there is."
@@ -157,21 +164,21 @@ class InitcheckPlugin(base_plugin.TBPlugin):
 
         return draw_figure(FIGURE_TABS[name], chosen, is_dark)
 
-    def _all_probes(self, request: wrappers.Request) -> list[tuple[Series, Probe]]:
-        series = self._find(request, *parse_series(only(request, "series")))
+    def _all_probes(self, request: wrappers.Request) -> list[tuple[Series, LoggedProbe]]:
+        series = self._find(request, *parse_series(single_argument(request, "series")))
         return [(series, probe) for probe in self._log.probes(series)]
 
-    def _chosen_probes(self, request: wrappers.Request) -> list[tuple[Series, Probe]]:
-        addresses = [parse_probe(text) for text in required(request, "probe", MOST_PROBES)]
+    def _chosen_probes(self, request: wrappers.Request) -> list[tuple[Series, LoggedProbe]]:
+        addresses = [parse_probe(text) for text in arguments(request, "probe", MOST_PROBES)]
         found = [(self._find(request, sites, run), step) for sites, step, run in addresses]
         return [(series, self._log.probe(series, step)) for series, step in found]
 
     def _probe(self, request: wrappers.Request) -> object:
-        from keras_initcheck.tensorboard_plugin.probe_payload import tell
+        from keras_initcheck.tensorboard_plugin.probe_payload import probe_payload
 
-        sites, step, run = parse_probe(only(request, "probe"))
+        sites, step, run = parse_probe(single_argument(request, "probe"))
         series = self._find(request, sites, run)
-        return tell(series, self._log.probe(series, step))
+        return probe_payload(series, self._log.probe(series, step))
 
     def _find(self, request: wrappers.Request, sites: str, run: str) -> Series:
         for series in self._log.series(*_place(request), run):

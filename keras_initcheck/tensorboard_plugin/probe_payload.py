@@ -8,19 +8,19 @@ import functools
 
 from tensorboard import errors
 
-from keras_initcheck.outputs.figure_data import Frame, read_description, read_judgement
+from keras_initcheck.outputs.figure_data import FigureData, read_description, read_judgement
 from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.site_columns import site_columns
 from keras_initcheck.tensorboard_plugin.documents import inflate, parse
-from keras_initcheck.tensorboard_plugin.event_reader import NUM_KEPT, Probe, Series
+from keras_initcheck.tensorboard_plugin.event_reader import NUM_KEPT, LoggedProbe, Series
 
 UNKNOWN = Judgement(
     False, "TensorBoard's sample of the log does not hold the findings of this step.", 0, ()
 )
 
 
-def tell(series: Series, probe: Probe) -> object:
+def probe_payload(series: Series, probe: LoggedProbe) -> object:
     """The verdict, the findings and the table of sites of one probe.
 
     Raises:
@@ -37,14 +37,14 @@ def tell(series: Series, probe: Probe) -> object:
     }
 
 
-def frame_of(series: Series, probe: Probe) -> Frame:
+def frame_of(series: Series, probe: LoggedProbe) -> FigureData:
     """The probe as figures and tables see it.
 
     Raises:
         errors.InvalidArgumentError: Another version of this package wrote it, or something else.
     """
     try:
-        return Frame.from_log(
+        return FigureData.from_log(
             _description(series.content), probe.matrix, _judgement(probe), probe.step, series.label
         )
     except ValueError as error:
@@ -57,5 +57,5 @@ def _description(content: bytes) -> Description:
     return read_description(parse(content))
 
 
-def _judgement(probe: Probe) -> Judgement:
+def _judgement(probe: LoggedProbe) -> Judgement:
     return UNKNOWN if probe.findings is None else read_judgement(parse(inflate(probe.findings)))

@@ -56,7 +56,7 @@ def _outcome(handler: Handler, request: wrappers.Request) -> tuple[object, int]:
         }, 500
 
 
-def required(request: wrappers.Request, name: str, most: int | None = None) -> list[str]:
+def arguments(request: wrappers.Request, name: str, most: int | None = None) -> list[str]:
     """Every value of that argument, at least one and at most so many.
 
     Raises:
@@ -73,13 +73,13 @@ def required(request: wrappers.Request, name: str, most: int | None = None) -> l
     return values
 
 
-def only(request: wrappers.Request, name: str) -> str:
+def single_argument(request: wrappers.Request, name: str) -> str:
     """The one value of that argument.
 
     Raises:
         errors.InvalidArgumentError: There is none, or more than one.
     """
-    values = required(request, name)
+    values = arguments(request, name)
     if len(values) > 1:
         raise errors.InvalidArgumentError(
             f"`{name}` must be given once. Received: {len(values)} times."
@@ -87,7 +87,7 @@ def only(request: wrappers.Request, name: str) -> str:
     return values[0]
 
 
-def flag(request: wrappers.Request, name: str) -> bool:
+def boolean_argument(request: wrappers.Request, name: str) -> bool:
     """Whether that argument is 1; it may be left out.
 
     Raises:

@@ -89,7 +89,7 @@ def moments(
 
     Good to eight digits wherever `function` has kinks and jumps; to four if it computes in float32.
     The slope of a signal of standard deviation below 0.002 (0.07 in float32) is taken from a
-    stretch of that length to the side away from zero: a kink there other than at zero blurs it.
+    chain of that length to the side away from zero: a kink there other than at zero blurs it.
 
     >>> relu = moments(named("relu"))
     >>> round(relu.second_moment, 6), round(relu.derivative_second_moment, 6), round(relu.gain, 6)

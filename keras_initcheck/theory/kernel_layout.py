@@ -9,11 +9,11 @@ from keras_initcheck.theory.fans import Fans
 
 
 @dataclass(frozen=True)
-class Geometry:
+class KernelLayout:
     """How a layer uses its kernel. By default as Dense does, or for kernels of three axes and more,
     as a convolution.
 
-    >>> Geometry(is_depthwise=True, strides=2).fans((3, 3, 64, 1))
+    >>> KernelLayout(is_depthwise=True, strides=2).fans((3, 3, 64, 1))
     Fans(fan_in=9, fan_out=2.25)
 
     Attributes:
@@ -112,7 +112,7 @@ class Geometry:
         return number, math.prod(shape[:-1]), shape[-1] // number
 
     def _convolution(self, shape: tuple[int, ...]) -> Fans:
-        if len(shape) == 2 and self == Geometry():
+        if len(shape) == 2 and self == KernelLayout():
             return fans.dense(shape)
         rank = len(shape) - 2
         strides = self.strides if isinstance(self.strides, tuple) else (self.strides,) * rank

@@ -43,7 +43,7 @@ def backward_ratio(fan_out: float, weight_second_moment: float, backward_factor:
 
 
 def log10_product(ratios: Iterable[float]) -> float:
-    """`log10` of the product of ratios: the gain of a stretch (He et al. 2015, section 2.2, eqs. 9
+    """`log10` of the product of ratios: the gain of a chain (He et al. 2015, section 2.2, eqs. 9
     and 13).
 
     Summed as logarithms, since a hundred factors of 1e4 overflow. A zero among them gives `-inf`,

@@ -19,7 +19,7 @@ al. 2017, section 2; Glorot & Bengio 2010, section 4.2.1. For tanh and softsign 
 side, where the gradient is kept."""
 
 
-def usual_scale(activation: str) -> float | None:
+def recommended_scale(activation: str) -> float | None:
     """`n Var[w]` for weights that the activation of that name follows: the usual number, else
     `1 / E[f²]` at `z ~ N(0, 1)`.
 
@@ -29,7 +29,7 @@ def usual_scale(activation: str) -> float | None:
     Returns:
         The scale; `None` for an activation that is not known.
 
-    >>> usual_scale("relu"), round(usual_scale("gelu"), 2), usual_scale("mish_of_mine")
+    >>> recommended_scale("relu"), round(recommended_scale("gelu"), 2), recommended_scale("mish_of_mine")
     (2.0, 2.35, None)
     """
     if activation in USUAL:

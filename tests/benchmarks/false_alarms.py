@@ -11,7 +11,7 @@ in per cent of the networks:
   it is right to speak.
 * gain: forward-gain or backward-gain (IC102, IC103) as a warning or an error.
 * measured: measured-forward-gain or measured-backward-gain (IC203, IC303) as a warning or an error.
-* band: the measured forward gain of the whole stretch leaves its 99% band by more than a factor of
+* band: the measured forward gain of the whole chain leaves its 99% band by more than a factor of
   two, whatever the budget says.
 * leaves: leaves-prediction (IC210), which is information.
 
@@ -26,9 +26,18 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parents[1] / "simulation"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from draws import CNNS, DEPTHS, FAULTS, MLPS, WIDTHS, cnn_alarms, fault_alarms, mlp_alarms
+from tests.support.random_draws import (
+    CNNS,
+    DEPTHS,
+    FAULTS,
+    MLPS,
+    WIDTHS,
+    cnn_alarms,
+    fault_alarms,
+    mlp_alarms,
+)
 
 HEALTHY_COLUMNS = ("layer", "gain", "measured", "band", "leaves")
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 NUM_PASSES = 10
 NUM_PROCESSES = 3
 
@@ -28,7 +28,7 @@ def peak_megabytes() -> float:
 
 def run(name: str, what: str) -> None:
     """Prints the size before the first pass and the peak after the last."""
-    import probe_cost
+    from tests.benchmarks import probe_cost
 
     bare, repeated = probe_cost.passes(name)
     before = peak_megabytes()

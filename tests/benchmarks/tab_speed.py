@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import BrowserContext, Frame, sync_playwright
+from playwright.sync_api import BrowserContext, FigureData, sync_playwright
 
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
@@ -82,7 +82,7 @@ def make_report(num_layers: int, step: int, generator: np.random.Generator) -> R
             predicted_forward_ratio=1.0,
             predicted_backward_ratio=1.0,
             log_ratio_variance=0.02,
-            stretch=0,
+            chain=0,
             log10_forward_gain=math.log10(q * ratio),
         )
         sites.append(site)
@@ -141,7 +141,7 @@ def tensorboard(directory: Path) -> Iterator[str]:
             process.terminate()
 
 
-def open_tab(browser: BrowserContext, url: str) -> tuple[Frame, float, float]:
+def open_tab(browser: BrowserContext, url: str) -> tuple[FigureData, float, float]:
     """The tab's frame, when TensorBoard opened it, and when the picture was there, in milliseconds
     since the navigation.
     """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
 from keras_initcheck.outputs.html_report import compare_html, figure_fragment, save_html
 
@@ -188,7 +188,7 @@ def test_comparison_is_a_page(opened, probed, make_report, tmp_path):
 
 
 def test_figure_in_a_notebook_is_drawn(opened, make_report, tmp_path):
-    figure = draw("signal", [Frame.from_report(make_report("dense", 3))])
+    figure = draw("signal", [FigureData.from_report(make_report("dense", 3))])
     both = figure_fragment(figure) + figure_fragment(figure)
     (tmp_path / "n.html").write_text(f"<!doctype html><meta charset=utf-8>{both}", encoding="utf-8")
     opened.page.goto((tmp_path / "n.html").as_uri())
@@ -225,7 +225,7 @@ def make_report():
         facts |= {
             "predicted_forward_ratio": 1.0,
             "predicted_backward_ratio": 1.0,
-            "stretch": 0,
+            "chain": 0,
             "log_ratio_variance": 0.01,
         }
         sites = [

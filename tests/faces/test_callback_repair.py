@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from faulty import are_same, compiled, mlp, normal, values
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
@@ -12,6 +11,7 @@ from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.rules.catalogue import policy_of
 from keras_initcheck.watch.repair_in_fit import RepairInFit
+from tests.support.faulty_models import are_same, compiled, mlp, normal, values
 
 
 def arrays(samples=64):

@@ -208,7 +208,7 @@ def full_report() -> Report:
         loss_gradients=places[1],
         random_gradients=places[2],
         log_ratio_variance=0.04,
-        stretch=2,
+        chain=2,
         is_head=True,
         predicted_log10_second_moment=-0.25,
         predicted_log10_gradient=0.5,

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_initcheck.analysis.predicted_curves import predict_backward, predict_forward
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
+from keras_initcheck.outputs.figures.predicted_curves import predict_backward, predict_forward
 from keras_initcheck.records.profile import Places
 
 LN10 = math.log(10)
@@ -32,7 +32,7 @@ def chain(make, ratios, predicted=None, variance=None, start=1.0):
             predicted_backward_ratio=2.0,
             predicted_forward_ratio=(predicted or ratios)[index],
             log_ratio_variance=variance,
-            stretch=0,
+            chain=0,
         )
         sites.append(site)
         q *= ratio
@@ -49,7 +49,7 @@ def points(figure, axis="y"):
 
 
 def test_signal_is_measured_behind_each_layer_in_powers_of_ten(make):
-    figure = draw("signal", [Frame.from_report(make.report(chain(make, [10.0, 10.0, 0.1])))])
+    figure = draw("signal", [FigureData.from_report(make.report(chain(make, [10.0, 10.0, 0.1])))])
     ((_, x, y),) = points(figure)
     assert (list(x), list(y)) == ([0, 1, 2], pytest.approx([1.0, 2.0, 1.0]))
     ((_, x, y),) = points(figure, "y2")
@@ -59,14 +59,16 @@ def test_signal_is_measured_behind_each_layer_in_powers_of_ten(make):
 def test_line_joins_each_layer_with_its_inputs_from_the_model_s_input_on(make):
     sites = chain(make, [10.0, 10.0], start=100.0)
     sites.append(replace(make.other(2, "add", "Add", "merge"), inputs=(0, 1)))
-    figure = draw("signal", [Frame.from_report(make.report(sites))])
+    figure = draw("signal", [FigureData.from_report(make.report(sites))])
     line = next(trace for trace in figure.data if trace.name == "measured")
     starts = list(zip(line.x[0::3], line.x[1::3], line.y[0::3], strict=True))
     assert starts == [(-1, 0, 2.0), (0, 1, 3.0), (0, 2, 3.0), (1, 2, 4.0)]
 
 
 def test_prediction_multiplies_the_predicted_ratios_along_a_stretch(make):
-    frame = Frame.from_report(make.report(chain(make, [10.0, 10.0], predicted=[100.0, 1000.0])))
+    frame = FigureData.from_report(
+        make.report(chain(make, [10.0, 10.0], predicted=[100.0, 1000.0]))
+    )
     curve = predict_forward(frame)
     assert curve.positions[:3] == [-1, 0, 1]
     assert curve.median[:3] == pytest.approx([0.0, 2.0, 5.0])
@@ -77,19 +79,21 @@ def test_prediction_takes_over_what_pooling_did_in_between(make):
     first, second = chain(make, [1.0, 1.0])
     pooled = Places(make.moments(100.0), make.moments(100.0), make.moments(100.0))
     second = replace(second, activations=pooled)
-    assert predict_forward(Frame.from_report(make.report([first, second]))).median[
+    assert predict_forward(FigureData.from_report(make.report([first, second]))).median[
         :3
     ] == pytest.approx([0.0, 0.0, 2.0])
 
 
 def test_prediction_of_the_gradient_runs_from_the_end_back(make):
-    curve = predict_backward(Frame.from_report(make.report(chain(make, [1.0, 1.0, 1.0]))))
+    curve = predict_backward(FigureData.from_report(make.report(chain(make, [1.0, 1.0, 1.0]))))
     assert curve.positions[:4] == [2, 1, 0, -1]
     assert curve.median[:4] == pytest.approx([0.0, math.log10(2), math.log10(4), math.log10(8)])
 
 
 def test_band_is_log_normal_with_mean_one(make):
-    curve = predict_forward(Frame.from_report(make.report(chain(make, [1.0, 1.0], variance=0.5))))
+    curve = predict_forward(
+        FigureData.from_report(make.report(chain(make, [1.0, 1.0], variance=0.5)))
+    )
     assert curve.median[:3] == pytest.approx([0.0, -0.25 / LN10, -0.5 / LN10])
     half = [0.0, 2.576 * math.sqrt(0.5) / LN10, 2.576 * 1.0 / LN10]
     assert np.subtract(curve.high[:3], curve.median[:3]) == pytest.approx(half)
@@ -99,7 +103,7 @@ def test_band_is_log_normal_with_mean_one(make):
 def test_ratio_that_is_not_predicted_ends_the_curve(make):
     first, second = chain(make, [10.0, 10.0])
     second = replace(second, predicted_forward_ratio=None)
-    median = predict_forward(Frame.from_report(make.report([first, second]))).median
+    median = predict_forward(FigureData.from_report(make.report([first, second]))).median
     assert median[:2] == [0.0, 1.0]
     assert math.isnan(median[2])
 
@@ -114,7 +118,7 @@ def test_layer_without_a_place_on_the_axis_stands_at_its_edge(make, changes, nam
     sites[1] = replace(
         sites[1], activations=Places(make.moments(), make.moments(), make.moments(**changes))
     )
-    figure = draw("signal", [Frame.from_report(make.report(sites))])
+    figure = draw("signal", [FigureData.from_report(make.report(sites))])
     found = {trace: (x, y) for trace, x, y in points(figure)}
     (x,), (y,) = found[name]
     low, high = figure.layout.yaxis.range
@@ -126,7 +130,7 @@ def test_layer_without_a_place_on_the_axis_stands_at_its_edge(make, changes, nam
 def test_box_tells_no_size_of_what_is_not_finite(make):
     broken = Places(make.moments(), make.moments(), make.moments(0.0, share_nonfinite=1.0))
     figure = draw(
-        "signal", [Frame.from_report(make.report([make.site(0, "a", activations=broken)]))]
+        "signal", [FigureData.from_report(make.report([make.site(0, "a", activations=broken)]))]
     )
     (text,) = next(
         trace for trace in figure.data if trace.name == "NaN or infinite" and trace.yaxis == "y"
@@ -139,7 +143,7 @@ def test_finding_is_marked_on_its_layer_with_its_text(make):
     report = make.report(
         chain(make, [1.0, 9.1]), [make.finding("layer1", message="It grows <fast>.")]
     )
-    figure = draw("signal", [Frame.from_report(report)])
+    figure = draw("signal", [FigureData.from_report(report)])
     mark = next(trace for trace in figure.data if trace.name == "error")
     assert (mark.x, mark.yaxis, mark.marker.symbol) == ((1,), "y", "x")
     assert "IC102 forward-gain" in mark.hovertext[0]
@@ -151,7 +155,9 @@ def test_finding_about_the_gradient_is_marked_below(make):
         chain(make, [1.0, 1.0]), [make.finding("layer0", code="IC103", slug="backward-gain")]
     )
     marks = [
-        trace for trace in draw("signal", [Frame.from_report(report)]).data if trace.name == "error"
+        trace
+        for trace in draw("signal", [FigureData.from_report(report)]).data
+        if trace.name == "error"
     ]
     assert [(mark.x, mark.yaxis) for mark in marks] == [((0,), "y2")]
 
@@ -166,27 +172,27 @@ def test_finding_about_the_gradient_is_marked_below(make):
     ids=["explodes", "fades", "healthy"],
 )
 def test_heading_says_what_becomes_of_the_signal(make, ratios, said):
-    figure = draw("signal", [Frame.from_report(make.report(chain(make, ratios)))])
+    figure = draw("signal", [FigureData.from_report(make.report(chain(make, ratios)))])
     assert said in figure.layout.annotations[0].text
 
 
 def test_title_is_the_verdict(make):
     assert (
-        draw("signal", [Frame.from_report(make.report())]).layout.title.text
+        draw("signal", [FigureData.from_report(make.report())]).layout.title.text
         == "net: healthy. No layer loses or blows up the<br>signal."
     )
 
 
 def test_flat_curve_looks_flat(make):
     low, high = draw(
-        "signal", [Frame.from_report(make.report(chain(make, [1.0, 1.05, 0.97])))]
+        "signal", [FigureData.from_report(make.report(chain(make, [1.0, 1.05, 0.97])))]
     ).layout.yaxis.range
     assert high - low > 4
 
 
 def test_several_runs_lie_over_each_other_in_different_colours(make):
     frames = [
-        Frame.from_report(make.report(chain(make, [ratio] * 3)), run=run)
+        FigureData.from_report(make.report(chain(make, [ratio] * 3)), run=run)
         for run, ratio in (("a", 10.0), ("b", 1.0))
     ]
     figure = draw("signal", frames)
@@ -201,7 +207,7 @@ def test_several_runs_lie_over_each_other_in_different_colours(make):
 
 
 def test_before_and_after_need_two_frames(make):
-    frame = Frame.from_report(make.report())
+    frame = FigureData.from_report(make.report())
     figure = draw("before_after", [frame, frame])
     assert {"before", "after"} <= {trace.name for trace in figure.data}
     with pytest.raises(
@@ -212,7 +218,7 @@ def test_before_and_after_need_two_frames(make):
 
 @pytest.mark.parametrize(("num_sites", "named"), [(3, True), (24, True), (25, False), (300, False)])
 def test_layers_are_named_as_long_as_there_is_room(make, num_sites, named):
-    axis = draw("signal", [Frame.from_report(make.report(num_sites=num_sites))]).layout.xaxis
+    axis = draw("signal", [FigureData.from_report(make.report(num_sites=num_sites))]).layout.xaxis
     assert (axis.ticktext is not None) is named
     if named:
         assert len(axis.ticktext) == num_sites + 1
@@ -227,7 +233,7 @@ def test_only_weight_layers_are_named_where_not_all_fit(make):
         )
         for index in range(40)
     ]
-    assert draw("signal", [Frame.from_report(make.report(sites))]).layout.xaxis.ticktext == (
+    assert draw("signal", [FigureData.from_report(make.report(sites))]).layout.xaxis.ticktext == (
         "input",
         *["dense"] * 4,
     )

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import FIGURES, NOTHING, draw
 from keras_initcheck.outputs.figures.layout import tick_distance
 from keras_initcheck.outputs.figures.palette import DARK, LIGHT, dark_for_light
@@ -22,7 +22,10 @@ def frames(make):
         num_sites=9,
         histograms=(("activation/000_a", Histogram(0, 1, (1, 2))),),
     )
-    return [Frame.from_report(report, run="<i>first</i>"), Frame.from_report(report, run="second")]
+    return [
+        FigureData.from_report(report, run="<i>first</i>"),
+        FigureData.from_report(report, run="second"),
+    ]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -59,7 +62,7 @@ def test_no_frames_are_an_error(kind):
 
 @pytest.mark.parametrize("kind", ["signal", "ratios", "heat_map", "update_ratio"])
 def test_picture_of_a_network_without_layers_says_that_it_has_no_numbers(kind):
-    figure = draw(kind, [Frame.from_report(Report(Profile("empty", ())))])
+    figure = draw(kind, [FigureData.from_report(Report(Profile("empty", ())))])
     assert NOTHING in [each.text for each in figure.layout.annotations]
 
 
@@ -69,7 +72,7 @@ def test_picture_of_a_network_without_layers_says_that_it_has_no_numbers(kind):
 )
 def test_layer_without_weights_has_a_signal_but_no_ratio(make, kind, is_drawn):
     figure = draw(
-        kind, [Frame.from_report(make.report([make.other(0, "drop", "Dropout", "pass")]))]
+        kind, [FigureData.from_report(make.report([make.other(0, "drop", "Dropout", "pass")]))]
     )
     assert ("drop" in figure.to_json()) is is_drawn
     assert (NOTHING in [each.text for each in figure.layout.annotations]) is not is_drawn

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
 from keras_initcheck.outputs.figures.histograms import outline
 from keras_initcheck.outputs.figures.training_figures import MAP_LEGEND_ROOM
@@ -22,7 +22,7 @@ def frame_of(make, seconds, step=0, **changes):
         )
         for index, second in enumerate(seconds)
     ]
-    return Frame.from_report(make.report(sites, step=step))
+    return FigureData.from_report(make.report(sites, step=step))
 
 
 def trace_called(figure, name):
@@ -31,7 +31,7 @@ def trace_called(figure, name):
 
 def test_ratio_stands_beside_its_prediction_and_band(make):
     site = make.site(0, "dense", 10.0, predicted_forward_ratio=100.0, log_ratio_variance=0.25)
-    figure = draw("ratios", [Frame.from_report(make.report([site]))])
+    figure = draw("ratios", [FigureData.from_report(make.report([site]))])
     assert trace_called(figure, "measured").y == (1.0,)
     assert trace_called(figure, "predicted ± chance").y == (2.0, 2.0, None)
     band = next(trace for trace in figure.data if trace.fill == "toself")
@@ -42,7 +42,8 @@ def test_ratio_stands_beside_its_prediction_and_band(make):
 
 def test_ratio_of_zero_stands_at_the_lower_edge(make):
     figure = draw(
-        "ratios", [Frame.from_report(make.report([make.site(0, "a"), make.site(1, "dead", 0.0)]))]
+        "ratios",
+        [FigureData.from_report(make.report([make.site(0, "a"), make.site(1, "dead", 0.0)]))],
     )
     low, high = figure.layout.yaxis.range
     assert low < trace_called(figure, "measured").y[1] < low + 0.1 * (high - low)
@@ -105,7 +106,7 @@ def test_update_ratio_is_a_curve_for_each_layer(make):
     )
     figure = draw(
         "update_ratio",
-        [Frame.from_report(replace(report, profile=slower)), Frame.from_report(report)],
+        [FigureData.from_report(replace(report, profile=slower)), FigureData.from_report(report)],
     )
     curve = trace_called(figure, "layer0")
     assert curve.x == (0, 10)
@@ -122,7 +123,9 @@ def test_outline_of_a_histogram_is_on_its_own_scale():
 
 def test_histograms_show_at_most_24_layers(make):
     pairs = tuple((f"weight/layer{index}", Histogram(0.0, 1.0, (1.0, 2.0))) for index in range(100))
-    figure = draw("histograms", [Frame.from_report(make.report(histograms=pairs))], what="weight")
+    figure = draw(
+        "histograms", [FigureData.from_report(make.report(histograms=pairs))], what="weight"
+    )
     assert [figure.data[0].name, figure.data[-1].name, len(figure.data)] == [
         "layer0",
         "layer99",
@@ -132,7 +135,7 @@ def test_histograms_show_at_most_24_layers(make):
 
 
 def test_histograms_that_were_not_recorded_are_an_error(make):
-    frame = Frame.from_report(make.report(histograms=(("weight/a", Histogram(0.0, 0.0, ())),)))
+    frame = FigureData.from_report(make.report(histograms=(("weight/a", Histogram(0.0, 0.0, ())),)))
     with pytest.raises(ValueError, match=r"Received: none. Histograms are recorded by `InitCheck"):
         draw("histograms", [frame])
     with pytest.raises(ValueError, match=r"`what` must be one of .* Received: what='bias'."):

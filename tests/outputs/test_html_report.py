@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
 from keras_initcheck.outputs.html_report import (
     compare_html,
@@ -221,7 +221,7 @@ def test_place_that_cannot_be_written_is_an_error(make, tmp_path):
 
 
 def test_fragment_for_a_notebook_has_an_element_of_its_own(make):
-    figure = draw("signal", [Frame.from_report(make.report([make.site(0, NASTY)]))])
+    figure = draw("signal", [FigureData.from_report(make.report([make.site(0, NASTY)]))])
     first, second = figure_fragment(figure), figure_fragment(figure)
     assert re.search(r'<div id="([^"]*)"', first)[1] != re.search(r'<div id="([^"]*)"', second)[1]
     assert len(Reader(first).all("script")) == 1

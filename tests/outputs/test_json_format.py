@@ -6,13 +6,13 @@ import random
 from dataclasses import fields, is_dataclass, replace
 
 import pytest
-from mutations import mutated
 
 from keras_initcheck.outputs import comparison, console, limits
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.json_format import from_json, to_json
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from tests.support.mutations import mutated
 
 
 class Judged(Report):
@@ -365,7 +365,7 @@ def test_mutated_report_is_refused_in_words_or_shown(full_report, seed):
         else:
             assert console.render(report)
             assert comparison.render([("before", full_report), ("after", report)])
-            assert len(Frame.from_report(report)) == len(report.profile.sites)
+            assert len(FigureData.from_report(report)) == len(report.profile.sites)
 
 
 def test_every_limit_is_of_a_field():

@@ -154,7 +154,7 @@ def test_gradient_to_weight_at_its_limits(make, changes, expected):
 
 
 def test_description_lists_the_sites_column_by_column(make):
-    dense = make.site(0, "block/dense", activation="relu", stretch=1, output_shape=(32, 7, 5))
+    dense = make.site(0, "block/dense", activation="relu", chain=1, output_shape=(32, 7, 5))
     again = make.site(
         1, "block/dense#2", inputs=(0,), num_parameters=0, is_head=True, output_shape=None
     )
@@ -172,7 +172,7 @@ def test_description_lists_the_sites_column_by_column(make):
         "output_shapes": [[7, 5], None],
         "num_parameters": [16_512, 0],
         "activations": ["relu", None],
-        "stretches": [1, None],
+        "chains": [1, None],
         "are_heads": [False, True],
     }
 

@@ -8,7 +8,8 @@ import math
 import keras
 import numpy as np
 import pytest
-from by_hand import in_float64, mse_gradient, norm, q
+
+from tests.support.by_hand import in_float64, mse_gradient, norm, q
 
 LAYERS = keras.layers
 SEED = 3

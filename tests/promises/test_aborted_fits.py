@@ -7,9 +7,9 @@ import copy
 import keras
 import numpy as np
 import pytest
-from faulty import mlp, normal
 
 import keras_initcheck as ic
+from tests.support.faulty_models import mlp, normal
 
 X, Y = np.ones((8, 64), "float32"), np.zeros(8, "int64")
 

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from faulty import are_same, compiled, mlp, values
 
 import keras_initcheck as ic
+from tests.support.faulty_models import are_same, compiled, mlp, values
 
 GENERATOR = np.random.default_rng(0)
 X, Y = (

@@ -7,7 +7,6 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from faulty import compiled, mlp
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
@@ -16,6 +15,7 @@ from keras_initcheck.rules.catalogue import policy_of
 from keras_initcheck.watch.parts import Part
 from keras_initcheck.watch.session import Watch
 from keras_initcheck.watch.settings import Settings
+from tests.support.faulty_models import compiled, mlp
 
 X, Y = np.random.default_rng(0).standard_normal((32, 64)).astype("float32"), np.arange(32) % 10
 

@@ -5,10 +5,10 @@ import copy
 import keras
 import numpy as np
 import pytest
-from faulty import are_same, compiled, mlp, normal, values
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
+from tests.support.faulty_models import are_same, compiled, mlp, normal, values
 
 X, Y = np.random.default_rng(0).standard_normal((48, 64)).astype("float32"), np.arange(48) % 10
 

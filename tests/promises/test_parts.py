@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from faulty import mlp, normal
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
 from keras_initcheck.watch.parts import parts_of
+from tests.support.faulty_models import mlp, normal
 
 X = np.random.default_rng(0).standard_normal((32, 64)).astype("float32")
 JAX = keras.backend.backend() == "jax"

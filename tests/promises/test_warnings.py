@@ -8,9 +8,9 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from faulty import compiled, mlp, normal
 
 import keras_initcheck as ic
+from tests.support.faulty_models import compiled, mlp, normal
 
 X = np.random.default_rng(0).standard_normal((16, 64)).astype("float32")
 Y = (np.arange(16) % 10).astype("int32")  # of int64 labels JAX warns itself

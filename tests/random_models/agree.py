@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 TOLERANCE = {"float32": 2e-3, "float64": 2e-3, "mixed_bfloat16": 0.1, "mixed_float16": 0.03}
 """Relative, of second moments. A gradient sums what the backends add up in another order."""
@@ -41,12 +41,12 @@ def measure(path):
     """Builds the case in a file, gives it the weights that lie there (or writes its own), and
     prints what a probe measures as JSON.
     """
-    import description
     import numpy as np
-    from data import check_data
-    from properties import fresh
 
     import keras_initcheck as ic
+    from tests.random_models import description
+    from tests.random_models.data import check_data
+    from tests.random_models.properties import fresh
 
     case = eval(path.with_suffix(".txt").read_text(), dict(vars(description)))
     model = fresh(case)
@@ -117,7 +117,7 @@ def is_close(a, b, tolerance):
 
 
 def write_cases(folder, number, seed):
-    from drawing import draw_case
+    from tests.random_models.drawing import draw_case
 
     cases = {}
     for index in range(number):

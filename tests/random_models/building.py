@@ -3,8 +3,10 @@
 import contextlib
 
 import keras
-from data import inputs_of
-from description import (
+from keras import layers as L  # noqa: N812
+
+from tests.random_models.data import inputs_of
+from tests.random_models.description import (
     BATCH,
     CLASSES,
     SHAPES,
@@ -14,8 +16,7 @@ from description import (
     packed,
     stream_kinds,
 )
-from keras import layers as L  # noqa: N812
-from kinds import KINDS, NESTED
+from tests.random_models.kinds import KINDS, NESTED
 
 
 def build_model(case):

@@ -5,8 +5,9 @@ NumPy.
 import keras
 import numpy as np
 import pytest
-from data import arrays_of
-from description import BATCH
+
+from tests.random_models.data import arrays_of
+from tests.random_models.description import BATCH
 
 TOLERANCE = {"float32": 1e-3, "float64": 1e-3, "mixed_bfloat16": 0.03, "mixed_float16": 0.01}
 

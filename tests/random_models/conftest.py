@@ -1,11 +1,6 @@
 """For the tests on random models: how many, chosen alike in every run, and never held to a time."""
 
-import sys
-from pathlib import Path
-
 from hypothesis import HealthCheck, settings
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile(
     "random_models",

@@ -2,7 +2,16 @@
 
 import keras
 import numpy as np
-from description import BATCH, CLASSES, SHAPES, VOCABULARY, is_stateful, names_of, packed
+
+from tests.random_models.description import (
+    BATCH,
+    CLASSES,
+    SHAPES,
+    VOCABULARY,
+    is_stateful,
+    names_of,
+    packed,
+)
 
 
 def inputs_of(case, samples):

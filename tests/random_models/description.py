@@ -134,7 +134,7 @@ def every_node(nodes):
 
 def stream_kinds(case):
     """The kind of each stream, by number."""
-    from kinds import KINDS
+    from tests.random_models.kinds import KINDS
 
     found = list(case.inputs)
     for node in case.nodes:

@@ -3,10 +3,11 @@ chooses, and shrinks, or `random.Random`.
 """
 
 import keras
-from description import SHAPES, Case, Node, Output, Training
 from hypothesis import strategies as st
-from kind import in_a_row
-from kinds import KINDS, NESTED, ONLY_SUBCLASSED, fitting
+
+from tests.random_models.description import SHAPES, Case, Node, Output, Training
+from tests.random_models.kind import in_a_row
+from tests.random_models.kinds import KINDS, NESTED, ONLY_SUBCLASSED, fitting
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lion", "adafactor", "adagrad", "nadam")
 OPTIMIZER_OPTIONS = (

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import custom
 from keras import ops
+
+from tests.random_models import custom
 
 ACTIVATIONS = (
     "relu",

@@ -1,9 +1,10 @@
 """All kinds of steps by name."""
 
 import keras
-from kind import Kind
-from kinds_anywhere import ANYWHERE, CUSTOM, MERGES, ONLY_SUBCLASSED, VECTORS
-from kinds_of_streams import IMAGES, SEQUENCES
+
+from tests.random_models.kind import Kind
+from tests.random_models.kinds_anywhere import ANYWHERE, CUSTOM, MERGES, ONLY_SUBCLASSED, VECTORS
+from tests.random_models.kinds_of_streams import IMAGES, SEQUENCES
 
 NESTED = {
     name: Kind("any", "same", is_exact=False)

@@ -1,10 +1,11 @@
 """Steps that any stream can take, merges, and layers of the user's own."""
 
-import custom
-from description import LENGTH, VOCABULARY, WIDTH
 from keras import layers as L  # noqa: N812
 from keras import ops
-from kind import (
+
+from tests.random_models import custom
+from tests.random_models.description import LENGTH, VOCABULARY, WIDTH
+from tests.random_models.kind import (
     ACTIVE,
     CONSTRAINTS,
     REGULARIZERS,

@@ -2,9 +2,18 @@
 augmentation.
 """
 
-from description import LENGTH, WIDTH
 from keras import layers as L  # noqa: N812
-from kind import ACTIVE, Kind, attend, attend_list, last_step, mean_of_steps, row
+
+from tests.random_models.description import LENGTH, WIDTH
+from tests.random_models.kind import (
+    ACTIVE,
+    Kind,
+    attend,
+    attend_list,
+    last_step,
+    mean_of_steps,
+    row,
+)
 
 HALF = WIDTH // 2
 

@@ -12,13 +12,13 @@ from contextlib import redirect_stdout, suppress
 
 import keras
 import numpy as np
-from building import build_model
-from by_plain_pass import compare
-from data import check_data, source_of
-from snapshot import changes, snapshot, values
 
 import keras_initcheck as ic
 from keras_initcheck.records.errors import InitCheckError, InitCheckWarning
+from tests.random_models.building import build_model
+from tests.random_models.by_plain_pass import compare
+from tests.random_models.data import check_data, source_of
+from tests.random_models.snapshot import changes, snapshot, values
 
 EPOCHS = 2
 METHODS = ("auto", "he", "lsuv", "orthogonal", "fixup")

@@ -15,12 +15,15 @@ import traceback
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import description  # noqa: E402
-import keras  # noqa: E402
-import properties  # noqa: E402
-from drawing import draw_case  # noqa: E402
+import keras
+
+from tests.random_models import (
+    description,
+    properties,
+)
+from tests.random_models.drawing import draw_case
 
 HELD, SKIPPED, BROKEN, CRASHED = "held", "not run by Keras", "broken", "crashed"
 

@@ -3,10 +3,11 @@
 """
 
 import keras
-import properties
 import pytest
-from drawing import SLOW_TO_COMPILE, cases
 from hypothesis import assume, given, settings
+
+from tests.random_models import properties
+from tests.random_models.drawing import SLOW_TO_COMPILE, cases
 
 EXAMPLES = {"torch": 60, "tensorflow": 20, "jax": 4}[keras.backend.backend()]
 """Cases of each property: a minute or so on a slow core; `sweep.py` runs thousands. JAX compiles

@@ -5,9 +5,9 @@ optimizer calls it.
 import keras
 import numpy as np
 import pytest
-from faulty import batch, mlp
 
 from keras_initcheck.repairs import optimizer_slots
+from tests.support.faulty_models import batch, mlp
 
 
 def slots_of(model, optimizer):

@@ -5,10 +5,20 @@ and everything can be undone.
 import keras
 import numpy as np
 import pytest
-from faulty import FAULTY, are_same, batch, cnn, compiled, mlp, normal, residual, values
 
 import keras_initcheck as ic
 from keras_initcheck.repairs.settling import Settler
+from tests.support.faulty_models import (
+    FAULTY,
+    are_same,
+    batch,
+    cnn,
+    compiled,
+    mlp,
+    normal,
+    residual,
+    values,
+)
 
 
 def found(report):

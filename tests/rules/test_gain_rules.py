@@ -120,7 +120,7 @@ def test_stretches_are_judged_apart(make):
         make.weight_layer("b", 2 / 64 * math.exp(-4)),
         make.site("add", "merge", layer_type="Add"),
     ]
-    layers += [make.weight_layer("c", 2 / 64 * math.exp(-4), stretch=1), make.head()]
+    layers += [make.weight_layer("c", 2 / 64 * math.exp(-4), chain=1), make.head()]
     assert not list(ForwardGain().check(make.chain(*layers)))
 
 
@@ -154,7 +154,7 @@ def test_single_layer_before_a_normalisation_is_silent(make):
     layers = [
         make.weight_layer("a"),
         make.site("norm", "normalization"),
-        make.weight_layer("depthwise", 2e-6, stretch=1),
+        make.weight_layer("depthwise", 2e-6, chain=1),
     ]
     assert not list(
         ForwardGain().check(make.chain(*layers, make.site("norm2", "normalization"), make.head()))
@@ -166,11 +166,11 @@ def test_single_layer_before_a_normalisation_is_silent(make):
     [(-7.0, 1.0, "info"), (-7.0, 2e-3, "warning"), (7.0, 1e6, "warning")],
 )
 def test_small_branch_beside_a_skip_connection_is_information(make, ln_gain, sum_q, severity):
-    layers = [make.weight_layer("stem"), make.weight_layer("a", stretch=1)]
+    layers = [make.weight_layer("stem"), make.weight_layer("a", chain=1)]
     branch = make.weight_layer(
-        "b", 2 / 64 * math.exp(ln_gain), stretch=1, activations=make.places(h=1e-3)
+        "b", 2 / 64 * math.exp(ln_gain), chain=1, activations=make.places(h=1e-3)
     )
-    shortcut = make.weight_layer("shortcut", activation=None, stretch=2, inputs=(0,))
+    shortcut = make.weight_layer("shortcut", activation=None, chain=2, inputs=(0,))
     add = make.site(
         "add", "merge", layer_type="Add", inputs=(2, 3), activations=make.places(h=sum_q)
     )
@@ -179,9 +179,9 @@ def test_small_branch_beside_a_skip_connection_is_information(make, ln_gain, sum
 
 
 def test_small_branch_of_a_residual_block_is_information(make):
-    layers = [make.weight_layer("stem"), make.weight_layer("a", stretch=1)]
+    layers = [make.weight_layer("stem"), make.weight_layer("a", chain=1)]
     branch = make.weight_layer(
-        "b", 2 / 64 * math.exp(-7.0), stretch=1, activations=make.places(h=1e-3)
+        "b", 2 / 64 * math.exp(-7.0), chain=1, activations=make.places(h=1e-3)
     )
     add = make.site(
         "add", "merge", layer_type="Add", inputs=(2, 0), activations=make.places(h=2e-3)

@@ -30,7 +30,7 @@ def six(make):
         }
         layers = [make.weight_layer(f"dense_{k}", **ratios, **changes) for k in range(6)]
         profile = make.chain(
-            make.weight_layer("first", **{**ratios, f"{direction}_ratio": 1.0, "stretch": 1}),
+            make.weight_layer("first", **{**ratios, f"{direction}_ratio": 1.0, "chain": 1}),
             *layers,
             make.head(),
         )

@@ -1,7 +1,8 @@
 """A few of the networks that `make bench-false-alarms` draws by the hundred, each with one seed."""
 
 import pytest
-from draws import MLPS, alarms, cnn_alarms, fault_alarms, inputs, mlp
+
+from tests.support.random_draws import MLPS, alarms, cnn_alarms, fault_alarms, inputs, mlp
 
 DRAWN = (
     ("relu, he_normal", 16, 10, True),

@@ -51,7 +51,7 @@ def site(index, name="dense", ratio=0.5):
         predicted_forward_ratio=ratio,
         predicted_backward_ratio=0.5,
         log_ratio_variance=0.04,
-        stretch=0,
+        chain=0,
         log10_forward_gain=0.0,
         log10_backward_gain=0.0,
     )

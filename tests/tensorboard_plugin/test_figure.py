@@ -162,7 +162,7 @@ def test_missing_plotly_is_named_and_the_findings_are_told(
 
 
 def test_what_fails_is_told_and_logged(tab, log, make, monkeypatch, caplog):
-    monkeypatch.setattr(figures, "draw_sheet", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(figures, "build", lambda *_, **__: 1 / 0)
     opened = tab(log("a", (0, make())))
     series, _ = opened.only_series()
     answer = opened.get("/figure", name="signal", probe=f"{series['sites']}/0/{series['run']}")

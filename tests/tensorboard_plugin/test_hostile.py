@@ -8,7 +8,6 @@ import zlib
 
 import numpy as np
 import pytest
-from mutations import mutated
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 from keras_initcheck.outputs.event_writer import EventWriter, plugin_data
@@ -16,6 +15,7 @@ from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.site_statistics import describe, measure
 from keras_initcheck.tensorboard_plugin import event_reader as reading
 from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
+from tests.support.mutations import mutated
 
 SITES = "0123456789ab"
 

@@ -2,9 +2,9 @@
 
 import keras
 import numpy as np
-from builders import VOCABULARY
 
 import keras_initcheck as ic
+from tests.truth.builders import VOCABULARY
 
 BATCH = 32
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import real
-from builders import (
+from keras import initializers, layers
+
+from tests.truth import real
+from tests.truth.builders import (
     VOCABULARY,
     autoencoder,
     changed,
@@ -34,7 +36,6 @@ from builders import (
     variational,
     wavenet,
 )
-from keras import initializers, layers
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from judging import judged, wrong
-from nets import FAULTY, HEALTHY
+from tests.truth.judging import judged, wrong
+from tests.truth.nets import FAULTY, HEALTHY
 
 
 def row(net, draws):

@@ -3,8 +3,9 @@ digits in the shape that it takes.
 """
 
 import numpy as np
-import real
-from judging import is_classifier, is_regression
+
+from tests.truth import real
+from tests.truth.judging import is_classifier, is_regression
 
 MOST_SAMPLES = 2000
 SEED = 0

@@ -3,11 +3,11 @@ takes five.
 """
 
 import pytest
-from judging import judged, wrong
-from nets import FAULTY, HEALTHY
 
 from keras_initcheck.repairs.options import Options
 from keras_initcheck.repairs.planner import plan
+from tests.truth.judging import judged, wrong
+from tests.truth.nets import FAULTY, HEALTHY
 
 
 @pytest.mark.filterwarnings(

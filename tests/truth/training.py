@@ -19,15 +19,15 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import keras
 import numpy as np
-from judging import BATCH, is_regression
-from nets import FAULTY, HEALTHY
-from tasks import task, trivial_loss
 
 import keras_initcheck as ic
+from tests.truth.judging import BATCH, is_regression
+from tests.truth.nets import FAULTY, HEALTHY
+from tests.truth.tasks import task, trivial_loss
 
 NUM_STEPS = 600
 WINDOW = 20

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.records.errors import MissingPackageError
 
 try:
     from plotly.offline import get_plotlyjs
 
-    from keras_initcheck.outputs.figures.figure_builder import Sheet
+    from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
     from keras_initcheck.outputs.figures.histograms import histograms
     from keras_initcheck.outputs.figures.ratios import ratio_per_layer
     from keras_initcheck.outputs.figures.signal import before_after, signal_propagation
@@ -29,9 +29,9 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["FIGURES", "draw", "draw_sheet", "get_plotlyjs"]
+__all__ = ["FIGURES", "build", "draw", "get_plotlyjs"]
 
-FIGURES: Mapping[str, "Callable[..., Sheet]"] = MappingProxyType(
+FIGURES: Mapping[str, "Callable[..., FigureBuilder]"] = MappingProxyType(
     {
         "signal": signal_propagation,
         "ratios": ratio_per_layer,
@@ -48,7 +48,9 @@ FIGURES: Mapping[str, "Callable[..., Sheet]"] = MappingProxyType(
 NOTHING = "No layer has a number for this picture."
 
 
-def draw(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: Any) -> "go.Figure":
+def draw(
+    kind: str, frames: Sequence[FigureData], *, dark: bool = False, **options: Any
+) -> "go.Figure":
     """The figure of that kind.
 
     Args:
@@ -61,17 +63,17 @@ def draw(kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: A
     Raises:
         ValueError: There is no such kind, or the frames do not fit it.
     """
-    return draw_sheet(kind, frames, dark=dark, **options).figure()
+    return build(kind, frames, dark=dark, **options).figure()
 
 
-def draw_sheet(
-    kind: str, frames: Sequence[Frame], *, dark: bool = False, **options: Any
-) -> "Sheet":
+def build(
+    kind: str, frames: Sequence[FigureData], *, dark: bool = False, **options: Any
+) -> "FigureBuilder":
     """The same as plain dictionaries, in a fifth of the time."""
     if kind not in FIGURES:
         raise ValueError(f"`kind` must be one of {list(FIGURES)}. Received: kind={kind!r}.")
     sheet = FIGURES[kind](frames, dark=dark, **options)
-    if not sheet.is_telling():
+    if not sheet.has_content():
         sheet.add_annotation(
             text=NOTHING, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
         )

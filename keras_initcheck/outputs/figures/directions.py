@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from keras_initcheck.analysis.predicted_curves import (
+from keras_initcheck.outputs.cell_text import shorten
+from keras_initcheck.outputs.cleaning import clean
+from keras_initcheck.outputs.figure_data import Column, FigureData
+from keras_initcheck.outputs.figures import text
+from keras_initcheck.outputs.figures.predicted_curves import (
     Curve,
     gradient_column,
     gradient_moments,
     predict_backward,
     predict_forward,
 )
-from keras_initcheck.outputs.cell_text import shorten
-from keras_initcheck.outputs.cleaning import clean
-from keras_initcheck.outputs.figure_data import Column, Frame
-from keras_initcheck.outputs.figures import text
 from keras_initcheck.outputs.number_format import format_power_of_ten, format_share
 from keras_initcheck.records.report import Finding
 
@@ -42,10 +42,10 @@ class Direction:
 
     name: str
     noun: str
-    at_h: Callable[[Frame], Column]
-    at_x: Callable[[Frame], Column]
-    share_nonfinite: Callable[[Frame], Column]
-    predict: Callable[[Frame], Curve]
+    at_h: Callable[[FigureData], Column]
+    at_x: Callable[[FigureData], Column]
+    share_nonfinite: Callable[[FigureData], Column]
+    predict: Callable[[FigureData], Curve]
 
     def is_about(self, finding: Finding) -> bool:
         """Whether the finding is about this direction; what is not about the gradient counts as
@@ -72,13 +72,13 @@ BACKWARD = Direction(
 )
 
 
-def has_value(frame: Frame, direction: Direction) -> npt.NDArray[np.bool_]:
+def has_value(frame: FigureData, direction: Direction) -> npt.NDArray[np.bool_]:
     """`(sites,)` whether there is something to draw."""
     has_share: npt.NDArray[np.bool_] = direction.share_nonfinite(frame) > 0
     return ~np.isnan(direction.at_h(frame)) | has_share
 
 
-def describe(frame: Frame, direction: Direction) -> str:
+def describe(frame: FigureData, direction: Direction) -> str:
     """What happens to the signal or the gradient between the first and the last hidden layer, in
     words.
     """
@@ -101,7 +101,7 @@ def describe(frame: Frame, direction: Direction) -> str:
     return text.describe_gain(float(last - first if direction is FORWARD else first - last))
 
 
-def marked_sites(frame: Frame, direction: Direction) -> dict[int, str]:
+def marked_sites(frame: FigureData, direction: Direction) -> dict[int, str]:
     """The worst severity of the findings that are filed under a site and are about that direction,
     by the site's index.
     """
@@ -119,7 +119,9 @@ def _first_places(paths: Sequence[str]) -> dict[str, int]:
     return {path: index for index, path in reversed([*enumerate(paths)])}
 
 
-def hovers(frame: Frame, indices: Sequence[int], direction: Direction, with_run: bool) -> list[str]:
+def hovers(
+    frame: FigureData, indices: Sequence[int], direction: Direction, with_run: bool
+) -> list[str]:
     """Everything that is known of those sites, for the box beside the pointer."""
     shares, values = direction.share_nonfinite(frame), direction.at_h(frame)
     return [
@@ -128,7 +130,7 @@ def hovers(frame: Frame, indices: Sequence[int], direction: Direction, with_run:
 
 
 def _hover(
-    frame: Frame, index: int, direction: Direction, share: float, value: float, with_run: bool
+    frame: FigureData, index: int, direction: Direction, share: float, value: float, with_run: bool
 ) -> str:
     lines = [f"<b>{text.escape(frame.run)}</b>"] if with_run and frame.run else []
     lines += text.site_lines(frame, index)
@@ -141,7 +143,7 @@ def _hover(
     return "<br>".join([*lines, *text.finding_lines(frame.findings_at(index))])
 
 
-def blame(frame: Frame, index: int, direction: Direction) -> str | None:
+def blame(frame: FigureData, index: int, direction: Direction) -> str | None:
     """The severity of the worst warning or error about that direction that blames the site."""
     for finding in frame.findings_at(index):
         if direction.is_about(finding) and finding.severity != "info":
@@ -149,7 +151,7 @@ def blame(frame: Frame, index: int, direction: Direction) -> str | None:
     return None
 
 
-def ideal(frame: Frame, direction: Direction) -> float:
+def ideal(frame: FigureData, direction: Direction) -> float:
     """Where the flat guide lies: the size with which the signal enters the first layer, or the
     gradient the last hidden one.
     """

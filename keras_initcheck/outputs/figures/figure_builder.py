@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.io.json import to_json_plotly
 
 
-class Sheet:
+class FigureBuilder:
     """A figure in the making.
 
     Args:
@@ -46,7 +46,7 @@ class Sheet:
         """Whether a trace of that name is there."""
         return any(trace.get("name") == name for trace in self.data)
 
-    def is_telling(self) -> bool:
+    def has_content(self) -> bool:
         """Whether a trace has something to tell beside the pointer, and is more than a guide for
         the eye.
         """

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import layout, text
-from keras_initcheck.outputs.figures.figure_builder import Sheet
+from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import palette
 from keras_initcheck.outputs.number_format import format_number
 from keras_initcheck.records.profile import Histogram
@@ -18,7 +18,9 @@ OVERLAP = 1.6
 """Height of a ridge in rows: ridges overlap, as hills do."""
 
 
-def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool = False) -> Sheet:
+def histograms(
+    frames: Sequence[FigureData], *, what: str = "activation", dark: bool = False
+) -> FigureBuilder:
     """The distribution of each layer's values, first layer on top.
 
     The height is the square root of the count, or the zeros of a ReLU would hide all others. The
@@ -48,7 +50,7 @@ def histograms(frames: Sequence[Frame], *, what: str = "activation", dark: bool 
     colours, shown = palette(dark), _evenly(found)
     more = "" if len(shown) == len(found) else f", {len(shown)} of {len(found)} layers"
     title = f"<b>Distribution of each {text.escape(what)}</b>{more}"
-    sheet = Sheet(layout.new_layout(colours, title, RIDGE_HEIGHT * (len(shown) + 1), 34))
+    sheet = FigureBuilder(layout.new_layout(colours, title, RIDGE_HEIGHT * (len(shown) + 1), 34))
     for row, (tag, histogram) in enumerate(shown):
         x, y = outline(histogram)
         name = text.escape(tag.partition("/")[2])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from keras_initcheck.outputs.figure_data import Frame
-from keras_initcheck.outputs.figures.figure_builder import Sheet
+from keras_initcheck.outputs.figure_data import FigureData
+from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import Palette
 from keras_initcheck.outputs.figures.text import escape, label
 
@@ -102,7 +102,7 @@ def without_title(figure: go.Figure) -> go.Figure:
     return go.Figure(figure).update_layout(title={"text": ""}, margin={"t": top}, height=height)
 
 
-def add_heading(sheet: Sheet, text: str, axis: str, colours: Palette) -> None:
+def add_heading(sheet: FigureBuilder, text: str, axis: str, colours: Palette) -> None:
     """Writes `text`, which is escaped, above the left end of the panel with that y axis, `"y"` or
     `"y2"`.
     """
@@ -113,7 +113,7 @@ def add_heading(sheet: Sheet, text: str, axis: str, colours: Palette) -> None:
 
 
 def depth_axis(
-    frames: Sequence[Frame], indices: Sequence[int], colours: Palette, with_input: bool = True
+    frames: Sequence[FigureData], indices: Sequence[int], colours: Palette, with_input: bool = True
 ) -> tuple[dict[str, Any], int]:
     """The axis of depth, and the pixels that its labels and the legend need.
 
@@ -154,7 +154,7 @@ def depth_axis(
     }, round(room)
 
 
-def names_on_axis(frame: Frame, indices: Sequence[int]) -> list[int]:
+def names_on_axis(frame: FigureData, indices: Sequence[int]) -> list[int]:
     """The sites whose names there is room for: all, or the weight layers; none where layers have to
     be numbered.
     """
@@ -245,7 +245,7 @@ def dashes(number: int) -> str:
     return ("solid", "dash", "dot", "dashdot", "longdash")[number % 5]
 
 
-def run_name(frame: Frame, number: int, num_frames: int) -> str:
+def run_name(frame: FigureData, number: int, num_frames: int) -> str:
     """What the legend calls a frame."""
     return "measured" if num_frames == 1 else escape(frame.run or f"run {number + 1}")
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_initcheck.analysis.predicted_curves import INPUT, source_position
-from keras_initcheck.outputs.figure_data import Column, Frame
+from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.figures import layout, text
 from keras_initcheck.outputs.figures.directions import (
     FORWARD,
@@ -20,8 +19,9 @@ from keras_initcheck.outputs.figures.directions import (
     ideal,
     marked_sites,
 )
-from keras_initcheck.outputs.figures.figure_builder import Sheet
+from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import Palette
+from keras_initcheck.outputs.figures.predicted_curves import INPUT, source_position
 from keras_initcheck.outputs.severity_marks import LOUD, worst_severity
 
 SYMBOLS = {"error": "x", "warning": "triangle-up", "info": "circle-open"}
@@ -41,8 +41,8 @@ class Panel:
 
     def __init__(
         self,
-        sheet: Sheet,
-        frames: list[Frame],
+        sheet: FigureBuilder,
+        frames: list[FigureData],
         direction: Direction,
         colours: Palette,
         axis: str,
@@ -105,7 +105,7 @@ class Panel:
         )
         self._add(curve.positions, curve.median, name, line=line, opacity=0.8)
 
-    def _draw_measured(self, number: int, frame: Frame) -> None:
+    def _draw_measured(self, number: int, frame: FigureData) -> None:
         name, colour = (
             layout.run_name(frame, number, len(self.frames)),
             self.colours.runs[number % len(self.colours.runs)],
@@ -151,7 +151,7 @@ class Panel:
             **self._once("NaN or infinite"),
         )
 
-    def _draw_findings(self, number: int, frame: Frame) -> None:
+    def _draw_findings(self, number: int, frame: FigureData) -> None:
         """A symbol on each layer that a finding about this direction is filed under."""
         heights = self._heights(frame)
         marked = {
@@ -174,7 +174,7 @@ class Panel:
             }
             self._add_points(frame, points, heights, marker, name=severity, **self._once(severity))
 
-    def _heights(self, frame: Frame) -> Column:
+    def _heights(self, frame: FigureData) -> Column:
         """`(sites,)` where each point stands: its log10 second moment, or the edge; `nan` for
         none.
         """
@@ -183,20 +183,20 @@ class Panel:
             is_nonfinite, self.high, np.where(is_zero, self.low, self.direction.at_h(frame))
         )
 
-    def _extremes(self, frame: Frame) -> tuple[Any, Any]:
+    def _extremes(self, frame: FigureData) -> tuple[Any, Any]:
         """`(sites,)` whether all is zero, and whether something is NaN or infinite."""
         values = self.direction.at_h(frame)
         is_nonfinite = (self.direction.share_nonfinite(frame) > 0) | np.isposinf(values)
         return np.isneginf(values) & ~is_nonfinite, is_nonfinite
 
-    def _sizes(self, frame: Frame, points: Any) -> list[float]:
+    def _sizes(self, frame: FigureData, points: Any) -> list[float]:
         """Weight layers are larger than what is between them."""
         return [
             self.size if frame.kinds[index] == "weight" else max(self.size - 3, 3)
             for index in points
         ]
 
-    def _point_colours(self, frame: Frame, points: Any, colour: str) -> Any:
+    def _point_colours(self, frame: FigureData, points: Any, colour: str) -> Any:
         """With one run, the layers that a finding blames have its colour."""
         if len(self.frames) > 1:
             return colour
@@ -240,7 +240,12 @@ class Panel:
         )
 
     def _add_points(
-        self, frame: Frame, points: Any, heights: Column, marker: dict[str, Any], **options: Any
+        self,
+        frame: FigureData,
+        points: Any,
+        heights: Column,
+        marker: dict[str, Any],
+        **options: Any,
     ) -> None:
         if len(points) == 0:
             return
@@ -258,7 +263,9 @@ class Panel:
         )
 
 
-def _edges(frame: Frame, heights: Column, direction: Direction) -> tuple[list[float], list[float]]:
+def _edges(
+    frame: FigureData, heights: Column, direction: Direction
+) -> tuple[list[float], list[float]]:
     """A line from each site's source to the site, `nan` in between, or one line where each site
     follows the one before.
     """

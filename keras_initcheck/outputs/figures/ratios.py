@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_initcheck.analysis.predicted_curves import band_of_ratio
-from keras_initcheck.outputs.figure_data import Column, Frame
+from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.figures import layout, text
-from keras_initcheck.outputs.figures.figure_builder import Sheet
+from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import Palette, palette
 from keras_initcheck.outputs.figures.panel import SYMBOLS
+from keras_initcheck.outputs.figures.predicted_curves import band_of_ratio
 from keras_initcheck.outputs.severity_marks import LOUD
 
 HALF_WIDTH = 0.35
@@ -24,7 +24,7 @@ HEADINGS = {
 }
 
 
-def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
+def ratio_per_layer(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
     """Layer → measured forward and backward ratio, in powers of ten, with each layer's own
     predicted ratio and 99% band. 1 is ideal.
 
@@ -51,7 +51,7 @@ def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     ).tolist()
     axis, room = layout.depth_axis([frame], indices, colours, with_input=False)
     height = layout.PANEL_HEIGHT * len(ways) + layout.GAP * (len(ways) - 1)
-    sheet = Sheet(layout.new_layout(colours, text.title_of([frame]), height, room))
+    sheet = FigureBuilder(layout.new_layout(colours, text.title_of([frame]), height, room))
     sheet.arrange(**layout.stacked(len(ways), layout.PANEL_HEIGHT, layout.GAP, axis))
     for number, way in enumerate(ways):
         _draw(sheet, frame, way, layout.axis_name(number), indices, colours)
@@ -59,7 +59,12 @@ def ratio_per_layer(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
 
 
 def _draw(
-    sheet: Sheet, frame: Frame, way: str, axis_name: str, indices: Sequence[int], colours: Palette
+    sheet: FigureBuilder,
+    frame: FigureData,
+    way: str,
+    axis_name: str,
+    indices: Sequence[int],
+    colours: Palette,
 ) -> None:
     """One panel: the guide, the predictions with their bands, the measured ratios."""
     measured, predicted = (
@@ -87,7 +92,7 @@ def _draw(
 
 
 def _draw_prediction(
-    sheet: Sheet,
+    sheet: FigureBuilder,
     predicted: Column,
     low: Column,
     high: Column,
@@ -125,7 +130,11 @@ def _draw_prediction(
 
 
 def _draw_measured(
-    sheet: Sheet, frame: Frame, heights: Column, colours: Palette, place: dict[str, Any]
+    sheet: FigureBuilder,
+    frame: FigureData,
+    heights: Column,
+    colours: Palette,
+    place: dict[str, Any],
 ) -> None:
     """A point for each layer, those that a warning or an error blames with its symbol."""
     points = np.flatnonzero(~np.isnan(heights)).tolist()
@@ -156,7 +165,7 @@ def _draw_measured(
             )
 
 
-def hover(frame: Frame, index: int) -> str:
+def hover(frame: FigureData, index: int) -> str:
     """What a layer is and does, and what was found in it."""
     lines = [
         *text.site_lines(frame, index),

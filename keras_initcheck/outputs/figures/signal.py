@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import layout, text
 from keras_initcheck.outputs.figures.directions import BACKWARD, FORWARD, Direction, has_value
-from keras_initcheck.outputs.figures.figure_builder import Sheet
+from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import palette
 from keras_initcheck.outputs.figures.panel import Panel
 
 
-def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
+def signal_propagation(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
     """Depth → mean square of the signal, and below it that of the gradient, in powers of ten.
 
     Each is shown as it was measured, as the weights alone predict it with the range that chance
@@ -44,14 +44,14 @@ def signal_propagation(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     indices = _indices(frames, directions)
     axis, room = layout.depth_axis(frames, indices, colours)
     height = layout.PANEL_HEIGHT * len(directions) + layout.GAP * (len(directions) - 1)
-    sheet = Sheet(layout.new_layout(colours, text.title_of(frames), height, room))
+    sheet = FigureBuilder(layout.new_layout(colours, text.title_of(frames), height, room))
     sheet.arrange(**layout.stacked(len(directions), layout.PANEL_HEIGHT, layout.GAP, axis))
     for number, direction in enumerate(directions):
         Panel(sheet, frames, direction, colours, layout.axis_name(number), indices).draw()
     return sheet
 
 
-def before_after(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
+def before_after(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
     """The signal before and after a repair, over each other.
 
     Args:
@@ -71,7 +71,7 @@ def before_after(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     )
 
 
-def _indices(frames: Sequence[Frame], directions: Sequence[Direction]) -> list[int]:
+def _indices(frames: Sequence[FigureData], directions: Sequence[Direction]) -> list[int]:
     """The sites that have a point in some panel of some frame."""
     found = {
         int(index)

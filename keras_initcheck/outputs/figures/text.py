@@ -4,7 +4,7 @@ import math
 
 from keras_initcheck.outputs.cell_text import shorten, wrap
 from keras_initcheck.outputs.cleaning import clean, one_line
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.number_format import format_count, format_power_of_ten
 from keras_initcheck.outputs.severity_marks import MARKS
 from keras_initcheck.records.report import Finding
@@ -53,7 +53,7 @@ def break_lines(text: str, width: int, most: int | None = None) -> str:
     return "<br>".join(line.translate(SPECIAL) for line in lines)
 
 
-def title_of(frames: list[Frame]) -> str:
+def title_of(frames: list[FigureData]) -> str:
     """The verdict, or the worst of it for each run."""
     if len(frames) == 1:
         return break_lines(frames[0].verdict.replace("`", ""), TITLE_WIDTH, MOST_TITLE_LINES)
@@ -67,7 +67,7 @@ def title_of(frames: list[Frame]) -> str:
     )
 
 
-def _count(frame: Frame) -> str:
+def _count(frame: FigureData) -> str:
     counts = [
         (severity, sum(finding.severity == severity for finding in frame.findings))
         for severity in ("error", "warning")
@@ -78,7 +78,7 @@ def _count(frame: Frame) -> str:
     )
 
 
-def site_lines(frame: Frame, index: int) -> list[str]:
+def site_lines(frame: FigureData, index: int) -> list[str]:
     """What a site is: its full name, type, shape, parameters."""
     shape = frame.output_shapes[index]
     facts = [frame.layer_types[index]]
@@ -102,7 +102,7 @@ def finding_lines(findings: tuple[Finding, ...]) -> list[str]:
     return [*lines, f"and {more} more"] if more > 0 else lines
 
 
-def ratio_line(frame: Frame, index: int, direction: str) -> list[str]:
+def ratio_line(frame: FigureData, index: int, direction: str) -> list[str]:
     """`forward ratio 1.9, predicted 2.0`, or nothing where the site has no ratio."""
     measured = frame.column(f"log10_{direction}_ratio")[index]
     predicted = frame.column(f"log10_predicted_{direction}_ratio")[index]

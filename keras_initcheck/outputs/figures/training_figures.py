@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_initcheck.outputs.figure_data import Frame
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import layout, text
-from keras_initcheck.outputs.figures.figure_builder import Sheet
+from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import Palette, palette
 from keras_initcheck.outputs.number_format import format_number, format_power_of_ten
 
@@ -71,8 +71,8 @@ itself is about the rest.
 
 
 def heat_map(
-    frames: Sequence[Frame], *, statistic: str = "log10_second_moment_h", dark: bool = False
-) -> Sheet:
+    frames: Sequence[FigureData], *, statistic: str = "log10_second_moment_h", dark: bool = False
+) -> FigureBuilder:
     """Layers × steps. Powers of ten are compared with the *first* layer of the same step: compared
     with the layer before, they are noise.
 
@@ -105,7 +105,7 @@ def heat_map(
     shown = _compare_with_first(values) if scale == RELATIVE else np.where(dead, np.nan, values)
     height = int(np.clip(ROW_HEIGHTS[0] * len(rows), *PLOT_HEIGHTS))
     room = AXIS_ROOM + (MAP_LEGEND_ROOM if dead.any() or broken.any() else 0)
-    sheet = Sheet(
+    sheet = FigureBuilder(
         layout.new_layout(colours, text.break_lines(title, text.TITLE_WIDTH), height, room)
     )
     texts = [
@@ -145,7 +145,7 @@ def heat_map(
     return sheet
 
 
-def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
+def update_ratio(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
     """Step → log10 |gradient| / |weight| of each layer: times the learning rate, how much a plain
     gradient step changes it.
 
@@ -167,7 +167,7 @@ def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
         "<b>|gradient| / |weight|</b> of each layer: times the<br>learning rate, the relative"
         " change of a step"
     )
-    sheet = Sheet(layout.new_layout(colours, title, 320, AXIS_ROOM + layout.LEGEND_ROOM))
+    sheet = FigureBuilder(layout.new_layout(colours, title, 320, AXIS_ROOM + layout.LEGEND_ROOM))
     axis = layout.power_axis(
         [value for column in columns for value in column[rows]], colours, title="", around=None
     )
@@ -191,7 +191,7 @@ def update_ratio(frames: Sequence[Frame], *, dark: bool = False) -> Sheet:
     return sheet
 
 
-def _in_order(frames: Sequence[Frame]) -> list[Frame]:
+def _in_order(frames: Sequence[FigureData]) -> list[FigureData]:
     if not frames:
         raise ValueError(
             "`frames` must hold the probes of a run. Received: none. Choose a run that has been"
@@ -205,7 +205,7 @@ def _in_order(frames: Sequence[Frame]) -> list[Frame]:
     return sorted(frames, key=lambda frame: frame.step)
 
 
-def _rows(frame: Frame, columns: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.int64]:
+def _rows(frame: FigureData, columns: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.int64]:
     """The layers to show: those with weights that have a number at some step, or all that have
     one.
     """
@@ -214,7 +214,7 @@ def _rows(frame: Frame, columns: Sequence[npt.NDArray[np.float64]]) -> npt.NDArr
     return np.flatnonzero(chosen if chosen.any() else has_number)
 
 
-def _is_nonfinite(frame: Frame, statistic: str) -> npt.NDArray[np.bool_]:
+def _is_nonfinite(frame: FigureData, statistic: str) -> npt.NDArray[np.bool_]:
     """`(sites,)` whether what the statistic is taken from holds NaN or infinity."""
     share = SHARES_NONFINITE.get(statistic)
     is_nonfinite: npt.NDArray[np.bool_] = (
@@ -279,7 +279,7 @@ def _row_edges(num_rows: int) -> list[float]:
     return [row - 0.5 for row in range(num_rows + 1)]
 
 
-def _row_axis(frame: Frame, rows: npt.NDArray[np.int64], colours: Palette) -> dict[str, Any]:
+def _row_axis(frame: FigureData, rows: npt.NDArray[np.int64], colours: Palette) -> dict[str, Any]:
     """The layers from top to bottom, as many of them named as there is room for."""
     every = max(1, math.ceil(len(rows) * 14 / PLOT_HEIGHTS[1]))
     named = list(range(0, len(rows), every))
@@ -308,7 +308,7 @@ def _depth_colour(number: int, count: int, colours: Palette) -> str:
 
 
 def _texts(
-    frames: Sequence[Frame], row: int, statistic: str, scale: str, shown: Iterable[float]
+    frames: Sequence[FigureData], row: int, statistic: str, scale: str, shown: Iterable[float]
 ) -> list[str]:
     """What stands in the hover box of a layer at each step. What the layer is, is the same at all
     of them, and said once to save time.
@@ -320,7 +320,9 @@ def _texts(
     ]
 
 
-def _number_lines(frame: Frame, row: int, statistic: str, scale: str, shown: float) -> list[str]:
+def _number_lines(
+    frame: FigureData, row: int, statistic: str, scale: str, shown: float
+) -> list[str]:
     value = float(frame.column(statistic)[row])
     if scale == SHARE:
         return [f"step {frame.step}", format_number(value)]

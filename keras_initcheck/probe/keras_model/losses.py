@@ -35,7 +35,7 @@ class KnownLoss:
 
 
 @dataclass(frozen=True)
-class Pairing:
+class OutputWithLoss:
     """An output with the key of its labels in the batch's `y` (`None` where `y` is the labels
     itself) and its loss.
     """
@@ -75,7 +75,7 @@ def known_loss(loss: Any) -> KnownLoss | None:
     )
 
 
-def pairings(model: Any, y: Any, outputs: Any) -> list[Pairing]:
+def match_outputs(model: Any, y: Any, outputs: Any) -> list[OutputWithLoss]:
     """The outputs with their labels and losses, where one of each belongs together without
     doubt.
     """
@@ -103,7 +103,7 @@ def pairings(model: Any, y: Any, outputs: Any) -> list[Pairing]:
         found = _of_several(model, y, outputs)
     resolved = ((name, output, key, known_loss(loss)) for name, output, key, loss in found)
     return [
-        Pairing(name, output, key, loss)
+        OutputWithLoss(name, output, key, loss)
         for name, output, key, loss in resolved
         if loss is not None and not _is_nested(output)
     ]

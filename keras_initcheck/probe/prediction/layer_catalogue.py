@@ -7,12 +7,12 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe.prediction import merge_layers, unary_layers
-from keras_initcheck.probe.prediction.measured_weights import KnownWeights
+from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
 from keras_initcheck.probe.prediction.weight_layers import embedding_rule, weight_rules
 from keras_initcheck.probe.tap.recorder import SiteRecord
-from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
+from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable
 
-_BY_GEOMETRY: dict[Callable[[SiteRecord], Rule], str] = {
+_BY_GEOMETRY: dict[Callable[[SiteRecord], PropagationRule], str] = {
     unary_layers.identity_rule: (
         "Flatten Reshape Permute Identity Masking ActivityRegularization Transpose Squeeze"
         " ExpandDims Cast Ravel Moveaxis Swapaxes"
@@ -44,7 +44,7 @@ _BY_GEOMETRY: dict[Callable[[SiteRecord], Rule], str] = {
     merge_layers.maximum_rule: "Maximum",
     merge_layers.minimum_rule: "Minimum",
 }
-_BY_WEIGHTS: dict[Callable[[SiteRecord, KnownWeights], Rule], str] = {
+_BY_WEIGHTS: dict[Callable[[SiteRecord, MeasuredWeights], PropagationRule], str] = {
     unary_layers.batch_normalization_rule: "BatchNormalization",
     unary_layers.standardization_rule: "LayerNormalization GroupNormalization",
     unary_layers.root_mean_square_rule: "RMSNormalization",
@@ -67,7 +67,7 @@ def _names(table: Mapping[Any, str]) -> dict[str, Any]:
 _GEOMETRY, _WEIGHTS = _names(_BY_GEOMETRY), _names(_BY_WEIGHTS)
 
 
-def rules_of(record: SiteRecord, known: KnownWeights) -> tuple[Rule, ...]:
+def rules_of(record: SiteRecord, known: MeasuredWeights) -> tuple[PropagationRule, ...]:
     """What the site does, step by step: the first rule takes its operands, each other one what
     comes before it.
     """

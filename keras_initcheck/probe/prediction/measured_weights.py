@@ -8,11 +8,11 @@ from keras_initcheck.probe.keras_model.activations import describe
 from keras_initcheck.records.profile import Moments, WeightStats
 from keras_initcheck.theory.propagation.activation import Activation
 from keras_initcheck.theory.propagation.linear import IDENTITY
-from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
+from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable
 from keras_initcheck.theory.propagation.softmax import Softmax
 
 
-class KnownWeights:
+class MeasuredWeights:
     """Measured moments of variables by layer and name, and a rule for each activation.
 
     Layers with the same activation share one rule, whose quadratures are remembered.
@@ -26,7 +26,7 @@ class KnownWeights:
             (weight.layer, weight.name.rsplit("/", 1)[-1]): weight.moments for weight in weights
         }
         self._not_finite = {weight.layer for weight in weights if not weight.moments.is_finite}
-        self._activations: dict[Hashable, Rule] = {}
+        self._activations: dict[Hashable, PropagationRule] = {}
 
     def moments(self, layer: str, name: str) -> Moments | None:
         """Of the variable `name` of the layer at that path; `None` where it has none of its own."""
@@ -36,7 +36,7 @@ class KnownWeights:
         """Whether every variable of the layer at that path is finite."""
         return layer not in self._not_finite
 
-    def activation(self, activation: Any, shape: tuple[int, ...]) -> Rule:
+    def activation(self, activation: Any, shape: tuple[int, ...]) -> PropagationRule:
         """The rule of a fused callable, an activation layer or a graph operation whose output has
         that shape.
         """

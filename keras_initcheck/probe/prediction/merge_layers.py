@@ -8,7 +8,7 @@ from keras_initcheck.probe.prediction.measured_weights import element_ratio
 from keras_initcheck.probe.tap.recorder import Operand, SiteRecord
 from keras_initcheck.theory.propagation.linear import Affine
 from keras_initcheck.theory.propagation.merge import Concatenate, Maximum, Multiply, Sum
-from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
+from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable
 
 
 def operands(record: SiteRecord) -> tuple[Operand, ...]:
@@ -16,7 +16,7 @@ def operands(record: SiteRecord) -> tuple[Operand, ...]:
     return tuple(argument for argument in record.arguments if isinstance(argument, Operand))
 
 
-def sum_rule(record: SiteRecord, coefficients: tuple[float, ...] = ()) -> Rule:
+def sum_rule(record: SiteRecord, coefficients: tuple[float, ...] = ()) -> PropagationRule:
     """`sum c_i x_i`, with numbers among the terms, and with one tensor in several of them."""
     terms = list(zip(coefficients or (1.0,) * len(record.arguments), record.arguments, strict=True))
     tensors = [(coefficient, term) for coefficient, term in terms if isinstance(term, Operand)]
@@ -28,17 +28,17 @@ def sum_rule(record: SiteRecord, coefficients: tuple[float, ...] = ()) -> Rule:
     return Sum(tuple(coefficient for coefficient, _ in tensors), repeats=_repeats(record))
 
 
-def average_rule(record: SiteRecord) -> Rule:
+def average_rule(record: SiteRecord) -> PropagationRule:
     """Their mean."""
     return sum_rule(record, (1.0 / len(record.arguments),) * len(record.arguments))
 
 
-def difference_rule(record: SiteRecord) -> Rule:
+def difference_rule(record: SiteRecord) -> PropagationRule:
     """The first less the second."""
     return sum_rule(record, (1.0, -1.0))
 
 
-def product_rule(record: SiteRecord) -> Rule:
+def product_rule(record: SiteRecord) -> PropagationRule:
     """The product of tensors that are independent of each other, or of a tensor and a number."""
     numbers = [argument for argument in record.arguments if not isinstance(argument, Operand)]
     if len(operands(record)) == 1:
@@ -48,7 +48,7 @@ def product_rule(record: SiteRecord) -> Rule:
     return Multiply(_repeats(record))
 
 
-def quotient_rule(record: SiteRecord) -> Rule:
+def quotient_rule(record: SiteRecord) -> PropagationRule:
     """A tensor over a number."""
     if (
         len(record.arguments) == 2
@@ -59,19 +59,19 @@ def quotient_rule(record: SiteRecord) -> Rule:
     return Unpredictable("it divides by a tensor")
 
 
-def concatenate_rule(record: SiteRecord) -> Rule:
+def concatenate_rule(record: SiteRecord) -> PropagationRule:
     """Side by side."""
     return Concatenate(tuple(float(math.prod(operand.shape)) for operand in operands(record)))
 
 
-def maximum_rule(record: SiteRecord, is_minimum: bool = False) -> Rule:
+def maximum_rule(record: SiteRecord, is_minimum: bool = False) -> PropagationRule:
     """The larger of tensors."""
     if len(operands(record)) < len(record.arguments) or _has_repetitions(record):
         return Unpredictable("it compares a tensor with a number or with itself")
     return Maximum(is_minimum, _repeats(record))
 
 
-def minimum_rule(record: SiteRecord) -> Rule:
+def minimum_rule(record: SiteRecord) -> PropagationRule:
     """The smaller of tensors."""
     return maximum_rule(record, is_minimum=True)
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.messages import reason
 from keras_initcheck.probe.prediction.layer_catalogue import rules_of
-from keras_initcheck.probe.prediction.measured_weights import KnownWeights
+from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
 from keras_initcheck.probe.prediction.merge_layers import operands
 from keras_initcheck.probe.tap.recorder import MODEL_INPUT, Operand, SiteRecord
 from keras_initcheck.records.profile import Moments
@@ -22,7 +22,7 @@ from keras_initcheck.theory.propagation.merge import Multiply
 from keras_initcheck.theory.propagation.noise import Dropout
 from keras_initcheck.theory.propagation.normalization import Standardization
 from keras_initcheck.theory.propagation.pooling import MaxPooling
-from keras_initcheck.theory.propagation.rule import Rule, Source, Unpredictable
+from keras_initcheck.theory.propagation.rule import PropagationRule, Source, Unpredictable
 from keras_initcheck.theory.propagation.signal import Signal
 
 FAILED = "its prediction failed"
@@ -52,7 +52,7 @@ class Network:
     outputs: dict[int, int] = field(default_factory=dict)
     last_gap: int = -1
 
-    def add(self, site: int, rule: Rule, inputs: tuple[int, ...] = ()) -> int:
+    def add(self, site: int, rule: PropagationRule, inputs: tuple[int, ...] = ()) -> int:
         """Adds a node and gives its position."""
         self.signals.append(rule.forward(*(self.signals[each] for each in inputs)))
         self.nodes.append(Node(rule, inputs))
@@ -78,7 +78,7 @@ class NetworkBuilder:
         self,
         model: Any,
         inputs: Mapping[str, Moments],
-        known: KnownWeights,
+        known: MeasuredWeights,
         measured_input: Callable[[SiteRecord], Moments | None],
     ) -> None:
         self._inputs = inputs
@@ -112,7 +112,9 @@ class NetworkBuilder:
             self._latest[id(record.layer)] = record
         return self._network
 
-    def _chain(self, record: SiteRecord, rules: Sequence[Rule], inputs: tuple[int, ...]) -> int:
+    def _chain(
+        self, record: SiteRecord, rules: Sequence[PropagationRule], inputs: tuple[int, ...]
+    ) -> int:
         for rule in rules:
             inputs = (
                 self._network.add(
@@ -190,7 +192,9 @@ class NetworkBuilder:
             else mixed
         )
 
-    def _with_neighbours(self, rule: Rule, layer: Any, inputs: tuple[int, ...]) -> Rule:
+    def _with_neighbours(
+        self, rule: PropagationRule, layer: Any, inputs: tuple[int, ...]
+    ) -> PropagationRule:
         """The rule, told what its inputs are made of."""
         if isinstance(rule, MaxPooling):
             return replace(rule, is_rectified=_is_relu(self._network.nodes[inputs[0]].rule))
@@ -235,7 +239,7 @@ def _signal(moments: Moments) -> Signal:
     return Signal.from_moments(moments.mean, moments.variance)
 
 
-def _is_relu(rule: Rule) -> bool:
+def _is_relu(rule: PropagationRule) -> bool:
     points = np.array([-2.0, -0.5, 0.5, 2.0])
     return isinstance(rule, Activation) and np.array_equal(
         rule.function(points), np.maximum(points, 0.0)

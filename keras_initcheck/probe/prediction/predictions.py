@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from keras_initcheck.probe.prediction import network_builder
-from keras_initcheck.probe.prediction.measured_weights import KnownWeights
+from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
 from keras_initcheck.probe.prediction.network_builder import Network, NetworkBuilder
 from keras_initcheck.probe.tap.recorder import SiteRecord
 from keras_initcheck.records.profile import Moments, SiteStats, WeightStats
@@ -39,7 +39,7 @@ def with_predictions(
         cotangent_places: Where the random cotangent starts; see `Recorder.cotangent_place`.
     """
     builder = NetworkBuilder(
-        model, inputs, KnownWeights(weights), lambda record: sites[record.index].activations.x
+        model, inputs, MeasuredWeights(weights), lambda record: sites[record.index].activations.x
     )
     network = builder.build(records)
     try:

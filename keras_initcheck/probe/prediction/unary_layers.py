@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.prediction.measured_weights import (
-    KnownWeights,
+    MeasuredWeights,
     element_ratio,
     mean_and_square,
 )
@@ -34,20 +34,20 @@ from keras_initcheck.theory.propagation.normalization import (
 )
 from keras_initcheck.theory.propagation.padding import Overlap, overlap
 from keras_initcheck.theory.propagation.pooling import AveragePooling, MaxPooling
-from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
+from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable
 
 
-def identity_rule(record: SiteRecord) -> Rule:
+def identity_rule(record: SiteRecord) -> PropagationRule:
     """Every element goes on, in whatever shape."""
     return IDENTITY
 
 
-def dropout_rule(record: SiteRecord) -> Rule:
+def dropout_rule(record: SiteRecord) -> PropagationRule:
     """Dropout, SpatialDropout and GaussianDropout."""
     return noise.Dropout(float(record.layer.rate)) if record.is_training else IDENTITY
 
 
-def alpha_dropout_rule(record: SiteRecord) -> Rule:
+def alpha_dropout_rule(record: SiteRecord) -> PropagationRule:
     """AlphaDropout."""
     return (
         noise.AlphaDropout(float(record.layer.rate))
@@ -56,12 +56,12 @@ def alpha_dropout_rule(record: SiteRecord) -> Rule:
     )
 
 
-def gaussian_noise_rule(record: SiteRecord) -> Rule:
+def gaussian_noise_rule(record: SiteRecord) -> PropagationRule:
     """GaussianNoise."""
     return noise.GaussianNoise(float(record.layer.stddev)) if record.is_training else IDENTITY
 
 
-def batch_normalization_rule(record: SiteRecord, known: KnownWeights) -> Rule:
+def batch_normalization_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRule:
     """In training mode by the batch's statistics, in inference mode or frozen by the moving
     ones.
     """
@@ -84,7 +84,7 @@ def batch_normalization_rule(record: SiteRecord, known: KnownWeights) -> Rule:
     )
 
 
-def standardization_rule(record: SiteRecord, known: KnownWeights) -> Rule:
+def standardization_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRule:
     """Mean and variance measured on the signal: BatchNormalization, LayerNormalization,
     GroupNormalization.
     """
@@ -95,7 +95,7 @@ def standardization_rule(record: SiteRecord, known: KnownWeights) -> Rule:
     return Standardization(float(record.layer.epsilon), gamma_square, beta_mean, beta_square)
 
 
-def root_mean_square_rule(record: SiteRecord, known: KnownWeights) -> Rule:
+def root_mean_square_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRule:
     """RMSNormalization, and LayerNormalization with `rms_scaling`."""
     name = "gamma" if hasattr(record.layer, "gamma") else "scale"
     return RootMeanSquareNormalization(
@@ -103,7 +103,7 @@ def root_mean_square_rule(record: SiteRecord, known: KnownWeights) -> Rule:
     )
 
 
-def unit_normalization_rule(record: SiteRecord) -> Rule:
+def unit_normalization_rule(record: SiteRecord) -> PropagationRule:
     """UnitNormalization, over all its axes."""
     axis = record.layer.axis
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
@@ -112,7 +112,7 @@ def unit_normalization_rule(record: SiteRecord) -> Rule:
     )
 
 
-def data_normalization_rule(record: SiteRecord) -> Rule:
+def data_normalization_rule(record: SiteRecord) -> PropagationRule:
     """Normalization with statistics that are the same for every feature."""
     mean, variance = (
         np.unique(to_numpy(each)) for each in (record.layer.mean, record.layer.variance)
@@ -123,7 +123,7 @@ def data_normalization_rule(record: SiteRecord) -> Rule:
     return Affine.constant(-scale if record.layer.invert else scale, -float(mean[0]) * scale)
 
 
-def rescaling_rule(record: SiteRecord) -> Rule:
+def rescaling_rule(record: SiteRecord) -> PropagationRule:
     """Rescaling, by one number or by one for each channel."""
     scale, offset = (
         np.asarray(each, "float64") for each in (record.layer.scale, record.layer.offset)
@@ -136,48 +136,48 @@ def rescaling_rule(record: SiteRecord) -> Rule:
     )
 
 
-def average_pooling_rule(record: SiteRecord) -> Rule:
+def average_pooling_rule(record: SiteRecord) -> PropagationRule:
     """Average pooling over windows."""
     return AveragePooling.over(_window(record))
 
 
-def max_pooling_rule(record: SiteRecord) -> Rule:
+def max_pooling_rule(record: SiteRecord) -> PropagationRule:
     """Max pooling over windows; whoever knows what comes before says whether cells are
     rectified.
     """
     return MaxPooling.over(_window(record))
 
 
-def global_average_rule(record: SiteRecord) -> Rule:
+def global_average_rule(record: SiteRecord) -> PropagationRule:
     """An average over all positions, or over some axes."""
     cells = element_ratio(record.input_shape or (), record.output_shape or ())
     return AveragePooling(cells, cells)
 
 
-def global_max_rule(record: SiteRecord) -> Rule:
+def global_max_rule(record: SiteRecord) -> PropagationRule:
     """The largest of all positions."""
     cells = element_ratio(record.input_shape or (), record.output_shape or ())
     return MaxPooling(cells, cells)
 
 
-def padding_rule(record: SiteRecord) -> Rule:
+def padding_rule(record: SiteRecord) -> PropagationRule:
     """ZeroPadding."""
     return ZeroPadding(1.0 / element_ratio(record.output_shape or (), record.input_shape or ()))
 
 
-def cropping_rule(record: SiteRecord) -> Rule:
+def cropping_rule(record: SiteRecord) -> PropagationRule:
     """Cropping, or a slice."""
     return Cropping(min(element_ratio(record.output_shape or (), record.input_shape or ()), 1.0))
 
 
-def repeat_rule(record: SiteRecord) -> Rule:
+def repeat_rule(record: SiteRecord) -> PropagationRule:
     """RepeatVector and UpSampling of nearest neighbours."""
     if getattr(record.layer, "interpolation", "nearest") != "nearest":
         return Unpredictable("it interpolates between positions, whose correlation is not known")
     return Repeat(element_ratio(record.output_shape or (), record.input_shape or ()))
 
 
-def negative_rule(record: SiteRecord) -> Rule:
+def negative_rule(record: SiteRecord) -> PropagationRule:
     """`-x`."""
     return Affine.constant(-1.0)
 

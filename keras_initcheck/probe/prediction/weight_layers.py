@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe.keras_model import layer_kinds
-from keras_initcheck.probe.prediction.measured_weights import KnownWeights, mean_and_square
+from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights, mean_and_square
 from keras_initcheck.probe.tap.recorder import SiteRecord
 from keras_initcheck.records.profile import Moments
 from keras_initcheck.theory.fans import Fans
@@ -19,15 +19,15 @@ from keras_initcheck.theory.propagation.padding import (
     conv_border,
     conv_transpose_border,
 )
-from keras_initcheck.theory.propagation.rule import Rule, Unpredictable
+from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable
 
 
-def weight_rules(record: SiteRecord, known: KnownWeights) -> tuple[Rule, ...]:
+def weight_rules(record: SiteRecord, known: MeasuredWeights) -> tuple[PropagationRule, ...]:
     """One rule for each kernel, in the order of application, and one for a fused activation."""
     return tuple(_rules(record, known))
 
 
-def embedding_rule(record: SiteRecord, known: KnownWeights) -> Rule:
+def embedding_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRule:
     """That of a lookup in a table."""
     table = known.moments(record.layer_path, "embeddings")
     return (
@@ -37,7 +37,7 @@ def embedding_rule(record: SiteRecord, known: KnownWeights) -> Rule:
     )
 
 
-def _rules(record: SiteRecord, known: KnownWeights) -> Iterator[Rule]:
+def _rules(record: SiteRecord, known: MeasuredWeights) -> Iterator[PropagationRule]:
     layer = record.layer
     kernels = layer_kinds.kernel_fans(layer)
     for number, (name, fans) in enumerate(kernels.items(), start=1):

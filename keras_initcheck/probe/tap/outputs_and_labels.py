@@ -14,7 +14,7 @@ from keras import ops
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_dense, is_observable
 from keras_initcheck.probe.keras_model.activations import UNKNOWN, describe
-from keras_initcheck.probe.keras_model.losses import Pairing, pairings
+from keras_initcheck.probe.keras_model.losses import OutputWithLoss, match_outputs
 from keras_initcheck.probe.tap import label_statistics
 from keras_initcheck.probe.tap.recorder import Recorder, SiteRecord
 from keras_initcheck.records.profile import Labels, Target
@@ -37,7 +37,7 @@ class TargetRecord:
     that it was computed from.
     """
 
-    pairing: Pairing
+    pairing: OutputWithLoss
     site: int | None
     activation: str | None
     width: int
@@ -57,7 +57,7 @@ def observed(
     in it is NaN unless it `has_loss`.
     """
     found = []
-    for pairing in pairings(model, y, outputs):
+    for pairing in match_outputs(model, y, outputs):
         if _is_judged(pairing, y):
             site = recorder.maker(pairing.output)
             activation = _activation(site)
@@ -95,7 +95,7 @@ def assembled(
     return tuple(target for target in found if target is not None)
 
 
-def _is_judged(pairing: Pairing, y: Any) -> bool:
+def _is_judged(pairing: OutputWithLoss, y: Any) -> bool:
     """Whether labels and output belong together element by element, or class number by row."""
     labels = pairing.labels(y)
     if not is_observable(pairing.output) or not is_dense(labels) or len(pairing.output.shape) < 2:
@@ -116,7 +116,7 @@ def has_invalid_labels(model: Any, y: Any, outputs: Any) -> bool:
     try:
         found = [
             _statistics(pairing, int(pairing.output.shape[-1]), y)
-            for pairing in pairings(model, y, outputs)
+            for pairing in match_outputs(model, y, outputs)
             if _is_judged(pairing, y)
         ]
     except Exception:  # frameworks say in different ways that a symbolic tensor has no values
@@ -124,7 +124,7 @@ def has_invalid_labels(model: Any, y: Any, outputs: Any) -> bool:
     return any(statistics is not None and statistics.share_invalid > 0 for statistics in found)
 
 
-def _statistics(pairing: Pairing, width: int, y: Any) -> Labels | None:
+def _statistics(pairing: OutputWithLoss, width: int, y: Any) -> Labels | None:
     values, loss = pairing.labels(y), pairing.loss
     count = max(1, MOST_VALUES // math.prod(values.shape[1:]))
     return label_statistics.statistics(
@@ -166,7 +166,7 @@ def _activation(site: SiteRecord | None) -> str | None:
     return None if function is None else describe(function).name
 
 
-def _row(pairing: Pairing, y: Any, output: Any, logits: Any, has_loss: bool) -> Any:
+def _row(pairing: OutputWithLoss, y: Any, output: Any, logits: Any, has_loss: bool) -> Any:
     output, logits = (ops.cast(tensor, "float32") for tensor in (output, logits))
     value = pairing.loss.function(pairing.labels(y), output) if has_loss else math.nan
     size = ops.max(ops.abs(logits))

@@ -12,7 +12,7 @@ from keras_initcheck.theory.activations import (
     Function,
     moments,
 )
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import ZERO, Signal, logarithm
 
 _FARTHEST_LOG = 46.0
@@ -31,7 +31,7 @@ is linear: its variance scales.
 
 
 @dataclass(frozen=True)
-class Activation(Rule):
+class Activation(PropagationRule):
     """`mean -> E f`, `q -> E f²`, and back `E f'²`, for a Gaussian signal of the propagated mean
     and variance.
 

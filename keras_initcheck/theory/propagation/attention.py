@@ -5,7 +5,7 @@ handed to the output projection.
 import math
 from dataclasses import dataclass
 
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, exponential, logarithm
 from keras_initcheck.theory.propagation.softmax import SoftmaxMoments, softmax_moments
 
@@ -13,7 +13,7 @@ _LARGEST_LOGIT_VARIANCE = 100.0  # beyond, softmax picks one key, and more chang
 
 
 @dataclass(frozen=True)
-class Attention(Rule):
+class Attention(PropagationRule):
     """`q -> q_V (ρ + (1 - ρ) T E a²)`, with softmax probabilities `a` over `T` keys and logits of
     variance `s² = (1 - ρ) q_Q q_K`.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, log_sum
 
 
@@ -17,7 +17,7 @@ class Node:
             in which its rule takes them.
     """
 
-    rule: Rule
+    rule: PropagationRule
     inputs: tuple[int, ...] = ()
 
 

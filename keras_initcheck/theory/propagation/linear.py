@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from keras_initcheck.theory.propagation.padding import NO_BORDER, Border
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, exponential, finite_or_zero, logarithm
 
 SIGNIFICANT_MEAN = 4.5
@@ -26,7 +26,7 @@ def significant_mean(mean: float, second_moment: float, num_weights: int) -> flo
 
 
 @dataclass(frozen=True)
-class Weight(Rule):
+class Weight(PropagationRule):
     """A kernel and its bias: `q -> n E[w²] q + n (n-1) mean(w)² mean(x)² + E[b²]`, and back
     `n̂ E[w²]`.
 
@@ -77,7 +77,7 @@ class Weight(Rule):
 
 
 @dataclass(frozen=True)
-class Embedding(Rule):
+class Embedding(PropagationRule):
     """Rows looked up in a table: the table's own moments, whatever comes in. Assumes that rows are
     asked for alike.
 
@@ -101,7 +101,7 @@ class Embedding(Rule):
 
 
 @dataclass(frozen=True)
-class Affine(Rule):
+class Affine(PropagationRule):
     """`a x + b` element by element: Rescaling, LayerScale, ReZero, a batch normalisation in
     inference mode; as it stands, identity.
 
@@ -151,7 +151,7 @@ IDENTITY = Affine()
 
 
 @dataclass(frozen=True)
-class Repeat(Rule):
+class Repeat(PropagationRule):
     """Copies of every element: nearest-neighbour UpSampling (`k²` copies), RepeatVector,
     broadcasting. Gradients of copies add up.
 
@@ -170,7 +170,7 @@ class Repeat(Rule):
 
 
 @dataclass(frozen=True)
-class ZeroPadding(Rule):
+class ZeroPadding(PropagationRule):
     """Zeros around the signal: `mean -> φ mean`, `q -> φ q`, with `φ` the share of elements that
     are not padding; back 1.
 
@@ -196,7 +196,7 @@ class ZeroPadding(Rule):
 
 
 @dataclass(frozen=True)
-class Cropping(Rule):
+class Cropping(PropagationRule):
     """Only a part of the elements goes on, such as in a slice: moments stay, and the gradient of
     the rest is zero.
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from keras_initcheck.theory.propagation.maximum import Largest, largest_of
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, common_scale, logarithm
 
 
@@ -19,7 +19,7 @@ def _log_repeats(repeats: tuple[float, ...], num_inputs: int) -> tuple[float, ..
 
 
 @dataclass(frozen=True)
-class Sum(Rule):
+class Sum(PropagationRule):
     """`sum c_i x_i`: Add, Subtract, Average, a scaled residual branch.
 
     `q = sum c_i² v_i + 2 sum_(i<j) ρ c_i c_j sqrt(v_i v_j) + (sum c_i mean_i)²`, and back `c_i²` to
@@ -67,7 +67,7 @@ class Sum(Rule):
 
 
 @dataclass(frozen=True)
-class Multiply(Rule):
+class Multiply(PropagationRule):
     """The product of independent operands: `mean = prod mean_i`, `q = prod q_i`, and back the
     product of the others' `q`.
 
@@ -101,7 +101,7 @@ class Multiply(Rule):
 
 
 @dataclass(frozen=True)
-class Dot(Rule):
+class Dot(PropagationRule):
     """Sums of `n` products of two independent operands: `mean = n mean_a mean_b`,
     `q = n (q_a q_b - mean_a² mean_b²) + mean²`.
 
@@ -134,7 +134,7 @@ class Dot(Rule):
 
 
 @dataclass(frozen=True)
-class Concatenate(Rule):
+class Concatenate(PropagationRule):
     """Means of `mean` and `q`, weighted by size; gradients go back as they are.
 
     >>> joined = Concatenate(sizes=(1, 3)).forward(Signal.from_moments(4.0, 0.0), Signal(0.0))
@@ -164,7 +164,7 @@ class Concatenate(Rule):
 
 
 @dataclass(frozen=True)
-class Maximum(Rule):
+class Maximum(PropagationRule):
     """The largest of independent Gaussian operands, element by element, by quadrature; Minimum is
     that of their negatives.
 

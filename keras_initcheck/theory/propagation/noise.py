@@ -5,14 +5,14 @@ inference mode they are the identity.
 import math
 from dataclasses import dataclass
 
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, exponential, finite_or_zero, logarithm
 
 _ALPHA = -1.6732632423543772 * 1.0507009873554805  # what SELU tends to for large negative arguments
 
 
 @dataclass(frozen=True)
-class Dropout(Rule):
+class Dropout(PropagationRule):
     """`q -> q / (1 - p)` with the mean kept, and back the same factor (Srivastava et al. 2014,
     section 10, for its variance).
 
@@ -39,7 +39,7 @@ class Dropout(Rule):
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Rule):
+class GaussianNoise(PropagationRule):
     """`q -> q + σ²`, and back 1.
 
     >>> round(GaussianNoise(standard_deviation=2.0).forward(Signal(0.0)).second_moment, 9)
@@ -63,7 +63,7 @@ class GaussianNoise(Rule):
 
 
 @dataclass(frozen=True)
-class AlphaDropout(Rule):
+class AlphaDropout(PropagationRule):
     """Sets units to SELU's limit `α'` and rescales, so that mean 0 and variance 1 stay (Klambauer
     et al. 2017, section 2).
 

@@ -8,7 +8,7 @@ are divided by less, `E[1/v] > 1 / E[v]`.
 import math
 from dataclasses import dataclass
 
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, exponential, log_sum, logarithm
 
 
@@ -18,7 +18,7 @@ def _kept_by_epsilon(log_scale: float, epsilon: float) -> float:
 
 
 @dataclass(frozen=True)
-class Standardization(Rule):
+class Standardization(PropagationRule):
     """Removes mean and variance of groups: BatchNormalization in training mode, LayerNormalization,
     GroupNormalization.
 
@@ -73,7 +73,7 @@ class Standardization(Rule):
 
 
 @dataclass(frozen=True)
-class RootMeanSquareNormalization(Rule):
+class RootMeanSquareNormalization(PropagationRule):
     """Divides groups by their root mean square: `q -> E[γ²] q / (q + ε)`, and back
     `E[γ²] / (q + ε)`.
 

@@ -12,12 +12,12 @@ from keras_initcheck.theory.propagation.maximum import (
     unrectified_mean,
 )
 from keras_initcheck.theory.propagation.padding import Overlap
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import ZERO, Signal
 
 
 @dataclass(frozen=True)
-class AveragePooling(Rule):
+class AveragePooling(PropagationRule):
     """The mean is kept, `v -> v (1 + (m - 1) ρ) / m`; back `1 / (m s²)`, which is `1/k⁴` of `k x k`
     windows that do not overlap.
 
@@ -57,7 +57,7 @@ class AveragePooling(Rule):
 
 
 @dataclass(frozen=True)
-class MaxPooling(Rule):
+class MaxPooling(PropagationRule):
     """The largest of `m` cells that are Gaussian, or ReLU's part of Gaussians, with the same
     correlation `ρ` between any two.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from keras_initcheck.theory.propagation.signal import UNKNOWN, Signal
 
 
-class Rule(ABC):
+class PropagationRule(ABC):
     """One layer, or one step of a layer: a frozen record of the numbers that decide what it does to
     signal and gradient.
 
@@ -39,7 +39,7 @@ class Rule(ABC):
 
 
 @dataclass(frozen=True)
-class Source(Rule):
+class Source(PropagationRule):
     """A tensor that comes from outside: the model's input, or whatever was measured.
 
     >>> Source(Signal(0.5)).forward().log_second_moment
@@ -57,7 +57,7 @@ class Source(Rule):
 
 
 @dataclass(frozen=True)
-class Unpredictable(Rule):
+class Unpredictable(PropagationRule):
     """A layer that has no rule: recurrent layers, lookups of a table by position, custom layers.
 
     >>> Unpredictable("its gates multiply what they remember").forward(Signal(0.0)).is_known

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_initcheck.theory.propagation.rule import Rule
+from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, exponential
 from keras_initcheck.theory.quadrature import Array
 
@@ -84,7 +84,7 @@ def _mixed_moment(transforms: Array, num_units: int, first: int, second: int) ->
 
 
 @dataclass(frozen=True)
-class Softmax(Rule):
+class Softmax(PropagationRule):
     """`mean -> 1/n`, `q -> E a²`, which depends on the variance of the logits alone. Assumes
     independent Gaussian logits.
 

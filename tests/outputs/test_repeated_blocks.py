@@ -2,14 +2,14 @@
 
 import pytest
 
-from keras_initcheck.outputs.repeated_blocks import Fold, fold
+from keras_initcheck.outputs.repeated_blocks import RepeatedBlock, fold
 from keras_initcheck.records.profile import SiteStats
 
 
 def rows(sites, loud=()):
     items = fold(sites, frozenset(loud))
     return [
-        (len(item.sites), item.num_blocks) if isinstance(item, Fold) else item.index
+        (len(item.sites), item.num_blocks) if isinstance(item, RepeatedBlock) else item.index
         for item in items
     ]
 
@@ -121,5 +121,9 @@ def test_findings_everywhere_still_give_a_table_of_two_screens():
 def test_every_site_is_shown_or_folded_once_and_in_order(count, period):
     sites = sites_of([f"Type{index % period}" for index in range(count)])
     items = fold(sites)
-    found = [site for item in items for site in (item.sites if isinstance(item, Fold) else [item])]
+    found = [
+        site
+        for item in items
+        for site in (item.sites if isinstance(item, RepeatedBlock) else [item])
+    ]
     assert found == sites

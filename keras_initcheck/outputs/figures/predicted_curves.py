@@ -1,7 +1,7 @@
 """What the weights alone predict for signal and gradient at each layer, and how far chance moves
 it. Only numbers, nothing is drawn.
 
-Along a stretch the logarithm of the second moment is where it began plus the sum of the predicted
+Along a chain the logarithm of the second moment is where it began plus the sum of the predicted
 log ratios, plus what the layers in between that only pass on (pooling, dropout) were measured to
 do. Chance makes each log ratio of a healthy layer scatter with the variance `log_ratio_variance`;
 the product of ratios has mean 1 (Hanin & Nica 2020), hence the median lies half the summed variance
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_initcheck.outputs.figure_data import Column, Frame
+from keras_initcheck.outputs.figure_data import Column, FigureData
 
 TWO_SIDED_99 = 2.576
 """Normal quantile: 99% of healthy networks lie in the band."""
@@ -32,7 +32,7 @@ good reasons.
 @dataclass(frozen=True)
 class Curve:
     """A predicted curve with its band, as four lists of one length in log10 units; `nan` between
-    stretches.
+    chains.
     """
 
     positions: list[float]
@@ -41,27 +41,27 @@ class Curve:
     high: list[float]
 
 
-def gradient_column(frame: Frame, what: str, place: str) -> Column:
+def gradient_column(frame: FigureData, what: str, place: str) -> Column:
     """`(sites,)` numbers of the random cotangent's gradient, or of the loss's where that was not
     measured.
     """
     return frame.first_measured(*(what.format(gradient, place) for gradient in GRADIENTS))
 
 
-def gradient_moments(frame: Frame, place: str) -> Column:
+def gradient_moments(frame: FigureData, place: str) -> Column:
     """`(sites,)` log10 of the gradient's second moment at `place`, `"x"` or `"h"`."""
     return gradient_column(frame, "log10_{}_gradient_second_moment_{}", place)
 
 
-def source_position(frame: Frame, index: int) -> int:
+def source_position(frame: FigureData, index: int) -> int:
     """Where on the depth axis the site's input comes from."""
     if frame.inputs_known[index]:
         return frame.inputs[index][0] if frame.inputs[index] else INPUT
     return index - 1
 
 
-def predict_forward(frame: Frame) -> Curve:
-    """The predicted log10 second moment of the signal at each `h`, from the start of each stretch
+def predict_forward(frame: FigureData) -> Curve:
+    """The predicted log10 second moment of the signal at each `h`, from the start of each chain
     on.
     """
     at_x, at_h = frame.column("log10_second_moment_x"), frame.column("log10_second_moment_h")
@@ -82,8 +82,8 @@ def predict_forward(frame: Frame) -> Curve:
     return _join(curves)
 
 
-def predict_backward(frame: Frame) -> Curve:
-    """The predicted log10 second moment of the gradient at each `h`, from the end of each stretch
+def predict_backward(frame: FigureData) -> Curve:
+    """The predicted log10 second moment of the gradient at each `h`, from the end of each chain
     back.
     """
     at_x, at_h = gradient_moments(frame, "x"), gradient_moments(frame, "h")
@@ -107,12 +107,12 @@ def predict_backward(frame: Frame) -> Curve:
     return _join(curves)
 
 
-def chains(frame: Frame) -> list[list[int]]:
-    """Indices of the hidden weight layers of each stretch, in order of execution."""
+def chains(frame: FigureData) -> list[list[int]]:
+    """Indices of the hidden weight layers of each chain, in order of execution."""
     found: dict[int, list[int]] = {}
-    for index, stretch in enumerate(frame.stretches):
-        if stretch is not None:
-            found.setdefault(stretch, []).append(index)
+    for index, chain in enumerate(frame.chains):
+        if chain is not None:
+            found.setdefault(chain, []).append(index)
     return list(found.values())
 
 
@@ -125,13 +125,13 @@ def band_of_ratio(variance: Column, predicted: Column) -> tuple[Column, Column]:
 
 
 def _accumulate(
-    frame: Frame,
+    frame: FigureData,
     position: int,
     start: float,
     steps: Iterable[tuple[int, float, float]],
     variances: Sequence[float] | None = None,
 ) -> Curve:
-    """The curve of one stretch: `steps` are position, predicted log10 ratio, and what is passed on
+    """The curve of one chain: `steps` are position, predicted log10 ratio, and what is passed on
     in between.
     """
     curve = Curve([position], [start], [start], [start])

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_initcheck.theory.fans import Fans
-from keras_initcheck.theory.kernel_layout import Geometry
+from keras_initcheck.theory.kernel_layout import KernelLayout
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from keras_initcheck.theory.kernel_layout import Geometry
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_fans_follow_from_shape_and_geometry(options, shape, fans):
-    assert Geometry(**options).fans(shape) == fans
+    assert KernelLayout(**options).fans(shape) == fans
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_fans_follow_from_shape_and_geometry(options, shape, fans):
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_matrices_are_those_that_share_inputs(options, shape, matrices):
-    assert Geometry(**options).matrices(shape) == matrices
+    assert KernelLayout(**options).matrices(shape) == matrices
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_matrices_are_those_that_share_inputs(options, shape, matrices):
 )
 def test_contradictions_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        Geometry(**options)
+        KernelLayout(**options)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_contradictions_are_refused(options, message):
 )
 def test_shape_that_does_not_fit_is_refused(options, shape, message):
     with pytest.raises(ValueError, match=message):
-        Geometry(**options).fans(shape)
+        KernelLayout(**options).fans(shape)
 
 
 def test_einsum_dense_has_no_matrices():
     with pytest.raises(ValueError, match='Received: it with "orthogonal"'):
-        Geometry(equation="ab,bc->ac").matrices((4, 4))
+        KernelLayout(equation="ab,bc->ac").matrices((4, 4))

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, factor, stretches
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, chains, factor
 
 
 def the_factor(make, direction=FORWARD, kernels=None, **changes):
@@ -82,6 +82,7 @@ def test_unknown_factor_parts_a_stretch(make):
         make.weight_layer("c"),
         make.head(),
     ]
-    assert [
-        [each.site.name for each in run] for run in stretches(make.chain(*layers), FORWARD)
-    ] == [["a"], ["c"]]
+    assert [[each.site.name for each in run] for run in chains(make.chain(*layers), FORWARD)] == [
+        ["a"],
+        ["c"],
+    ]

@@ -5,11 +5,11 @@ changed.
 import keras
 import numpy as np
 import pytest
-from faulty import are_same, batch, compiled, mlp, normal, transformer, values
 
 import keras_initcheck as ic
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.repairs.settling import Settler
+from tests.support.faulty_models import are_same, batch, compiled, mlp, normal, transformer, values
 
 
 def deviations(model, x):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.outputs.figure_data import Frame, read_description, read_judgement
+from keras_initcheck.outputs.figure_data import FigureData, read_description, read_judgement
 from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.logged import Judgement
 from keras_initcheck.outputs.site_statistics import describe, hash_sites, measure
@@ -25,17 +25,17 @@ def read_back(report, read, log_dir):
     tensors = reader.tensors("initcheck", "initcheck")
     findings = json.loads(zlib.decompress(tensors["initcheck/probe_findings"][7].item()))
     description = read_description(reader.descriptions("initcheck")[tag])
-    return Frame.from_log(
+    return FigureData.from_log(
         description, tensors[tag][7], read_judgement(findings), step=7, run="before"
     )
 
 
 def test_frame_out_of_a_log_is_that_of_the_report(full_report, read, tmp_path):
     live, logged = (
-        Frame.from_report(full_report, run="before"),
+        FigureData.from_report(full_report, run="before"),
         read_back(full_report, read, tmp_path),
     )
-    for field in dataclasses.fields(Frame):
+    for field in dataclasses.fields(FigureData):
         if field.name not in (
             "matrix",
             "histograms",
@@ -46,13 +46,13 @@ def test_frame_out_of_a_log_is_that_of_the_report(full_report, read, tmp_path):
 
 def test_column_has_a_number_for_each_site(make):
     sites = [make.site(0, "a", q=100.0), make.other(1, "b", "Dropout", "pass")]
-    frame = Frame.from_report(make.report(sites))
+    frame = FigureData.from_report(make.report(sites))
     assert frame.column("log10_second_moment_x").tolist()[0] == 2.0
     assert math.isnan(frame.column("log10_second_moment_x")[1])
 
 
 def test_column_that_the_log_lacks_is_nan(make):
-    frame = Frame.from_report(make.report(num_sites=3))
+    frame = FigureData.from_report(make.report(num_sites=3))
     assert np.isnan(frame.column("of_a_later_version")).tolist() == [True] * 3
 
 
@@ -60,9 +60,9 @@ def test_first_measured_falls_back_to_the_loss_gradient(make):
     places = Places(x=make.moments(1.0), h=make.moments(1000.0))
     names = ("log10_random_gradient_second_moment_h", "log10_loss_gradient_second_moment_h")
     site = make.site(0, "a", random_gradients=None, loss_gradients=places)
-    assert Frame.from_report(make.report([site])).first_measured(*names).tolist() == [3.0]
+    assert FigureData.from_report(make.report([site])).first_measured(*names).tolist() == [3.0]
     assert np.isnan(
-        Frame.from_report(make.report([make.other(0, "b", "Dropout", "pass")])).first_measured(
+        FigureData.from_report(make.report([make.other(0, "b", "Dropout", "pass")])).first_measured(
             *names
         )
     ).all()
@@ -73,7 +73,7 @@ def test_findings_at_a_site_are_those_that_point_at_it(make):
         make.finding("b", severity="warning"),
         make.finding("c", severity="info", culprits=("b",)),
     ]
-    frame = Frame.from_report(
+    frame = FigureData.from_report(
         make.report([make.site(index, name) for index, name in enumerate("abc")], found)
     )
     assert [len(frame.findings_at(index)) for index in range(3)] == [0, 2, 1]
@@ -81,7 +81,7 @@ def test_findings_at_a_site_are_those_that_point_at_it(make):
 
 
 def test_network_without_sites_is_an_empty_frame(make):
-    frame = Frame.from_report(make.report(num_sites=0))
+    frame = FigureData.from_report(make.report(num_sites=0))
     assert len(frame) == 0
     assert frame.column("log10_second_moment_h").shape == (0,)
 
@@ -106,7 +106,7 @@ def test_matrix_of_another_shape_or_kind_is_an_error(make, matrix):
         ValueError,
         match=r"`matrix` must have the shape \(3, \d+\) of its description, and floats. Received: ",
     ):
-        Frame.from_log(describe(profile), matrix, Judgement(True, "", 0, ()))
+        FigureData.from_log(describe(profile), matrix, Judgement(True, "", 0, ()))
 
 
 @pytest.mark.parametrize("version", [99, None, True, [[[]]]], ids=repr)
