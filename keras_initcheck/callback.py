@@ -13,11 +13,11 @@ import keras
 
 from keras_initcheck.api import Repair, Report
 from keras_initcheck.probe.data.batch import Batch, take_batch, to_tensor, yields_batches
-from keras_initcheck.probe.data.running_fit import assign_state, intercept_first_batch
 from keras_initcheck.probe.engine.devices import whole
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.rules import catalogue
 from keras_initcheck.watch.call_stack import running_fit
+from keras_initcheck.watch.first_batch import assign_state, intercept_first_batch
 from keras_initcheck.watch.pace import Pace, as_step
 from keras_initcheck.watch.parts import Part, parts_of
 from keras_initcheck.watch.session import Watch

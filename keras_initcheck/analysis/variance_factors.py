@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from keras_initcheck.records.profile import Profile, SiteStats, WeightStats
-from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-from keras_initcheck.theory.noise import static_tolerance
 
 FORWARD, BACKWARD = "forward", "backward"
 _SAME = 2e-3  # quadrature is better, three digits are shown
@@ -120,20 +118,6 @@ def _is_led_by_bias(profile: Profile, site: SiteStats, scale: float) -> bool:
     return (
         math.fsum(bias.moments.second_moment for bias in biases)
         > LARGE_BIAS * scale * x.second_moment
-    )
-
-
-def tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds = DEFAULTS) -> float:
-    """Largest `|ln(ratio)|` that chance and taste explain:
-    `max(ln 1.5, 4.5 sqrt(2 / number of weights))` of the smallest kernel.
-    """
-    limits = {
-        "factor": thresholds.layer_ratio_factor,
-        "standard_deviations": thresholds.layer_ratio_deviations,
-    }
-    return max(
-        static_tolerance(kernel.moments.num_elements, 1, **limits)
-        for kernel in profile.kernels(site.layer)
     )
 
 

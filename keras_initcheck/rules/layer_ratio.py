@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, factor, tolerance
+from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, factor
 from keras_initcheck.records.profile import Profile, SiteStats
 from keras_initcheck.records.report import Finding
 from keras_initcheck.rules.initializers import advice
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.theory.noise import static_tolerance
 
 
 class LayerRatio(Rule):
@@ -57,7 +58,7 @@ class LayerRatio(Rule):
             ]
             told = [each for each in found if not each.is_led_by_bias]
             off = [
-                each for each in told if abs(each.log_ratio) > tolerance(profile, site, thresholds)
+                each for each in told if abs(each.log_ratio) > _tolerance(profile, site, thresholds)
             ]
             if off:
                 yield self._report(profile, site, off, thresholds)
@@ -94,3 +95,17 @@ def _is_beyond_judgement(site: SiteStats, graph: Graph) -> bool:
 
 
 _QUANTITIES = {FORWARD: "signal's", BACKWARD: "gradient's"}
+
+
+def _tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds) -> float:
+    """Largest `|ln(ratio)|` that chance and taste explain:
+    `max(ln 1.5, 4.5 sqrt(2 / number of weights))` of the smallest kernel.
+    """
+    limits = {
+        "factor": thresholds.layer_ratio_factor,
+        "standard_deviations": thresholds.layer_ratio_deviations,
+    }
+    return max(
+        static_tolerance(kernel.moments.num_elements, 1, **limits)
+        for kernel in profile.kernels(site.layer)
+    )
