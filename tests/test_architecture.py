@@ -61,7 +61,7 @@ FOREIGN = {
     "outputs": {"numpy", "rich", "tensorboard", "plotly", "jinja2", "pydantic"},
     "island": {"numpy", "tensorboard", "werkzeug"},
     "watch": {"numpy", "keras"},
-    "faces": {"numpy", "keras", "h5py", "rich", "sklearn"},
+    "faces": {"numpy", "keras", "h5py", "packaging", "rich", "sklearn", "tomli"},
     "root": set(),
 }
 FRAMEWORKS = {"tensorflow", "jax", "torch"}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from packaging.version import Version
 
 from keras_initcheck.command.promises import check_arrays_file, check_model_file
 from keras_initcheck.command.sources import LoadError, target
@@ -138,16 +139,12 @@ def _from_file(path: Path, is_unsafe: bool, most: int | None) -> keras.Model:
 
 
 def _check_safety(path: Path) -> None:
-    if path.suffix != ".keras" and _release(keras.__version__) < FIRST_KERAS_WITH_SAFE_H5:
+    if path.suffix != ".keras" and Version(keras.__version__).release < FIRST_KERAS_WITH_SAFE_H5:
         raise LoadError(
             f"MODEL must be a .keras file with this Keras. Received: {str(path)!r}, and Keras"
             f" {keras.__version__} runs whatever code is in a .h5 file. Upgrade to keras>=3.11.3,"
             " save as .keras, or use --unsafe if you trust where the file comes from."
         )
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _from_arrays(path: Path, model: keras.Model, most: int | None) -> Data:

@@ -1,4 +1,4 @@
-"""What the command line and the configuration file ask for together. The command line wins."""
+"""Merges the command line with the configuration file; the command line takes precedence."""
 
 import argparse
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_initcheck.command import configuration
-from keras_initcheck.command.values import joined
+from keras_initcheck.command.values import merge_exemptions
 from keras_initcheck.records.errors import InitCheckError
 from keras_initcheck.rules.catalogue import policy_of
 from keras_initcheck.rules.policy import Policy
@@ -23,12 +23,12 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What a check goes by.
+    """Settings of one check.
 
     Attributes:
         fail_on: The least severity that gives exit status 1, or `"never"`.
-        options: Arguments of `check`, those that were asked for.
-        policy: What these ask of the rules.
+        options: Keyword arguments for `check`; only those that the user gave.
+        policy: The policy that these options describe.
     """
 
     fail_on: str
@@ -37,14 +37,13 @@ class Settings:
 
 
 def settle(arguments: argparse.Namespace, directory: Path) -> Settings:
-    """The settings: of the command line, else of the file in the directory, else the defaults.
+    """Merges the command line, the configuration file in a directory, and the defaults.
 
-    Thresholds and exemptions are merged name by name and pattern by pattern; everything else is
-    replaced.
+    Thresholds and exemptions are merged by name and by pattern; every other setting of the command
+    line replaces the file's.
 
     Raises:
-        InitCheckError: A value makes no sense; the message names the option, or the file and the
-            key.
+        InitCheckError: A value is invalid; the message names the option, or the file and the key.
     """
     merged: dict[str, Any] = {}
     for file, values in _sources(arguments, directory):
@@ -59,20 +58,18 @@ def settle(arguments: argparse.Namespace, directory: Path) -> Settings:
 def _sources(
     arguments: argparse.Namespace, directory: Path
 ) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """Names of files with the settings in them, and last, under no name, what the command line
-    says.
-    """
+    """The file's name with its settings, then `None` with those of the command line."""
     section = configuration.read(directory) if arguments.config else None
     if section is not None:
         yield section
-    given = {key: getattr(arguments, key) for key in configuration.READERS}
-    for key, gathered in (("thresholds", dict), ("exempt", joined)):
-        given[key] = None if given[key] is None else gathered(given[key])
+    given = {key: getattr(arguments, key) for key in configuration.KEYS}
+    for key, merge in (("thresholds", dict), ("exempt", merge_exemptions)):
+        given[key] = None if given[key] is None else merge(given[key])
     yield None, {key: value for key, value in given.items() if value is not None}
 
 
 def _check(key: str, value: Any, name: str) -> None:
-    """Says what the rules have against a value, under the name that the user gave it."""
+    """Reports what is wrong with a value under the name that the user gave it."""
     try:
         policy_of(**{key: value})
     except ValueError as error:

@@ -1,17 +1,21 @@
-"""Text to values, the same for the command line and the configuration file. Errors are those that
-argparse puts after a name.
+"""Converts text to values, for the command line and for setup.cfg.
+
+Each error message continues a sentence that begins with the option's or the key's name, which is
+how argparse reports it.
 """
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
 
+from keras_initcheck.records.report import SEVERITIES
 from keras_initcheck.repairs.options import METHODS
 
-FAIL_ON = ("never", "warning", "error")
+FAIL_ON = ("never", *SEVERITIES[1:])
+"""Notes never make a check fail."""
 
 
 def codes(text: str) -> tuple[str, ...]:
-    """Codes or slugs, separated by commas.
+    """Splits codes or slugs at their commas.
 
     >>> codes("IC101, dead-layer")
     ('IC101', 'dead-layer')
@@ -25,25 +29,18 @@ def codes(text: str) -> tuple[str, ...]:
     return found
 
 
-def severity(text: str) -> str:
-    """One of `FAIL_ON`."""
-    if text not in FAIL_ON:
-        raise ArgumentTypeError(f"must be one of {', '.join(FAIL_ON)}. Received: {text!r}.")
-    return text
+def fail_on(text: str) -> str:
+    """Checks that the text is one of `FAIL_ON`."""
+    return _one_of(text, FAIL_ON, "")
 
 
 def method(text: str) -> str:
-    """One of the methods of a repair."""
-    if text not in METHODS:
-        raise ArgumentTypeError(
-            f"must be one of {', '.join(METHODS)}, and MODEL and DATA must stand before it."
-            f" Received: {text!r}."
-        )
-    return text
+    """Checks that the text is one of the methods of a repair."""
+    return _one_of(text, METHODS, ", and MODEL and DATA must stand before it")
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Reads an integer that is not less than `least`."""
+    """Returns a function that reads an integer of at least `least`."""
 
     def read(text: str) -> int:
         try:
@@ -58,7 +55,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def threshold(text: str) -> tuple[str, float]:
-    """A name and a number.
+    """Splits NAME=NUMBER.
 
     >>> threshold("sgd_gain_warning = 8")
     ('sgd_gain_warning', 8.0)
@@ -73,7 +70,7 @@ def threshold(text: str) -> tuple[str, float]:
 
 
 def exemption(text: str) -> tuple[str, tuple[str, ...]]:
-    """A pattern of layer paths, and codes.
+    """Splits PATTERN=CODES, where the pattern matches layer paths.
 
     >>> exemption("backbone/* = IC102, IC103")
     ('backbone/*', ('IC102', 'IC103'))
@@ -86,13 +83,23 @@ def exemption(text: str) -> tuple[str, tuple[str, ...]]:
     return pattern, codes(names)
 
 
-def joined(exemptions: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
-    """Exemptions by pattern. A pattern that comes twice has the codes of both.
+def merge_exemptions(
+    exemptions: Iterable[tuple[str, tuple[str, ...]]],
+) -> dict[str, tuple[str, ...]]:
+    """Merges exemptions by pattern; a pattern that occurs twice gets the codes of both.
 
-    >>> joined([("head", ("IC102",)), ("head", ("IC103",))])
+    >>> merge_exemptions([("head", ("IC102",)), ("head", ("IC103",))])
     {'head': ('IC102', 'IC103')}
     """
     found: dict[str, tuple[str, ...]] = {}
     for pattern, names in exemptions:
         found[pattern] = (*found.get(pattern, ()), *names)
     return found
+
+
+def _one_of(text: str, choices: Iterable[str], condition: str) -> str:
+    if text not in choices:
+        raise ArgumentTypeError(
+            f"must be one of {', '.join(choices)}{condition}. Received: {text!r}."
+        )
+    return text
