@@ -67,10 +67,15 @@ def histogram(tag: str, counts: Histogram) -> Summary.Value:
 
 
 def plugin_data(
-    tag: str, data: npt.NDArray[np.floating] | bytes, plugin: str, content: str
+    tag: str, data: npt.NDArray[np.floating] | bytes | list[bytes], plugin: str, content: str
 ) -> Summary.Value:
-    """A tensor, or a string, for a plugin of that name; `content` is what the plugin is told about
-    the tag.
+    """A tensor of numbers or strings for the plugin of that name.
+
+    Args:
+        tag: Name of the series.
+        data: The tensor.
+        plugin: Name of the plugin.
+        content: Description of the tag, which the plugin reads.
     """
     description = SummaryMetadata.PluginData(
         plugin_name=plugin, content=content.encode("utf-8", "replace")

@@ -12,7 +12,6 @@ import itertools
 import json
 import math
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -36,11 +35,19 @@ from keras_initcheck.outputs.site_statistics import (
 )
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from keras_initcheck.tensorboard_plugin.log_format import (
+    BY_DEPTH,
+    EACH,
+    FIRST,
+    OK,
+    PLUGIN,
+    RUN,
+    findings_tag,
+    matrix_tag,
+    pack_findings,
+)
 
-PLUGIN = "initcheck"
-RUN = "initcheck"
-BY_DEPTH = "by_depth"
-FINDINGS_CONTENT = json.dumps({"version": 1, "content": "findings", "encoding": "zlib"})
+FINDINGS_CONTENT = json.dumps({"version": 2, "content": "findings", "encoding": "zlib"})
 
 BY_DEPTH_STATISTICS = {
     "log10_activation_second_moment": ("log10_second_moment_h",),
@@ -236,12 +243,11 @@ class EventLog:
         """
         sites, content = hash_sites(report.profile), _strict(describe(report.profile))
         findings = _findings(report, self.max_findings)
-        prefixes = ("initcheck/init", "initcheck/probe") if is_first else ("initcheck/probe",)
         with np.errstate(over="ignore"):
             numbers = matrix.astype(np.float32)
-        for prefix in prefixes:
-            yield plugin_data(f"{prefix}/{sites}", numbers, PLUGIN, content)
-            yield plugin_data(f"{prefix}_findings", findings, PLUGIN, FINDINGS_CONTENT)
+        for kind in (FIRST, EACH) if is_first else (EACH,):
+            yield plugin_data(matrix_tag(kind, sites), numbers, PLUGIN, content)
+            yield plugin_data(findings_tag(kind), findings, PLUGIN, FINDINGS_CONTENT)
 
 
 def _new_directory(log_dir: Path) -> Path:
@@ -259,12 +265,12 @@ def _new_directory(log_dir: Path) -> Path:
     raise AssertionError("Counting has no end.")
 
 
-def _findings(report: Report, max_findings: int) -> bytes:
-    """The verdict and the findings as compressed JSON: sentences that repeat."""
+def _findings(report: Report, max_findings: int) -> list[bytes]:
+    """The worst severity, and verdict and findings as compressed JSON: sentences that repeat."""
     judgement = Judgement(
         report.ok, report.verdict, len(report.findings), report.findings[:max_findings]
     )
-    return zlib.compress(_strict(judgement).encode())
+    return pack_findings(report.worst or OK, _strict(judgement))
 
 
 def _strict(record: Description | Judgement) -> str:

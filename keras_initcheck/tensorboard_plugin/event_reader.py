@@ -18,6 +18,13 @@ from tensorboard import errors
 from tensorboard.data import provider
 
 from keras_initcheck.tensorboard_plugin.documents import MOST_BYTES, NoDocumentError, inflate, parse
+from keras_initcheck.tensorboard_plugin.log_format import (
+    FINDINGS_TAGS,
+    matrix_tag,
+    parse_matrix_tag,
+    severity_of,
+    split_findings,
+)
 
 ALL = 1_000_000
 """More than any series holds: the provider's own limit is the one that counts."""
@@ -25,12 +32,9 @@ ALL = 1_000_000
 NUM_KEPT = 8
 """Series that are kept in memory; 1000 probes of 100 sites take 9 MB."""
 
-MATRIX_TAG = re.compile(r"initcheck/(init|probe)/([0-9a-f]{12})")
-FINDINGS_TAGS = ("initcheck/init_findings", "initcheck/probe_findings")
-
 MOST_UNPACKED = 16 * MOST_BYTES
-"""Bytes of findings of one series that are looked at for their severities; a thousand probes with a
-hundred findings each have 70 MB.
+"""Bytes of findings that are unpacked for their severities, of a series whose log does not hold
+them; a thousand probes with a hundred findings each have 70 MB.
 """
 
 LONGEST_RUN = 4096
@@ -164,7 +168,7 @@ class EventReader:
     def _read(self, series: Series) -> tuple[LoggedProbe, ...]:
         wanted = provider.RunTagFilter(runs=[series.run], tags=[*series.tags, *FINDINGS_TAGS])
         try:
-            found = self._provider.read_tensors(
+            tensors = self._provider.read_tensors(
                 series.context,
                 experiment_id=series.experiment,
                 plugin_name=self._plugin,
@@ -178,13 +182,23 @@ class EventReader:
             raise errors.InvalidArgumentError(
                 f"The run {series.run!r} cannot be read: something else wrote it. {error}"
             ) from error
-        tags = found.get(series.run, {})
+        tags = tensors.get(series.run, {})
         matrices = _newest_by_step(tags.get(tag, ()) for tag in series.tags)
         findings = _newest_by_step(tags.get(tag, ()) for tag in FINDINGS_TAGS)
-        packed = {step: _packed(each) for step, each in findings.items() if step in matrices}
-        severities = _severities(packed)
+        found = {
+            step: split_findings(_strings(each))
+            for step, each in findings.items()
+            if step in matrices
+        }
+        severities = _severities(found)
         return tuple(
-            LoggedProbe(step, each.wall_time, each.numpy, packed.get(step), severities.get(step))
+            LoggedProbe(
+                step,
+                each.wall_time,
+                each.numpy,
+                found[step][1] if step in found else None,
+                severities.get(step),
+            )
             for step, each in sorted(matrices.items())
         )
 
@@ -231,8 +245,9 @@ def _series_of_run(
     """The series among the tags of a run, the one with the first probe first."""
     kinds: dict[str, dict[str, provider.TensorTimeSeries]] = {}
     for tag, matrix in tags.items():
-        if match := MATRIX_TAG.fullmatch(tag):
-            kinds.setdefault(match[2], {})[match[1]] = matrix
+        if parsed := parse_matrix_tag(tag):
+            kind, sites = parsed
+            kinds.setdefault(sites, {})[kind] = matrix
     judged = [tags[tag] for tag in FINDINGS_TAGS if tag in tags]
     for sites, held in sorted(
         kinds.items(), key=lambda item: ("init" not in item[1], _last_step(item[1]))
@@ -244,7 +259,7 @@ def _series_of_run(
             stamp = json.dumps(
                 [[each.max_step, each.max_wall_time] for each in (*held.values(), *judged)]
             )
-            names = tuple(f"initcheck/{kind}/{sites}" for kind in held)
+            names = tuple(matrix_tag(kind, sites) for kind in held)
             yield Series(
                 context,
                 experiment,
@@ -293,40 +308,29 @@ def _newest_by_step(
     return {datum.step: datum for datum in data}
 
 
-def _packed(datum: provider.TensorDatum) -> bytes:
-    """The one string in a tensor; nothing, which is no findings either, where there is something
-    else.
+def _strings(datum: provider.TensorDatum) -> list[object]:
+    """The strings in a tensor; empty where there is something else."""
+    is_text = datum.numpy.size <= 2 and datum.numpy.dtype.kind in "SO"
+    return list(datum.numpy.reshape(-1).tolist()) if is_text else []
+
+
+def _severities(found: Mapping[int, tuple[str | None, bytes]]) -> dict[int, str | None]:
+    """The severity of each step. Logs of version 1 have none beside the findings, which are then
+    unpacked as far as the bound allows.
     """
-    content = (
-        datum.numpy.item() if datum.numpy.size == 1 and datum.numpy.dtype.kind in "SO" else None
-    )
-    return content if isinstance(content, bytes) else b""
-
-
-def _severities(packed: Mapping[int, bytes]) -> dict[int, str | None]:
-    """The worst severity of each, as far as the bound on what is unpacked allows."""
-    found: dict[int, str | None] = {}
+    severities: dict[int, str | None] = {}
     left = MOST_UNPACKED
-    for step, each in packed.items():
-        if left <= 0:
-            break
-        try:
-            findings = inflate(each)
-        except NoDocumentError:
-            left -= MOST_BYTES
-            continue
-        left -= len(findings)
-        # Quotes inside of JSON strings are escaped, so that a layer's name cannot look like this.
-        # Parsing would take seconds.
-        present = [
-            severity
-            for severity in ("error", "warning", "info")
-            if b'"severity":"%s"' % severity.encode() in findings
-        ]
-        found[step] = (
-            present[0] if present else "ok" if findings.startswith(b'{"ok":true') else "warning"
-        )
-    return found
+    for step, (severity, packed) in found.items():
+        if severity is None and left > 0:
+            try:
+                document = inflate(packed)
+                severity = severity_of(parse(document))
+                left -= len(document)
+            except NoDocumentError:
+                left -= MOST_BYTES
+        if severity is not None:
+            severities[step] = severity
+    return severities
 
 
 def _by_number(run: str) -> list[tuple[bool, int, str]]:

@@ -44,6 +44,7 @@ from keras_initcheck.tensorboard_plugin.event_reader import (
     parse_series,
 )
 from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
+from keras_initcheck.tensorboard_plugin.log_format import PLUGIN
 from keras_initcheck.tensorboard_plugin.responses import (
     answering,
     arguments,
@@ -52,7 +53,6 @@ from keras_initcheck.tensorboard_plugin.responses import (
 )
 from keras_initcheck.tensorboard_plugin.static_files import static_file
 
-PLUGIN = "initcheck"
 DEFAULT_MAX_STEPS = 1000
 MOST_PROBES = 100
 """In a figure that lays runs over each other: it has eight colours, and each probe takes some

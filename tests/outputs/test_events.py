@@ -159,11 +159,11 @@ def test_first_probe_has_tags_of_its_own(tmp_path, make, read):
 def test_findings_are_json(tmp_path, make, read):
     findings = [make.finding(name, measured=math.inf) for name in make.nasty_names]
     log = read(logged(tmp_path, (0, make.report(findings=findings)), max_findings=2))
-    document = json.loads(
-        zlib.decompress(log.tensors("initcheck", "initcheck")["initcheck/probe_findings"][0].item())
-    )
+    severity, packed = log.tensors("initcheck", "initcheck")["initcheck/probe_findings"][0].tolist()
+    document = json.loads(zlib.decompress(packed))
+    assert severity == b"error"
     assert log.descriptions("initcheck")["initcheck/probe_findings"] == {
-        "version": 1,
+        "version": 2,
         "content": "findings",
         "encoding": "zlib",
     }

@@ -149,7 +149,9 @@ def test_findings_are_not_inflated_beyond_their_bound(tab, hostile, monkeypatch)
 def test_severities_beyond_the_bound_are_not_known(monkeypatch):
     monkeypatch.setattr(reading, "MOST_UNPACKED", 15)
     packed = zlib.compress(b'{"ok":true}')
-    assert reading._severities({0: packed, 1: packed, 2: packed}) == {0: "ok", 1: "ok"}
+    unknown = (None, packed)
+    found = {0: unknown, 1: unknown, 2: unknown, 3: ("error", packed)}
+    assert reading._severities(found) == {0: "ok", 1: "ok", 3: "error"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Names and encodings of an event log, shared by `outputs.events`, which writes it, and the tab.
+
+The standard library alone is imported: TensorBoard imports this module when it starts. It stands in
+this folder, because the tab must start where the rest of the package is broken.
+"""
+
+import re
+import zlib
+from collections.abc import Mapping
+
+PLUGIN = "initcheck"
+"""Name of the tab, as TensorBoard's data provider knows it."""
+
+RUN = "initcheck"
+"""Name of a run's directory below the log directory; further runs are `initcheck_2` and so on."""
+
+BY_DEPTH = "by_depth"
+"""Name of the run inside a run whose step is the depth."""
+
+FIRST, EACH = "init", "probe"
+"""Kinds of tags. The first probe of a run is written to both: TensorBoard samples the steps of a
+tag, and loses the first one soonest.
+"""
+
+OK = "ok"
+SEVERITIES = (OK, "info", "warning", "error")
+"""Severities of a probe, mildest first; `"ok"` where nothing was found."""
+
+_MATRIX_TAG = re.compile(rf"{PLUGIN}/({FIRST}|{EACH})/([0-9a-f]{{12}})")
+
+
+def matrix_tag(kind: str, sites: str) -> str:
+    """Tag of the matrix of numbers.
+
+    Args:
+        kind: `FIRST` or `EACH`.
+        sites: Hash of the list of sites: twelve hexadecimal digits.
+    """
+    return f"{PLUGIN}/{kind}/{sites}"
+
+
+def parse_matrix_tag(tag: str) -> tuple[str, str] | None:
+    """Kind and hash of sites of a matrix's tag, or `None` for another tag."""
+    found = _MATRIX_TAG.fullmatch(tag)
+    return (found[1], found[2]) if found else None
+
+
+def findings_tag(kind: str) -> str:
+    """Tag of the findings; `kind` is `FIRST` or `EACH`."""
+    return f"{PLUGIN}/{kind}_findings"
+
+
+FINDINGS_TAGS = tuple(findings_tag(kind) for kind in (FIRST, EACH))
+
+
+def pack_findings(severity: str, document: str) -> list[bytes]:
+    """The two strings that a findings tag holds for a probe: severity, and the compressed document.
+
+    Args:
+        severity: One of `SEVERITIES`, which the tab shows for each step without unpacking.
+        document: Verdict and findings as JSON text.
+    """
+    return [severity.encode(), zlib.compress(document.encode())]
+
+
+def split_findings(strings: list[object]) -> tuple[str | None, bytes]:
+    """Severity and compressed document of a probe.
+
+    Args:
+        strings: The elements of a findings tag's tensor.
+
+    Returns:
+        The severity is `None` where the log does not hold it: version 1 wrote the document alone.
+        The document is empty where the tensor holds something else.
+    """
+    *before, packed = strings or [b""]
+    if not isinstance(packed, bytes) or len(before) > 1:
+        return None, b""
+    severity = (
+        before[0].decode("ascii", "replace") if before and isinstance(before[0], bytes) else ""
+    )
+    return (severity if severity in SEVERITIES else None), packed
+
+
+def severity_of(document: Mapping[str, object]) -> str:
+    """Severity of a document with verdict and findings, one of `SEVERITIES`.
+
+    Findings that a log left out are not known: where none is held, a document that is not `ok` is
+    taken for a warning.
+    """
+    findings = document.get("findings")
+    held = findings if isinstance(findings, list) else []
+    known = [str(each.get("severity")) for each in held if isinstance(each, dict)]
+    worst = max((SEVERITIES.index(each) for each in known if each in SEVERITIES), default=0)
+    return SEVERITIES[worst] if worst else OK if document.get("ok") is True else "warning"
