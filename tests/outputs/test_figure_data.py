@@ -23,7 +23,7 @@ def read_back(report, read, log_dir):
     reader = read(log_dir)
     tag = f"initcheck/probe/{hash_sites(report.profile)}"
     tensors = reader.tensors("initcheck", "initcheck")
-    findings = json.loads(zlib.decompress(tensors["initcheck/probe_findings"][7].item()))
+    findings = json.loads(zlib.decompress(tensors["initcheck/probe_findings"][7].item(1)))
     description = read_description(reader.descriptions("initcheck")[tag])
     return FigureData.from_log(
         description, tensors[tag][7], read_judgement(findings), step=7, run="before"
