@@ -12,16 +12,15 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, log_expit, ndtr
 
 from keras_initcheck.theory.quadrature import Array
 
 Function = Callable[[Array], Array]
 
 # With these, mean 0 and variance 1 are a fixed point (Klambauer et al. 2017, section 2).
-_SELU_ALPHA = 1.6732632423543772
-_SELU_SCALE = 1.0507009873554805
-
-_erf = np.vectorize(math.erf, otypes=[np.float64])  # numpy has none
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
 
 
 def _relu(
@@ -36,12 +35,9 @@ def _elu(x: Array, alpha: float = 1.0) -> Array:
 
 
 def _gelu(x: Array, approximate: bool = False) -> Array:
-    inner = (
-        np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))
-        if approximate
-        else _erf(x / math.sqrt(2.0))
-    )
-    return 0.5 * x * (1.0 + inner)
+    if not approximate:
+        return x * np.asarray(ndtr(x), dtype=np.float64)
+    return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def _threshold(x: Array, threshold: float, default_value: float) -> Array:
@@ -53,7 +49,7 @@ def _softplus(x: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    return np.asarray(np.exp(-_softplus(-x)), dtype=np.float64)
+    return np.asarray(expit(x), dtype=np.float64)
 
 
 def _silu(x: Array) -> Array:
@@ -79,11 +75,11 @@ ACTIVATIONS: Mapping[str, Callable[..., Array]] = MappingProxyType(
         "hard_tanh": lambda x: np.clip(x, -1.0, 1.0),
         "leaky_relu": lambda x, negative_slope=0.2: np.where(x > 0.0, x, negative_slope * x),
         "linear": lambda x: x,
-        "log_sigmoid": lambda x: -_softplus(-x),
+        "log_sigmoid": lambda x: log_expit(x),
         "mish": lambda x: x * np.tanh(_softplus(x)),
         "relu": _relu,
         "relu6": lambda x: np.clip(x, 0.0, 6.0),
-        "selu": lambda x: _SELU_SCALE * _elu(x, _SELU_ALPHA),
+        "selu": lambda x: SELU_SCALE * _elu(x, SELU_ALPHA),
         "sigmoid": _sigmoid,
         "silu": _silu,
         "soft_shrink": lambda x, threshold=0.5: x - np.clip(x, -threshold, threshold),

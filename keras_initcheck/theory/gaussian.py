@@ -3,12 +3,12 @@
 """
 
 import functools
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_initcheck.theory.activation_functions import Function
+from keras_initcheck.theory.normal import normal_density
 from keras_initcheck.theory.quadrature import (
     Array,
     edges_between,
@@ -96,7 +96,7 @@ class GaussianIntegrals:
         """
         points, weights = panel_nodes(panels)
         u = (points - self.mean) / self.std
-        density = np.exp(-0.5 * u * u) / (math.sqrt(2.0 * math.pi) * self.std) * weights
+        density = normal_density(u) / self.std * weights
         root = np.sqrt(density)
         values = self.values(points)
         squares = (values * root) ** 2

@@ -7,12 +7,13 @@ inputs.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 
 from keras_initcheck.theory.activations import Function, moments
+from keras_initcheck.theory.normal import normal_density
 from keras_initcheck.theory.quadrature import Array, edges_between, integrate, panel_nodes
 
 _REACH = 9.0  # standard deviations: the Gaussian beyond holds 2e-19
@@ -20,7 +21,7 @@ _OUTER_EDGES = np.array([-_REACH, -4.0, -2.0, -0.75, 0.0, 0.75, 2.0, 4.0, _REACH
 _TOLERANCE = 1e-11  # of an integral, relative
 _MARGINAL = 1e-9  # |ln(q'/q)| or |c' - c| that is quadrature's error: every q (ReLU at σ_w² = 2) is a fixed point
 _FARTHEST_LOG = 150.0  # |ln q| from which on a second moment is said to vanish or to explode
-_SMALLEST_VALUE = 1e-12  # of a function whose root is sought: quadrature is no better
+_ROOT_TOLERANCE = 1e-12  # of a fixed point: quadrature is no better
 _DIFFERENCE = (
     1e-4  # step in `c`: truncation, about its square, against rounding, about `_TOLERANCE` over it
 )
@@ -124,7 +125,7 @@ class MeanField:
             low, step = low + step, 1.5 * step
             if abs(low + step) > _FARTHEST_LOG:
                 return math.inf if growth > 0.0 else 0.0
-        return math.exp(_find_root(log_growth, low, low + step))
+        return math.exp(brentq(log_growth, low, low + step, xtol=_ROOT_TOLERANCE))
 
     def correlation_fixed_point(self, second_moment: float) -> float:
         """`c*`, to which the correlation of two different inputs goes at `q*`: 1 in the ordered
@@ -147,7 +148,7 @@ class MeanField:
             high = 0.5 * (1.0 + high)
             if 1.0 - high < 1e-6:
                 return 1.0
-        return _find_root(growth, 0.0, high)
+        return float(brentq(growth, 0.0, high, xtol=_ROOT_TOLERANCE))
 
     def depth_scales(self) -> DepthScales:
         """`ξ_q`, `ξ_c` and `ξ_∇` (Schoenholz et al. 2017, sections 3 and 5).
@@ -200,7 +201,7 @@ def edge_of_chaos(function: Function, bias_variance: float) -> tuple[float, floa
             " Activations that are linear on both sides of zero have one at 0 only, where"
             " `weight_variance` is 1 / E f'²."
         )
-    q = math.exp(_find_root(excess, grid[crossings[0]], grid[crossings[0] + 1]))
+    q = math.exp(brentq(excess, grid[crossings[0]], grid[crossings[0] + 1]))
     return 1.0 / moments(function, q).derivative_second_moment, q
 
 
@@ -225,7 +226,10 @@ def expect_product(function: Function, second_moment: float, correlation: float)
     outer_nodes, outer_weights = panel_nodes(
         np.stack([_OUTER_EDGES[:-1], _OUTER_EDGES[1:]], axis=1)
     )
-    outer, weights = outer_nodes.ravel(), outer_weights.ravel() * _density(outer_nodes.ravel())
+    outer, weights = (
+        outer_nodes.ravel(),
+        outer_weights.ravel() * normal_density(outer_nodes.ravel()),
+    )
 
     def over_panels(panels: Array) -> Array:
         nodes, node_weights = panel_nodes(panels)
@@ -234,7 +238,7 @@ def expect_product(function: Function, second_moment: float, correlation: float)
         values = function(sum_weight * u + difference_weight * v) * function(
             sum_weight * u - difference_weight * v
         )
-        integrals: Array = np.einsum("pn,pno->po", node_weights * _density(nodes), values)
+        integrals: Array = np.einsum("pn,pno->po", node_weights * normal_density(nodes), values)
         return integrals
 
     edges = edges_between(-_REACH, _REACH, 0.5)
@@ -242,27 +246,5 @@ def expect_product(function: Function, second_moment: float, correlation: float)
     return float(inner_integrals @ weights)
 
 
-def _density(x: Array) -> Array:
-    return np.asarray(np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi), dtype=np.float64)
-
-
 def _depth_scale(factor: float) -> float:
     return math.inf if abs(math.log(factor)) < _MARGINAL else 1.0 / abs(math.log(factor))
-
-
-def _find_root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function changes sign between two points, by false position that halves an end which
-    stays (Illinois).
-    """
-    at_low, at_high = function(low), function(high)
-    for _ in range(100):
-        middle = (low * at_high - high * at_low) / (at_high - at_low)
-        value = function(middle)
-        if value == 0.0 or abs(value) < _SMALLEST_VALUE or abs(high - low) < _SMALLEST_VALUE:
-            return middle
-        if value * at_high < 0.0:
-            low, at_low = high, at_high
-        else:
-            at_low *= 0.5
-        high, at_high = middle, value
-    return high

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr
 
+from keras_initcheck.theory.normal import normal_density
 from keras_initcheck.theory.quadrature import Array, panel_nodes
 
 _REACH = 9.0  # standard deviations: the Gaussian beyond holds 2e-19
 _SPACING = 0.25  # of panels with ten nodes each, in standard deviations
+_UNRECTIFIED_RANGE = -20.0, 1e4
+"""`mean / std` beyond which the mean of the rectified Gaussian over its root mean square is 0 or 1
+in float64."""
 _SMALLEST_STD = 1e-8  # of the largest scale around: a constant is taken for so narrow a Gaussian
-
-_erfc = np.vectorize(math.erfc, otypes=[np.float64])  # numpy has none
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,6 @@ class Largest:
         return [float(share) for share in self.shares.sum(axis=1)]
 
 
-def cumulative(x: Array) -> Array:
-    """`Φ(x)` of the standard normal distribution."""
-    return np.asarray(0.5 * _erfc(-x / math.sqrt(2.0)), dtype=np.float64)
-
-
-def density(x: Array) -> Array:
-    """`φ(x)` of the standard normal distribution."""
-    return np.asarray(np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi), dtype=np.float64)
-
-
 def largest_of(
     means: Sequence[float], variances: Sequence[float], counts: Sequence[float] | None = None
 ) -> Largest:
@@ -89,9 +83,9 @@ def largest_of(
     nodes, weights = panel_nodes(np.stack([edges[:-1], edges[1:]], axis=1))
     points = nodes.ravel()
     standardized = (points - center) / std
-    below = np.maximum(cumulative(standardized), 1e-300)
+    below = np.maximum(ndtr(standardized), 1e-300)
     all_below = np.exp((number * np.log(below)).sum(axis=0))
-    shares = number * density(standardized) / std / below * all_below * weights.ravel()
+    shares = number * normal_density(standardized) / std / below * all_below * weights.ravel()
     return Largest(points, np.asarray(shares, dtype=np.float64))
 
 
@@ -106,21 +100,24 @@ def rectified_moments(means: Array, std: float) -> tuple[Array, Array]:
         positive = np.maximum(means, 0.0)
         return positive, positive**2
     ratio = means / std
-    below, edge = cumulative(ratio), density(ratio)
+    below, edge = np.asarray(ndtr(ratio), dtype=np.float64), normal_density(ratio)
     return means * below + std * edge, (means**2 + std**2) * below + means * std * edge
 
 
 def unrectified_mean(relative_mean: float) -> float:
-    """`mean / std` of the Gaussian whose rectified part has that `mean / sqrt(q)`, 0..1. By
-    bisection.
+    """`mean / std` of the Gaussian whose rectified part has that `mean / sqrt(q)`, 0..1.
 
     >>> abs(unrectified_mean(0.398942280401 / 0.5**0.5)) < 1e-9
     True
     """
-    low, high = -20.0, 1e4
-    for _ in range(100):
-        middle = 0.5 * (low + high)
-        first, second = rectified_moments(np.array([middle]), 1.0)
-        too_small = float(first[0]) < relative_mean * math.sqrt(float(second[0]))
-        low, high = (middle, high) if too_small else (low, middle)
-    return 0.5 * (low + high)
+
+    def excess(mean: float) -> float:
+        first, second = rectified_moments(np.array([mean]), 1.0)
+        return float(first[0]) - relative_mean * math.sqrt(float(second[0]))
+
+    low, high = _UNRECTIFIED_RANGE
+    if excess(low) >= 0.0:
+        return low
+    if excess(high) <= 0.0:
+        return high
+    return float(brentq(excess, low, high, xtol=1e-14))

@@ -5,10 +5,11 @@ inference mode they are the identity.
 import math
 from dataclasses import dataclass
 
+from keras_initcheck.theory.activation_functions import SELU_ALPHA, SELU_SCALE
 from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, exponential, finite_or_zero, logarithm
 
-_ALPHA = -1.6732632423543772 * 1.0507009873554805  # what SELU tends to for large negative arguments
+_ALPHA = -SELU_ALPHA * SELU_SCALE  # SELU's limit for large negative arguments
 
 
 @dataclass(frozen=True)
