@@ -38,8 +38,7 @@ def reports() -> dict[str, ic.Report]:
     crops, _ = photographs(4)
     bench = Bench(take_batch(crops), width=1.0)
     policy = policy_of(ignore=["layer-ratio"])
-    judged = {name: judge(bench.measure(scheme), policy) for name, scheme in SCHEMES.items()}
-    return {name: ic.Report(each.profile, each.findings) for name, each in judged.items()}
+    return {name: judge(bench.measure(scheme), policy) for name, scheme in SCHEMES.items()}
 
 
 @contextlib.contextmanager

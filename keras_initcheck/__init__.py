@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_initcheck import initializers
-    from keras_initcheck.api import Repair, Report, assert_healthy, check, repair
+    from keras_initcheck.api import assert_healthy, check, repair
     from keras_initcheck.callback import InitCheck
     from keras_initcheck.records.errors import (
         DataError,
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
         InitCheckWarning,
         ProbeError,
     )
-    from keras_initcheck.records.report import Finding
+    from keras_initcheck.records.report import Finding, Report
+    from keras_initcheck.repairs.repair import Repair
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Repair": "api",
-    "Report": "api",
     "assert_healthy": "api",
     "check": "api",
     "repair": "api",
@@ -36,6 +35,8 @@ _HOMES = {
     "InitCheckWarning": "records.errors",
     "ProbeError": "records.errors",
     "Finding": "records.report",
+    "Report": "records.report",
+    "Repair": "repairs.repair",
 }
 
 __all__ = [

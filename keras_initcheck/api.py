@@ -2,116 +2,22 @@
 Glue only.
 """
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from keras_initcheck.analysis import depth_scales
-from keras_initcheck.outputs import console, json_format
 from keras_initcheck.probe.data.batch import Batch, take_batch
 from keras_initcheck.probe.data.synthetic import synthetic_inputs
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.records import report as records
-from keras_initcheck.records.errors import MissingPackageError
-from keras_initcheck.records.profile import SYNTHETIC_DATA, Profile
+from keras_initcheck.records.profile import SYNTHETIC_DATA
+from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.layer_selection import selection
 from keras_initcheck.repairs.options import Options
-from keras_initcheck.repairs.repair import Outcome, Repairer
+from keras_initcheck.repairs.repair import Repair
+from keras_initcheck.repairs.repairer import Repairer
 from keras_initcheck.rules import catalogue
-from keras_initcheck.rules.policy import Policy
-
-NOTEBOOK_WIDTH = 110
-"""Characters in a line of a notebook's output; the box scrolls where there is less room."""
-
-
-class Report(records.Report):
-    """What was measured (`profile`) and what the rules found in it (`findings`, worst first).
-
-    `print(report)` shows a table that is as wide as the terminal, the findings, and the verdict; a
-    notebook shows a figure too.
-    """
-
-    def __str__(self) -> str:
-        return console.render(self)
-
-    def to_json(self, indent: int | None = None) -> str:
-        """The report as strict JSON; NaN and the infinities are written as the strings "NaN",
-        "Infinity" and "-Infinity".
-        """
-        return json_format.to_json(self, indent=indent)
-
-    def save_json(self, path: str | Path) -> None:
-        """Writes `to_json()` to a file.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
-        Path(path).write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
-
-    def figure(self, kind: str = "signal", *, dark: bool = False, **options: Any) -> Any:
-        """A plotly figure of the report: `.show()` opens it, a notebook displays it.
-
-        Args:
-            kind: `"signal"` (signal and gradient over depth), `"ratios"` (what each layer
-                multiplies them by), or another key of `keras_initcheck.outputs.figures.FIGURES`.
-            dark: For dark surroundings.
-            **options: What the kind takes beside these, such as `statistic` of `"heat_map"`.
-
-        Raises:
-            ValueError: There is no such kind, or the report lacks what it shows.
-            MissingPackageError: plotly is not installed.
-        """
-        from keras_initcheck.outputs.figure_data import FigureData
-        from keras_initcheck.outputs.figures import draw
-
-        return draw(kind, [FigureData.from_report(self)], dark=dark, **options)
-
-    def save_html(self, path: str | Path) -> None:
-        """Writes the report as one HTML file of about 2 MB that works offline: verdict, figures,
-        findings, a sortable table.
-
-        Raises:
-            OSError: The file cannot be written.
-            MissingPackageError: plotly is not installed.
-        """
-        from keras_initcheck.outputs.html_report import save_html
-
-        save_html(self, path)
-
-    def _repr_html_(self) -> str:
-        """What a notebook displays: the table, and the figure of the signal where plotly is
-        installed.
-        """
-        text = (
-            '<pre style="overflow-x: auto; line-height:'
-            f' 1.3">{html.escape(console.render(self, NOTEBOOK_WIDTH))}</pre>'
-        )
-        if not self.profile.sites:
-            return text
-        try:
-            from keras_initcheck.outputs.html_report import figure_fragment
-
-            return text + figure_fragment(self.figure())
-        except MissingPackageError:
-            return text
-
-    @classmethod
-    def from_json(cls, text: str, max_mebibytes: int = json_format.MOST_MEBIBYTES) -> "Report":
-        """The report that `to_json` wrote.
-
-        Args:
-            text: JSON text, of whatever origin.
-            max_mebibytes: Length of the longest text that is read; reading takes ten times its
-                memory.
-
-        Raises:
-            ValueError: `text` is no such report, one of a newer version, or too long.
-        """
-        return json_format.from_json(text, cls, max_mebibytes)
 
 
 def check(
@@ -170,63 +76,7 @@ def check(
     profile = probe.measure(batch, data=data, step=introspection.steps_taken(model))
     if spectrum:
         profile = replace(profile, spectrum=probe.spectrum(batch))
-    return replace(judged(profile, policy), mean_field=depth_scales.summarise(profile))
-
-
-class Repair(Outcome):
-    """What `repair` did: `before` and `after` (reports), `steps`, `is_kept`, `message`, and
-    `undo()`.
-
-    `print` shows the steps and what came of them; a notebook shows signal and gradient before and
-    after too.
-    """
-
-    def figure(self, *, dark: bool = False) -> Any:
-        """A plotly figure of signal and gradient before and after, over each other.
-
-        Raises:
-            ValueError: Nothing was changed, so that there is no state after.
-            MissingPackageError: plotly is not installed.
-        """
-        from keras_initcheck.outputs.figure_data import FigureData
-        from keras_initcheck.outputs.figures import draw
-
-        return draw(
-            "before_after",
-            [FigureData.from_report(report) for _, report in self._pair()],
-            dark=dark,
-        )
-
-    def save_html(self, path: str | Path) -> None:
-        """Writes the reports before and after as one HTML file that works offline.
-
-        Raises:
-            ValueError: Nothing was changed, so that there is no state after.
-            OSError: The file cannot be written.
-            MissingPackageError: plotly is not installed.
-        """
-        from keras_initcheck.outputs.html_report import compare_html
-
-        compare_html(self._pair(), path)
-
-    def _pair(self) -> list[tuple[str, records.Report]]:
-        if self.after is None:
-            raise ValueError(
-                "There must be a changed model to compare. Received: a repair that changed"
-                f" nothing. {self.message}"
-            )
-        return [("before", self.before), ("after", self.after)]
-
-    def _repr_html_(self) -> str:
-        text = f'<pre style="overflow-x: auto; line-height: 1.3">{html.escape(str(self))}</pre>'
-        if self.after is None:
-            return text
-        try:
-            from keras_initcheck.outputs.html_report import figure_fragment
-
-            return text + figure_fragment(self.figure())
-        except MissingPackageError:
-            return text
+    return catalogue.judge(profile, policy, with_mean_field=True)
 
 
 def repair(
@@ -304,13 +154,16 @@ def repair(
     _check_trained(model, allow_trained)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
     with ONE_AT_A_TIME:  # nobody else changes the model between the measurement and its cure
-        before = judged(probe.measure(batch, data=data), policy)
+        before = catalogue.judge(probe.measure(batch, data=data), policy)
         chosen = selection(layers, probe.owned)
         options = Options(method, mode, target, tolerance, seed, chosen)
         repairer = Repairer(
-            probe, batch, lambda profile: judged(replace(profile, data=data), policy), options
+            probe,
+            batch,
+            lambda profile: catalogue.judge(replace(profile, data=data), policy),
+            options,
         )
-        return Repair(**vars(repairer.run(before, is_dry=dry_run)))
+        return repairer.run(before, is_dry=dry_run)
 
 
 def _check_trained(model: Any, allow_trained: bool) -> None:
@@ -338,12 +191,6 @@ def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> 
     report = check(model, x, y, **options)
     if not report.ok:
         raise AssertionError(f"{report.verdict}\n{report}")
-
-
-def judged(profile: Profile, policy: Policy) -> Report:
-    """The report on a profile."""
-    report = catalogue.judge(profile, policy)
-    return Report(report.profile, report.findings, report.num_exempted)
 
 
 def _batch(

@@ -11,10 +11,11 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.api import Repair, Report
 from keras_initcheck.probe.data.batch import Batch, take_batch, to_tensor, yields_batches
 from keras_initcheck.probe.engine.devices import whole
 from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.records.report import Report
+from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.rules import catalogue
 from keras_initcheck.watch.call_stack import running_fit
 from keras_initcheck.watch.first_batch import assign_state, intercept_first_batch

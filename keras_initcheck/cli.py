@@ -23,10 +23,11 @@ from keras_initcheck.records.errors import DataError, InitCheckError
 from keras_initcheck.records.report import SEVERITIES
 
 if TYPE_CHECKING:
-    from keras_initcheck.api import Repair, Report
     from keras_initcheck.command.baseline import Comparison
     from keras_initcheck.command.loading import Data
     from keras_initcheck.command.settings import Settings
+    from keras_initcheck.records.report import Report
+    from keras_initcheck.repairs.repair import Repair
 
 HEALTHY, FINDINGS, FAILED = 0, 1, 2
 INTERRUPTED = 130
@@ -109,7 +110,7 @@ def _run(arguments: Namespace) -> int:
     worst = report.worst if comparison is None else comparison.worst
     code = FINDINGS if _is_failure(worst, settings.fail_on) else HEALTHY
     if repair is not None and arguments.save is not None:
-        _save(model, arguments, is_worth_it=repair.is_kept or code == HEALTHY)
+        _save(model, arguments, is_worth_it=repair.applied or code == HEALTHY)
     return code
 
 
@@ -172,7 +173,7 @@ def _check(
 ) -> "tuple[Report, Repair | None]":
     """The report on the model, of a repaired one as it is then, and what became of the repair."""
     from keras_initcheck.api import check
-    from keras_initcheck.command.repairing import final, repaired
+    from keras_initcheck.command.repairing import repaired
 
     if sys.stderr.isatty():
         say(f"probing {model.name} ...", sys.stderr)
@@ -181,7 +182,7 @@ def _check(
             options = {**settings.options, "spectrum": arguments.spectrum}
             return check(model, data.x, data.y, sample_weight=data.sample_weight, **options), None
         outcome = repaired(model, data, arguments, settings.options)
-        return final(outcome), outcome
+        return outcome.result, outcome
     except DataError as error:
         raise DataError(
             f"DATA {arguments.data!r}: {error}" if arguments.data is not None else str(error)
@@ -228,7 +229,7 @@ def _write(
             report.save_json(arguments.json)
     if arguments.html is not None:
         with _naming("--html", arguments.html):
-            (repair if repair is not None and repair.is_kept else report).save_html(arguments.html)
+            (repair if repair is not None and repair.applied else report).save_html(arguments.html)
     if arguments.log_dir is not None:
         _write_events(report, arguments.log_dir)
         say(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", others)

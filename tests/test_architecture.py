@@ -46,11 +46,10 @@ MAY_IMPORT = {
         "repairs",
         "outputs",
         "watch",
-        "faces",
     },
 }
 MAY_IMPORT["faces"] = {*MAY_IMPORT["watch"], "faces", "root"}
-MAY_IMPORT["root"] = {"records", "faces"}
+MAY_IMPORT["root"] = {"records", "rules", "repairs", "faces"}
 FOREIGN = {
     "records": {"numpy"},
     "theory": {"numpy", "scipy"},
@@ -71,6 +70,10 @@ EXCEPTIONS = {
 }
 """Arrows that `MAY_IMPORT` does not have, each with its reason."""
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
+RENDERING_THEMSELVES = {"records/report.py": "outputs", "repairs/repair.py": "outputs"}
+"""Records that import their renderers, inside of their methods only, since users ask a report and a
+repair themselves for their text, figures and files.
+"""
 
 
 def files():
@@ -81,11 +84,20 @@ def layer_of(path):
     return LAYERS[path.relative_to(PACKAGE).parts[0].removesuffix(".py")]
 
 
-def imports(path):
+def imports(path, inside_functions_too=True):
     """Dotted names that a file imports, absolute and relative to nothing: the house has no relative
     imports.
     """
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if id(node) in inside and not inside_functions_too:
+            continue
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield (
@@ -100,19 +112,31 @@ def imports(path):
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_file_imports_only_from_layers_above_it(path):
     layer = layer_of(path)
+    own = RENDERING_THEMSELVES.get(path.relative_to(PACKAGE).as_posix())
     is_engine = path.parent.name == "engine"
     for name in imports(path):
         top, *rest = name.split(".")
         if top == "keras_initcheck":
             target = LAYERS.get(rest[0], "root") if rest else "root"
             is_exception = (str(path.relative_to(PACKAGE)), name) in EXCEPTIONS
-            assert is_exception or target in MAY_IMPORT[layer], f"{layer} may not import {name}"
+            allowed = {*MAY_IMPORT[layer], own}
+            assert is_exception or target in allowed, f"{layer} may not import {name}"
         elif is_engine and top in FRAMEWORKS:
             assert path.stem == top
         else:
             assert top in sys.stdlib_module_names or top in FOREIGN[layer], (
                 f"{layer} may not import {name}"
             )
+
+
+@pytest.mark.parametrize("file", RENDERING_THEMSELVES)
+def test_renderer_is_imported_inside_of_methods_only(file):
+    at_the_top = {
+        LAYERS.get(name.split(".")[1])
+        for name in imports(PACKAGE / file, inside_functions_too=False)
+        if name.startswith("keras_initcheck.")
+    }
+    assert RENDERING_THEMSELVES[file] not in at_the_top
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keras_initcheck.outputs.cleaning import one_line
-from keras_initcheck.outputs.json_format import MOST_MEBIBYTES, from_json
+from keras_initcheck.outputs.json_format import from_json
 from keras_initcheck.records.errors import InitCheckError
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.report import MAX_MEBIBYTES, Finding, Report
 from keras_initcheck.rules.policy import Policy
 
 
@@ -23,7 +23,7 @@ def read_report(option: str, path: str, most: int | None = None) -> Report:
     Raises:
         InitCheckError: There is none.
     """
-    most = MOST_MEBIBYTES if most is None else most
+    most = MAX_MEBIBYTES if most is None else most
     try:
         with Path(path).open("rb") as file:
             content = file.read(most * 2**20 + 1)  # a pipe does not tell its size
@@ -72,7 +72,7 @@ def compare(report: Report, baseline: Report, policy: Policy) -> Comparison:
     """
     baseline = replace(baseline, findings=tuple(policy.kept(baseline.findings)))
     try:
-        new, gone = report.new_findings(baseline), report.gone_findings(baseline)
+        new, gone = report.new_findings(baseline), report.resolved_findings(baseline)
     except ValueError as error:
         raise InitCheckError(str(error).replace("`baseline`", "--baseline")) from error
     return Comparison(report.count("warning") + report.count("error") - len(new), new, gone)

@@ -4,11 +4,12 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from keras_initcheck.api import Repair, Report, repair
+from keras_initcheck.api import repair
 from keras_initcheck.command.loading import Data
 from keras_initcheck.outputs import comparison, summary
 from keras_initcheck.outputs.cleaning import clean
-from keras_initcheck.records import report as records
+from keras_initcheck.records.report import Report
+from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.theory.fans import FORWARD
 
 MOST_FINDINGS = 12
@@ -50,18 +51,11 @@ def repaired(model: Any, data: Data, arguments: Namespace, options: Mapping[str,
         ) from error
 
 
-def final(outcome: Repair) -> Report:
-    """The report on the model as the repair left it."""
-    report = outcome.after if outcome.is_kept else outcome.before
-    assert isinstance(report, Report), "the values are kept only where they were probed"
-    return report
-
-
 def introduction(outcome: Repair) -> str:
     """What stands above the report: of a changed model, what was wrong and what was done. Else
     nothing.
     """
-    if not outcome.is_kept:
+    if not outcome.applied:
         return ""
     return "\n".join(
         [
@@ -78,12 +72,12 @@ def introduction(outcome: Repair) -> str:
 
 def conclusion(outcome: Repair) -> str:
     """What stands below it: before and after beside each other, or what was planned or tried."""
-    if outcome.is_kept:
-        return "\n" + comparison.render([("before", outcome.before), ("after", final(outcome))])
+    if outcome.applied:
+        return "\n" + comparison.render([("before", outcome.before), ("after", outcome.result)])
     return "\n".join(["", *_done("Plan" if outcome.after is None else "Repair", outcome)])
 
 
-def _short(report: records.Report) -> Iterator[str]:
+def _short(report: Report) -> Iterator[str]:
     yield f"  {clean(summary.title(report.profile))}"
     loud = [finding for finding in report.findings if finding.severity != "info"]
     for finding in loud[:MOST_FINDINGS]:

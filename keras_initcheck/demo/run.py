@@ -6,7 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-from keras_initcheck.api import Report, judged
 from keras_initcheck.demo import digits, explanation
 from keras_initcheck.demo.photographs import photographs
 from keras_initcheck.demo.schemes import GLOROT, HE, NORMAL, Bench, Scheme, spreads
@@ -16,7 +15,8 @@ from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.outputs.number_format import format_count
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.records.profile import Profile
-from keras_initcheck.rules.catalogue import policy_of
+from keras_initcheck.records.report import Report
+from keras_initcheck.rules.catalogue import judge, policy_of
 
 WIDEST = 100
 NUM_CROPS = 8
@@ -81,7 +81,7 @@ class Story:
     def _explode(self, bench: Bench) -> Profile:
         self._working("sending the photographs forward, and a random gradient back")
         profile = bench.measure(NORMAL)
-        report = judged(profile, POLICY)
+        report = judge(profile, POLICY)
         self._log("alexnet_normal", report)
         size = (
             f"{format_count(bench.num_weights)}"
@@ -109,7 +109,7 @@ class Story:
     def _measured(self, bench: Bench, scheme: Scheme) -> Profile:
         self._working(f"{scheme.title}'s weights")
         profile = bench.measure(scheme)
-        self._log(f"alexnet_{scheme.title.lower()}", judged(profile, POLICY))
+        self._log(f"alexnet_{scheme.title.lower()}", judge(profile, POLICY))
         return profile
 
     def _train(self) -> None:

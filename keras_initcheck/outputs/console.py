@@ -83,6 +83,11 @@ def render(report: Report, width: int | None = None) -> str:
     return "\n".join(line.plain for line in _lines(report, _check_width(width)))
 
 
+def styled_lines(report: Report, width: int) -> list[Text]:
+    """The report as rich's styled lines, for a console of `width` cells (40 where it has fewer)."""
+    return list(_lines(report, max(width, NARROWEST)))
+
+
 def print_report(report: Report, file: TextIO | None = None, width: int | None = None) -> None:
     """Prints the report, in colour where `file` is a terminal (and `NO_COLOR` is not set), in ASCII
     where it cannot show more.

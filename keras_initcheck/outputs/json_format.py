@@ -16,22 +16,15 @@ import types
 import typing
 from collections import Counter
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn
 
 from keras_initcheck.outputs import limits
-from keras_initcheck.records.report import Report
+from keras_initcheck.records.report import MAX_MEBIBYTES, Report
 
-FORMAT = "keras_initcheck.records.report"
+FORMAT = "keras_initcheck.report"
 VERSION = 1
 
-MOST_MEBIBYTES = 64
-"""Of a report's text: one site with its weights has about 6 KB, the largest models that Keras
-brings along 10 MB.
-"""
-
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-AnyReport = TypeVar("AnyReport", bound=Report)
 
 
 def to_json(report: Report, indent: int | None = None) -> str:
@@ -45,16 +38,11 @@ def to_json(report: Report, indent: int | None = None) -> str:
     return json.dumps(document, indent=indent, allow_nan=False)
 
 
-def from_json(
-    text: str,
-    report_class: type[AnyReport] = Report,  # type: ignore[assignment]  # mypy 3737: default of a TypeVar
-    max_mebibytes: int = MOST_MEBIBYTES,
-) -> AnyReport:
+def from_json(text: str, max_mebibytes: int = MAX_MEBIBYTES) -> Report:
     """The report that `to_json` wrote.
 
     Args:
         text: JSON text.
-        report_class: `Report` or a subclass of it to build.
         max_mebibytes: Length of the longest text that is read; reading takes ten times its memory.
 
     Raises:
@@ -80,7 +68,7 @@ def from_json(
             " keras_initcheck, or probe again."
         )
     body = {key: value for key, value in document.items() if key not in ("format", "version")}
-    report: AnyReport = _read(report_class, body, "report")
+    report: Report = _read(Report, body, "report")
     return report
 
 

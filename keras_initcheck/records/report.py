@@ -1,15 +1,25 @@
-"""Findings, and the record that joins them with the profile they were found in. Rendering is not
-done here.
+"""Findings, and the report that joins them with the profile in which they were found.
+
+The report's methods that render it import their renderer themselves. This is the only place where
+a record knows an output: users ask the report for its text, figures and files, and a record that
+imported its renderers with itself would load rich and plotly wherever a number is kept.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.record import Record
 
 SEVERITIES = ("info", "warning", "error")
 """From harmless to harmful."""
+MAX_MEBIBYTES = 64
+"""Length of the longest JSON text that is read unless the caller allows more: a site with its
+weights takes about 6 KB, the largest models that Keras brings along 10 MB.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +117,16 @@ class MeanFieldSummary(Record):
 
 @dataclass(frozen=True, eq=False)
 class Report(Record):
-    """A profile and what the rules found in it.
+    """A profile and the findings that the rules made in it.
+
+    `print(report)` shows a table as wide as the terminal, the findings, and the verdict; a notebook
+    shows a figure as well.
 
     Attributes:
-        profile: What was measured.
+        profile: The measured numbers.
         findings: The findings, worst first.
         num_exempted: Number of findings that were left out because the user exempted their layers.
-        mean_field: What mean field theory says of the depth; `None` where it was not asked.
+        mean_field: Depth scales by mean field theory; `None` where they were not computed.
     """
 
     profile: Profile
@@ -150,7 +163,7 @@ class Report(Record):
             if finding.rank > (0 if before is None else before.rank)
         )
 
-    def gone_findings(self, baseline: "Report") -> tuple[Finding, ...]:
+    def resolved_findings(self, baseline: "Report") -> tuple[Finding, ...]:
         """Warnings and errors of an earlier report on the model that have no like in this one, not
         even as information.
 
@@ -198,3 +211,86 @@ class Report(Record):
             f"{self.profile.model}: {worst.severity}:"
             f" {worst.message.partition('. ')[0].rstrip('.')}{more}."
         )
+
+    def __str__(self) -> str:
+        from keras_initcheck.outputs import console
+
+        return console.render(self)
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        """Styled lines for `rich.print(report)`, as wide as rich's console."""
+        from keras_initcheck.outputs.console import styled_lines
+
+        yield from styled_lines(self, options.max_width)
+
+    def _repr_html_(self) -> str:
+        """The table and the figure of the signal, as a notebook displays them."""
+        from keras_initcheck.outputs import notebook
+
+        return notebook.render(self)
+
+    def figure(self, kind: str = "signal", *, dark: bool = False, **options: Any) -> Any:
+        """Returns a plotly figure of the report; `.show()` opens it, a notebook displays it.
+
+        Args:
+            kind: `"signal"` (signal and gradient over depth), `"ratios"` (the ratios of each
+                layer), or another key of `keras_initcheck.outputs.figures.FIGURES`.
+            dark: Whether to use colors for a dark background.
+            **options: Further arguments of this kind of figure, such as `statistic` of
+                `"heat_map"`.
+
+        Raises:
+            ValueError: The kind is unknown, or the report lacks the numbers that it shows.
+        """
+        from keras_initcheck.outputs.figure_data import FigureData
+        from keras_initcheck.outputs.figures import draw
+
+        return draw(kind, [FigureData.from_report(self)], dark=dark, **options)
+
+    def save_html(self, path: str | Path) -> None:
+        """Writes the report as one HTML file of about 2 MB that works offline.
+
+        The page holds the verdict, the figures, the findings and a sortable table of sites.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        from keras_initcheck.outputs.html_report import save_html
+
+        save_html(self, path)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Returns the report as strict JSON.
+
+        NaN and the infinities are written as the strings "NaN", "Infinity" and "-Infinity".
+
+        Args:
+            indent: Blanks for each level; one long line by default.
+        """
+        from keras_initcheck.outputs import json_format
+
+        return json_format.to_json(self, indent=indent)
+
+    def save_json(self, path: str | Path) -> None:
+        """Writes `to_json()` to a file.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        Path(path).write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_json(cls, text: str, max_mebibytes: int = MAX_MEBIBYTES) -> "Report":
+        """Reads a report that `to_json` wrote.
+
+        Args:
+            text: JSON text of any origin.
+            max_mebibytes: Length of the longest text to read; reading takes ten times its memory.
+
+        Raises:
+            ValueError: `text` is not such a report, comes from a newer version of this package, or
+                is too long.
+        """
+        from keras_initcheck.outputs import json_format
+
+        return json_format.from_json(text, max_mebibytes)

@@ -74,12 +74,12 @@ class Plan:
     Attributes:
         steps: The steps in the order in which they are applied.
         targets: The findings that they go for.
-        left: `(finding, reason)` of warnings and errors that no re-initialisation cures.
+        unresolved: `(finding, reason)` of warnings and errors that no re-initialisation cures.
     """
 
     steps: tuple[Step, ...] = ()
     targets: tuple[Finding, ...] = ()
-    left: tuple[tuple[Finding, str], ...] = ()
+    unresolved: tuple[tuple[Finding, str], ...] = ()
 
     def __str__(self) -> str:
         """One line for each step, and one for each finding that is left."""
@@ -91,7 +91,7 @@ class Plan:
                 *lines,
                 *(
                     f"- {finding.code} {finding.slug} stays: {reason}"
-                    for finding, reason in self.left
+                    for finding, reason in self.unresolved
                 ),
             ]
         )

@@ -1,209 +1,106 @@
-"""Plan, apply, verify, and undo what did not help."""
+"""The record of a repair: reports before and after, the steps, and the way back."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.devices import without_strategy
-from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.probe.variables import OwnedVariable
-from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Finding, Report
-from keras_initcheck.repairs import optimizer_slots
-from keras_initcheck.repairs.application import apply
-from keras_initcheck.repairs.options import AUTO, FIXUP, Options
-from keras_initcheck.repairs.plan import SETTLE, Plan, Step
-from keras_initcheck.repairs.planner import plan, settling
-from keras_initcheck.repairs.settling import Settler
+from keras_initcheck.repairs.plan import Plan, Step
 from keras_initcheck.repairs.snapshot import Snapshot
 
-Judge = Callable[[Profile], Report]
 
+@dataclass(frozen=True, eq=False)
+class Repair:
+    """A repair that was planned, applied, or tried and undone.
 
-@dataclass
-class Outcome:
-    """What a repair did.
+    `print(repair)` shows the steps and their result; a notebook shows signal and gradient before
+    and after as well.
 
     Attributes:
-        before: The report that it went by.
-        after: The report on the changed model, also of changes that were undone; `None` where
+        before: The report that the repair started from.
+        after: The report on the changed model, also where the changes were undone; `None` where
             nothing was changed.
-        plan: The steps, their targets, and what no step can cure.
-        is_kept: Whether the model has the new values.
-        message: What happened, in a sentence or two.
+        plan: The steps, the findings they target, and the findings that no step resolves.
+        message: The result in a sentence or two.
     """
 
     before: Report
     after: Report | None
     plan: Plan
-    is_kept: bool
     message: str
     _snapshot: Snapshot | None = field(default=None, repr=False)
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What was changed, or would be."""
+        """The changes that were made, or that a dry run would make first."""
         return self.plan.steps
+
+    @property
+    def unresolved(self) -> tuple[tuple[Finding, str], ...]:
+        """Warnings and errors that no re-initialization resolves, each with its reason."""
+        return self.plan.unresolved
+
+    @property
+    def applied(self) -> bool:
+        """Whether the model has the new values; false again after `undo`."""
+        return self._snapshot is not None and not self._snapshot.is_restored
+
+    @property
+    def result(self) -> Report:
+        """The report on the model as the repair left it."""
+        return self.before if self.after is None or not self.applied else self.after
 
     @without_strategy()
     def undo(self) -> None:
-        """Gives the model bitwise the values that it had before. What was trained since is lost; a
-        second call changes nothing.
+        """Restores, bitwise, the values that the model had before the repair.
+
+        Training since then is lost. A second call changes nothing.
         """
-        if self._snapshot is not None and self.is_kept:
+        if self._snapshot is not None and self.applied:
             with ONE_AT_A_TIME:
                 self._snapshot.restore()
-            self.is_kept = False
 
     def __str__(self) -> str:
-        """The steps, and what came of them."""
         return f"{self.plan}\n{self.message}"
 
-
-@dataclass(frozen=True)
-class Repairer:
-    """Repairs one model.
-
-    Args:
-        probe: A probe that has measured `before`.
-        batch: The batch that it measured, for the verification and for settling.
-        judge: What makes a report of a profile.
-        options: The choices.
-    """
-
-    probe: Probe
-    batch: Batch
-    judge: Judge
-    options: Options
-
-    @without_strategy()
-    def run(
-        self, before: Report, is_dry: bool = False, findings: Sequence[Finding] | None = None
-    ) -> Outcome:
-        """Repairs the model, or says what it would do.
-
-        The new values are kept if a new probe shows that every finding the plan went for is gone
-        and that none is new. Else the model gets its old values back. Whatever fails on the way,
-        the model is bitwise what it was.
+    def figure(self, *, dark: bool = False) -> Any:
+        """Returns a plotly figure of signal and gradient before and after the repair.
 
         Args:
-            before: The report to go by.
-            is_dry: Whether to leave the model alone.
-            findings: Those of its findings to go for, all unless told. The others may stay, but not
-                get worse.
+            dark: Whether to use colors for a dark background.
 
-        Returns:
-            The outcome.
+        Raises:
+            ValueError: Nothing was changed, so that there is no state after the repair.
         """
-        with ONE_AT_A_TIME:
-            return self._run(before, is_dry, findings)
+        from keras_initcheck.outputs.figure_data import FigureData
+        from keras_initcheck.outputs.figures import draw
 
-    def _run(self, before: Report, is_dry: bool, findings: Sequence[Finding] | None) -> Outcome:
-        planned = plan(
-            before.profile, before.findings if findings is None else findings, self.options
-        )
-        if is_dry:
-            return Outcome(
-                before,
-                None,
-                planned,
-                False,
-                "Nothing was changed: this is what a repair would begin with.",
+        frames = [FigureData.from_report(report) for _, report in self._before_and_after()]
+        return draw("before_after", frames, dark=dark)
+
+    def save_html(self, path: str | Path) -> None:
+        """Writes the reports before and after as one HTML file that works offline.
+
+        Raises:
+            ValueError: Nothing was changed, so that there is no state after the repair.
+            OSError: The file cannot be written.
+        """
+        from keras_initcheck.outputs.html_report import compare_html
+
+        compare_html(self._before_and_after(), path)
+
+    def _before_and_after(self) -> list[tuple[str, Report]]:
+        if self.after is None:
+            raise ValueError(
+                "There must be a changed model to compare. Received: a repair that changed"
+                f" nothing. {self.message}"
             )
-        if not planned.steps:
-            return Outcome(before, None, planned, False, _nothing_to_do(before, planned))
-        return self._carry_out(before, planned)
+        return [("before", self.before), ("after", self.after)]
 
-    def _carry_out(self, before: Report, planned: Plan) -> Outcome:
-        owned = {each.name: each for each in self.probe.owned}
-        variables = [each.variable for each in owned.values()]
-        optimizer = getattr(self.probe.model, "optimizer", None)
-        slots = [slot for slot, _, _ in optimizer_slots.slots(optimizer, variables)]
-        snapshot = Snapshot([*variables, *slots])
-        is_kept = False
-        try:
-            steps, after = self._apply(planned.steps, owned)
-            failure = _failure(before, after, planned.targets)
-            if failure and self.options.method in (AUTO, FIXUP):
-                more = settling(after.profile, after.findings, self.options)
-                if more.steps:
-                    settled, after = self._apply(more.steps, owned)
-                    steps, failure = (*steps, *settled), _failure(before, after, planned.targets)
-            if not failure:
-                optimizer_slots.reset(
-                    optimizer, [owned[name].variable for step in steps for name in step.variables]
-                )
-            is_kept = not failure
-        finally:
-            if not is_kept:
-                snapshot.restore()
-        done = replace(planned, steps=steps)
-        if failure:
-            return Outcome(
-                before, after, done, False, f"Undone, the model is what it was: {failure}"
-            )
-        return Outcome(before, after, done, True, _success(done), snapshot)
+    def _repr_html_(self) -> str:
+        """The steps and the figure, as a notebook displays them."""
+        from keras_initcheck.outputs import notebook
 
-    def _apply(
-        self, steps: Sequence[Step], owned: dict[str, OwnedVariable]
-    ) -> tuple[tuple[Step, ...], Report]:
-        """The steps with what became of them, and the report on the changed model."""
-        apply(steps, owned, self.options.seed)
-        done = (
-            tuple(self._settle(steps, owned))
-            if any(step.action == SETTLE for step in steps)
-            else tuple(steps)
-        )
-        return done, self.judge(self.probe.measure(self.batch))
-
-    def _settle(self, steps: Sequence[Step], owned: dict[str, OwnedVariable]) -> list[Step]:
-        kernels = {
-            id(owned[step.variables[0]].owner): [owned[name].variable for name in step.variables]
-            for step in steps
-            if step.action == SETTLE
-        }
-        settler = Settler(self.probe.model, kernels, self.options.target, self.options.tolerance)
-        settler.run(self.batch)
-        return [
-            (
-                replace(step, factor=settler.factor(id(owned[step.variables[0]].owner)))
-                if step.action == SETTLE
-                else step
-            )
-            for step in steps
-        ]
-
-
-def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
-    """Why the changed model is not better; empty if it is."""
-    new = after.new_findings(before)
-    stayed = [
-        target
-        for target in targets
-        if any(each.is_like(target) and each.rank > 0 for each in after.findings)
-    ]
-    if new:
-        return f"{_listed(new)} would be new. {new[0].message}"
-    return f"{_listed(stayed)} would stay." if stayed else ""
-
-
-def _success(done: Plan) -> str:
-    layers = len({step.layer for step in done.steps})
-    left = f" Left: {_listed([finding for finding, _ in done.left])}." if done.left else ""
-    return (
-        f"Changed {layers} layer{'s' * (layers > 1)}; a new probe finds no"
-        f" {_listed(done.targets) or 'fault'} any more.{left}"
-    )
-
-
-def _nothing_to_do(before: Report, planned: Plan) -> str:
-    if before.ok:
-        return "Nothing to repair: the model has no finding."
-    return "Nothing was changed. " + " ".join(
-        f"{finding.code} {finding.slug} stays: {reason}" for finding, reason in planned.left
-    )
-
-
-def _listed(findings: Sequence[Finding]) -> str:
-    return ", ".join(dict.fromkeys(f"{finding.code} {finding.slug}" for finding in findings))
+        return notebook.text_and_figure(str(self), None if self.after is None else self.figure())

@@ -13,14 +13,19 @@ class Snapshot:
     Args:
         variables: Keras variables of any dtype.
 
+    Attributes:
+        is_restored: Whether `restore` has put the values back.
+
     Cost: the variables' memory, once more, on the host.
     """
 
     def __init__(self, variables: Iterable[Any]) -> None:
         self._values = [(variable, to_numpy(variable)) for variable in variables]
+        self.is_restored = False
 
     def restore(self) -> None:
-        """Puts every value back; a Ctrl-C meanwhile is heard afterwards."""
+        """Puts every value back; a Ctrl-C meanwhile takes effect afterwards."""
         with uninterrupted():
             for variable, value in self._values:
                 variable.assign(value)
+            self.is_restored = True

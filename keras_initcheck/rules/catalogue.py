@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from keras_initcheck.analysis import depth_scales
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
@@ -110,12 +111,16 @@ def policy_of(
     return Policy(selected - _codes(ignore, "ignore"), named(thresholds or {}), exemptions)
 
 
-def judge(profile: Profile, policy: Policy = EVERYTHING) -> Report:
+def judge(
+    profile: Profile, policy: Policy = EVERYTHING, *, with_mean_field: bool = False
+) -> Report:
     """The report on a profile, with its findings worst first, then by place in the network.
 
     Args:
         profile: What was measured.
         policy: What to judge it by.
+        with_mean_field: Whether to compute the depth scales of mean field theory, too, which takes
+            the host as long as all rules.
     """
     found = [
         finding
@@ -131,7 +136,8 @@ def judge(profile: Profile, policy: Policy = EVERYTHING) -> Report:
         demote_consequences(kept),
         key=lambda finding: (-finding.rank, places.get(finding.site or "", -1), finding.code),
     )
-    return Report(profile, tuple(ranked), num_exempted=len(found) - len(kept))
+    mean_field = depth_scales.summarise(profile) if with_mean_field else None
+    return Report(profile, tuple(ranked), len(found) - len(kept), mean_field)
 
 
 def explain(code_or_slug: str) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from keras_initcheck.api import Repair, Report, judged
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.report import Finding, Report
 from keras_initcheck.repairs.layer_selection import selection
 from keras_initcheck.repairs.options import Options, Selection, every_weight
-from keras_initcheck.repairs.repair import Repairer
+from keras_initcheck.repairs.repair import Repair
+from keras_initcheck.repairs.repairer import Repairer
+from keras_initcheck.rules.catalogue import judge
 from keras_initcheck.rules.policy import Policy
 
 BROKEN = ("IC101", "IC201", "IC202", "IC205", "IC208", "IC301")
@@ -90,7 +91,7 @@ class RepairInFit:
         is_due = self._during_training and not self._left_to_pause and len(self.done) < self._most
         if not is_due or not _broken(report):
             return None
-        exact = self._judged(probe.measure(batch), report)
+        exact = self._judge(probe.measure(batch), report)
         broken = _broken(exact)
         if not broken:
             return None
@@ -112,14 +113,12 @@ class RepairInFit:
             seed=self._options.seed + len(self.done),
             selects=lambda weight: chosen(weight) and may_change(weight),
         )
-        outcome = Repairer(
-            probe, batch, lambda profile: self._judged(profile, report), options
-        ).run(report, findings=findings)
-        self.done.append(Repair(**vars(outcome)))
+        repairer = Repairer(probe, batch, lambda profile: self._judge(profile, report), options)
+        self.done.append(repairer.run(report, findings=findings))
         return self.done[-1]
 
-    def _judged(self, profile: Any, report: Report) -> Report:
-        return judged(
+    def _judge(self, profile: Any, report: Report) -> Report:
+        return judge(
             replace(profile, step=report.profile.step, data=report.profile.data), self._policy
         )
 

@@ -5,7 +5,6 @@ findings. Glue for the callback.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from keras_initcheck.api import Repair, Report, judged
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.batch import Batch
@@ -13,7 +12,9 @@ from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.forward import LOSS, RANDOM
 from keras_initcheck.records.errors import DriftError, InitCheckWarning
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.repairs.repair import Repair
+from keras_initcheck.rules.catalogue import judge
 from keras_initcheck.watch.call_stack import warn_user
 from keras_initcheck.watch.parts import Part
 from keras_initcheck.watch.repair_in_fit import NOT_REPAIRED
@@ -192,15 +193,15 @@ class Watch:
             data=source,
         )
         self._num_probes += 1
-        self.report = judged(profile, self._settings.policy)
+        self.report = judge(profile, self._settings.policy)
         return self.report
 
     def _tell_repair(self, report: Report, done: Repair | None) -> None:
         """Says what was found and done, and logs the repaired model as a run of its own, beside the
         one that led to it.
         """
-        if done is not None and done.is_kept and done.after is not None:
-            self.report = Report(done.after.profile, done.after.findings, done.after.num_exempted)
+        if done is not None and done.applied and done.after is not None:
+            self.report = done.after
             self._write(self.report, report.profile.step)
         if done is not None:
             text = "\n".join([*(f"- {step}" for step in done.steps), "", done.message])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_initcheck.api import Report
+from keras_initcheck.records.report import Report
 from keras_initcheck.rules.policy import Policy
 from keras_initcheck.watch.repair_in_fit import RepairInFit
 

@@ -6,10 +6,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_initcheck as ic
-from keras_initcheck.api import judged
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.rules.catalogue import policy_of
+from keras_initcheck.rules.catalogue import judge, policy_of
 from keras_initcheck.watch.repair_in_fit import RepairInFit
 from tests.support.faulty_models import are_same, compiled, mlp, normal, values
 
@@ -55,7 +54,7 @@ def test_model_is_repaired_before_the_first_update(steps_per_execution):
     assert not check.first_report.ok
     assert check.report.ok
     (done,) = check.repairs
-    assert done.is_kept
+    assert done.applied
     for n in range(4):
         kernel = keras.ops.convert_to_numpy(model.get_layer(f"hidden_{n}").kernel.value)
         # Four small steps move the weights by far less than the factor of 32 in second moment that
@@ -76,7 +75,7 @@ def test_training_goes_on_from_the_repaired_values_bitwise():
             shuffle=False,
             callbacks=[ic.InitCheck(None, on_drift="repair")],
         )
-    assert ic.repair(outside, x, y, batch_size=16).is_kept
+    assert ic.repair(outside, x, y, batch_size=16).applied
     outside.fit(x, y, batch_size=16, verbose=0, shuffle=False)
     assert are_same(values(inside), values(outside))
 
@@ -118,7 +117,7 @@ def test_layers_that_break_later_are_repaired_within_limits():
     assert [[step.variables for step in done.steps] for done in check.repairs] == [
         [("hidden_1/bias",)]
     ] * 2
-    assert all(done.is_kept for done in check.repairs)
+    assert all(done.applied for done in check.repairs)
 
 
 def test_a_fault_that_was_there_before_does_not_undo_a_later_repair():
@@ -132,12 +131,12 @@ def test_a_fault_that_was_there_before_does_not_undo_a_later_repair():
     probe = Probe(model)
     taken = take_batch(x, y)
     model.get_layer("hidden_2").bias.assign(np.full(64, -1e6))
-    report = judged(probe.measure(taken), policy_of())
+    report = judge(probe.measure(taken), policy_of())
     assert {"IC102", "IC202"} <= {
         finding.code for finding in report.findings if finding.severity != "info"
     }
     done = RepairInFit({}, True, 3, 2, policy_of(), seed=0).later(probe, report, taken)
-    assert done.is_kept, done
+    assert done.applied, done
     assert [step.variables for step in done.steps] == [("hidden_2/bias",)]
 
 
@@ -153,7 +152,7 @@ def test_healthy_model_is_not_touched():
 
 
 def test_a_repair_that_fails_lets_the_training_go_on(monkeypatch):
-    from keras_initcheck.repairs.repair import Repairer
+    from keras_initcheck.repairs.repairer import Repairer
 
     def fails(self, report, is_dry=False, findings=None):
         raise RuntimeError("no way")

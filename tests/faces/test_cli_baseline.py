@@ -115,7 +115,7 @@ def test_baseline_may_be_replaced_in_one_go(compared):
 
 @pytest.mark.parametrize(
     "content",
-    [None, "", "{}", '{"format": "keras_initcheck.records.report", "version": 2}', "\udcff"],
+    [None, "", "{}", '{"format": "keras_initcheck.report", "version": 2}', "\udcff"],
 )
 def test_baseline_that_cannot_be_read_is_one_line(capsys, content):
     if content is not None:

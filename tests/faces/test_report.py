@@ -1,12 +1,13 @@
 """What a report shows of itself: figures, a page, a notebook's output."""
 
-import subprocess
-import sys
+import io
 
 import keras
 import pytest
+import rich.console
 
 import keras_initcheck as ic
+from keras_initcheck.outputs import console
 
 
 @pytest.fixture(scope="module")
@@ -52,22 +53,11 @@ def test_notebook_shows_the_table_and_the_figure(report):
     assert "<script>" in output
 
 
-def test_notebook_without_plotly_shows_the_table_only(report, tmp_path):
-    report.save_json(tmp_path / "r.json")
-    code = (
-        "import sys; sys.modules['plotly'] = None\n"
-        "import keras_initcheck as ic\n"
-        f"report = ic.Report.from_json(open({str(tmp_path / 'r.json')!r}).read())\n"
-        "output = report._repr_html_(); print(output.startswith('<pre'), '<script>' in output)\n"
-        "try: report.figure()\n"
-        "except ic.InitCheckError as error: print(error)"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    assert said == [
-        "True False",
-        "Figures need the package plotly. Received: it is not installed. Try: pip install plotly",
+def test_rich_prints_the_report_as_it_is(report):
+    stream = io.StringIO()
+    rich.console.Console(file=stream, width=100, markup=True).print(report)
+    assert stream.getvalue().splitlines() == [
+        line.rstrip() for line in console.render(report, 100).splitlines()
     ]
 
 

@@ -120,7 +120,7 @@ def test_repair_empties_the_accumulators_of_what_it_changes():
     assert all(np.any(keras.ops.convert_to_numpy(slot.value)) for slot in waiting.values())
     before = values(model)
     done = ic.repair(model, *batch())
-    assert done.is_kept, done
+    assert done.applied, done
     changed = {name for step in done.steps for name in step.variables}
     for layer in model.layers:
         left = keras.ops.convert_to_numpy(waiting[id(layer.kernel)].value)

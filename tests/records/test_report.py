@@ -43,7 +43,7 @@ def test_finding_that_the_baseline_has_is_known(change):
 def test_information_is_neither_new_nor_gone():
     information = report(finding(severity="info"))
     assert information.new_findings(report()) == ()
-    assert report().gone_findings(information) == ()
+    assert report().resolved_findings(information) == ()
 
 
 def test_information_that_became_a_warning_is_new():
@@ -52,7 +52,7 @@ def test_information_that_became_a_warning_is_new():
 
 def test_each_known_finding_covers_one():
     assert len(report(finding(), finding()).new_findings(report(finding()))) == 1
-    assert len(report(finding()).gone_findings(report(finding(), finding()))) == 1
+    assert len(report(finding()).resolved_findings(report(finding(), finding()))) == 1
 
 
 def test_the_worst_is_compared_with_the_worst():
@@ -76,12 +76,12 @@ def test_finding_about_the_network_has_its_code_as_place():
 )
 def test_gone_is_what_has_no_like(left, count):
     assert (
-        len(report(*(finding(severity=each) for each in left)).gone_findings(report(finding())))
+        len(report(*(finding(severity=each) for each in left)).resolved_findings(report(finding())))
         == count
     )
 
 
-@pytest.mark.parametrize("method", ["new_findings", "gone_findings"])
+@pytest.mark.parametrize("method", ["new_findings", "resolved_findings"])
 def test_baseline_of_another_model_is_refused(method):
     with pytest.raises(
         ValueError, match=r"must be a report on the model 'net'\. Received: one on 'other'"

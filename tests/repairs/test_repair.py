@@ -38,7 +38,7 @@ def test_faulty_network_is_cured_and_the_cure_is_undone(name):
     before = values(model)
     done = ic.repair(model, *batch(model))
     assert found(done.before), "the network must be faulty for this test to say something"
-    assert done.is_kept, done
+    assert done.applied, done
     assert done.after.ok
     assert ic.check(model, *batch(model, seed=1)).ok, "also on another batch"
     done.undo()
@@ -59,7 +59,7 @@ def test_every_method_cures_weights_of_a_wrong_size(method):
     keras.utils.set_random_seed(0)
     model = compiled(mlp(normal(1.0)))
     done = ic.repair(model, *batch(model), method=method)
-    assert done.is_kept, done
+    assert done.applied, done
     assert all(f"hidden_{n}" in {step.layer for step in done.steps} for n in range(6))
 
 
@@ -67,7 +67,7 @@ def test_healthy_network_is_left_alone():
     model = compiled(mlp(keras.initializers.HeNormal))
     before = values(model)
     done = ic.repair(model, *batch(model))
-    assert (done.steps, done.is_kept, done.after) == ((), False, None)
+    assert (done.steps, done.applied, done.after) == ((), False, None)
     assert are_same(values(model), before)
 
 
@@ -88,7 +88,7 @@ def test_only_the_layer_that_is_out_of_line_is_touched():
     model = mlp(keras.initializers.HeNormal)
     model.get_layer("hidden_2").kernel.assign(model.get_layer("hidden_2").kernel.value * 30.0)
     done = ic.repair(compiled(model), *batch(model))
-    assert done.is_kept
+    assert done.applied
     assert {step.layer for step in done.steps} == {"hidden_2"}
 
 
@@ -97,7 +97,7 @@ def test_dry_run_plans_and_changes_nothing():
     before = values(model)
     done = ic.repair(model, *batch(model), dry_run=True)
     assert are_same(values(model), before)
-    assert not done.is_kept
+    assert not done.applied
     assert [step.layer for step in done.steps] == [f"hidden_{n}" for n in range(6)]
     # sqrt(2/64) of weights that are N(0,1); 4096 of them have a standard deviation within 4.5 /
     # sqrt(2 * 4096) of 1.
@@ -111,7 +111,7 @@ def test_frozen_layers_and_those_not_named_keep_their_values():
     before = values(model)
     done = ic.repair(compiled(model), *batch(model), layers=["hidden_0", "hidden_1"])
     assert {step.layer for step in done.steps} == {"hidden_1"}
-    assert not done.is_kept, "one layer of six cannot cure them"
+    assert not done.applied, "one layer of six cannot cure them"
     assert "stay" in done.message
     assert are_same(values(model), before + values(model)[len(before) :])
 
@@ -160,7 +160,7 @@ def test_embeddings_and_normalisations_get_their_first_values_where_they_are_nam
     model, data = with_broken_embedding_and_norm()
     others = values(model)[3:]
     done = ic.repair(model, *data, method=method, layers=["tokens", "norm"])
-    assert done.is_kept, done
+    assert done.applied, done
     assert are_same(values(model)[3:], others), "only what was named"
     table = values(model)[0]
     assert 0.0 < np.abs(table).max() <= 0.05, "Keras draws embeddings from -0.05 to 0.05"
@@ -174,7 +174,7 @@ def test_embeddings_and_normalisations_are_protected_unless_named():
     model, data = with_broken_embedding_and_norm()
     before = values(model)
     done = ic.repair(model, *data)
-    assert not done.is_kept
+    assert not done.applied
     assert are_same(values(model), before)
     assert "an embedding or normalisation that `layers` does not name" in done.message
 
@@ -214,7 +214,7 @@ def test_trained_model_is_refused_and_its_momenta_are_reset_where_that_is_allowe
         ic.repair(model, x, y)
     before = values(model)
     done = ic.repair(model, x, y, allow_trained=True)
-    assert done.is_kept
+    assert done.applied
     slots = {
         variable.path: keras.ops.convert_to_numpy(variable.value)
         for variable in model.optimizer.variables
@@ -235,8 +235,8 @@ def test_a_cure_that_does_not_help_is_undone():
     x, y = batch(model)
     before = values(model)
     done = ic.repair(model, x * 1e4, y)
-    assert not done.is_kept
-    assert [finding.slug for finding, _ in done.plan.left] == ["input-scale"]
+    assert not done.applied
+    assert [finding.slug for finding, _ in done.plan.unresolved] == ["input-scale"]
     assert are_same(values(model), before)
 
 
@@ -263,7 +263,7 @@ def test_balanced_mode_splits_the_misfit_between_signal_and_gradient():
     moments = {}
     for mode in ("forward", "backward", "balanced"):
         done = ic.repair(model, *batch(model), mode=mode)
-        assert done.is_kept, done
+        assert done.applied, done
         moments[mode] = np.mean(keras.ops.convert_to_numpy(hidden[1].kernel.value) ** 2)
         done.undo()
     # float32 kernels are rescaled to what the measured E[w²] asks for, which is summed in float64.
@@ -278,7 +278,7 @@ def test_glorot_takes_the_mean_of_both_fans():
         for units in (512, 32, 64)
     ]
     model = compiled(keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10)]))
-    assert ic.repair(model, *batch(model), method="glorot").is_kept
+    assert ic.repair(model, *batch(model), method="glorot").applied
     # Drawn in float64 to this size exactly, and rounded to float32.
     assert np.mean(keras.ops.convert_to_numpy(hidden[1].kernel.value) ** 2) == pytest.approx(
         2 / (512 + 32), rel=1e-6
@@ -290,7 +290,7 @@ def test_fixup_zeroes_the_last_layer_of_each_branch_and_scales_the_others():
     model = compiled(residual(blocks=16))
     inner = keras.ops.convert_to_numpy(model.get_layer("inner_3").kernel.value)
     done = ic.repair(model, *batch(model), method="fixup")
-    assert done.is_kept, done
+    assert done.applied, done
     # The first block, which begins at the input, belongs to no stream.
     assert not any(
         np.any(keras.ops.convert_to_numpy(model.get_layer(f"outer_{block}").kernel.value))
@@ -308,7 +308,7 @@ def test_branches_that_blow_up_the_stream_are_scaled_in_every_layer():
     keras.utils.set_random_seed(0)
     model = compiled(residual(blocks=16))
     done = ic.repair(model, *batch(model))
-    assert done.is_kept, done
+    assert done.applied, done
     factors = {step.layer: step.factor for step in done.steps if "IC502" in step.why}
     assert set(factors) == {
         f"{place}_{block}" for place in ("inner", "outer") for block in range(1, 16)
@@ -329,7 +329,7 @@ def test_a_step_of_sgd_moves_the_output_of_a_repaired_stack_by_little_however_ma
         keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
     x, y = batch(model)
-    assert ic.repair(model, x, y).is_kept
+    assert ic.repair(model, x, y).applied
     before = model.predict(x, verbose=0)
     model.train_on_batch(x, y)
     # Measured: 0.01 to 0.03. It was 0.7 and 4.7 with 1/√N on the last layers alone, and 77 where a
@@ -344,7 +344,7 @@ def test_shared_layer_is_corrected_once():
         signal = shared(signal)
     model = compiled(keras.Model(entered, keras.layers.Dense(10)(signal)))
     done = ic.repair(model, *batch(model))
-    assert done.is_kept, done
+    assert done.applied, done
     assert [step.layer for step in done.steps] == ["shared"]
     assert np.mean(keras.ops.convert_to_numpy(shared.kernel.value) ** 2) == pytest.approx(
         2 / 64, rel=1e-4
@@ -359,7 +359,7 @@ def test_mixed_precision():
         done = ic.repair(model, *batch(model))
     finally:
         keras.config.set_dtype_policy(policy)
-    assert done.is_kept, done
+    assert done.applied, done
 
 
 def test_convolutions_get_their_true_fans():

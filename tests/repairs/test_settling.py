@@ -112,7 +112,7 @@ def test_lsuv_settles_every_weight_layer():
     model = compiled(mlp(normal(1.0), depth=10, activation="tanh"))
     x, y = batch(model)
     done = ic.repair(model, x, y, method="lsuv")
-    assert done.is_kept, done
+    assert done.applied, done
     assert all(
         deviation == pytest.approx(1.0, rel=0.1) for deviation in deviations(model, x).values()
     )
@@ -128,4 +128,4 @@ def test_layers_inside_attention_are_settled_too():
         if step.action == "settle" and step.factor not in (None, 1.0)
     }
     assert {"attention_1/query", "attention_0/attention_output"} <= settled
-    assert done.is_kept, done
+    assert done.applied, done

@@ -99,7 +99,7 @@ def trained(net):
     repair = ic.repair(model, first, y[:BATCH]) if net.codes else None
     repaired = (
         steps_to_learn(model, x, y, bound, RATES[net.optimizer])
-        if repair and repair.is_kept and repair.steps
+        if repair and repair.applied and repair.steps
         else None
     )
     return as_drawn, repaired

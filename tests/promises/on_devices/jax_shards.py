@@ -93,7 +93,7 @@ def repaired_fit():
     ]
     before = exploding_network()
     return {
-        "is_kept": check.repairs[0].is_kept,
+        "is_kept": check.repairs[0].applied,
         "are_alike": all(
             are_equal([copy], [of_variable[0]]) for of_variable in copies for copy in of_variable
         ),

@@ -1,0 +1,165 @@
+"""Plan, apply, verify, and undo what did not help."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.engine.devices import without_strategy
+from keras_initcheck.probe.probe import Probe
+from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
+from keras_initcheck.probe.variables import OwnedVariable
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.repairs import optimizer_slots
+from keras_initcheck.repairs.application import apply
+from keras_initcheck.repairs.options import AUTO, FIXUP, Options
+from keras_initcheck.repairs.plan import SETTLE, Plan, Step
+from keras_initcheck.repairs.planner import plan, settling
+from keras_initcheck.repairs.repair import Repair
+from keras_initcheck.repairs.settling import Settler
+from keras_initcheck.repairs.snapshot import Snapshot
+
+Judge = Callable[[Profile], Report]
+
+
+@dataclass(frozen=True)
+class Repairer:
+    """Repairs one model.
+
+    Args:
+        probe: A probe that has measured `before`.
+        batch: The batch that it measured, for the verification and for settling.
+        judge: What makes a report of a profile.
+        options: The choices.
+    """
+
+    probe: Probe
+    batch: Batch
+    judge: Judge
+    options: Options
+
+    @without_strategy()
+    def run(
+        self, before: Report, is_dry: bool = False, findings: Sequence[Finding] | None = None
+    ) -> Repair:
+        """Repairs the model, or says what it would do.
+
+        The new values are kept if a new probe shows that every finding the plan went for is gone
+        and that none is new. Else the model gets its old values back. Whatever fails on the way,
+        the model is bitwise what it was.
+
+        Args:
+            before: The report to go by.
+            is_dry: Whether to leave the model alone.
+            findings: Those of its findings to go for, all unless told. The others may stay, but not
+                get worse.
+
+        Returns:
+            The outcome.
+        """
+        with ONE_AT_A_TIME:
+            return self._run(before, is_dry, findings)
+
+    def _run(self, before: Report, is_dry: bool, findings: Sequence[Finding] | None) -> Repair:
+        planned = plan(
+            before.profile, before.findings if findings is None else findings, self.options
+        )
+        if is_dry:
+            message = "Nothing was changed: this is what a repair would begin with."
+            return Repair(before, None, planned, message)
+        if not planned.steps:
+            return Repair(before, None, planned, _nothing_to_do(before, planned))
+        return self._carry_out(before, planned)
+
+    def _carry_out(self, before: Report, planned: Plan) -> Repair:
+        owned = {each.name: each for each in self.probe.owned}
+        variables = [each.variable for each in owned.values()]
+        optimizer = getattr(self.probe.model, "optimizer", None)
+        slots = [slot for slot, _, _ in optimizer_slots.slots(optimizer, variables)]
+        snapshot = Snapshot([*variables, *slots])
+        is_better = False
+        try:
+            steps, after = self._apply(planned.steps, owned)
+            failure = _failure(before, after, planned.targets)
+            if failure and self.options.method in (AUTO, FIXUP):
+                more = settling(after.profile, after.findings, self.options)
+                if more.steps:
+                    settled, after = self._apply(more.steps, owned)
+                    steps, failure = (*steps, *settled), _failure(before, after, planned.targets)
+            if not failure:
+                optimizer_slots.reset(
+                    optimizer, [owned[name].variable for step in steps for name in step.variables]
+                )
+            is_better = not failure
+        finally:
+            if not is_better:
+                snapshot.restore()
+        done = replace(planned, steps=steps)
+        if failure:
+            return Repair(before, after, done, f"Undone, the model is what it was: {failure}")
+        return Repair(before, after, done, _success(done), snapshot)
+
+    def _apply(
+        self, steps: Sequence[Step], owned: dict[str, OwnedVariable]
+    ) -> tuple[tuple[Step, ...], Report]:
+        """The steps with what became of them, and the report on the changed model."""
+        apply(steps, owned, self.options.seed)
+        done = (
+            tuple(self._settle(steps, owned))
+            if any(step.action == SETTLE for step in steps)
+            else tuple(steps)
+        )
+        return done, self.judge(self.probe.measure(self.batch))
+
+    def _settle(self, steps: Sequence[Step], owned: dict[str, OwnedVariable]) -> list[Step]:
+        kernels = {
+            id(owned[step.variables[0]].owner): [owned[name].variable for name in step.variables]
+            for step in steps
+            if step.action == SETTLE
+        }
+        settler = Settler(self.probe.model, kernels, self.options.target, self.options.tolerance)
+        settler.run(self.batch)
+        return [
+            (
+                replace(step, factor=settler.factor(id(owned[step.variables[0]].owner)))
+                if step.action == SETTLE
+                else step
+            )
+            for step in steps
+        ]
+
+
+def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
+    """Why the changed model is not better; empty if it is."""
+    new = after.new_findings(before)
+    stayed = [
+        target
+        for target in targets
+        if any(each.is_like(target) and each.rank > 0 for each in after.findings)
+    ]
+    if new:
+        return f"{_listed(new)} would be new. {new[0].message}"
+    return f"{_listed(stayed)} would stay." if stayed else ""
+
+
+def _success(done: Plan) -> str:
+    layers = len({step.layer for step in done.steps})
+    left = (
+        f" Left: {_listed([finding for finding, _ in done.unresolved])}." if done.unresolved else ""
+    )
+    return (
+        f"Changed {layers} layer{'s' * (layers > 1)}; a new probe finds no"
+        f" {_listed(done.targets) or 'fault'} any more.{left}"
+    )
+
+
+def _nothing_to_do(before: Report, planned: Plan) -> str:
+    if before.ok:
+        return "Nothing to repair: the model has no finding."
+    return "Nothing was changed. " + " ".join(
+        f"{finding.code} {finding.slug} stays: {reason}" for finding, reason in planned.unresolved
+    )
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    return ", ".join(dict.fromkeys(f"{finding.code} {finding.slug}" for finding in findings))
