@@ -1,17 +1,37 @@
-// Elements of the page, and functions that tame frequent calls. All text is set as text: names come from users.
+// Elements of the page, and functions that limit frequent calls. All text is set as text, never as
+// HTML: names come from users.
 
-/** An element with properties, attributes (in `attributes`) and children (elements or text). */
+/**
+ * @typedef {Record<string, any> & {
+ *   attributes?: Record<string, unknown>, dataset?: Record<string, string | undefined>,
+ * }} Properties
+ */
+
+/**
+ * Makes an element.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Properties} [properties] Its properties, its attributes and its data attributes.
+ * @param {...(Node | string | null)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   const { attributes = {}, dataset = {}, ...rest } = properties;
   Object.assign(made, rest);
   Object.assign(made.dataset, dataset);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children.filter((child) => child !== null && child !== undefined));
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  made.append(...children.filter((child) => child !== null));
   return made;
 }
 
-/** `work`, one call at a time: what is asked for meanwhile is done once, afterwards. */
+/**
+ * `work`, one call at a time: calls that come in the meantime are answered by one more run.
+ *
+ * @param {() => unknown} work
+ * @returns {() => Promise<void>}
+ */
 export function oneAtATime(work) {
   let isRunning = false;
   let isWantedAgain = false;
@@ -30,7 +50,12 @@ export function oneAtATime(work) {
   };
 }
 
-/** `work`, once calls have paused for that many milliseconds; `cancel` calls it off. */
+/**
+ * `work`, once calls have paused for that many milliseconds. `cancel` drops a call that waits.
+ *
+ * @param {() => unknown} work
+ * @param {number} milliseconds
+ */
 export function afterPause(work, milliseconds) {
   let timer = 0;
   const cancel = () => clearTimeout(timer);
@@ -41,12 +66,23 @@ export function afterPause(work, milliseconds) {
   return Object.assign(call, { cancel });
 }
 
-/** A number with separators of thousands. */
+/**
+ * A number with separators of thousands, and the noun that it counts.
+ *
+ * @param {number} number
+ * @param {string} singular
+ * @param {string} [plural]
+ */
 export function count(number, singular, plural = `${singular}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? singular : plural}`;
 }
 
-/** Text in which `what stands between backticks` is set as code. */
+/**
+ * Nodes of a text whose parts between backticks are set as code.
+ *
+ * @param {string} text
+ * @returns {(Node | string)[]}
+ */
 export function prose(text) {
   return text.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
 }

@@ -1,80 +1,146 @@
-// The verdict and the findings of one probe, in words.
+// The verdict and the findings of one probe, as text.
+
+/** @import { Finding, KnownSeries, Probe } from "./api.js" */
 
 import { count, element, prose } from "./elements.js";
 import { find, labelOf, state } from "./state.js";
 
 const MARKS = { error: "✗", warning: "!", info: "i", ok: "✓", unknown: "?" };
-const WORDS = { error: "error", warning: "warning", info: "note" };
-const HEALTHY = "Every layer hands on the signal and the gradient about as strong as it gets them.";
+const NOUNS = { error: "error", warning: "warning", info: "note" };
+const HEALTHY = "Every layer roughly preserves the strength of the signal and of the gradient.";
 const MOST_PLACES = 4;
 
 export function makeVerdict() {
   const root = element("div", { className: "verdict", attributes: { role: "status" } });
+  let shown = "";
 
+  /**
+   * @param {Probe} probe
+   * @param {KnownSeries} series
+   * @param {number} step
+   */
   function update(probe, series, step) {
     const severity = probe.ok ? "ok" : (probe.severity ?? "unknown");
-    const opening = [`${series.model}: `, `${severity}: `].reduce((text, start) => (text.startsWith(start) ? text.slice(start.length) : text), probe.verdict);
-    const where = `${labelOf(series)} · ${step === series.first_step ? "first probe" : `step ${step.toLocaleString("en")}`}`;
-    const words = element("div", {}, element("p", { className: "faint" }, where), element("h1", {}, ...prose(opening)));
-    if (root.dataset.severity === severity && root.lastChild.innerHTML === words.innerHTML) return; // screen readers read out what is new
+    const verdict = withoutPrefix(
+      withoutPrefix(probe.verdict, `${series.model}: `),
+      `${severity}: `,
+    );
+    const when = step === series.first_step ? "first probe" : `step ${step.toLocaleString("en")}`;
+    const where = `${labelOf(series)} · ${when}`;
+    const content = [severity, where, verdict].join("\n");
+    if (content === shown) return; // screen readers read aloud whatever is replaced
+    shown = content;
     root.dataset.severity = severity;
+    const words = element("div", {}, element("p", { className: "faint" }, where));
+    words.append(element("h1", {}, ...prose(verdict)));
     root.replaceChildren(element("span", { className: "mark" }, MARKS[severity]), words);
   }
 
   return { root, update };
 }
 
-/** The findings. `onPlace` is called with the name of a site that the user wants to see. */
+/**
+ * @param {string} text
+ * @param {string} prefix
+ */
+const withoutPrefix = (text, prefix) =>
+  text.startsWith(prefix) ? text.slice(prefix.length) : text;
+
+/**
+ * The findings.
+ *
+ * @param {() => void} onFocus Called when the user chooses another run.
+ * @param {(name: string) => void} onPlace Called with a site's name that the user clicks on.
+ */
 export function makeFindings(onFocus, onPlace) {
-  const choice = element("select", { attributes: { "aria-label": "Run whose findings are told" } });
+  const choice = element("select");
+  choice.setAttribute("aria-label", "Run whose findings are shown");
   choice.onchange = () => {
     state.focus = choice.value;
     onFocus();
   };
   const title = element("h2");
   const list = element("div", { className: "cards" });
-  const root = element("section", { className: "findings" }, element("header", {}, title, choice), list);
-  let told = null;
+  const header = element("header", {}, title, choice);
+  const root = element("section", { className: "findings" }, header, list);
+  /** @type {Probe | null} */
+  let shown = null;
 
+  /** @param {Probe} probe */
   function update(probe) {
-    choice.replaceChildren(...state.shown.map((id) => new Option(labelOf(find(id)), id, false, id === state.focus)));
+    const option = (/** @type {string} */ id) =>
+      new Option(labelOf(find(id)), id, false, id === state.focus);
+    choice.replaceChildren(...state.shown.map(option));
     choice.hidden = state.shown.length < 2;
-    if (probe === told) return; // what the reader has unfolded or selected stays
-    told = probe;
+    if (probe === shown) return; // keeps what the reader has unfolded or selected
+    shown = probe;
     title.textContent = summary(probe);
     const cards = [...groups(probe.findings)].map((group) => card(group, onPlace));
-    if (probe.num_findings > probe.findings.length) {
-      cards.push(element("p", { className: "faint" }, `The log holds the worst ${probe.findings.length} of them.`));
-    }
-    if (probe.ok && !probe.num_findings) cards.push(element("p", { className: "faint" }, HEALTHY));
-    list.replaceChildren(...cards);
+    list.replaceChildren(...cards, ...remarks(probe));
   }
 
   return { root, update };
 }
 
-/** How many findings there are of each severity. */
-function summary({ findings, num_findings }) {
-  if (num_findings > findings.length) return count(num_findings, "finding");
-  const counts = Object.entries(WORDS).map(([severity, word]) => [findings.filter((each) => each.severity === severity).length, word]);
-  return counts.flatMap(([number, word]) => (number ? [count(number, word)] : [])).join(", ") || "No findings";
+/**
+ * Remarks below the findings: some are missing, or there are none.
+ *
+ * @param {Probe} probe
+ */
+function remarks({ ok, findings, num_findings }) {
+  const texts = [];
+  if (num_findings > findings.length) {
+    texts.push(`The log contains only the worst ${findings.length} of them.`);
+  }
+  if (ok && !num_findings) texts.push(HEALTHY);
+  return texts.map((text) => element("p", { className: "faint" }, text));
 }
 
-/** Findings of one code, in order of their first. */
+/**
+ * Number of findings of each severity.
+ *
+ * @param {Probe} probe
+ */
+function summary({ findings, num_findings }) {
+  if (num_findings > findings.length) return count(num_findings, "finding");
+  const counts = Object.entries(NOUNS).flatMap(([severity, noun]) => {
+    const number = findings.filter((each) => each.severity === severity).length;
+    return number ? [count(number, noun)] : [];
+  });
+  return counts.join(", ") || "No findings";
+}
+
+/**
+ * Groups of findings that share a code, in order of their first.
+ *
+ * @param {Finding[]} findings
+ */
 function groups(findings) {
+  /** @type {Map<string, Finding[]>} */
   const byCode = new Map();
-  for (const finding of findings) byCode.set(finding.code, [...(byCode.get(finding.code) ?? []), finding]);
+  for (const finding of findings) {
+    byCode.set(finding.code, [...(byCode.get(finding.code) ?? []), finding]);
+  }
   return byCode.values();
 }
 
-/** One problem: what it is, where it is, why it matters and what to do. What all places share is said once. */
+/**
+ * One problem: what it is, where it occurs, why it matters and how to fix it. Text that all places
+ * share appears once.
+ *
+ * @param {Finding[]} group
+ * @param {(name: string) => void} onPlace
+ */
 function card(group, onPlace) {
   const [{ code, slug, severity }] = group;
   const places = group.map((finding) => place(finding, group, onPlace));
-  const head = element("h3", {}, element("span", { className: "mark" }, MARKS[severity]), slug.replaceAll("-", " "), element("code", {}, code));
-  const root = element("article", { className: "card", dataset: { severity, code } }, head, ...places.slice(0, MOST_PLACES));
+  const mark = element("span", { className: "mark" }, MARKS[severity]);
+  const head = element("h3", {}, mark, slug.replaceAll("-", " "), element("code", {}, code));
+  const root = element("article", { className: "card", dataset: { severity, code } }, head);
+  root.append(...places.slice(0, MOST_PLACES));
   if (places.length > MOST_PLACES) {
-    const more = element("button", { className: "text", textContent: `${places.length - MOST_PLACES} more like it` });
+    const textContent = `${places.length - MOST_PLACES} more like it`;
+    const more = element("button", { className: "text", textContent });
     more.onclick = () => more.replaceWith(...places.slice(MOST_PLACES));
     root.append(more);
   }
@@ -82,24 +148,56 @@ function card(group, onPlace) {
   return root;
 }
 
+/**
+ * One place of a problem.
+ *
+ * @param {Finding} finding
+ * @param {Finding[]} group
+ * @param {(name: string) => void} onPlace
+ */
 function place(finding, group, onPlace) {
-  const name = finding.site ?? finding.layer;
-  const where = name
-    ? element("button", { className: "place", textContent: name, title: "Show in the table", onclick: () => onPlace(name) })
-    : element("span", { className: "place" }, "whole network");
-  const expected = finding.expected ? element("span", { className: "faint" }, ` Expected: ${finding.expected}.`) : null;
-  const own = advice(shared(group, "why") ? "" : finding.why, shared(group, "fix") ? "" : finding.fix);
-  return element("div", { className: "finding" }, where, element("p", {}, ...prose(finding.message), expected), ...own);
+  const text = element("p", {}, ...prose(finding.message));
+  if (finding.expected) {
+    text.append(element("span", { className: "faint" }, ` Expected: ${finding.expected}.`));
+  }
+  const own = advice(
+    shared(group, "why") ? "" : finding.why,
+    shared(group, "fix") ? "" : finding.fix,
+  );
+  return element("div", { className: "finding" }, where(finding, onPlace), text, ...own);
 }
 
-/** The text that all of them have, or nothing. */
+/**
+ * The name of a place; that of a layer is a button.
+ *
+ * @param {Finding} finding
+ * @param {(name: string) => void} onPlace
+ */
+function where(finding, onPlace) {
+  const name = finding.site ?? finding.layer;
+  if (!name) return element("span", { className: "place" }, "whole network");
+  const properties = { className: "place", textContent: name, title: "Show in the table" };
+  return element("button", { ...properties, onclick: () => onPlace(name) });
+}
+
+/**
+ * The text that all findings of a group have, or an empty one.
+ *
+ * @param {Finding[]} group
+ * @param {"why" | "fix"} name
+ */
 function shared(group, name) {
   return group.every((finding) => finding[name] === group[0][name]) ? group[0][name] : "";
 }
 
+/**
+ * @param {string} why
+ * @param {string} fix
+ */
 function advice(why, fix) {
-  const lines = [];
-  if (why) lines.push(element("p", { className: "why" }, element("b", {}, "Why "), ...prose(why)));
-  if (fix) lines.push(element("p", { className: "fix" }, element("b", {}, "Fix "), ...prose(fix)));
-  return lines;
+  const texts = Object.entries({ why, fix }).filter(([, text]) => text);
+  return texts.map(([className, text]) => {
+    const title = element("b", {}, className === "why" ? "Why " : "Fix ");
+    return element("p", { className }, title, ...prose(text));
+  });
 }

@@ -1,4 +1,6 @@
-// The page: what it is made of, and how a choice becomes a picture.
+// The page: its parts, and how the user's choice becomes a picture.
+
+/** @import { FigureTab, KnownSeries, Series } from "./api.js" */
 
 import * as api from "./api.js";
 import { makeChart } from "./chart.js";
@@ -33,20 +35,25 @@ const caption = element("p", { className: "caption" });
 const table = makeTable();
 const findings = makeFindings(() => changeFocus(), table.reveal);
 const notice = element("section", { className: "notice", hidden: true });
+const controls = element("div", { className: "controls" }, runs.root, slider.root);
+const figureSection = element("section", { className: "figure" }, tabs.root, chart.root, caption);
 const page = element(
   "main",
   { hidden: true },
-  element("div", { className: "top" }, verdict.root, element("div", { className: "controls" }, runs.root, slider.root)),
-  element("div", { className: "middle" }, element("section", { className: "figure" }, tabs.root, chart.root, caption), findings.root),
+  element("div", { className: "top" }, verdict.root, controls),
+  element("div", { className: "middle" }, figureSection, findings.root),
   table.root,
 );
 
-const styleSheet = (name) => element("link", { rel: "stylesheet", href: new URL(name, import.meta.url) });
+/** @param {string} name */
+const styleSheet = (name) =>
+  element("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href });
 
 /** Builds the page. */
 export async function render() {
   document.documentElement.lang = "en";
-  document.head.append(element("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }), ...STYLES.map(styleSheet));
+  const viewport = { name: "viewport", content: "width=device-width, initial-scale=1" };
+  document.head.append(element("meta", viewport), ...STYLES.map(styleSheet));
   document.body.append(notice, page);
   host.watchTheme((isDark) => {
     state.isDark = isDark;
@@ -61,20 +68,24 @@ export async function render() {
   lookAgain();
 }
 
-/** Looks for new data now and then, while the page is visible. TensorBoard's own reload is off by default. */
+/**
+ * Checks for new data periodically, while the page is visible. TensorBoard's own reload is off by
+ * default.
+ */
 async function lookAgain() {
   if (!document.hidden) await refresh();
-  setTimeout(lookAgain, state.series.length ? MILLISECONDS_BETWEEN_LOOKS : MILLISECONDS_BETWEEN_FIRST_LOOKS);
+  const hasData = state.series.length > 0;
+  setTimeout(lookAgain, hasData ? MILLISECONDS_BETWEEN_LOOKS : MILLISECONDS_BETWEEN_FIRST_LOOKS);
 }
 
 const refresh = oneAtATime(async () => {
   try {
     const isFirst = state.series.length === 0;
-    const [{ series }, { figures }] = await Promise.all([api.loadSeries(), api.loadFigures().catch(withoutFigures)]);
+    const [{ series }, { figures }] = await Promise.all([api.loadSeries(), api.loadFigures()]);
     chosen.takeSeries(series);
     state.figures = figures;
     state.figure ||= figures[0]?.name ?? "";
-    if (state.series.length === 0) return tell(...emptyNotice());
+    if (state.series.length === 0) return showNotice(...emptyNotice());
     if (isFirst) {
       state.step = Math.min(...state.series.map((each) => each.first_step ?? each.last_step));
       chosen.readChoice();
@@ -87,45 +98,69 @@ const refresh = oneAtATime(async () => {
     page.hidden = false;
     await draw();
   } catch (error) {
-    tell(element("h1", {}, "The probes cannot be read"), element("p", {}, error.message), retry());
+    showFailure("The probes cannot be read", error);
   }
 });
 
-/** Asks for the first picture before the steps are known: it is most often that of the first step. */
+/**
+ * Requests the first picture before the steps are known: it is usually the one of the first step.
+ */
 function askEarly() {
   const first = chosen.shownSeries().filter((each) => each.first_step === state.step);
   const figure = chosen.currentFigure();
   if (!figure || figure.over_steps || first.length < state.shown.length) return;
   const drawn = figure.is_single ? [chosen.find(state.focus)] : first;
-  api.loadFigureOfStep(figure.name, state.isDark, drawn.map((each) => [each, state.step])).catch(() => {});
+  const probes = drawn.map(atStep(state.step));
+  api.loadFigureOfStep(figure.name, state.isDark, probes).catch(() => {});
 }
 
-/** The page without figures: verdict, findings and table need no plotly. */
-function withoutFigures(error) {
-  chart.fail(error);
-  return { figures: [] };
-}
+/**
+ * Pairs a series with a step.
+ *
+ * @param {number} step
+ * @returns {(series: Series) => [Series, number]}
+ */
+const atStep = (step) => (series) => [series, step];
 
+/** @param {KnownSeries} series */
 async function loadSteps(series) {
   state.steps.set(series.id, await api.loadSteps(series));
 }
 
-/** Shows a message instead of the page. */
-function tell(...content) {
+/**
+ * Shows what went wrong instead of the page.
+ *
+ * @param {string} title
+ * @param {unknown} error
+ */
+function showFailure(title, error) {
+  const { message } = /** @type {Error} */ (error);
+  const retry = element("button", { className: "text", onclick: () => refresh() }, "Try again");
+  showNotice(element("h1", {}, title), element("p", {}, message), retry);
+}
+
+/**
+ * Shows a message instead of the page.
+ *
+ * @param {...Node} content
+ */
+function showNotice(...content) {
   notice.replaceChildren(...content);
   notice.hidden = false;
   page.hidden = true;
   document.body.dataset.ready = "notice";
 }
 
-const retry = () => element("button", { className: "text", textContent: "Try again", onclick: () => refresh() });
-
 function emptyNotice() {
+  const how = "Add the callback to a training. A probe of its first batch appears here, before the \
+first update:";
+  const where = "Then start TensorBoard on the same directory. This page checks for new data by \
+itself.";
   return [
     element("h1", {}, "No probes in this log directory yet"),
-    element("p", {}, "Add the callback to a training, and its first batch shows here, before the first update:"),
+    element("p", {}, how),
     element("pre", {}, element("code", {}, SNIPPET)),
-    element("p", {}, "Then start TensorBoard on the same directory. This page looks for new data by itself."),
+    element("p", {}, where),
     element("pre", {}, element("code", {}, "tensorboard --logdir logs")),
   ];
 }
@@ -148,7 +183,10 @@ function changeFocus() {
   if (chosen.currentFigure()?.is_single) drawFigure();
 }
 
-/** What waits until the picture is drawn and the slider rests, and takes no time from them: the details, and then the steps nearby. */
+/**
+ * Draws the details and then prepares the nearby steps, once the picture is drawn and the slider
+ * rests, so that neither is slowed down.
+ */
 const rest = afterPause(async () => {
   chosen.writeChoice();
   await drawDetails();
@@ -163,12 +201,25 @@ async function draw() {
   await Promise.all([drawFigure(), drawDetails()]);
 }
 
-/** Series and step of what is drawn. */
+/**
+ * Each series that a figure of one step shows, with its step.
+ *
+ * @param {FigureTab} figure
+ * @param {number} step
+ * @returns {[Series, number][]}
+ */
 function probesShown(figure, step) {
-  const series = figure.is_single ? [chosen.find(state.focus)] : chosen.shownSeries();
-  return series.map((each) => [each, chosen.stepOf(each.id, step)]).filter(([, found]) => found !== undefined);
+  const shown = figure.is_single ? [chosen.find(state.focus)] : chosen.shownSeries();
+  return shown.flatMap((series) => {
+    const own = chosen.stepOf(series.id, step);
+    return own === undefined ? [] : [atStep(own)(series)];
+  });
 }
 
+/**
+ * @param {FigureTab} figure
+ * @param {number} step
+ */
 const loadFigure = (figure, step) =>
   figure.over_steps
     ? api.loadFigureOverSteps(figure.name, state.isDark, chosen.find(state.focus))
@@ -184,23 +235,30 @@ const drawFigure = oneAtATime(async () => {
     await chart.show(await loadFigure(figure, step), `${figure.name} ${state.shown}`, mark);
     caption.textContent = figure.caption;
   } catch (error) {
-    if (error.status === 404) refresh();
-    chart.fail(error);
+    if (isGone(error)) refresh();
+    chart.fail(/** @type {Error} */ (error));
   }
-  document.body.dataset.runs = state.shown.length;
+  document.body.dataset.runs = String(state.shown.length);
   document.body.dataset.ready = `${figure.name} ${step} ${state.isDark ? "dark" : "light"}`;
   performance.mark("initcheck");
   rest();
 });
 
-/** Asks for the steps nearby, one after the other, before somebody plays or slides to them. */
+/**
+ * Whether the server no longer has what was requested.
+ *
+ * @param {unknown} error
+ */
+const isGone = (error) => error instanceof api.RequestError && error.status === 404;
+
+/** Requests the nearby steps, one after the other, before somebody plays or slides to them. */
 async function prepare() {
   const { step } = state;
   const figure = chosen.currentFigure();
   const steps = chosen.stepsShown();
   for (const distance of STEPS_NEARBY) {
     const next = steps[steps.indexOf(step) + distance];
-    if (state.step !== step || chosen.currentFigure() !== figure) return;
+    if (!figure || state.step !== step || chosen.currentFigure() !== figure) return;
     if (next !== undefined) await loadFigure(figure, next).catch(() => {});
   }
 }
@@ -215,7 +273,7 @@ const drawDetails = oneAtATime(async () => {
     table.update(probe);
     document.body.dataset.details = `${focus} ${state.step}`;
   } catch (error) {
-    if (error.status === 404) return refresh();
-    tell(element("h1", {}, "The probe cannot be read"), element("p", {}, error.message), retry());
+    if (isGone(error)) return refresh();
+    showFailure("The probe cannot be read", error);
   }
 });
