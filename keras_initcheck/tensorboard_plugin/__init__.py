@@ -1,3 +1,4 @@
-"""The TensorBoard tab. TensorBoard loads it when it starts, so nothing here may be slow to import,
-or fail to be imported.
+"""The TensorBoard tab.
+
+TensorBoard imports `plugin` when it starts, so that module must import quickly and must not fail.
 """

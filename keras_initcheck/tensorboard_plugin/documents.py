@@ -1,5 +1,6 @@
-"""JSON out of event files, which anybody may have written: bounded in size and depth. Knows nothing
-of what it says.
+"""Parses JSON from event files, which anybody may have written: size and depth are limited.
+
+The meaning of the documents is not known here.
 """
 
 import json
@@ -7,18 +8,18 @@ import zlib
 from typing import Any
 
 MOST_BYTES = 2**24
-"""Of one document: a description has 150 bytes a site, findings 700 bytes each."""
+"""Bytes of one document. A description has 150 bytes a site, a finding 700 bytes."""
 
 
 class NoDocumentError(ValueError):
-    """The bytes are none: cut off, of another kind, too long or too deep."""
+    """The bytes are no document: cut off, of another kind, too long or too deeply nested."""
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """The JSON object.
+    """Parses a JSON object.
 
     Raises:
-        NoDocumentError: It is none.
+        NoDocumentError: The content is something else.
     """
     if len(content) > MOST_BYTES:
         raise NoDocumentError(
@@ -40,20 +41,20 @@ def parse(content: bytes) -> dict[str, Any]:
 
 
 def inflate(packed: bytes) -> bytes:
-    """What was packed with zlib. A bomb is not unpacked beyond `MOST_BYTES`.
+    """Decompresses zlib data, of which a bomb is not unpacked beyond `MOST_BYTES`.
 
     Raises:
-        NoDocumentError: It is broken, or too long.
+        NoDocumentError: The data are broken or too long.
     """
     unpacker = zlib.decompressobj()
     try:
         content = unpacker.decompress(packed, MOST_BYTES)
     except zlib.error as error:
         raise NoDocumentError(
-            f"The findings in an event log must be packed with zlib. Received: {error}"
+            f"The findings in an event log must be compressed with zlib. Received: {error}"
         ) from error
     if not unpacker.eof:
         raise NoDocumentError(
-            f"The findings in an event log must be whole, and {MOST_BYTES} bytes at most."
+            f"The findings in an event log must be complete, and {MOST_BYTES} bytes at most."
         )
     return content

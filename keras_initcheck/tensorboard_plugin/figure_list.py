@@ -1,6 +1,4 @@
-"""The figures that the tab offers, with what a reader is told about each. Nothing is drawn here,
-and plotly is not needed.
-"""
+"""The figures that the tab offers, with their captions. Nothing is drawn here."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,11 +10,12 @@ class FigureTab:
 
     Attributes:
         kind: The figure's name in `outputs.figures.FIGURES`.
-        title: What stands on the tab.
-        caption: How to read it, in a sentence or two.
-        over_steps: Whether it shows all probes of one run, and not one probe of each run.
-        is_single: Whether it shows one run at a time.
-        statistics: What a heat map shows: the first of these that was measured.
+        title: Title of the tab.
+        caption: One or two sentences on how to read the figure.
+        over_steps: Whether the figure shows all probes of one run, rather than one of each run.
+        is_single: Whether the figure shows one run at a time. Only the page's JavaScript reads
+            this, in `page.js`.
+        statistics: Statistics of a heat map, which shows the first one that was measured.
     """
 
     kind: str
@@ -32,22 +31,22 @@ FIGURE_TABS = MappingProxyType(
         "signal": FigureTab(
             "signal",
             "Signal",
-            "From the first layer to the last: how strong the signal is (mean square), and how"
-            " strong the gradient is on its way back. Flat is healthy. What falls dies out, what"
-            " rises blows up.",
+            "Strength (mean square) of the signal from the first layer to the last, and of the"
+            " gradient on its way back. Flat is healthy. A falling curve vanishes, a rising one"
+            " explodes.",
         ),
         "ratios": FigureTab(
             "ratios",
             "Ratios",
-            "What each layer by itself multiplies the mean square by. 1 keeps it; a layer outside"
-            " of its bar is not what its weights say.",
+            "The factor by which each layer multiplies the mean square. 1 preserves it. A layer"
+            " outside its bar does not do what its weights predict.",
             is_single=True,
         ),
         "signal_map": FigureTab(
             "heat_map",
             "Signal over time",
-            "Each row is a layer, each column a probe: how strong the signal is, compared with the"
-            " first layer at the same step.",
+            "Strength of the signal relative to the first layer at the same step. Each row is a"
+            " layer, each column a probe.",
             over_steps=True,
             is_single=True,
             statistics=("log10_second_moment_h",),
@@ -55,8 +54,8 @@ FIGURE_TABS = MappingProxyType(
         "gradient_map": FigureTab(
             "heat_map",
             "Gradient over time",
-            "Each row is a layer, each column a probe: how strong the loss's gradient is, compared"
-            " with the first layer at the same step.",
+            "Strength of the loss's gradient relative to the first layer at the same step. Each"
+            " row is a layer, each column a probe.",
             over_steps=True,
             is_single=True,
             statistics=(
@@ -67,11 +66,11 @@ FIGURE_TABS = MappingProxyType(
         "updates": FigureTab(
             "update_ratio",
             "Updates",
-            "How large each layer's gradient is beside its weights. Layers far below the others"
-            " hardly learn, those far above forget.",
+            "Size of each layer's gradient relative to its weights. Layers far below the others"
+            " barely learn; layers far above them forget.",
             over_steps=True,
             is_single=True,
         ),
     }
 )
-"""By the name that stands in the address. The first one is shown first."""
+"""The tabs by their names in the address; the first one is shown first."""

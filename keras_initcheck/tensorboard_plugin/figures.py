@@ -1,7 +1,6 @@
-"""Figures of logged probes, drawn by `outputs.figures`, as JSON for plotly in the browser.
+"""Draws figures of logged probes with `outputs.figures`, as JSON for plotly in the browser.
 
-Imported by the first request for a figure and not before: `outputs.figures` needs plotly, which may
-be missing and takes its time.
+Imported by the first request for a figure and not before, because importing plotly takes time.
 """
 
 from collections.abc import Sequence
@@ -11,39 +10,47 @@ import numpy as np
 
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import build
-from keras_initcheck.tensorboard_plugin.event_reader import LoggedProbe, Series
 from keras_initcheck.tensorboard_plugin.figure_list import FigureTab
-from keras_initcheck.tensorboard_plugin.probe_payload import frame_of
+from keras_initcheck.tensorboard_plugin.probe_payload import figure_data_of
+from keras_initcheck.tensorboard_plugin.series import LoggedProbe, Series
 
 MOST_STEPS = 200
-"""Probes in a figure over steps, evenly chosen where there are more: a screen has no room for them,
-and their texts take megabytes.
+"""Probes in a figure over steps, chosen at even distances if there are more.
+
+A screen has no room for more, and their texts would take megabytes.
 """
 
 LEAST_MARGIN = 34
 """Pixels above a figure without a title."""
 
-
-def draw_figure(tab: FigureTab, chosen: Sequence[tuple[Series, LoggedProbe]], dark: bool) -> str:
-    """The figure of those probes as JSON text, without the title, which the page has above it."""
-    frames = [
-        frame_of(series, probe) for series, probe in (_spread(chosen) if tab.over_steps else chosen)
-    ]
-    options = {"statistic": _measured(tab, frames)} if tab.statistics else {}
-    sheet = build(tab.kind, frames, dark=dark, **options)
-    sheet.layout = _without_title(sheet.layout)
-    return sheet.to_json()
+Probes = Sequence[tuple[Series, LoggedProbe]]
 
 
-def _spread(chosen: Sequence[tuple[Series, LoggedProbe]]) -> list[tuple[Series, LoggedProbe]]:
-    """At most `MOST_STEPS` of them, the first and the last among them."""
-    places = np.linspace(0, len(chosen) - 1, min(len(chosen), MOST_STEPS)).round().astype(int)
-    return [chosen[place] for place in places]
+def draw_figure(tab: FigureTab, probes: Probes, dark: bool) -> str:
+    """Draws a figure as JSON text, without its title, which the page shows above it.
+
+    Args:
+        tab: The figure to draw.
+        probes: The probes to show, each with its series.
+        dark: Whether the background is dark.
+    """
+    chosen = _spread(probes) if tab.over_steps else probes
+    data = [figure_data_of(series, probe) for series, probe in chosen]
+    options = {"statistic": _first_measured(tab, data[-1])} if tab.statistics else {}
+    figure = build(tab.kind, data, dark=dark, **options)
+    figure.layout = _without_title(figure.layout)
+    return figure.to_json()
 
 
-def _measured(tab: FigureTab, frames: Sequence[FigureData]) -> str:
-    """The first statistic that was measured at the newest probe, or else the first."""
-    measured = [name for name in tab.statistics if not np.isnan(frames[-1].column(name)).all()]
+def _spread(probes: Probes) -> Probes:
+    """At most `MOST_STEPS` of the probes, always with the first and the last."""
+    places = np.linspace(0, len(probes) - 1, min(len(probes), MOST_STEPS)).round().astype(int)
+    return [probes[place] for place in places]
+
+
+def _first_measured(tab: FigureTab, newest: FigureData) -> str:
+    """The first of the tab's statistics that the newest probe has measured, or else the first."""
+    measured = [name for name in tab.statistics if not np.isnan(newest.column(name)).all()]
     return (measured or tab.statistics)[0]
 
 

@@ -1,7 +1,7 @@
 """Names and encodings of an event log, shared by `outputs.events`, which writes it, and the tab.
 
-The standard library alone is imported: TensorBoard imports this module when it starts. It stands in
-this folder, because the tab must start where the rest of the package is broken.
+TensorBoard imports this module when it starts, so it imports the standard library only. It belongs
+to this folder, because TensorBoard must start even if the rest of the package is broken.
 """
 
 import re

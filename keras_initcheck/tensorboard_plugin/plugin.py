@@ -1,74 +1,33 @@
-"""What TensorBoard loads when it starts: the plugin and its routes. Imports nothing that could be
-missing, broken or slow.
+"""The entry point for TensorBoard: the plugin, its command-line flag and its WSGI applications.
 
-An error while this file is imported keeps TensorBoard from starting for everyone, so what draws is
-imported by the first request for it.
-
-Routes, below `data/plugin/initcheck`. All answer to GET, in strict JSON: NaN and the infinities,
-which are no JSON numbers, are the strings "NaN", "Infinity" and "-Infinity", and inside figures
-`null`. A series is addressed as `<sites>/<run>`, a probe as `<sites>/<step>/<run>`, where `<sites>`
-is the hash of the list of sites: a model that changed within a run is a series of its own.
-
-| route | arguments | answer |
-| --- | --- | --- |
-| `/series` | | `series`: run, sites, model, number of sites, first and last step, and a stamp that changes with every new probe |
-| `/steps` | `series` | `steps`, `wall_times` in seconds since 1970, `severities`: "ok", "info", "warning", "error" or `null` |
-| `/probe` | `probe` | `verdict`, `ok`, `severity`, `findings` worst first, and the `table` of the sites |
-| `/figures` | | names, titles and captions of the figures, and whether they are over steps |
-| `/figure` | `name`, `dark` (0 or 1), `probe` | `data` and `layout` for plotly; `probe` may be repeated to lay runs over each other |
-| `/figure` | `name`, `dark` (0 or 1), `series` | the same, for a figure over steps |
-| `/static/<name>` | | the files that the tab is made of, from a fixed list |
-
-What cannot be answered is answered with `{"error": "what is wrong, and what to do"}`: 400 for an
-argument that is no such thing, 404 for a run, step, figure or file that is not there, 503 where a
-package is missing, 500 where something failed.
+An error while this module is imported would keep TensorBoard from starting for everybody. Therefore
+it imports neither a package that TensorBoard does not need itself, nor any module outside this
+folder. Whatever reads or draws is imported by the first request, whose response then names what is
+missing or broken.
 """
 
 import argparse
-import contextlib
-import importlib
-import math
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tensorboard import errors, plugin_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from keras_initcheck.tensorboard_plugin.event_reader import (
-    EventReader,
-    LoggedProbe,
-    Series,
-    parse_probe,
-    parse_series,
-)
-from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
 from keras_initcheck.tensorboard_plugin.log_format import PLUGIN
-from keras_initcheck.tensorboard_plugin.responses import (
-    answering,
-    arguments,
-    boolean_argument,
-    single_argument,
-)
+from keras_initcheck.tensorboard_plugin.responses import respond_with
 from keras_initcheck.tensorboard_plugin.static_files import static_file
 
-DEFAULT_MAX_STEPS = 1000
-MOST_PROBES = 100
-"""In a figure that lays runs over each other: it has eight colours, and each probe takes some
-milliseconds.
-"""
+if TYPE_CHECKING:
+    from keras_initcheck.tensorboard_plugin.routes import Routes
 
-_ONE_IMPORT_AT_A_TIME = threading.Lock()
-"""Without it, a request that waits for another one's import of what is not installed gets a
-half-made module, and a strange message.
-"""
+DEFAULT_MAX_STEPS = 1000
+ROUTES = ("/series", "/steps", "/figures", "/figure", "/probe")
+"""Paths below `data/plugin/initcheck`; `routes` documents them."""
 
 
 class InitcheckLoader(base_plugin.TBLoader):
-    """Makes the plugin, and has TensorBoard keep more of its steps than the 10 or 100 that are
-    usual for tensors.
-    """
+    """Loads the plugin, and raises TensorBoard's limit of 10 steps for tensors."""
 
     def define_flags(self, parser: argparse.ArgumentParser) -> None:
         """Adds `--initcheck_max_steps`."""
@@ -78,8 +37,8 @@ class InitcheckLoader(base_plugin.TBLoader):
             type=int,
             default=DEFAULT_MAX_STEPS,
             help=(
-                "Number of probes to keep of each run, a random sample where there are more. 0"
-                " keeps all. (default: %(default)s)"
+                "Number of probes to keep of each run: a random sample if there are more. 0 keeps"
+                " all. (default: %(default)s)"
             ),
         )
 
@@ -90,110 +49,48 @@ class InitcheckLoader(base_plugin.TBLoader):
         flags.samples_per_plugin = limits
 
     def load(self, context: base_plugin.TBContext) -> "InitcheckPlugin":
-        """The plugin for that TensorBoard."""
+        """Makes the plugin."""
         return InitcheckPlugin(context)
 
 
 class InitcheckPlugin(base_plugin.TBPlugin):
-    """The tab and its routes."""
+    """The tab.
+
+    Args:
+        context: TensorBoard's services.
+    """
 
     plugin_name = PLUGIN
 
     def __init__(self, context: base_plugin.TBContext) -> None:
         super().__init__(context)
-        self._log = EventReader(context.data_provider, PLUGIN)
+        self._provider = context.data_provider
+        self._routes: Routes | None = None
+        self._lock = threading.Lock()
 
     def is_active(self) -> bool:
-        """Whether to show the tab although no run has data for it. TensorBoard itself sees whether
-        one has.
-        """
+        """Whether to show the tab although no run has data for it, which TensorBoard checks."""
         return False
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:
-        """Where the tab's code is, and what the tab is called."""
+        """The tab's module and title."""
         return base_plugin.FrontendMetadata(
             es_module_path="/static/index.js", tab_name="Init check"
         )
 
     def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
-        """The routes."""
-        return {
-            "/series": answering(self._series),
-            "/steps": answering(self._steps),
-            "/figures": answering(self._figures),
-            "/figure": answering(self._figure),
-            "/probe": answering(self._probe),
-            "/static/*": answering(static_file),
-        }
+        """Returns the WSGI applications by route."""
+        applications = {route: respond_with(self._handler(route)) for route in ROUTES}
+        return {**applications, "/static/*": respond_with(static_file)}
 
-    def _series(self, request: wrappers.Request) -> object:
-        return {"series": [each.summary() for each in self._log.series(*_place(request))]}
+    def _handler(self, route: str) -> Callable[[wrappers.Request], object]:
+        return lambda request: self._loaded_routes().handlers[route](request)
 
-    def _steps(self, request: wrappers.Request) -> object:
-        probes = self._log.probes(
-            self._find(request, *parse_series(single_argument(request, "series")))
-        )
-        return {
-            "steps": [probe.step for probe in probes],
-            "wall_times": [
-                probe.wall_time if math.isfinite(probe.wall_time) else 0.0 for probe in probes
-            ],
-            "severities": [probe.severity for probe in probes],
-        }
+    def _loaded_routes(self) -> "Routes":
+        """The routes, imported once and by one request at a time."""
+        with self._lock:
+            if self._routes is None:
+                from keras_initcheck.tensorboard_plugin.routes import Routes
 
-    def _figures(self, request: wrappers.Request) -> object:
-        threading.Thread(
-            target=_load_plotly, daemon=True
-        ).start()  # while the browser loads its own half of it
-        return {"figures": [{"name": name, **vars(each)} for name, each in FIGURE_TABS.items()]}
-
-    def _figure(self, request: wrappers.Request) -> object:
-        name, is_dark = single_argument(request, "name"), boolean_argument(request, "dark")
-        if name not in FIGURE_TABS:
-            raise errors.NotFoundError(
-                f"No figure is called {name[:200]!r}. `/figures` lists what there is."
-            )
-        chosen = (
-            self._all_probes(request)
-            if FIGURE_TABS[name].over_steps
-            else self._chosen_probes(request)
-        )
-
-        with _ONE_IMPORT_AT_A_TIME:
-            from keras_initcheck.tensorboard_plugin.figures import draw_figure
-
-        return draw_figure(FIGURE_TABS[name], chosen, is_dark)
-
-    def _all_probes(self, request: wrappers.Request) -> list[tuple[Series, LoggedProbe]]:
-        series = self._find(request, *parse_series(single_argument(request, "series")))
-        return [(series, probe) for probe in self._log.probes(series)]
-
-    def _chosen_probes(self, request: wrappers.Request) -> list[tuple[Series, LoggedProbe]]:
-        addresses = [parse_probe(text) for text in arguments(request, "probe", MOST_PROBES)]
-        found = [(self._find(request, sites, run), step) for sites, step, run in addresses]
-        return [(series, self._log.probe(series, step)) for series, step in found]
-
-    def _probe(self, request: wrappers.Request) -> object:
-        from keras_initcheck.tensorboard_plugin.probe_payload import probe_payload
-
-        sites, step, run = parse_probe(single_argument(request, "probe"))
-        series = self._find(request, sites, run)
-        return probe_payload(series, self._log.probe(series, step))
-
-    def _find(self, request: wrappers.Request, sites: str, run: str) -> Series:
-        for series in self._log.series(*_place(request), run):
-            if (series.run, series.sites) == (run, sites):
-                return series
-        raise errors.NotFoundError(
-            f"No probes of a run {run!r} with the sites {sites}. `/series` lists what there is."
-        )
-
-
-def _load_plotly() -> None:
-    with contextlib.suppress(Exception):  # the request for a figure meets the same, and says so
-        importlib.import_module("keras_initcheck.tensorboard_plugin.figures")
-
-
-def _place(request: wrappers.Request) -> tuple[Any, str]:
-    """Context and experiment that TensorBoard has noted in the request."""
-    return plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
+                self._routes = Routes(self._provider)
+            return self._routes

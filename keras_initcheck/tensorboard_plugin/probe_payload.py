@@ -1,7 +1,6 @@
-"""What the tab says of a logged probe: verdict, findings and the table of sites as plain values.
-Needs no plotly.
+"""Builds the JSON payload of the `/probe` route: verdict, findings and the table of sites.
 
-Imported by the first request for it and not before, as `drawing` is.
+Imported by the first request for it and not before, as `figures` is.
 """
 
 import functools
@@ -13,22 +12,23 @@ from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.site_columns import site_columns
 from keras_initcheck.tensorboard_plugin.documents import inflate, parse
-from keras_initcheck.tensorboard_plugin.event_reader import NUM_KEPT, LoggedProbe, Series
+from keras_initcheck.tensorboard_plugin.event_reader import NUM_KEPT
+from keras_initcheck.tensorboard_plugin.series import LoggedProbe, Series
 
 UNKNOWN = Judgement(
-    False, "TensorBoard's sample of the log does not hold the findings of this step.", 0, ()
+    False, "TensorBoard's sample of the log does not contain the findings of this step.", 0, ()
 )
 
 
 def probe_payload(series: Series, probe: LoggedProbe) -> object:
-    """The verdict, the findings and the table of sites of one probe.
+    """Builds the payload of one probe.
 
     Raises:
-        errors.InvalidArgumentError: Another version of this package wrote it, or something else.
+        errors.InvalidArgumentError: Another version of this package or another program wrote it.
     """
-    frame = frame_of(series, probe)
-    columns = [encode(column) for column in site_columns(frame)]
-    severities = [frame.severity_at(index) for index in range(len(frame))]
+    data = figure_data_of(series, probe)
+    columns = [encode(column) for column in site_columns(data)]
+    severities = [data.severity_at(index) for index in range(len(data))]
     judgement = encode(_judgement(probe))
     return {
         **judgement,
@@ -37,11 +37,11 @@ def probe_payload(series: Series, probe: LoggedProbe) -> object:
     }
 
 
-def frame_of(series: Series, probe: LoggedProbe) -> FigureData:
-    """The probe as figures and tables see it.
+def figure_data_of(series: Series, probe: LoggedProbe) -> FigureData:
+    """Reads a probe into the form that figures and tables use.
 
     Raises:
-        errors.InvalidArgumentError: Another version of this package wrote it, or something else.
+        errors.InvalidArgumentError: Another version of this package or another program wrote it.
     """
     try:
         return FigureData.from_log(
@@ -53,7 +53,7 @@ def frame_of(series: Series, probe: LoggedProbe) -> FigureData:
 
 @functools.lru_cache(NUM_KEPT)
 def _description(content: bytes) -> Description:
-    """A figure over steps needs the same one for each of its probes."""
+    """Cached, because all probes of a figure over steps have the same description."""
     return read_description(parse(content))
 
 

@@ -1,8 +1,8 @@
-"""Requests and answers: arguments are checked, what comes back is strict JSON, and so is what went
-wrong. Knows nothing of probes.
+"""Checks the arguments of requests, and turns results and errors into strict JSON.
+
+Nothing here is specific to probes.
 """
 
-import functools
 import json
 import logging
 from collections.abc import Callable
@@ -17,12 +17,13 @@ LOGGER = logging.getLogger(__name__)
 Handler = Callable[[wrappers.Request], object]
 
 
-def answering(handler: Handler) -> Any:
-    """A WSGI application that answers with what the handler returns: a response, JSON text, or what
-    `json` can write strictly.
+def respond_with(handler: Handler) -> Any:
+    """Makes a WSGI application of a handler.
+
+    Args:
+        handler: Returns a response, JSON text, or an object that `json` can write strictly.
     """
 
-    @functools.wraps(handler)
     def application(request: wrappers.Request) -> wrappers.Response:
         content, code = _outcome(handler, request)
         if isinstance(content, wrappers.Response):
@@ -38,29 +39,37 @@ def answering(handler: Handler) -> Any:
 
 
 def _outcome(handler: Handler, request: wrappers.Request) -> tuple[object, int]:
+    """The content and the HTTP status of a response; an error concerns this tab alone."""
     try:
         return handler(request), 200
     except errors.PublicError as error:
         return {"error": str(error)}, error.http_code
     except ImportError as error:
-        hint = (
-            f" Install it where TensorBoard runs: pip install {error.name.partition('.')[0]}"
-            if error.name
-            else ""
-        )
-        return {"error": f"{error}{hint}"}, 503
-    except Exception as error:  # the tab says what happened; the rest of TensorBoard goes on
+        return {"error": _missing(error)}, 503
+    except Exception as error:
         LOGGER.exception("%s failed", request.path)
         return {
             "error": f"{type(error).__name__}: {error}. TensorBoard's own output has the details."
         }, 500
 
 
-def arguments(request: wrappers.Request, name: str, most: int | None = None) -> list[str]:
-    """Every value of that argument, at least one and at most so many.
+def _missing(error: ImportError) -> str:
+    if not error.name:
+        return str(error)
+    package = error.name.partition(".")[0]
+    return f"{error}. Install it where TensorBoard runs: pip install {package}"
+
+
+def repeated_argument(request: wrappers.Request, name: str, most: int | None = None) -> list[str]:
+    """Returns all values of an argument.
+
+    Args:
+        request: The request.
+        name: Name of the argument.
+        most: Number of values that are allowed; there must be at least one.
 
     Raises:
-        errors.InvalidArgumentError: There is none, or there are more.
+        errors.InvalidArgumentError: There is no value, or there are too many.
     """
     values: list[str] = request.args.getlist(name)
     if not values:
@@ -74,12 +83,12 @@ def arguments(request: wrappers.Request, name: str, most: int | None = None) -> 
 
 
 def single_argument(request: wrappers.Request, name: str) -> str:
-    """The one value of that argument.
+    """Returns the only value of an argument.
 
     Raises:
-        errors.InvalidArgumentError: There is none, or more than one.
+        errors.InvalidArgumentError: There is no value, or more than one.
     """
-    values = arguments(request, name)
+    values = repeated_argument(request, name)
     if len(values) > 1:
         raise errors.InvalidArgumentError(
             f"`{name}` must be given once. Received: {len(values)} times."
@@ -88,7 +97,7 @@ def single_argument(request: wrappers.Request, name: str) -> str:
 
 
 def boolean_argument(request: wrappers.Request, name: str) -> bool:
-    """Whether that argument is 1; it may be left out.
+    """Returns whether an argument is 1; 0 is the default.
 
     Raises:
         errors.InvalidArgumentError: It is neither 0 nor 1.

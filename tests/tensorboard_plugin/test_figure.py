@@ -122,7 +122,7 @@ def test_changed_model_has_its_own_map(tab, log, make):
         (
             {"name": "histogram", "probe": "x"},
             404,
-            "No figure is called 'histogram'. `/figures` lists what there is",
+            "No figure is called 'histogram'. `/figures` lists those that exist",
         ),
         ({"name": "signal"}, 400, "`probe` must be given"),
         ({"name": "signal_map"}, 400, "`series` must be given"),

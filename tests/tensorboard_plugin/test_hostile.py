@@ -120,8 +120,8 @@ def test_run_whose_name_has_digits_that_are_none_is_listed(tab, hostile):
 @pytest.mark.parametrize(
     ("findings", "expected"),
     [
-        (b"no zlib", "must be packed with zlib"),
-        (zlib.compress(b"{}")[:-3], "must be whole"),
+        (b"no zlib", "must be compressed with zlib"),
+        (zlib.compress(b"{}")[:-3], "must be complete"),
         (zlib.compress(b"[" * 100_000), "must be JSON. Received: RecursionError"),
         (zlib.compress(b"[]"), "must be a JSON object"),
         (zlib.compress(b'{"ok": true}'), "`judgement` must be an object with exactly the keys"),

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from keras_initcheck.tensorboard_plugin.plugin import InitcheckLoader
+from keras_initcheck.tensorboard_plugin.plugin import ROUTES, InitcheckLoader
 
 BROKEN = "import sys\nfor name in {names!r}:\n    sys.modules[name] = None\n"
 
@@ -59,8 +59,13 @@ def test_tab_is_shown_once_there_are_data(tab, tmp_path):
 
 @pytest.mark.parametrize(
     "names",
-    [["plotly"], ["keras_initcheck.outputs"], ["keras", "rich", "torch", "jax", "tensorflow"]],
-    ids=["plotly", "outputs", "frameworks"],
+    [
+        ["plotly"],
+        ["keras_initcheck.outputs"],
+        ["keras_initcheck.tensorboard_plugin.routes"],
+        ["keras", "rich", "torch", "jax", "tensorflow"],
+    ],
+    ids=["plotly", "outputs", "routes", "frameworks"],
 )
 def test_tensorboard_loads_the_plugin_where_that_is_broken(tmp_path, names):
     (tmp_path / "sitecustomize.py").write_text(BROKEN.format(names=names))
@@ -82,3 +87,19 @@ print(loader.load(TBContext(flags=board.flags)).plugin_name, board.flags.samples
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path
     )
     assert said.stdout.split()[-2:] == ["initcheck", "1000"], said.stderr
+
+
+def test_every_route_is_handled():
+    from keras_initcheck.tensorboard_plugin.routes import Routes
+
+    assert tuple(Routes(None).handlers) == ROUTES
+
+
+def test_broken_reader_is_named_by_every_route_and_the_page_is_served(tab, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras_initcheck.tensorboard_plugin.routes", raising=False)
+    monkeypatch.setitem(sys.modules, "keras_initcheck.tensorboard_plugin.event_reader", None)
+    opened = tab(tmp_path)
+    answers = [opened.get(route) for route in ROUTES]
+    assert {answer.status_code for answer in answers} == {503}
+    assert {"event_reader" in answer.json["error"] for answer in answers} == {True}
+    assert opened.get("/static/page.js").status_code == 200

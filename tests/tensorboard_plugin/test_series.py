@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_initcheck.tensorboard_plugin.event_reader import parse_probe
+from keras_initcheck.tensorboard_plugin.addresses import parse_probe
 
 
 def test_log_without_probes_has_no_series(tab, tmp_path):

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -41,11 +42,12 @@ def test_plotly_is_the_installed_package_s_compressed_and_kept_by_the_browser(op
     assert opened.get("/static/plotly.min.js").data == expected
 
 
-def test_missing_plotly_is_not_found(opened, monkeypatch):
-    monkeypatch.setattr(static_files, "plotly_path", lambda: None)
+def test_missing_plotly_is_named(opened, monkeypatch):
+    static_files._compressed_plotly.cache_clear()
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: distribution("no-" + name))
     answer = opened.get("/static/plotly.min.js")
-    assert answer.status_code == 404
-    assert "pip install --upgrade plotly" in answer.json["error"]
+    assert answer.status_code == 503
+    assert "pip install no-plotly" in answer.json["error"]
 
 
 @pytest.mark.parametrize(
