@@ -25,7 +25,8 @@ from keras_initcheck.demo.schemes import HE, NORMAL, Bench
 from keras_initcheck.outputs.console import render
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.probe.data.batch import take_batch
-from keras_initcheck.rules.catalogue import judge, policy_of
+from keras_initcheck.rules.judgement import judge
+from keras_initcheck.rules.policy import Policy
 
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH, HEIGHT = 1280, 800
@@ -37,7 +38,7 @@ def reports() -> dict[str, ic.Report]:
     """AlexNet on photographs, drawn N(0,1) and by He et al. (2015)."""
     crops, _ = photographs(4)
     bench = Bench(take_batch(crops), width=1.0)
-    policy = policy_of(ignore=["layer-ratio"])
+    policy = Policy(ignore=["layer-ratio"])
     return {name: judge(bench.measure(scheme), policy) for name, scheme in SCHEMES.items()}
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         ProbeError,
     )
     from keras_initcheck.records.report import Finding, Report
+    from keras_initcheck.repairs.options import RepairOptions
     from keras_initcheck.repairs.repair import Repair
+    from keras_initcheck.rules.policy import Policy
 
 __version__ = "0.1.0"
 
@@ -36,7 +38,9 @@ _HOMES = {
     "ProbeError": "records.errors",
     "Finding": "records.report",
     "Report": "records.report",
+    "RepairOptions": "repairs.options",
     "Repair": "repairs.repair",
+    "Policy": "rules.policy",
 }
 
 __all__ = [
@@ -46,8 +50,10 @@ __all__ = [
     "InitCheck",
     "InitCheckError",
     "InitCheckWarning",
+    "Policy",
     "ProbeError",
     "Repair",
+    "RepairOptions",
     "Report",
     "assert_healthy",
     "check",

@@ -1,4 +1,5 @@
-"""The pre-fit diagnostic and its cure: `check`, `assert_healthy`, `repair`, and what they give.
+"""The diagnostic before training and its cure: `check`, `assert_healthy` and `repair`.
+
 Glue only.
 """
 
@@ -11,13 +12,16 @@ from keras_initcheck.probe.data.synthetic import synthetic_inputs
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.records.profile import SYNTHETIC_DATA
+from keras_initcheck.records.profile import SYNTHETIC_DATA, Profile
 from keras_initcheck.records.report import Report
-from keras_initcheck.repairs.layer_selection import selection
-from keras_initcheck.repairs.options import Options
+from keras_initcheck.repairs.layer_selection import options_for
+from keras_initcheck.repairs.options import RepairOptions, choose_options
 from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.repairs.repairer import Repairer
-from keras_initcheck.rules import catalogue
+from keras_initcheck.rules.judgement import judge
+from keras_initcheck.rules.policy import Policy, choose_policy
+
+OPTION_KEYWORDS = "`method`, `mode`, `layers`, `allow_trained`, `target` and `tolerance`"
 
 
 def check(
@@ -28,55 +32,57 @@ def check(
     sample_weight: Any = None,
     batch_size: int | None = None,
     seed: int = 0,
+    policy: Policy | None = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     thresholds: Mapping[str, float] | None = None,
     exempt: Mapping[str, Sequence[str]] | None = None,
-    spectrum: bool = False,
+    jacobian_spectrum: bool = False,
 ) -> Report:
-    """Probes a model with one batch and judges what it measured.
+    """Probes a model with one batch and applies the rules to the measurement.
 
     Args:
         model: A `keras.Model`, compiled or not: Sequential, Functional, subclassed, nested.
         x: Inputs as `fit` takes them: arrays, a dict or list of arrays, `tf.data.Dataset`,
-            `PyDataset`, generator, torch `DataLoader`. Without it standard normal inputs of the
-            model's own shapes are used (before its own Rescaling and Normalization layers: what
-                becomes standard normal there), valid ids where an input feeds an Embedding.
-        y: Labels, where `x` holds arrays. With labels and a compiled loss the loss's gradients are
-            measured too.
-        sample_weight: Weights of the samples, where `x` holds arrays.
-        batch_size: Samples to take from arrays, 32 unless told.
-        seed: Seed of synthetic inputs and of the random gradient that measures backward ratios.
+            `PyDataset`, generator, torch `DataLoader`. If omitted, random inputs are drawn that are
+            standard normal after the model's own Rescaling and Normalization layers; inputs of an
+            Embedding are valid token ids.
+        y: Labels, if `x` holds arrays. With labels and a compiled loss, the loss and its gradients
+            are measured, too.
+        sample_weight: Weights of the samples, if `x` holds arrays.
+        batch_size: Number of samples to take from arrays; 32 by default.
+        seed: Seed of random inputs, and of the random gradient that measures backward ratios.
+        policy: A `Policy`, in place of the next four arguments.
         select: Codes or slugs of the only rules to apply.
         ignore: Codes or slugs of rules not to apply.
-        thresholds: Numbers for rules to judge by, such as `{"sgd_gain_warning": 8.0}`;
-            `initcheck --list-thresholds` prints all.
+        thresholds: Numbers to judge by, such as `{"sgd_gain_warning": 8.0}`;
+            `initcheck --list-thresholds` prints all of them.
         exempt: Layers to leave alone, as patterns of their paths, each with codes or slugs:
-            `{"backbone/*": ["IC102"], "head": ["*"]}`. A finding on several layers is left out
-            where all of them are exempt.
-        spectrum: Whether to estimate the singular values of the Jacobian from inputs to outputs
-            too, which takes some 60 more passes.
+            `{"backbone/*": ["IC102"], "head": ["*"]}`. A finding on several layers is left out if
+            all of them are exempt.
+        jacobian_spectrum: Whether to estimate the singular values of the Jacobian from inputs to
+            outputs, too, which takes about 60 more passes.
 
     Returns:
         The report.
 
     Raises:
-        TypeError: `model` is no Keras model.
-        DataError: The data gives no usable batch, or labels that do not fit the loss.
+        TypeError: `model` is not a Keras model.
+        DataError: The data yields no usable batch, or labels that do not fit the loss.
         ProbeError: The model does not run on the batch.
         ValueError: An argument is out of its range.
 
-    Cost: one forward and two backward passes, and tracing or compiling them. Side effects: none on
-    the model, which is bitwise what it was (an unbuilt model is built); one item is taken from a
+    Cost: one forward and two backward passes, and the time to trace or compile them. Side effects:
+    the model stays bitwise the same (an unbuilt model is built); one item is taken from a
     generator.
     """
-    policy = catalogue.policy_of(select, ignore, thresholds, exempt)
+    policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
     probe = Probe(model, seed=seed)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
     profile = probe.measure(batch, data=data, step=introspection.steps_taken(model))
-    if spectrum:
+    if jacobian_spectrum:
         profile = replace(profile, spectrum=probe.spectrum(batch))
-    return catalogue.judge(profile, policy, with_mean_field=True)
+    return judge(profile, policy, with_mean_field=True)
 
 
 def repair(
@@ -84,6 +90,7 @@ def repair(
     x: Any = None,
     y: Any = None,
     *,
+    options: RepairOptions | None = None,
     method: str = "auto",
     mode: str = "forward",
     layers: Any = None,
@@ -94,90 +101,84 @@ def repair(
     sample_weight: Any = None,
     batch_size: int | None = None,
     seed: int = 0,
+    policy: Policy | None = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     thresholds: Mapping[str, float] | None = None,
     exempt: Mapping[str, Sequence[str]] | None = None,
 ) -> Repair:
-    """Re-initialises the layers of a model that drift, and proves it: what a new probe does not
-    find better is undone.
+    """Re-initializes the layers of a model that drift, and verifies the result with a new probe.
+
+    Changes that the new probe does not find better are undone.
 
     Args:
         model: A `keras.Model`, as in `check`.
         x: As in `check`.
         y: As in `check`.
-        method: `"auto"` does the least that works: kernels of a wrong size are multiplied by one
-            number each, so that their distribution stays; constant, zero, repeated and not finite
-            ones are drawn anew for their activation; biases that kill or saturate units become
-            zero; the m layers of each of N residual branches that blow up the stream are scaled by
-            N^(-1/(2m-2)); what the measurement still blames is settled on the batch. Healthy layers
-            are not touched. `"fixup"` is the same with zeros as last layers of branches (Zhang et
-            al. 2019). `"he"`, `"lecun"` and `"orthogonal"` draw every kernel anew with its true
-            fan-in and its activation's gain (normal, normal, orthogonal), `"glorot"` with the mean
-            of both fans. `"lsuv"` draws orthonormal kernels and settles each layer on the batch
-            (Mishkin & Matas 2016), in one pass.
-        mode: What keeps its scale where the number of units changes and one kernel cannot keep
-            both: `"forward"` the signal, `"backward"` the gradient, `"balanced"` their geometric
-                mean.
+        options: A `RepairOptions`, in place of `method`, `mode`, `layers`, `allow_trained`,
+            `target` and `tolerance`.
+        method: `"auto"` does the least that works. It multiplies kernels of a wrong size by one
+            number each, which preserves their distribution; redraws constant, zero, repeated and
+            non-finite kernels for their activation; sets biases that kill or saturate units to
+            zero; scales the m layers of each of N residual branches that blow up the stream by
+            N^(-1/(2m-2)); and settles on the batch the layers that the new probe still reports.
+            Healthy layers stay untouched. `"fixup"` does the same with zeros as the last layers of
+            branches (Zhang et al. 2019). `"he"`, `"lecun"` and `"orthogonal"` redraw every kernel
+            with its true fan-in and the gain of its activation (normal, normal, orthogonal),
+            `"glorot"` with the mean of both fans. `"lsuv"` draws orthonormal kernels and settles
+            each layer on the batch (Mishkin & Matas 2016), in one pass.
+        mode: Scale to preserve where a layer changes the number of units and one kernel cannot
+            preserve both: `"forward"` the signal's, `"backward"` the gradient's, `"balanced"` their
+            geometric mean.
         layers: The only layers that may change: a path, a pattern such as `"head/*"`, a layer, or a
             list of these.
         allow_trained: Whether to change a model whose optimizer has made steps.
         dry_run: Whether to plan only.
         target: Standard deviation of settled pre-activations.
-        tolerance: Share by which they may miss it.
+        tolerance: Relative deviation from `target` that is accepted.
         sample_weight: As in `check`.
         batch_size: As in `check`.
-        seed: Seed of the probe and of what is drawn.
+        seed: Seed of the probe and of the values that are drawn.
+        policy: As in `check`.
         select: As in `check`.
-        ignore: As in `check`; what is ignored is not repaired.
+        ignore: As in `check`; findings of ignored rules are not repaired.
         thresholds: As in `check`.
-        exempt: As in `check`; what is exempt is not repaired.
+        exempt: As in `check`; exempt layers are not repaired.
 
     Returns:
-        What was done. `undo()` gives the model its values back, bitwise.
+        The repair, whose `undo()` restores the model's values bitwise.
 
     Raises:
-        TypeError: `model` is no Keras model.
-        ValueError: An argument is out of its range, `layers` means none, or the model is trained
-            and `allow_trained` is false.
+        TypeError: `model` is not a Keras model.
+        ValueError: An argument is out of its range, `layers` matches no layer, or the model is
+            trained and `allow_trained` is false.
         DataError: As in `check`.
         ProbeError: As in `check`.
 
-    Cost: two or three probes, and one forward pass where something is settled; the weights are
-    copied to the host. Side effects: the values of weights, and the optimizer's memory of them.
-    Frozen layers and intended zeros keep theirs, and so do embeddings and normalisations: where
-    their values are blamed (not finite, constant) and `layers` names them, they get those of their
-    own initialisers.
+    Cost: two or three probes, and one forward pass if layers are settled; the weights are copied to
+    the host. Side effects: the values of weights change, and the optimizer's slots for them are
+    reset. Frozen layers and intended zeros keep their values. So do embeddings and normalizations,
+    unless a finding blames their values (not finite, constant) and `layers` names them: then their
+    own initializers draw new values.
     """
-    policy = catalogue.policy_of(select, ignore, thresholds, exempt)
+    policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
+    shorthand = RepairOptions(method, mode, layers, allow_trained, target, tolerance)
+    options = choose_options(options, shorthand, argument="options", keywords=OPTION_KEYWORDS)
     probe = Probe(model, seed=seed)
-    _check_trained(model, allow_trained)
+    _check_trained(model, options.allow_trained)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
-    with ONE_AT_A_TIME:  # nobody else changes the model between the measurement and its cure
-        before = catalogue.judge(probe.measure(batch, data=data), policy)
-        chosen = selection(layers, probe.owned)
-        options = Options(method, mode, target, tolerance, seed, chosen)
-        repairer = Repairer(
-            probe,
-            batch,
-            lambda profile: catalogue.judge(replace(profile, data=data), policy),
-            options,
-        )
-        return repairer.run(before, is_dry=dry_run)
 
+    def judge_changed(profile: Profile) -> Report:
+        return judge(replace(profile, data=data), policy)
 
-def _check_trained(model: Any, allow_trained: bool) -> None:
-    steps = introspection.steps_taken(model)
-    if steps and not allow_trained:
-        raise ValueError(
-            "`model` must be one that was not trained, since its weights would be lost. Received:"
-            f" {model.name!r}, whose optimizer has made {steps} step{'s' * (steps > 1)}. Pass"
-            " allow_trained=True if that is what you want."
-        )
+    with ONE_AT_A_TIME:  # no other thread may change the model between measurement and cure
+        before = judge(probe.measure(batch, data=data), policy)
+        chosen = options_for(options, probe.owned, seed)
+        return Repairer(probe, batch, judge_changed, chosen).run(before, is_dry=dry_run)
 
 
 def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> None:
-    """Asserts that `check` finds no warning and no error; for a project's own tests.
+    """Asserts that `check` reports no warning and no error; for a project's own tests.
 
     Args:
         model: As in `check`.
@@ -186,11 +187,21 @@ def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> 
         **options: The other arguments of `check`.
 
     Raises:
-        AssertionError: There are findings; the message is the printed report.
+        AssertionError: There are warnings or errors; the message is the printed report.
     """
     report = check(model, x, y, **options)
     if not report.ok:
         raise AssertionError(f"{report.verdict}\n{report}")
+
+
+def _check_trained(model: Any, allow_trained: bool) -> None:
+    steps = introspection.steps_taken(model)
+    if steps and not allow_trained:
+        raise ValueError(
+            "`model` must be untrained, because a repair loses its weights. Received:"
+            f" {model.name!r}, whose optimizer has made {steps} step{'s' * (steps > 1)}. Pass"
+            " allow_trained=True if that is what you want."
+        )
 
 
 def _batch(

@@ -15,8 +15,9 @@ from keras_initcheck.probe.data.batch import Batch, take_batch, to_tensor, yield
 from keras_initcheck.probe.engine.devices import whole
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.records.report import Report
+from keras_initcheck.repairs.options import RepairOptions, choose_options, options_from
 from keras_initcheck.repairs.repair import Repair
-from keras_initcheck.rules import catalogue
+from keras_initcheck.rules.policy import Policy, choose_policy
 from keras_initcheck.watch.call_stack import running_fit
 from keras_initcheck.watch.first_batch import assign_state, intercept_first_batch
 from keras_initcheck.watch.pace import Pace, as_step
@@ -61,7 +62,7 @@ class InitCheck(keras.callbacks.Callback):
             `(model, x, y, sample_weight)`. Each has its reports, its log in
             `<log_dir>/<name>/initcheck`, and its names in `logs`, such as
             `initcheck_generator_findings`. For models without `call`, as GANs often are.
-        per_layer: Whether every layer gets scalars of its own.
+        per_layer_scalars: Whether every layer gets scalars of its own.
         select: Codes or slugs of the only rules to apply.
         ignore: Codes or slugs of rules not to apply.
         thresholds: Numbers for rules to judge by, as in `check`.
@@ -105,12 +106,14 @@ class InitCheck(keras.callbacks.Callback):
         histogram_freq: int = 0,
         *,
         parts: Mapping[str, tuple[Any, ...]] | None = None,
-        per_layer: bool = False,
+        per_layer_scalars: bool = False,
+        policy: Policy | None = None,
         select: Sequence[str] = (),
         ignore: Sequence[str] = (),
         thresholds: Mapping[str, float] | None = None,
         exempt: Mapping[str, Sequence[str]] | None = None,
         seed: int = 0,
+        repair: RepairOptions | None = None,
         repair_options: Mapping[str, Any] | None = None,
         repair_during_training: bool = False,
         max_repairs: int = 3,
@@ -121,10 +124,15 @@ class InitCheck(keras.callbacks.Callback):
             raise TypeError(
                 f"`log_dir` must be a path or None. Received: one of type {type(log_dir).__name__}."
             )
-        policy = catalogue.policy_of(select, ignore, thresholds, exempt)
-        repairs = (repair_options or {}, repair_during_training, max_repairs, repair_pause)
+        policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
+        repairs = (
+            _repair_options(repair, repair_options),
+            repair_during_training,
+            max_repairs,
+            repair_pause,
+        )
         self.settings = Settings(
-            on_drift, update_freq, histogram_freq, per_layer, policy, seed, *repairs
+            on_drift, update_freq, histogram_freq, per_layer_scalars, policy, seed, *repairs
         )
         self.log_dir = log_dir
         self.data = data
@@ -382,6 +390,15 @@ class InitCheck(keras.callbacks.Callback):
         self._restore = _nothing
         for watch in self._watches:
             watch.end()
+
+
+def _repair_options(
+    repair: RepairOptions | None, repair_options: Mapping[str, Any] | None
+) -> RepairOptions | None:
+    if repair is None and not repair_options:
+        return None
+    shorthand = options_from(repair_options or {})
+    return choose_options(repair, shorthand, argument="repair", keywords="`repair_options`")
 
 
 def _nothing() -> None:

@@ -179,7 +179,7 @@ def _check(
         say(f"probing {model.name} ...", sys.stderr)
     try:
         if arguments.repair is None:
-            options = {**settings.options, "spectrum": arguments.spectrum}
+            options = {**settings.options, "jacobian_spectrum": arguments.spectrum}
             return check(model, data.x, data.y, sample_weight=data.sample_weight, **options), None
         outcome = repaired(model, data, arguments, settings.options)
         return outcome.result, outcome

@@ -9,7 +9,6 @@ from typing import Any
 from keras_initcheck.command import configuration
 from keras_initcheck.command.values import merge_exemptions
 from keras_initcheck.records.errors import InitCheckError
-from keras_initcheck.rules.catalogue import policy_of
 from keras_initcheck.rules.policy import Policy
 
 OPTIONS = {
@@ -51,7 +50,7 @@ def settle(arguments: argparse.Namespace, directory: Path) -> Settings:
             merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
             if key in OPTIONS:
                 _check(key, merged[key], OPTIONS[key] if file is None else f"{file}: {key}")
-    policy = policy_of(**{key: value for key, value in merged.items() if key in OPTIONS})
+    policy = Policy(**{key: value for key, value in merged.items() if key in OPTIONS})
     return Settings(merged.pop("fail_on", "error"), merged, policy)
 
 
@@ -71,6 +70,6 @@ def _sources(
 def _check(key: str, value: Any, name: str) -> None:
     """Reports what is wrong with a value under the name that the user gave it."""
     try:
-        policy_of(**{key: value})
+        Policy(**{key: value})
     except ValueError as error:
         raise InitCheckError(str(error).replace(f"`{key}`", name)) from error

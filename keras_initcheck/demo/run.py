@@ -16,14 +16,15 @@ from keras_initcheck.outputs.number_format import format_count
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
-from keras_initcheck.rules.catalogue import judge, policy_of
+from keras_initcheck.rules.judgement import judge
+from keras_initcheck.rules.policy import Policy
 
 WIDEST = 100
 NUM_CROPS = 8
 NUM_EPOCHS = 8
 QUICK_WIDTH = 1 / 16
 QUICK_CROPS = 4
-POLICY = policy_of(ignore=("IC104",))
+POLICY = Policy(ignore=("IC104",))
 """Without the rule that repeats for each layer what the table and the verdict say."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from keras_initcheck.records.profile import Profile, SiteStats, WeightStats
-from keras_initcheck.repairs.options import Options
+from keras_initcheck.repairs.options import ModelRepairOptions
 from keras_initcheck.theory.fans import Fans
 from keras_initcheck.theory.weight_scales import recommended_scale
 
@@ -134,7 +134,7 @@ class LayerKernels:
         return known or 1.0
 
 
-def changeable(profile: Profile, options: Options) -> Iterator[LayerKernels]:
+def changeable(profile: Profile, options: ModelRepairOptions) -> Iterator[LayerKernels]:
     """The layers whose kernels have known fans, are trained, and are among those that the user
     named.
     """
@@ -162,7 +162,7 @@ def changeable(profile: Profile, options: Options) -> Iterator[LayerKernels]:
             )
 
 
-def protected(profile: Profile, options: Options) -> dict[str, tuple[str, ...]]:
+def protected(profile: Profile, options: ModelRepairOptions) -> dict[str, tuple[str, ...]]:
     """Variables of the embeddings and normalisations that the user named and did not freeze, by
     layer.
     """

@@ -1,4 +1,4 @@
-"""Which variables a user's choice of layers means."""
+"""Resolves the layers that a user names to the variables of a model."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -6,11 +6,41 @@ from typing import Any
 
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.variables import OwnedVariable
-from keras_initcheck.repairs.options import Selection, every_weight
+from keras_initcheck.repairs.options import (
+    ModelRepairOptions,
+    RepairOptions,
+    Selection,
+    every_weight,
+)
+
+
+def options_for(
+    options: RepairOptions,
+    owned: Sequence[OwnedVariable],
+    seed: int,
+    may_change: Selection = every_weight,
+) -> ModelRepairOptions:
+    """The options of one repair of the model that owns the variables.
+
+    Args:
+        options: The user's options.
+        owned: The model's variables with their owners.
+        seed: Seed of the values that are drawn.
+        may_change: Restricts the layers that may change further.
+
+    Raises:
+        ValueError: An entry of `options.layers` matches no layer with variables.
+        TypeError: An entry is neither a string nor a layer.
+    """
+    chosen = selection(options.layers, owned)
+    selects: Selection = chosen
+    if may_change is not every_weight:
+        selects = lambda weight: chosen(weight) and may_change(weight)  # noqa: E731
+    return ModelRepairOptions(**vars(options), seed=seed, selects=selects)
 
 
 def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Selection:
-    """A predicate for `Options.selects`.
+    """A predicate for `ModelRepairOptions.selects`.
 
     Args:
         layers: `None` for all; a path such as `"encoder/dense_3"`, a pattern such as `"encoder/*"`,
@@ -18,7 +48,7 @@ def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Selection:
         owned: The model's variables with their owners.
 
     Raises:
-        ValueError: An entry means no layer with variables; the message lists those that come close.
+        ValueError: An entry matches no layer with variables; the message lists the layers.
         TypeError: An entry is neither a string nor a layer.
     """
     if layers is None:

@@ -1,7 +1,8 @@
-"""What a user may choose of a repair, checked."""
+"""The options of a repair, as a user passes them, and as one model's repair needs them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from keras_initcheck.records.profile import WeightStats
 from keras_initcheck.theory.fans import FORWARD, MODES
@@ -15,23 +16,26 @@ Selection = Callable[[WeightStats], bool]
 
 
 def every_weight(weight: WeightStats) -> bool:
-    """Selects all."""
+    """Selects all weights."""
     return True
 
 
 @dataclass(frozen=True)
-class Options:
-    """The choices of a repair.
+class RepairOptions:
+    """The options of a repair, for `repair` and for `InitCheck(on_drift="repair")`.
 
     Attributes:
-        method: One of `METHODS`.
-        mode: Whether the signal (`"forward"`), the gradient (`"backward"`) or the geometric mean of
-            both (`"balanced"`) keeps its scale where the number of units changes and one kernel
-            cannot keep both.
-        target: Standard deviation that settled pre-activations get.
-        tolerance: Share by which they may miss it.
-        seed: Seed of what is drawn anew.
-        selects: Whether a variable is one of those that the user named.
+        method: `"auto"` does the least that works. `"he"`, `"lecun"`, `"orthogonal"` and `"glorot"`
+            redraw every kernel, `"lsuv"` settles each layer on the batch, and `"fixup"` is `"auto"`
+            with residual branches that end in zeros. `repair` describes them.
+        mode: Scale to preserve where a layer changes the number of units and one kernel cannot
+            preserve both: the signal's (`"forward"`), the gradient's (`"backward"`) or their
+            geometric mean (`"balanced"`).
+        layers: The only layers that may change: a path, a pattern such as `"head/*"`, a layer, or a
+            list of these. `None` allows all.
+        allow_trained: Whether to change a model whose optimizer has made steps.
+        target: Standard deviation of settled pre-activations.
+        tolerance: Relative deviation from `target` that is accepted, between 0 and 1.
 
     Raises:
         ValueError: An option is out of its range.
@@ -39,17 +43,10 @@ class Options:
 
     method: str = AUTO
     mode: str = FORWARD
+    layers: Any = None
+    allow_trained: bool = False
     target: float = 1.0
     tolerance: float = 0.1
-    seed: int = 0
-    selects: Selection = every_weight
-
-    @property
-    def names_layers(self) -> bool:
-        """Whether the user named the layers that may change: what is protected by its kind may then
-        change, too.
-        """
-        return self.selects is not every_weight
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -67,3 +64,67 @@ class Options:
                 "`tolerance` must be a share between 0 and 1. Received:"
                 f" tolerance={self.tolerance!r}."
             )
+
+
+@dataclass(frozen=True)
+class ModelRepairOptions(RepairOptions):
+    """The options of one repair of one model; `layer_selection.options_for` makes them.
+
+    Attributes:
+        seed: Seed of the values that are drawn.
+        selects: Tells whether a weight belongs to a layer that may change.
+    """
+
+    seed: int = 0
+    selects: Selection = every_weight
+
+    @property
+    def names_layers(self) -> bool:
+        """Whether the layers that may change were named.
+
+        Layers that are protected by their kind may then change, too.
+        """
+        return self.selects is not every_weight
+
+
+def options_from(choices: Mapping[str, Any]) -> RepairOptions:
+    """The options in a mapping such as `{"method": "he"}`.
+
+    Raises:
+        ValueError: A name is unknown, or a value is out of its range.
+    """
+    known = tuple(field.name for field in fields(RepairOptions))
+    unknown = sorted(set(choices) - set(known))
+    if unknown:
+        raise ValueError(f"`repair_options` may hold {known}. Received: {unknown}.")
+    return RepairOptions(**choices)
+
+
+def choose_options(
+    options: RepairOptions | None, shorthand: RepairOptions, *, argument: str, keywords: str
+) -> RepairOptions:
+    """The options that a user passed as an object or, if there is none, as short keywords.
+
+    Args:
+        options: The object, or `None`.
+        shorthand: The options that the keywords make.
+        argument: Name of the object's argument, for the message of an error.
+        keywords: Names of the keywords, for the same.
+
+    Raises:
+        TypeError: `options` is not a `RepairOptions`.
+        ValueError: Both were passed.
+    """
+    if options is None:
+        return shorthand
+    if not isinstance(options, RepairOptions):
+        raise TypeError(
+            f"`{argument}` must be a keras_initcheck.RepairOptions. Received: one of type"
+            f' {type(options).__name__}. Try: {argument}=RepairOptions(method="he")'
+        )
+    if shorthand != RepairOptions():
+        raise ValueError(
+            f"`{argument}` must come without {keywords}. Received: both. Pass all of them to"
+            " RepairOptions(...)."
+        )
+    return options

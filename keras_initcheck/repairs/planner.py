@@ -10,7 +10,7 @@ from keras_initcheck.analysis.residual_stacks import stacks
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Finding
 from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
-from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, REDRAWS, Options
+from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, REDRAWS, ModelRepairOptions
 from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, SETTLE, Plan, Step
 from keras_initcheck.rules.head import LARGE_INPUT
 from keras_initcheck.theory.fans import MEAN
@@ -33,7 +33,7 @@ saturated units. Keras' own are 0.
 """
 
 
-def plan(profile: Profile, findings: Sequence[Finding], options: Options) -> Plan:
+def plan(profile: Profile, findings: Sequence[Finding], options: ModelRepairOptions) -> Plan:
     """What to change so that the warnings and errors among the findings go away; `REDRAWS` and LSUV
     change all that may change.
 
@@ -65,7 +65,7 @@ def plan(profile: Profile, findings: Sequence[Finding], options: Options) -> Pla
     return Plan(tuple(found), tuple(targets), tuple(left))
 
 
-def settling(profile: Profile, findings: Sequence[Finding], options: Options) -> Plan:
+def settling(profile: Profile, findings: Sequence[Finding], options: ModelRepairOptions) -> Plan:
     """What is left to settle on the batch: the layers around what the measurement still blames."""
     layers = {each.layer: each for each in changeable(profile, options)}
     steps: dict[str, list[Step]] = {}
@@ -96,7 +96,7 @@ def _add(steps: dict[str, list[Step]], step: Step) -> None:
 
 
 def _steps_for(
-    finding: Finding, profile: Profile, layers: dict[str, LayerKernels], options: Options
+    finding: Finding, profile: Profile, layers: dict[str, LayerKernels], options: ModelRepairOptions
 ) -> list[Step]:
     blamed = _blamed(finding)
     if finding.code in DEGENERATE:
@@ -154,7 +154,7 @@ def _around(
     return [each for each in layers.values() if each.layer in blamed or each.site.chain in chains]
 
 
-def _is_off(layer: LayerKernels, is_blamed: bool, options: Options) -> bool:
+def _is_off(layer: LayerKernels, is_blamed: bool, options: ModelRepairOptions) -> bool:
     """A layer that a finding names is brought to its scale; its neighbours only where they are
     clearly off it.
     """
@@ -166,7 +166,7 @@ def _is_off(layer: LayerKernels, is_blamed: bool, options: Options) -> bool:
     return not math.isfinite(excess) or abs(excess) > chance
 
 
-def _renewed(finding: Finding, profile: Profile, options: Options) -> list[Step]:
+def _renewed(finding: Finding, profile: Profile, options: ModelRepairOptions) -> list[Step]:
     """The embeddings and normalisations that the user named, where their values are blamed."""
     named = protected(profile, options) if finding.code in DEGENERATE else {}
     return [
@@ -176,7 +176,7 @@ def _renewed(finding: Finding, profile: Profile, options: Options) -> list[Step]
     ]
 
 
-def _scaled(layer: LayerKernels, finding: Finding, options: Options) -> Step:
+def _scaled(layer: LayerKernels, finding: Finding, options: ModelRepairOptions) -> Step:
     """Multiplied by `1 / sqrt(s)`, which moves a kernel that has a mean but does not mend it: that
     one is drawn anew.
     """
@@ -186,7 +186,7 @@ def _scaled(layer: LayerKernels, finding: Finding, options: Options) -> Step:
     return Step(layer.layer, RESCALE, layer.names, _reason(finding), factor=factor)
 
 
-def redraw(layer: LayerKernels, finding: Finding | None, options: Options) -> Step:
+def redraw(layer: LayerKernels, finding: Finding | None, options: ModelRepairOptions) -> Step:
     """A new draw at the right scale; recurrent kernels orthogonal, as Keras draws them (Saxe et al.
     2014).
     """
@@ -235,7 +235,7 @@ def _branches_scaled(
     blamed: set[str],
     profile: Profile,
     layers: dict[str, LayerKernels],
-    options: Options,
+    options: ModelRepairOptions,
 ) -> list[Step]:
     """Every layer of a branch of m is scaled by `N^(-1/(2m-2))` in N blocks; with Fixup the last
     one is zero.
@@ -273,7 +273,7 @@ def _recentred(layer: LayerKernels, finding: Finding) -> Step:
     return Step(layer.layer, RECENTRE, (layer.bias.name,), _reason(finding), kernel=layer.names[0])
 
 
-def _bias_reset(layer: LayerKernels, finding: Finding, options: Options) -> list[Step]:
+def _bias_reset(layer: LayerKernels, finding: Finding, options: ModelRepairOptions) -> list[Step]:
     x, bias = layer.site.activations.x, layer.bias
     if (
         x is None
@@ -294,7 +294,7 @@ def _bias_reset(layer: LayerKernels, finding: Finding, options: Options) -> list
 
 
 def _redraw_all(
-    layers: Iterable[LayerKernels], faults: Sequence[Finding], options: Options
+    layers: Iterable[LayerKernels], faults: Sequence[Finding], options: ModelRepairOptions
 ) -> list[Step]:
     """All but zeros that nobody complained of: those are meant."""
     blamed = {layer for finding in faults if finding.code == "IC106" for layer in _blamed(finding)}

@@ -12,7 +12,7 @@ from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Finding, Report
 from keras_initcheck.repairs import optimizer_slots
 from keras_initcheck.repairs.application import apply
-from keras_initcheck.repairs.options import AUTO, FIXUP, Options
+from keras_initcheck.repairs.options import AUTO, FIXUP, ModelRepairOptions
 from keras_initcheck.repairs.plan import SETTLE, Plan, Step
 from keras_initcheck.repairs.planner import plan, settling
 from keras_initcheck.repairs.repair import Repair
@@ -36,7 +36,7 @@ class Repairer:
     probe: Probe
     batch: Batch
     judge: Judge
-    options: Options
+    options: ModelRepairOptions
 
     @without_strategy()
     def run(

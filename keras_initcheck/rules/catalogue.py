@@ -1,11 +1,8 @@
-"""All rules, how they are chosen, what they say together, and their pages."""
+"""All rules, by code and slug, and their pages."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from keras_initcheck.analysis import depth_scales
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.report import Report
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
 from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
 from keras_initcheck.rules.column_rules import ColumnScale
@@ -22,12 +19,9 @@ from keras_initcheck.rules.kernel_rules import (
 from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
-from keras_initcheck.rules.policy import Policy
 from keras_initcheck.rules.prediction import LeavesPrediction
-from keras_initcheck.rules.root_causes import demote_consequences
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
-from keras_initcheck.rules.thresholds import named
 from keras_initcheck.rules.through_time import ThroughTime
 from keras_initcheck.rules.unit_rules import CollapsedSamples, DeadUnits, SaturatedUnits
 from keras_initcheck.rules.weight_rules import NonfiniteWeights
@@ -69,8 +63,6 @@ RULES: tuple[Rule, ...] = (
 )
 """Every rule, in the order of the codes."""
 ALL_CODES = frozenset(rule.code for rule in RULES)
-EVERYTHING = Policy(ALL_CODES)
-"""All rules, the default thresholds, and no layer exempt."""
 
 _PAGE_WIDTH = 100
 _SECTIONS = (
@@ -82,62 +74,18 @@ _SECTIONS = (
 )
 
 
-def policy_of(
-    select: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    thresholds: Mapping[str, float] | None = None,
-    exempt: Mapping[str, Sequence[str]] | None = None,
-) -> Policy:
-    """What a user asks for, checked.
+def codes_of(names: str | Sequence[str], argument: str) -> frozenset[str]:
+    """The codes of rules that a user names by code or slug.
 
     Args:
-        select: Codes or slugs of the only rules to apply; all if empty.
-        ignore: Codes or slugs of rules not to apply.
-        thresholds: Numbers to judge by, by the names in `thresholds.Thresholds`; the defaults
-            elsewhere.
-        exempt: Patterns of layer paths, each with the codes or slugs of the rules that leave such
-            layers alone, or `"*"` for all.
+        names: One name or several.
+        argument: Name of the user's argument, for the message of an error.
 
     Raises:
-        TypeError: `thresholds` or `exempt` is no mapping.
-        ValueError: No rule or threshold has such a name, or a number is not in its range.
+        ValueError: No rule has such a code or slug.
     """
-    if not isinstance(exempt, Mapping | None):
-        raise TypeError(
-            f"`exempt` must map patterns of layer paths to codes. Received: {exempt!r}."
-        )
-    selected = _codes(select, "select") or ALL_CODES
-    exemptions = tuple((pattern, _exempted(names)) for pattern, names in (exempt or {}).items())
-    return Policy(selected - _codes(ignore, "ignore"), named(thresholds or {}), exemptions)
-
-
-def judge(
-    profile: Profile, policy: Policy = EVERYTHING, *, with_mean_field: bool = False
-) -> Report:
-    """The report on a profile, with its findings worst first, then by place in the network.
-
-    Args:
-        profile: What was measured.
-        policy: What to judge it by.
-        with_mean_field: Whether to compute the depth scales of mean field theory, too, which takes
-            the host as long as all rules.
-    """
-    found = [
-        finding
-        for rule in RULES
-        if rule.code in policy.codes
-        for finding in rule.check(profile, policy.thresholds)
-    ]
-    kept = policy.kept(
-        found
-    )  # what a cause that is not wanted brings about is still told as an error
-    places = {site.name: site.index for site in profile.sites}
-    ranked = sorted(
-        demote_consequences(kept),
-        key=lambda finding: (-finding.rank, places.get(finding.site or "", -1), finding.code),
-    )
-    mean_field = depth_scales.summarise(profile) if with_mean_field else None
-    return Report(profile, tuple(ranked), len(found) - len(kept), mean_field)
+    listed = (names,) if isinstance(names, str) else names
+    return frozenset(_rule(name, argument).code for name in listed)
 
 
 def explain(code_or_slug: str) -> str:
@@ -149,18 +97,6 @@ def explain(code_or_slug: str) -> str:
     rule = _rule(code_or_slug, "code_or_slug")
     sections = [f"{title}\n{_indented(getattr(rule, field))}" for title, field in _SECTIONS]
     return "\n\n".join([f"{rule.code} {rule.slug}: {rule.title}", *sections]) + "\n"
-
-
-def _codes(names: str | Sequence[str], argument: str) -> frozenset[str]:
-    return frozenset(_rule(name, argument).code for name in _listed(names))
-
-
-def _exempted(names: str | Sequence[str]) -> frozenset[str]:
-    return ALL_CODES if "*" in _listed(names) else _codes(names, "exempt")
-
-
-def _listed(names: str | Sequence[str]) -> Sequence[str]:
-    return (names,) if isinstance(names, str) else names
 
 
 def _rule(name: str, argument: str) -> Rule:

@@ -1,25 +1,23 @@
 """When a running `fit` is repaired, and with which choices. Glue for the callback."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.records.report import Finding, Report
-from keras_initcheck.repairs.layer_selection import selection
-from keras_initcheck.repairs.options import Options, Selection, every_weight
+from keras_initcheck.repairs.layer_selection import options_for
+from keras_initcheck.repairs.options import RepairOptions, Selection, every_weight
 from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.repairs.repairer import Repairer
-from keras_initcheck.rules.catalogue import judge
+from keras_initcheck.rules.judgement import judge
 from keras_initcheck.rules.policy import Policy
 
 BROKEN = ("IC101", "IC201", "IC202", "IC205", "IC208", "IC301")
 """Findings that are repaired in a running training: layers that died, saturated or blew up. Gains
 are what training makes of them.
 """
-CHOICES = ("method", "mode", "layers", "target", "tolerance", "allow_trained")
-"""Arguments of `keras_initcheck.repair` that the callback passes on."""
 NOT_REPAIRED = (
     'Not repaired: the model was trained before. Pass repair_options={"allow_trained": True} to'
     " change it."
@@ -31,7 +29,7 @@ class RepairInFit:
     later.
 
     Args:
-        choices: Some of `CHOICES`.
+        options: The options of each repair.
         during_training: Whether layers that break later are repaired.
         most: How often at most during a training.
         pause: Probes after such a repair that go by without one.
@@ -40,29 +38,19 @@ class RepairInFit:
 
     Attributes:
         done: What each repair of the training did.
-
-    Raises:
-        ValueError: A choice is unknown or out of its range.
     """
 
     def __init__(
         self,
-        choices: Mapping[str, Any],
+        options: RepairOptions,
         during_training: bool,
         most: int,
         pause: int,
         policy: Policy,
         seed: int,
     ) -> None:
-        unknown = sorted(set(choices) - set(CHOICES))
-        if unknown:
-            raise ValueError(f"`repair_options` may hold {CHOICES}. Received: {unknown}.")
-        self._layers = choices.get("layers")
-        self._allows_trained = bool(choices.get("allow_trained"))
-        self._options = Options(
-            seed=seed,
-            **{name: choices[name] for name in choices if name not in ("layers", "allow_trained")},
-        )
+        self._options = options
+        self._seed = seed
         self._during_training = during_training
         self._most = most
         self._pause = pause
@@ -77,7 +65,7 @@ class RepairInFit:
 
     def at_start(self, probe: Probe, report: Report, batch: Batch) -> Repair | None:
         """Repairs what the first probe found; `None` where the model was trained before."""
-        if report.profile.step and not self._allows_trained:
+        if report.profile.step and not self._options.allow_trained:
             return None
         return self._run(probe, report, report.findings, batch)
 
@@ -107,12 +95,8 @@ class RepairInFit:
         batch: Batch,
         may_change: Selection = every_weight,
     ) -> Repair:
-        chosen = selection(self._layers, probe.owned)
-        options = replace(
-            self._options,
-            seed=self._options.seed + len(self.done),
-            selects=lambda weight: chosen(weight) and may_change(weight),
-        )
+        seed = self._seed + len(self.done)
+        options = options_for(self._options, probe.owned, seed, may_change)
         repairer = Repairer(probe, batch, lambda profile: self._judge(profile, report), options)
         self.done.append(repairer.run(report, findings=findings))
         return self.done[-1]

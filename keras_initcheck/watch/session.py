@@ -14,7 +14,7 @@ from keras_initcheck.probe.tap.forward import LOSS, RANDOM
 from keras_initcheck.records.errors import DriftError, InitCheckWarning
 from keras_initcheck.records.report import Finding, Report
 from keras_initcheck.repairs.repair import Repair
-from keras_initcheck.rules.catalogue import judge
+from keras_initcheck.rules.judgement import judge
 from keras_initcheck.watch.call_stack import warn_user
 from keras_initcheck.watch.parts import Part
 from keras_initcheck.watch.repair_in_fit import NOT_REPAIRED
@@ -234,7 +234,9 @@ class Watch:
         ):
             return
         try:
-            self._log = self._log or EventLog(self._log_dir, per_layer=self._settings.per_layer)
+            self._log = self._log or EventLog(
+                self._log_dir, per_layer=self._settings.per_layer_scalars
+            )
             write(self._log)
         except (OSError, ValueError) as error:
             self._has_no_log = True

@@ -1,12 +1,13 @@
 """What a user asked `InitCheck` for, checked and frozen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from keras_initcheck.records.report import Report
+from keras_initcheck.repairs.options import RepairOptions
 from keras_initcheck.rules.policy import Policy
 from keras_initcheck.watch.repair_in_fit import RepairInFit
 
@@ -24,10 +25,10 @@ class Settings:
     on_drift: str | Callable[[Report], object]
     update_freq: str | int
     histogram_freq: int
-    per_layer: bool
+    per_layer_scalars: bool
     policy: Policy
     seed: int
-    repair_options: Mapping[str, Any]
+    repair: RepairOptions | None
     repair_during_training: bool
     max_repairs: int
     repair_pause: int
@@ -52,12 +53,11 @@ class Settings:
                 "`histogram_freq` must be an integer, 0 or more. Received:"
                 f" histogram_freq={self.histogram_freq!r}."
             )
-        if self.on_drift != "repair" and (self.repair_options or self.repair_during_training):
+        if self.on_drift != "repair" and (self.repair is not None or self.repair_during_training):
             raise ValueError(
-                '`repair_options` and `repair_during_training` need on_drift="repair". Received:'
+                '`repair`, `repair_options` and `repair_during_training` need on_drift="repair". Received:'
                 f" on_drift={self.on_drift!r}."
             )
-        self.new_repairs()
 
     @property
     def every(self) -> int | None:
@@ -66,9 +66,9 @@ class Settings:
 
     def new_repairs(self) -> RepairInFit:
         """The repairs of one model."""
-        choices, most, pause = self.repair_options, self.max_repairs, self.repair_pause
+        options, most, pause = self.repair or RepairOptions(), self.max_repairs, self.repair_pause
         return RepairInFit(
-            choices, self.repair_during_training, most, pause, self.policy, self.seed
+            options, self.repair_during_training, most, pause, self.policy, self.seed
         )
 
     def wants_histograms(self, number: int) -> bool:

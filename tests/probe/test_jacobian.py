@@ -154,7 +154,7 @@ def test_model_without_floating_point_inputs_is_refused():
         ProbeError,
         match=r"must be asked of a model with floating-point inputs\. Received: integers only",
     ):
-        ic.check(model, np.zeros((2, 3), "int32"), spectrum=True)
+        ic.check(model, np.zeros((2, 3), "int32"), jacobian_spectrum=True)
 
 
 def test_operation_without_a_second_direction_costs_the_largest_at_most(normal):
@@ -192,7 +192,7 @@ def test_output_that_the_input_does_not_reach_has_no_singular_value_but_zero(nor
 
 def test_report_has_it_where_it_was_asked_for(net, normal):
     model, _ = net
-    report = ic.check(model, normal(4, 12), spectrum=True)
+    report = ic.check(model, normal(4, 12), jacobian_spectrum=True)
     assert report.profile.spectrum == measured(model, normal(4, 12))
     assert ic.Report.from_json(report.to_json()) == report
     assert "Singular values from inputs to outputs: mean square" in str(report)

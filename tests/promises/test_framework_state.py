@@ -78,7 +78,7 @@ def test_modules_buffers_gradients_and_flags():
     model.fit(X, Y, verbose=0)
     modules[1].eval()
     before = torch_state(modules, layer)
-    ic.check(model, X, Y, spectrum=True)
+    ic.check(model, X, Y, jacobian_spectrum=True)
     assert torch_state(modules, layer) == before
     ic.repair(model, X, Y, method="lsuv", allow_trained=True)
     assert torch_state(modules, layer) == before

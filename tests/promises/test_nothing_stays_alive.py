@@ -33,7 +33,7 @@ def fit(model):
 
 USES = {
     "check": lambda model: ic.check(model, X, Y),
-    "spectrum": lambda model: ic.check(model, X, Y, spectrum=True),
+    "spectrum": lambda model: ic.check(model, X, Y, jacobian_spectrum=True),
     "repeated probe": lambda model: Probe(model).measure(take_batch(X, Y), is_exact=False),
     "repair": lambda model: ic.repair(model, X, Y, method="lsuv").after,
     "callback": fit,

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import keras_initcheck as ic
 from keras_initcheck.probe.data.batch import take_batch
-from keras_initcheck.rules.catalogue import policy_of
+from keras_initcheck.rules.policy import Policy
 from keras_initcheck.watch.parts import Part
 from keras_initcheck.watch.session import Watch
 from keras_initcheck.watch.settings import Settings
@@ -51,7 +51,7 @@ def test_histograms_are_added_to_a_probe_of_the_same_step(tmp_path):
     part is probed.
     """
     model, batch = healthy_net(), take_batch(X, Y)
-    settings = Settings("warn", "auto", 2, False, policy_of(), 0, {}, False, 3, 2)
+    settings = Settings("warn", "auto", 2, False, Policy(), 0, None, False, 3, 2)
     watch = Watch(Part(model), settings, tmp_path)
     watch.begin()
     watch.probe_first(batch, 0, "")

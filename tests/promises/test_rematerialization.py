@@ -231,7 +231,9 @@ def test_layers_inside_a_users_checkpoint_are_named_and_the_others_right(is_exac
 @pytest.mark.backend("torch")
 def test_spectrum_through_a_users_checkpoint_is_that_of_the_model_without():
     model, plain = network(checkpoint), network(as_it_is)
-    found, expected = (ic.check(each, X, spectrum=True).profile.spectrum for each in (model, plain))
+    found, expected = (
+        ic.check(each, X, jacobian_spectrum=True).profile.spectrum for each in (model, plain)
+    )
     assert found.mean_square == pytest.approx(expected.mean_square, rel=1e-5)
     assert found.largest == pytest.approx(expected.largest, rel=1e-4)
     assert_same_values(model, plain)

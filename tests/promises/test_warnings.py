@@ -57,7 +57,7 @@ def test_a_fit_with_warnings_as_errors_is_probed(tmp_path, on_drift):
     """NumPy 2 warns where it has to copy a tensor that knows nothing of its `copy` argument."""
     model = net(keras.initializers.HeNormal if on_drift == "warn" else normal(1.0))
     check = ic.InitCheck(
-        tmp_path, on_drift=on_drift, update_freq=1, histogram_freq=1, per_layer=True
+        tmp_path, on_drift=on_drift, update_freq=1, histogram_freq=1, per_layer_scalars=True
     )
     with (
         warnings.catch_warnings(),

@@ -151,7 +151,7 @@ def is_unchanged(case):
         train_first(model, case)
     before = snapshot(model)
     with suppress(InitCheckError):
-        ic.check(model, **check_data(case), spectrum=case.seed % 5 == 0)
+        ic.check(model, **check_data(case), jacobian_spectrum=case.seed % 5 == 0)
     differing = changes(before, snapshot(model))
     assert not differing, f"changed by check: {differing[:8]}"
 

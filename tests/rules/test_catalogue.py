@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from keras_initcheck.rules import catalogue
-from keras_initcheck.rules.catalogue import RULES, explain, judge, policy_of
+from keras_initcheck.rules.catalogue import RULES, explain
+from keras_initcheck.rules.judgement import judge
+from keras_initcheck.rules.policy import Policy
 
 README = Path(__file__).parents[2] / "README.md"
 FIELDS = ("code", "slug", "title", "what", "why", "example", "limits", "fix")
@@ -28,7 +30,7 @@ def ill(make, healthy, broken):
 
 
 def found(profile, **choices):
-    return judge(profile, policy_of(**choices)).findings
+    return judge(profile, Policy(**choices)).findings
 
 
 def test_codes_and_slugs_are_unique():
@@ -78,7 +80,7 @@ def test_unknown_page_is_refused():
 @pytest.mark.parametrize("argument", ["select", "ignore"])
 def test_unknown_rule_is_refused(argument):
     with pytest.raises(ValueError, match=f"`{argument}` must name rules"):
-        policy_of(**{argument: ["no-such-rule"]})
+        Policy(**{argument: ["no-such-rule"]})
 
 
 def test_healthy_network_has_no_findings(healthy):

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from keras_initcheck.rules.catalogue import judge
 from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
+from keras_initcheck.rules.judgement import judge
 
 
 def profile(make, *targets, **changes):

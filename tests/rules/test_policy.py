@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.catalogue import ALL_CODES, judge, policy_of
+from keras_initcheck.rules.catalogue import ALL_CODES
+from keras_initcheck.rules.judgement import judge
+from keras_initcheck.rules.policy import Policy
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def constant(make):
 def blamed(profile, exempt, code):
     return [
         finding.layer
-        for finding in judge(profile, policy_of(exempt=exempt)).findings
+        for finding in judge(profile, Policy(exempt=exempt)).findings
         if finding.code == code
     ]
 
@@ -67,19 +69,19 @@ def test_gain_is_left_out_only_where_every_culprit_is_exempt(glorot, exempt, cou
 
 def test_exempted_findings_are_counted(constant):
     assert judge(constant).num_exempted == 0
-    assert judge(constant, policy_of(exempt={"top": ["IC105"]})).num_exempted == 1
+    assert judge(constant, Policy(exempt={"top": ["IC105"]})).num_exempted == 1
 
 
 def test_rules_that_do_not_apply_exempt_nothing(constant):
-    report = judge(constant, policy_of(ignore=["IC105"], exempt={"*": ["IC105"]}))
+    report = judge(constant, Policy(ignore=["IC105"], exempt={"*": ["IC105"]}))
     assert report.num_exempted == 0
 
 
 def test_finding_about_the_network_is_never_exempt(healthy):
     profile = replace(healthy, loss=float("nan"))
-    assert [
-        finding.code for finding in judge(profile, policy_of(exempt={"*": ["*"]})).findings
-    ] == ["IC402"]
+    assert [finding.code for finding in judge(profile, Policy(exempt={"*": ["*"]})).findings] == [
+        "IC402"
+    ]
 
 
 def test_consequence_of_an_exempted_cause_is_an_error(make, zero):
@@ -87,20 +89,20 @@ def test_consequence_of_an_exempted_cause_is_an_error(make, zero):
     layer = make.weight_layer(
         "zeros", 0.0, kernels=kernels, activations=make.places(zero, zero, 1.0)
     )
-    report = judge(make.chain(layer, make.head()), policy_of(exempt={"zeros": ["IC106"]}))
+    report = judge(make.chain(layer, make.head()), Policy(exempt={"zeros": ["IC106"]}))
     assert [(finding.code, finding.severity) for finding in report.findings] == [("IC202", "error")]
 
 
 def test_thresholds_reach_the_rules(glorot):
     codes = {
         finding.code
-        for finding in judge(glorot, policy_of(thresholds={"sgd_gain_warning": 8.0})).findings
+        for finding in judge(glorot, Policy(thresholds={"sgd_gain_warning": 8.0})).findings
     }
     assert codes == {"IC104"}
 
 
 def test_everything_applies_unless_told():
-    policy = policy_of()
+    policy = Policy()
     assert policy.codes == ALL_CODES
     assert policy.thresholds.sgd_gain_warning == 6.0
     assert policy.exempt == ()
@@ -111,11 +113,11 @@ def test_everything_applies_unless_told():
 )
 def test_exemption_from_an_unknown_rule_is_refused(names):
     with pytest.raises(ValueError, match=r"`exempt` must name rules by code or slug\. Received: "):
-        policy_of(exempt={"top": names})
+        Policy(exempt={"top": names})
 
 
 def test_exemptions_that_are_no_mapping_are_refused():
     with pytest.raises(
         TypeError, match=r"`exempt` must map patterns of layer paths to codes\. Received: \['top'\]"
     ):
-        policy_of(exempt=["top"])
+        Policy(exempt=["top"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.catalogue import judge
+from keras_initcheck.rules.judgement import judge
 from keras_initcheck.rules.through_time import ThroughTime
 
 SAMPLES, STEPS, UNITS = 8, 50, 64

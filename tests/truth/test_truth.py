@@ -4,7 +4,7 @@ takes five.
 
 import pytest
 
-from keras_initcheck.repairs.options import Options
+from keras_initcheck.repairs.options import ModelRepairOptions
 from keras_initcheck.repairs.planner import plan
 from tests.truth.judging import judged, wrong
 from tests.truth.nets import FAULTY, HEALTHY
@@ -21,7 +21,7 @@ def test_verdict(net):
         assert "IC210" not in {finding.code for finding in report.findings}, (
             "the prediction holds in healthy networks, whatever their kind"
         )
-        assert not plan(report.profile, report.findings, Options()).steps, (
+        assert not plan(report.profile, report.findings, ModelRepairOptions()).steps, (
             "a repair leaves healthy networks alone"
         )
 

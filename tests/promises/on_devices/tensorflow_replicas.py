@@ -134,7 +134,9 @@ def in_scope():
         found["inside"] = statistics(ic.check(model, X[:BATCH], Y[:BATCH]))
         found["without data"] = ic.check(model).profile.batch_size
         found["is_in_scope_again"] = tf.distribute.get_strategy() is STRATEGY
-        found["spectrum"] = ic.check(model, X[:BATCH], spectrum=True).profile.spectrum.largest
+        found["spectrum"] = ic.check(
+            model, X[:BATCH], jacobian_spectrum=True
+        ).profile.spectrum.largest
     found["is_same"] = all(are_equal(*pair) for pair in zip(before, replicas(model), strict=True))
     return found
 
