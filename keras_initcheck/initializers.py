@@ -1,6 +1,6 @@
-"""Initialisers that give each kernel the size that its activation and its true fans ask for.
+"""Initializers that give each kernel the size that its activation and its true fans require.
 
-A model that was saved with one of them opens where this module has been imported:
+A model that was saved with one of them opens only if this module has been imported:
 `import keras_initcheck.initializers`.
 """
 
@@ -30,10 +30,10 @@ DISTRIBUTIONS = (TRUNCATED_NORMAL, NORMAL, UNIFORM, ORTHOGONAL)
 _TRUNCATED_STD = math.sqrt(
     1.0 - 4.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(math.sqrt(2.0))
 )
-"""Of a standard normal variable cut at ±2, as `keras.random.truncated_normal` cuts:
-`1 - 4 φ(2) / (2 Φ(2) - 1)`, 0.8796.
+"""Standard deviation of a standard normal variable cut at ±2, as `keras.random.truncated_normal`
+cuts: `sqrt(1 - 4 φ(2) / (2 Φ(2) - 1))`, 0.8796.
 """
-_OF_OUTPUTS = (
+_OUTPUT_ACTIVATIONS = (
     "softmax",
     "log_softmax",
     "sparsemax",
@@ -42,8 +42,8 @@ _OF_OUTPUTS = (
     "sparse_sigmoid",
     "log_sigmoid",
 )
-"""What heads and gates end in: their pre-activation is what has a size to keep."""
-_GATES = {keras.layers.SimpleRNN: 1, keras.layers.GRU: 3, keras.layers.LSTM: 4}
+"""Activations of heads and gates, whose pre-activation has to keep its size."""
+_RECURRENT = (keras.layers.SimpleRNN, keras.layers.GRU, keras.layers.LSTM)
 
 Layer = TypeVar("Layer", bound=Any)
 
@@ -52,16 +52,16 @@ Layer = TypeVar("Layer", bound=Any)
 class ForActivation(keras.initializers.Initializer):
     """Random weights with `Var[w] = scale / fan`, for a kernel that an activation follows.
 
-    The scale is 2 for ReLU (He et al. 2015), 1 for tanh, SELU and none, and `1 / E[f(z)²]` at
-    `z ~ N(0, 1)` for others, such as 2.35 for GELU: signal keeps its mean square. Keras hands an
-    initialiser the kernel's shape only, which is enough for Dense layers, and in the forward mode
-    for convolutions. Whatever else the fans depend on has to be said; `prepare` reads it from the
-    layer. (The axes that `EinsumDense` gives to Keras' own initialisers, from Keras 3.15 on, reach
-    no other one.)
+    The scale is 2 for ReLU (He et al. 2015), 1 for tanh, SELU and no activation, and
+    `1 / E[f(z)²]` at `z ~ N(0, 1)` for others, such as 2.35 for GELU, so that the signal keeps its
+    mean square. Keras passes an initializer the kernel's shape only, which is enough for Dense
+    layers, and in the forward mode for convolutions. Other facts that the fans depend on have to be
+    given; `prepare` reads them from the layer. (From Keras 3.15 on `EinsumDense` passes its axes to
+    Keras' own initializers, but to no other one.)
 
-    Each call draws anew, so that one instance serves any number of layers. The numbers follow
-    `keras.utils.set_random_seed`, or `seed`: an instance with a seed gives the same sequence of
-    draws each time it is made. A layer that copies its initialiser, as `MultiHeadAttention` does,
+    Each call makes a new draw, so that one instance serves any number of layers. The numbers follow
+    `keras.utils.set_random_seed`, or `seed`: an instance with a seed repeats the same sequence of
+    draws each time it is made. A layer that copies its initializer, as `MultiHeadAttention` does,
     begins that sequence for each copy: leave `seed` out there.
 
     >>> gelu = ForActivation("gelu")
@@ -70,22 +70,23 @@ class ForActivation(keras.initializers.Initializer):
 
     Args:
         activation: Name of a Keras activation, an element-wise function, or an activation layer.
-        mode: What keeps its size: `"forward"` the signal (`fan` is the fan-in), `"backward"` the
-            gradient (the fan-out), `"balanced"` the geometric mean of both.
-        distribution: `"truncated_normal"` (cut at two standard deviations, which are those before
-            the cut), `"normal"`, `"uniform"`, or `"orthogonal"` (orthonormal rows or columns, Saxe
-            et al. 2014, times what gives `Var[w]`).
+        mode: The quantity that keeps its size: with `"forward"` the signal (`fan` is the fan-in),
+            with `"backward"` the gradient (the fan-out), with `"balanced"` the geometric mean of
+            both.
+        distribution: `"truncated_normal"` (cut at two standard deviations of the distribution
+            before the cut), `"normal"`, `"uniform"`, or `"orthogonal"` (orthonormal rows or
+            columns, Saxe et al. 2014, scaled to `Var[w]`).
         seed: Seed of the sequence of draws.
         strides: Strides of a convolution, one number or one for each axis.
         groups: Groups of a convolution.
-        depthwise: Whether the kernel is a depthwise one.
-        transposed: Whether the kernel is a transposed convolution's.
+        depthwise: True for a depthwise kernel.
+        transposed: True for the kernel of a transposed convolution.
         gates: Kernels side by side: 3 for GRU, 4 for LSTM.
-        equation: That of an `EinsumDense` layer.
+        equation: Equation of an `EinsumDense` layer.
 
     Raises:
-        ValueError: An argument is out of its range, or what it says of the layer is contradictory.
-        TypeError: `seed` is no integer.
+        ValueError: An argument is out of its range, or two arguments contradict each other.
+        TypeError: `seed` is not an integer of 0 or more.
     """
 
     def __init__(
@@ -112,11 +113,11 @@ class ForActivation(keras.initializers.Initializer):
             raise TypeError(
                 f"`seed` must be an integer of 0 or more, or None. Received: seed={seed!r}."
             )
-        self.activation, self.scale = _resolved(activation)
+        self.activation, self.scale = _resolve_activation(activation)
         self.mode = mode
         self.distribution = distribution
         self.seed = seed
-        self.geometry = KernelLayout(
+        self.layout = KernelLayout(
             tuple(strides) if isinstance(strides, list) else strides,
             groups,
             depthwise,
@@ -127,7 +128,7 @@ class ForActivation(keras.initializers.Initializer):
         self._num_draws = 0
 
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
-        """A kernel of that shape, drawn anew."""
+        """A new draw of a kernel of that shape."""
         shape = tuple(shape)
         std, seed = self.std(shape), self._next_seed()
         if self.distribution == TRUNCATED_NORMAL:
@@ -140,7 +141,7 @@ class ForActivation(keras.initializers.Initializer):
             limit = math.sqrt(3.0) * std
             values = keras.random.uniform(shape, -limit, limit, seed=seed, dtype="float32")
         else:
-            values = _orthogonal(shape, self.geometry.matrices(shape), std, seed)
+            values = _orthogonal(shape, self.layout.matrices(shape), std, seed)
         return keras.ops.cast(values, dtype or keras.config.floatx())
 
     def std(self, shape: Any) -> float:
@@ -149,34 +150,31 @@ class ForActivation(keras.initializers.Initializer):
         Raises:
             ValueError: No kernel of such a layer has that shape.
         """
-        fans = self.geometry.fans(shape)
-        return math.sqrt(self.scale / fans.kept_by(self.mode))
+        fans = self.layout.fans(shape)
+        return math.sqrt(self.scale / fans.fan_for(self.mode))
 
     def get_config(self) -> dict[str, Any]:
-        """What makes an initialiser that begins the same sequence of draws."""
+        """The arguments of an initializer that begins the same sequence of draws."""
         return {
             "activation": keras.activations.serialize(self.activation),
             "mode": self.mode,
             "distribution": self.distribution,
             "seed": self.seed,
-            "strides": self.geometry.strides,
-            "groups": self.geometry.groups,
-            "depthwise": self.geometry.is_depthwise,
-            "transposed": self.geometry.is_transposed,
-            "gates": self.geometry.num_gates,
-            "equation": self.geometry.equation,
+            "strides": self.layout.strides,
+            "groups": self.layout.groups,
+            "depthwise": self.layout.is_depthwise,
+            "transposed": self.layout.is_transposed,
+            "gates": self.layout.num_gates,
+            "equation": self.layout.equation,
         }
 
     def _next_seed(self) -> int:
-        """Python's own random numbers are those that `keras.utils.set_random_seed` seeds, as Keras'
-        initialisers use them.
-        """
+        """The seed of the next draw, of 31 bits, which every backend takes."""
         if self.seed is None:
+            # `keras.utils.set_random_seed` seeds Python's generator, which Keras' initializers use.
             return random.randrange(2**31)
         self._num_draws += 1
-        return int(
-            np.random.SeedSequence([self.seed, self._num_draws]).generate_state(1)[0] >> 1
-        )  # 31 bits are what every backend takes
+        return int(np.random.SeedSequence([self.seed, self._num_draws]).generate_state(1)[0] >> 1)
 
 
 for_activation = ForActivation
@@ -189,21 +187,20 @@ def prepare(
     mode: str = FORWARD,
     distribution: str = TRUNCATED_NORMAL,
 ) -> Layer:
-    """Gives a layer the initialisers that fit it, and gives the layer back.
+    """Gives a layer the initializers that fit it, and returns the layer.
 
     Strides, groups, gates and the equation are read from the layer; biases and recurrent kernels
-    keep their initialisers. Of a separable convolution the pointwise kernel is that which the
-    activation follows.
+    keep their initializers. In a separable convolution the activation follows the pointwise kernel.
 
     >>> layer = prepare(keras.layers.Conv2D(64, 3, strides=2, activation="gelu"), mode="backward")
-    >>> layer.kernel_initializer.geometry.fans((3, 3, 32, 64))
+    >>> layer.kernel_initializer.layout.fans((3, 3, 32, 64))
     Fans(fan_in=288, fan_out=144.0)
 
     Args:
         layer: Dense, EinsumDense, a convolution of any kind, SimpleRNN, GRU or LSTM, not built yet.
-        activation: What follows the layer, where that is a layer of its own. By default the layer's
-            own activation; where that is one of heads and gates, such as softmax, or the layer is
-            recurrent, the pre-activation gets the size of the input.
+        activation: The activation that follows, if it is a layer of its own. By default it is the
+            layer's own activation; if that belongs to heads and gates, such as softmax, or the
+            layer is recurrent, the pre-activation gets the size of the input.
         mode: As in `ForActivation`.
         distribution: As in `ForActivation`.
 
@@ -212,10 +209,10 @@ def prepare(
 
     Raises:
         TypeError: The layer has no kernel of a known kind.
-        ValueError: The layer is built, so that its weights are drawn, or an argument is out of its
-            range.
+        ValueError: The layer is built, so that its weights are drawn already, or an argument is out
+            of its range.
     """
-    known = _geometry(layer)
+    layouts = _layout_arguments(layer)
     if layer.built:
         raise ValueError(
             f"`layer` must not be built: its weights are drawn already. Received: {layer.name!r}."
@@ -225,18 +222,22 @@ def prepare(
         activation = "linear"
     elif activation is None:
         activation = layer.activation
-        activation = "linear" if describe(activation).name in _OF_OUTPUTS else activation
-    for name, geometry in known.items():
-        follows = "linear" if name == "depthwise_initializer" and len(known) > 1 else activation
-        initializer = ForActivation(follows, mode, distribution, **geometry)
+        activation = "linear" if describe(activation).name in _OUTPUT_ACTIVATIONS else activation
+    for name, layout in layouts.items():
+        is_first_of_two = name == "depthwise_initializer" and len(layouts) > 1
+        following = "linear" if is_first_of_two else activation
+        initializer = ForActivation(following, mode, distribution, **layout)
         setattr(getattr(layer, "cell", layer), name, initializer)
     return layer
 
 
-def _geometry(layer: Any) -> dict[str, dict[str, Any]]:
-    """What to tell each of a layer's initialisers, by the attribute's name."""
-    gates = next((gates for kind, gates in _GATES.items() if isinstance(layer, kind)), None)
-    if gates is not None:
+def _layout_arguments(layer: Any) -> dict[str, dict[str, Any]]:
+    """Arguments of `ForActivation` for each of a layer's kernels, by the attribute's name."""
+    if isinstance(layer, _RECURRENT):
+        names = [kind.__name__ for kind in type(layer.cell).__mro__]
+        gates = next(
+            layer_kinds.CELL_GATES[name] for name in names if name in layer_kinds.CELL_GATES
+        )
         return {"kernel_initializer": {"gates": gates}}
     if isinstance(layer, keras.layers.Dense):
         return {"kernel_initializer": {}}
@@ -260,7 +261,7 @@ def _geometry(layer: Any) -> dict[str, dict[str, Any]]:
     )
 
 
-def _resolved(activation: Any) -> tuple[Any, float]:
+def _resolve_activation(activation: Any) -> tuple[Any, float]:
     """The activation as a callable, and its scale."""
     try:
         function = keras.activations.get(activation)
@@ -270,7 +271,7 @@ def _resolved(activation: Any) -> tuple[Any, float]:
     if following is not None:
         known = recommended_scale(following.name)
         if known is None and following.function is not None:
-            factor = activations.moments(
+            factor = activations.activation_moments(
                 following.function, precision=following.precision
             ).forward_factor
             known = 1.0 / factor if 0.0 < factor < math.inf else None
@@ -286,15 +287,16 @@ def _resolved(activation: Any) -> tuple[Any, float]:
 def _orthogonal(
     shape: tuple[int, ...], matrices: tuple[int, int, int], std: float, seed: int
 ) -> Any:
-    """Matrices with orthonormal columns, or rows where there are fewer of those, times what gives
-    the standard deviation.
+    """Matrices with orthonormal columns, or rows if there are fewer of them, scaled to `std`.
+
+    They are drawn by the backend, and not by numpy as in `repairs.kernel_draws`: Keras may call an
+    initializer inside a trace, and numpy's decomposition takes three times as long on a CPU.
     """
     number, rows, columns = matrices
     long, short = max(rows, columns), min(rows, columns)
     q, r = keras.ops.qr(keras.random.normal((number, long, short), seed=seed, dtype="float32"))
     signs = keras.ops.where(keras.ops.diagonal(r, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
-    q = q * keras.ops.expand_dims(
-        signs, 1
-    )  # without this the draw is not uniform over orthogonal matrices
+    # Without the signs the draw is not uniform over orthogonal matrices (Mezzadri 2007).
+    q = q * keras.ops.expand_dims(signs, 1)
     side_by_side = keras.ops.transpose(q, (1, 0, 2) if rows >= columns else (2, 0, 1))
     return keras.ops.reshape(side_by_side * (std * math.sqrt(long)), shape)

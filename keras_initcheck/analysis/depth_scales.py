@@ -10,7 +10,7 @@ from keras_initcheck.analysis.site_graph import Graph
 from keras_initcheck.analysis.variance_factors import FORWARD, Factor, chains
 from keras_initcheck.records.profile import Profile, SiteStats
 from keras_initcheck.records.report import MeanFieldSummary
-from keras_initcheck.theory.activations import ACTIVATIONS, moments, named
+from keras_initcheck.theory.activations import ACTIVATIONS, activation_moments, numpy_activation
 from keras_initcheck.theory.mean_field import MeanField
 from keras_initcheck.theory.noise import STATIC_FLOOR
 
@@ -58,7 +58,7 @@ def _summary(profile: Profile, run: Sequence[Factor], activation: str) -> MeanFi
     log_variances = [math.log(factor.fan * factor.variance) for factor in run]
     weight_variance = math.exp(math.fsum(log_variances) / len(run))
     bias_variance = math.fsum(_bias(profile, factor.site) for factor in run) / len(run)
-    theory = MeanField(named(activation), weight_variance, bias_variance)
+    theory = MeanField(numpy_activation(activation), weight_variance, bias_variance)
     q = _second_moment(theory, run)
     correlation, chi1 = theory.correlation_fixed_point(q), theory.chi1(q)
     found = MeanFieldSummary(
@@ -177,7 +177,9 @@ def _is_default(factor: Factor) -> bool:
     z = factor.site.activations.z
     if z is None or not 0.0 < z.second_moment < math.inf:
         return False
-    expected = moments(named(str(factor.site.activation)), z.second_moment).forward_factor
+    expected = activation_moments(
+        numpy_activation(str(factor.site.activation)), z.second_moment
+    ).forward_factor
     return math.isclose(factor.activation, expected, rel_tol=_SAME_ACTIVATION)
 
 

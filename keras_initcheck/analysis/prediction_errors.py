@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from keras_initcheck.records.profile import Profile, SiteStats
-from keras_initcheck.theory.noise import largest_of
+from keras_initcheck.theory.noise import largest_deviation
 
 _SCALED_BY_CONSTANTS = "Normalization"
 """Keras' layer of kind "normalization" that keeps whatever scatter its input has."""
@@ -36,7 +36,7 @@ class Departure:
         >>> round(Departure(SiteStats(0, "a", "a", "Dense", "weight"), math.log(4.0), 0.0842).excess_over_band(10), 2)
         0.3
         """
-        return abs(self.log_ratio + self.variance / 2.0) - largest_of(num_sites) * math.sqrt(
+        return abs(self.log_ratio + self.variance / 2.0) - largest_deviation(num_sites) * math.sqrt(
             self.variance
         )
 

@@ -41,8 +41,8 @@ def predicted_slope(profile: Profile, site: SiteStats, steepest: float) -> float
     if not 0.0 < second_moment < math.inf or site.activation is None:
         return None
     return (
-        activations.moments(
-            activations.named(site.activation), second_moment
+        activations.activation_moments(
+            activations.numpy_activation(site.activation), second_moment
         ).derivative_second_moment
         / steepest**2
     )

@@ -16,11 +16,11 @@ def kernel(
     Args:
         shape: Shape, of two axes or more.
         root_mean_square: `sqrt(E[w²])`.
-        generator: Where the numbers come from.
+        generator: Source of the random numbers.
         num_gates: Kernels side by side in the last axis; each is drawn on its own.
-        is_orthogonal: Whether all axes but the last, flattened, and the last make a matrix with
-            orthonormal rows or columns (Saxe et al. 2014), times what gives it its size. Else
-            values are normal.
+        is_orthogonal: True for a kernel that is a matrix with orthonormal rows or columns (Saxe et
+            al. 2014), scaled; its rows are all axes but the last, flattened. Otherwise values are
+            normal.
     """
     *inputs, units = shape
     parts = [
@@ -39,8 +39,7 @@ def _matrix(
     if not is_orthogonal:
         return values
     q, r = np.linalg.qr(values if rows >= columns else values.T)
-    q = q * np.where(
-        np.diag(r) < 0.0, -1.0, 1.0
-    )  # without this the draw is not uniform over orthogonal matrices
+    # Without the signs the draw is not uniform over orthogonal matrices (Mezzadri 2007).
+    q = q * np.where(np.diag(r) < 0.0, -1.0, 1.0)
     matrix: np.ndarray = q if rows >= columns else q.T
     return matrix

@@ -99,7 +99,7 @@ class LayerKernels:
         """
         scale = self._scale() ** (1.0 if self.is_recurrent else 1.0 / len(self.kernels))
         return tuple(
-            scale / Fans(kernel.fan_in or 1.0, kernel.fan_out or 1.0).kept_by(mode)
+            scale / Fans(kernel.fan_in or 1.0, kernel.fan_out or 1.0).fan_for(mode)
             for kernel in self.kernels
         )
 

@@ -161,7 +161,7 @@ def _is_off(layer: LayerKernels, is_blamed: bool, options: ModelRepairOptions) -
     excess = layer.log_excess(options.mode)
     factor = 1.0 if is_blamed else STATIC_FACTOR
     chance = max(
-        static_tolerance(kernel.moments.num_elements, 1, factor=factor) for kernel in layer.kernels
+        static_tolerance(kernel.moments.num_elements, factor=factor) for kernel in layer.kernels
     )
     return not math.isfinite(excess) or abs(excess) > chance
 

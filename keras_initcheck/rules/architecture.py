@@ -121,7 +121,7 @@ class ResidualGrowth(Rule):
             )
 
 
-def _growth(stack: Sequence[Block]) -> residual.ResidualGrowth | None:
+def _growth(stack: Sequence[Block]) -> residual.StreamGrowth | None:
     """How the stream of a stack grows; `None` where it is zero or not known somewhere."""
     outputs = [block.merge.activations.h for block in stack]
     sizes = [stack[0].stream, *(output.second_moment for output in outputs if output is not None)]
@@ -130,4 +130,4 @@ def _growth(stack: Sequence[Block]) -> residual.ResidualGrowth | None:
     ):
         return None
     added = [block.branch / (sizes[0] if block.is_normalised else block.stream) for block in stack]
-    return residual.residual_growth(list(map(math.log, sizes)), added)
+    return residual.stream_growth(list(map(math.log, sizes)), added)

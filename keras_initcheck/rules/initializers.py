@@ -85,7 +85,7 @@ def _is_glorot(kernel: WeightStats, is_einsum: bool) -> bool:
     if is_einsum and kernel.fan_in:
         assumed.append(keras_einsum_fans(kernel.shape, kernel.fan_in))
     return any(
-        abs(math.log(kernel.moments.second_moment * fans.kept_by(MEAN))) < STATIC_FLOOR
+        abs(math.log(kernel.moments.second_moment * fans.fan_for(MEAN))) < STATIC_FLOOR
         for fans in assumed
     )
 

@@ -106,6 +106,6 @@ def _tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds) -> flo
         "standard_deviations": thresholds.layer_ratio_deviations,
     }
     return max(
-        static_tolerance(kernel.moments.num_elements, 1, **limits)
+        static_tolerance(kernel.moments.num_elements, **limits)
         for kernel in profile.kernels(site.layer)
     )

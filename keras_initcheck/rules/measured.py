@@ -14,7 +14,7 @@ from keras_initcheck.rules import budgets
 from keras_initcheck.rules.gains import counted_factors
 from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-from keras_initcheck.theory.noise import TWO_SIDED_99, largest_of
+from keras_initcheck.theory.noise import TWO_SIDED_99, largest_deviation
 
 FEWEST_LAYERS = 2
 """Of a chain that has a gain to judge; what a single layer does is told by measured-layer."""
@@ -266,7 +266,7 @@ def _departure(profile: Profile, site: SiteStats, num_layers: int) -> float | No
     if not 0.0 < measured < math.inf or not 0.0 < predicted < math.inf:
         return None
     departure = math.log(measured / predicted)
-    bound = max(largest_of(num_layers) * math.sqrt(variance), LARGEST_QUIET)
+    bound = max(largest_deviation(num_layers) * math.sqrt(variance), LARGEST_QUIET)
     if departure + variance / 2.0 < 0.0:
         bound *= LOWER_TAIL
     return departure if abs(departure + variance / 2.0) > bound else None

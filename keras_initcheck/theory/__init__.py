@@ -1,3 +1,1 @@
-"""Pure maths of signal propagation: fans, moments, ratios, noise. Numbers in, numbers out, no
-framework.
-"""
+"""Pure maths of signal propagation: fans, moments, ratios and noise of plain numbers and arrays."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initcheck.theory.activations import FLOAT64_PRECISION, Function, moments
+from keras_initcheck.theory.activations import FLOAT64_PRECISION, Function, activation_moments
 from keras_initcheck.theory.quadrature import Array
 
 _NODES_PER_OCTAVE = 16
@@ -65,7 +65,7 @@ class FactorTable:
             key: Identifies the function with its parameters.
             function: The function.
             second_moments: `(sites,)` values of `q`, positive and finite.
-            precision: As in `activations.moments`.
+            precision: As in `activation_moments`.
 
         Returns:
             `E f² / q`, `E f'²` and `V_a` of `Factors`, `(sites,)` each.
@@ -147,5 +147,5 @@ def exact_factors(
     function: Function, second_moment: float, precision: float = FLOAT64_PRECISION
 ) -> Factors:
     """The factors at one second moment, by quadrature."""
-    found = moments(function, second_moment, precision=precision)
+    found = activation_moments(function, second_moment, precision=precision)
     return Factors(found.forward_factor, found.backward_factor, found.activation_noise)

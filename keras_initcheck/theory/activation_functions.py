@@ -97,11 +97,12 @@ ACTIVATIONS: Mapping[str, Callable[..., Array]] = MappingProxyType(
 """Every element-wise activation of `keras.activations`, by its name there."""
 
 
-def named(name: str, **parameters: Any) -> Function:
-    """The activation of that name in `keras.activations`, with Keras' defaults for parameters not
-    given.
+def numpy_activation(name: str, **parameters: Any) -> Function:
+    """The numpy version of the activation of that name in `keras.activations`.
 
-    >>> named("leaky_relu", negative_slope=0.3)(np.array([-1.0, 2.0])).tolist()
+    Parameters that are not given have Keras' defaults.
+
+    >>> numpy_activation("leaky_relu", negative_slope=0.3)(np.array([-1.0, 2.0])).tolist()
     [-0.3, 2.0]
 
     Raises:
@@ -110,7 +111,7 @@ def named(name: str, **parameters: Any) -> Function:
     if name not in ACTIVATIONS:
         raise ValueError(
             f"`name` must be one of Keras' element-wise activations: {', '.join(ACTIVATIONS)}. "
-            f"Received: name={name!r}. Pass the function itself to `moments`."
+            f"Received: name={name!r}. Pass the function itself to `activation_moments`."
         )
     function = ACTIVATIONS[name]
     try:

@@ -1,13 +1,11 @@
-"""Moments of activations of a Gaussian signal: what a layer's activation does to signal and
-gradient.
-"""
+"""Moments of an activation of a Gaussian signal: its effect on signal and gradient."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_initcheck.theory.activation_functions import ACTIVATIONS, Function, named
+from keras_initcheck.theory.activation_functions import ACTIVATIONS, Function, numpy_activation
 from keras_initcheck.theory.gaussian import GaussianIntegrals, integrate_gaussian
 from keras_initcheck.theory.quadrature import Array
 
@@ -17,8 +15,8 @@ __all__ = [
     "FLOAT64_PRECISION",
     "ActivationMoments",
     "Function",
-    "moments",
-    "named",
+    "activation_moments",
+    "numpy_activation",
 ]
 
 FLOAT64_PRECISION = float(np.finfo(np.float64).eps)
@@ -33,7 +31,7 @@ class ActivationMoments:
         input_second_moment: `q = E z²`.
         mean: `E f`.
         variance: `Var f`.
-        second_moment: `E f²`, which is what the next layer sees.
+        second_moment: `E f²`, the second moment of the next layer's input.
         derivative_second_moment: `E f'²`. Jumps of `f` are left out.
         chi_q: `d ln E f² / d ln q` when the signal is scaled: below 1 the variance map attracts,
             above 1 it repels (Poole et al. 2016, section 2). `E[z f f'] / E f²`, with jumps of `f`
@@ -52,15 +50,17 @@ class ActivationMoments:
 
     @property
     def forward_factor(self) -> float:
-        """`E f² / q`: times `n_in E w²`, the forward ratio. 1/2 for ReLU (He et al. 2015, section
-        2.2).
+        """`E f² / q`; times `n_in E w²` it is the forward ratio.
+
+        1/2 for ReLU (He et al. 2015, section 2.2).
         """
         return self.second_moment / self.input_second_moment
 
     @property
     def backward_factor(self) -> float:
-        """`E f'²`: times `n_out E w²`, the backward ratio. 1/2 for ReLU (He et al. 2015, section
-        2.2).
+        """`E f'²`; times `n_out E w²` it is the backward ratio.
+
+        1/2 for ReLU (He et al. 2015, section 2.2).
         """
         return self.derivative_second_moment
 
@@ -71,30 +71,31 @@ class ActivationMoments:
 
     @property
     def chi1(self) -> float:
-        """`q E f'² / E f²`: gradient factor of square layers that keep `q` (Schoenholz et al.
-        2017).
+        """`q E f'² / E f²`, the gradient factor of square layers that keep `q`.
+
+        Schoenholz et al. 2017, section 5.
         """
         return _divide(self.backward_factor, self.forward_factor)
 
 
-def moments(
+def activation_moments(
     function: Function,
     second_moment: float = 1.0,
     mean: float = 0.0,
     *,
-    derivative: Function | None = None,
     precision: float = FLOAT64_PRECISION,
 ) -> ActivationMoments:
     """Moments of an element-wise function of a Gaussian, by quadrature.
 
-    Good to eight digits wherever `function` has kinks and jumps; to four if it computes in float32.
-    The slope of a signal of standard deviation below 0.002 (0.07 in float32) is taken from a
-    chain of that length to the side away from zero: a kink there other than at zero blurs it.
+    Good to eight digits wherever `function` has kinks and jumps, and to four if it computes in
+    float32. For a signal of standard deviation below 0.002 (0.07 in float32) the slope is taken
+    over an interval of that length, on the side away from zero; only a kink inside it, other than
+    one at zero, blurs the slope.
 
-    >>> relu = moments(named("relu"))
+    >>> relu = activation_moments(numpy_activation("relu"))
     >>> round(relu.second_moment, 6), round(relu.derivative_second_moment, 6), round(relu.gain, 6)
     (0.5, 0.5, 1.414214)
-    >>> tanh = moments(named("tanh"))
+    >>> tanh = activation_moments(numpy_activation("tanh"))
     >>> round(tanh.second_moment, 6), round(tanh.derivative_second_moment, 6), round(tanh.chi_q, 6)
     (0.394294, 0.464403, 0.461071)
 
@@ -103,11 +104,10 @@ def moments(
             with 2 000 to 4 000 points in all, and seven times as many for those small signals.
         second_moment: `q = E z²`, above `mean²`.
         mean: `E z`.
-        derivative: `f'`, where it is known. Otherwise it is taken from the values of `f`.
         precision: Relative precision of `function`: `FLOAT32_PRECISION` if it computes in float32.
 
     Returns:
-        The moments: `inf` where they overflow, and `nan` for differences and quotients of those.
+        The moments; `inf` where they overflow, and `nan` for differences and quotients of those.
 
     Raises:
         ValueError: The variance is not positive and finite, or `function` is not element-wise.
@@ -118,7 +118,7 @@ def moments(
             "`second_moment` must be finite and larger than the square of `mean`. "
             f"Received: second_moment={second_moment}, mean={mean}. Pass `E[z²]`, not the variance."
         )
-    integrals = GaussianIntegrals(function, derivative, mean, math.sqrt(variance), precision)
+    integrals = GaussianIntegrals(function, mean, math.sqrt(variance), precision)
     with np.errstate(all="ignore"):
         return _assemble(integrals, integrate_gaussian(integrals), second_moment)
 
@@ -127,9 +127,8 @@ def _assemble(integrals: GaussianIntegrals, columns: Array, q: float) -> Activat
     centered_square, square, fourth, uu_square, slope_square, u_square, centered = columns.tolist()
     mean, std = integrals.mean, integrals.std
     share = mean * mean / q
-    z_square = (
-        share * square + 2.0 * mean * std / q * u_square + (1.0 - share) * uu_square
-    )  # E[f² z²] / q
+    # E[f² z²] / q
+    z_square = share * square + 2.0 * mean * std / q * u_square + (1.0 - share) * uu_square
     z_fourth = share * share + 6.0 * share * (1.0 - share) + 3.0 * (1.0 - share) ** 2  # E z⁴ / q²
     # d/ds E f(s z)² at s = 1 is E[f² (z (z - mean)/std² - 1)]: Stein's lemma, which needs no slope
     # of f.

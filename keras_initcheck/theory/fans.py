@@ -1,10 +1,9 @@
-"""True fans of kernels: how many inputs feed one output element, and how many outputs one input
-feeds.
+"""True fans of kernels: inputs that feed one output element, and outputs that one input feeds.
 
 They come from the layer's geometry. Keras' `compute_fans` sees only the kernel's shape, and differs
-for strides, groups, depthwise and transposed kernels and gates. Of an EinsumDense kernel, and so of
-those of attention, it knows from Keras 3.15 on which axes are summed. Edges are left out: counts
-are those of an interior element, averaged over the phases of a stride.
+for strides, groups, depthwise and transposed kernels and gates. From Keras 3.15 on it also knows
+which axes of an EinsumDense kernel, and so of the kernels of attention, are summed. Counts are of
+an interior element, averaged over the phases of a stride; edges are left out.
 """
 
 import math
@@ -14,12 +13,13 @@ from dataclasses import dataclass
 Shape = Sequence[int]
 FORWARD, BACKWARD, BALANCED = "forward", "backward", "balanced"
 MODES = (FORWARD, BACKWARD, BALANCED)
-"""What keeps its size: the signal, the gradient (He et al. 2015, section 2.2), or both as far as
-one kernel can.
+"""The quantity that keeps its size: the signal, the gradient (He et al. 2015, section 2.2), or both
+as far as one kernel can.
 """
 MEAN = "mean"
-"""What Glorot's initialiser takes in place of a mode: the arithmetic mean of both fans (Glorot &
-Bengio 2010, equation 12).
+"""The mode of Glorot's initializer: the arithmetic mean of both fans.
+
+Glorot & Bengio 2010, equation 12.
 """
 
 
@@ -36,11 +36,12 @@ class Fans:
     fan_in: float
     fan_out: float
 
-    def kept_by(self, mode: str) -> float:
-        """The fan that `Var[w]` is to be the inverse of, so that what the mode names keeps its
-        size.
+    def fan_for(self, mode: str) -> float:
+        """The fan whose inverse `Var[w]` has to be for the mode's quantity to keep its size.
 
-        >>> Fans(64.0, 256.0).kept_by(BALANCED)  # the geometric mean: either gain gets half of the misfit
+        For `BALANCED` it is the geometric mean, so that either gain gets half of the misfit.
+
+        >>> Fans(64.0, 256.0).fan_for(BALANCED)
         128.0
         """
         if mode == MEAN:
@@ -63,8 +64,9 @@ def dense(kernel_shape: Shape) -> Fans:
 
 
 def conv(kernel_shape: Shape, strides: Shape, groups: int = 1) -> Fans:
-    """Fans of `(*window, channels / groups, filters)`: `k² c/g` and `k² d / (g s²)`, dilated or
-    not.
+    """Fans of `(*window, channels / groups, filters)`: `k² c/g` and `k² d / (g s²)`.
+
+    A dilated kernel has the same.
 
     >>> conv((3, 3, 64, 128), strides=(2, 2))
     Fans(fan_in=576, fan_out=288.0)
@@ -77,8 +79,9 @@ def conv(kernel_shape: Shape, strides: Shape, groups: int = 1) -> Fans:
 
 
 def depthwise_conv(kernel_shape: Shape, strides: Shape) -> Fans:
-    """Fans of `(*window, channels, multiplier)`: `k²` and `k² m / s²`, whatever the number of
-    channels.
+    """Fans of `(*window, channels, multiplier)`: `k²` and `k² m / s²`.
+
+    The number of channels does not matter.
 
     >>> depthwise_conv((3, 3, 64, 1), strides=(1, 1))
     Fans(fan_in=9, fan_out=9.0)
@@ -86,18 +89,6 @@ def depthwise_conv(kernel_shape: Shape, strides: Shape) -> Fans:
     _require_rank("depthwise_conv", kernel_shape, len(strides) + 2)
     *window, _, multiplier = kernel_shape
     return Fans(math.prod(window), math.prod(window) * multiplier / math.prod(strides))
-
-
-def separable_conv(
-    depthwise_shape: Shape, pointwise_shape: Shape, strides: Shape
-) -> tuple[Fans, Fans]:
-    """Fans of the depthwise kernel, which strides, and of the pointwise
-    `(1, ..., channels * m, filters)`.
-
-    >>> separable_conv((3, 3, 64, 2), (1, 1, 128, 32), strides=(1, 1))
-    (Fans(fan_in=9, fan_out=18.0), Fans(fan_in=128, fan_out=32.0))
-    """
-    return depthwise_conv(depthwise_shape, strides), conv(pointwise_shape, (1,) * len(strides))
 
 
 def conv_transpose(kernel_shape: Shape, strides: Shape) -> Fans:
@@ -114,8 +105,7 @@ def conv_transpose(kernel_shape: Shape, strides: Shape) -> Fans:
 
 
 def einsum_dense(equation: str, kernel_shape: Shape) -> Fans:
-    """Fans of an `EinsumDense` kernel: the product of its axes not in the output, and not in the
-    input.
+    """Fans of an `EinsumDense` kernel: products of its axes not in the output, not in the input.
 
     An axis that input, kernel and output share is like a batch of kernels and counts in neither.
 
@@ -140,7 +130,7 @@ def einsum_dense(equation: str, kernel_shape: Shape) -> Fans:
         raise ValueError(
             "`equation` must not sum an input axis that the kernel lacks. Received:"
             f" equation={equation!r}, which sums {summed}. Sum it in a layer of its own: the kernel"
-            " does not tell the axis' size."
+            " does not have the axis' size."
         )
     sizes = list(zip(kernel, kernel_shape, strict=True))
     return Fans(
@@ -150,9 +140,9 @@ def einsum_dense(equation: str, kernel_shape: Shape) -> Fans:
 
 
 def recurrent(kernel_shape: Shape, recurrent_shape: Shape, num_gates: int) -> tuple[Fans, Fans]:
-    """Fans of one gate: in the kernel `(inputs, num_gates * units)` and the recurrent kernel
-    `(units, ...)`.
+    """Fans of one gate, in the kernel and in the recurrent kernel.
 
+    The kernel is `(inputs, num_gates * units)`, the recurrent kernel `(units, num_gates * units)`.
     `num_gates` is 1 for SimpleRNN, 3 for GRU, 4 for LSTM. Axes before these are a window, as in
     ConvLSTM.
 
@@ -173,10 +163,9 @@ def recurrent(kernel_shape: Shape, recurrent_shape: Shape, num_gates: int) -> tu
 
 
 def keras_fans(kernel_shape: Shape) -> Fans:
-    """The fans that `keras.initializers` assumes for a kernel of that shape, to set beside the true
-    ones.
+    """The fans that `keras.initializers` assumes for a kernel of that shape.
 
-    From Keras 3.15 on those of an `EinsumDense` layer are `keras_einsum_fans`.
+    From Keras 3.15 on an `EinsumDense` layer has those of `keras_einsum_fans`.
 
     >>> keras_fans((3, 3, 64, 1))  # a depthwise kernel, in truth 9 and 9
     Fans(fan_in=576, fan_out=9)
@@ -188,11 +177,10 @@ def keras_fans(kernel_shape: Shape) -> Fans:
 
 
 def keras_einsum_fans(kernel_shape: Shape, fan_in: float) -> Fans:
-    """The fans that an `EinsumDense` layer of Keras 3.15 or later gives to `keras.initializers` for
-    its kernel.
+    """The fans that an `EinsumDense` layer of Keras 3.15 or later gives to `keras.initializers`.
 
-    The kernel's axes that are not in the output are inputs, as in truth. All others are outputs,
-    also one that input, kernel and output share, which `einsum_dense` counts in neither.
+    Kernel axes that are not in the output count as inputs, which is right. All others count as
+    outputs, also one that input, kernel and output share, which `einsum_dense` counts in neither.
 
     >>> keras_einsum_fans((8, 512, 64), fan_in=512)  # "abc,bcd->abd", in truth 512 and 64
     Fans(fan_in=512, fan_out=512.0)
@@ -206,8 +194,9 @@ def _gate(kernel_shape: Shape, num_gates: int) -> Fans:
 
 
 def _split_equation(equation: str) -> tuple[str, str, str]:
-    """Axes of input, kernel and output. The ellipsis stands for axes that the kernel does not
-    have.
+    """Axes of input, kernel and output, without the ellipsis.
+
+    It stands for axes that the kernel does not have.
     """
     operands, arrow, outputs = equation.replace(" ", "").replace("...", "").partition("->")
     inputs, comma, kernel = operands.partition(",")

@@ -1,5 +1,6 @@
-"""Integrals of a function and its slope over a Gaussian. What they mean for a network:
-`activations`.
+"""Integrals of a function and its slope over a Gaussian.
+
+`activations` turns them into what they mean for a network.
 """
 
 import functools
@@ -20,7 +21,7 @@ from keras_initcheck.theory.quadrature import (
 
 _REACH = 12.0  # standard deviations; the Gaussian beyond holds 4e-33
 _FAR_REACH = 38.0  # for exponential growth: the density is just above float64's smallest number
-_TAIL_SHARE = 1e-9  # of an integral, beyond `_REACH`, that is still neglected
+_TAIL_SHARE = 1e-9  # share of an integral in one more standard deviation that is neglected
 _NUM_COLUMNS = 7
 _NUM_SQUARES = 5  # the first columns, in which nothing cancels
 _SLOPE_COLUMN = 4
@@ -31,23 +32,22 @@ class GaussianIntegrals:
     """Integrals over single panels for `z = mean + std u`, where `u` is standard normal.
 
     Attributes:
-        function: `f`.
-        derivative: `f'`, or `None` to take it from the values of `f`.
+        function: `f`, element-wise.
         mean: Mean of `z`.
         std: Standard deviation of `z`.
         precision: Relative precision of the values of `f`.
     """
 
     function: Function
-    derivative: Function | None
     mean: float
     std: float
     precision: float
 
     @property
     def tolerances(self) -> Array:
-        """One for each column. Rounding must not look like a kink, and slopes magnify it a
-        hundredfold.
+        """The tolerance of each column, `(7,)`.
+
+        Rounding of `f` must not look like a kink, and slopes magnify it a hundredfold.
         """
         tolerances = np.full(_NUM_COLUMNS, max(1e-10, 10.0 * self.precision))
         tolerances[_SLOPE_COLUMN] = max(1e-10, 1000.0 * self.precision)
@@ -55,13 +55,18 @@ class GaussianIntegrals:
 
     @functools.cached_property
     def center(self) -> float:
-        """`c = f(mean)`: without it, a sigmoid's variance for a tiny signal would drown in its
-        mean.
+        """`c = f(mean)`.
+
+        Without it, a sigmoid's variance for a tiny signal would drown in its mean.
         """
         return float(self.values(np.array([self.mean]))[0])
 
     def values(self, points: Array) -> Array:
-        """`f` at points of any shape."""
+        """`f` at points of any shape.
+
+        Raises:
+            ValueError: `function` is not element-wise.
+        """
         values = np.asarray(self.function(points.ravel()), dtype=np.float64)
         if values.shape != (points.size,):
             raise ValueError(
@@ -73,17 +78,12 @@ class GaussianIntegrals:
 
     def slopes(self, points: Array, values: Array, panels: Array) -> Array:
         """`f'` at the nodes, `(panels, nodes)`."""
-        if self.derivative is not None:
-            return np.asarray(self.derivative(points.ravel()), dtype=np.float64).reshape(
-                points.shape
-            )
-        reach = self.precision ** (
-            1 / 6
-        )  # rounding, about precision / reach, against truncation, reach^5
+        # Rounding costs about precision / reach, truncation reach^5: equal at this reach.
+        reach = self.precision ** (1 / 6)
         if self.std < reach:
             return outward_slopes(self.values, points, reach)
-        # Only round a kink or a jump is a panel halved until it is so narrow: its slope is no
-        # number.
+        # A panel becomes so narrow only around a kink or a jump, and rounding is all that its
+        # slope would show there.
         narrowest = self.precision ** (2 / 3) * np.abs(panels).max(axis=1, keepdims=True)
         is_narrow = np.ptp(panels, axis=1, keepdims=True) < narrowest
         slopes: Array = np.where(is_narrow, 0.0, panel_slopes(values, panels))
@@ -96,6 +96,8 @@ class GaussianIntegrals:
         """
         points, weights = panel_nodes(panels)
         u = (points - self.mean) / self.std
+        # The density is split into roots that multiply `f` before it is squared. A product like
+        # f² density would be inf * 0 far out, where f² overflows and the density underflows.
         density = normal_density(u) / self.std * weights
         root = np.sqrt(density)
         values = self.values(points)
@@ -113,8 +115,9 @@ class GaussianIntegrals:
 
 
 def integrate_gaussian(integrals: GaussianIntegrals) -> Array:
-    """The seven integrals over 12 standard deviations, or over 38 where more still counts, as with
-    `exp`.
+    """The seven integrals of `GaussianIntegrals`, over as many standard deviations as count.
+
+    12 are enough for all but functions that grow like `exp`, for which it is 38.
     """
     near = _integrate_reach(integrals, _REACH)
     tails = np.array([[-_REACH - 1.0, -_REACH], [_REACH, _REACH + 1.0]])

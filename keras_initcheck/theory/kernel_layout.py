@@ -1,4 +1,4 @@
-"""What a kernel's shape does not tell of its layer, and the fans that follow from both."""
+"""A layer's use of its kernel, which the kernel's shape does not show, and the fans of both."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from keras_initcheck.theory.fans import Fans
 
 @dataclass(frozen=True)
 class KernelLayout:
-    """How a layer uses its kernel. By default as Dense does, or for kernels of three axes and more,
-    as a convolution.
+    """A layer's use of its kernel.
+
+    By default it is the use of Dense, or for kernels of three axes and more, of a convolution.
 
     >>> KernelLayout(is_depthwise=True, strides=2).fans((3, 3, 64, 1))
     Fans(fan_in=9, fan_out=2.25)
@@ -23,7 +24,7 @@ class KernelLayout:
         is_transposed: Whether the kernel is a transposed convolution's,
             `(*window, filters, channels)`.
         num_gates: Kernels side by side in the last axis: 3 for GRU, 4 for LSTM.
-        equation: That of an `EinsumDense` layer.
+        equation: Equation of an `EinsumDense` layer.
 
     Raises:
         ValueError: A number is below 1, or two of these exclude each other.
@@ -71,7 +72,7 @@ class KernelLayout:
             )
 
     def fans(self, shape: Sequence[int]) -> Fans:
-        """True fans of a kernel of that shape.
+        """The true fans of a kernel of that shape.
 
         Raises:
             ValueError: No kernel of such a layer has that shape.
@@ -92,10 +93,10 @@ class KernelLayout:
         return self._convolution(shape)
 
     def matrices(self, shape: Sequence[int]) -> tuple[int, int, int]:
-        """`(number, rows, columns)` of the matrices in a kernel: each maps inputs that nothing else
-        maps to the same outputs.
+        """`(number, rows, columns)` of the independent matrices in a kernel.
 
-        They stand side by side in the last axis, or for a depthwise kernel in the last two.
+        Each is the only one that maps its inputs to its outputs. They stand side by side in the
+        last axis, or for a depthwise kernel in the last two.
 
         Raises:
             ValueError: The kernel is one of `EinsumDense`, whose axes have any order.

@@ -15,14 +15,14 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 _STENCIL = 0.5 - 0.5 * np.cos(np.pi * np.arange(6) / 5)  # Chebyshev-Lobatto points on [0, 1]
 
 _MAX_ROUNDS = 50  # 2**-50 of a panel is below float64's resolution
-_MAX_PANELS = (
-    4096  # a noisy function asks for ever more panels; 40 000 values are enough for any other
-)
+_MAX_PANELS = 4096
+"""A noisy function asks for ever more panels; 40 000 values are enough for any other."""
 
 
 def _differentiation_matrix(nodes: Array) -> Array:
-    """Maps values at the nodes to slopes of the polynomial through them (Berrut & Trefethen
-    2004).
+    """`(nodes, nodes)` matrix from values at the nodes to slopes of the polynomial through them.
+
+    Berrut & Trefethen 2004, section 9.3.
     """
     gaps = nodes[:, None] - nodes[None, :] + np.eye(len(nodes))
     weights = 1.0 / gaps.prod(axis=1)
@@ -35,18 +35,19 @@ _STENCIL_SLOPE = _differentiation_matrix(_STENCIL)[0]
 
 
 def panel_nodes(panels: Array) -> tuple[Array, Array]:
-    """Nodes and weights of the rule, both `(panels, nodes)`, for panels `(panels, 2)`: their two
-    ends.
+    """Nodes and weights of the rule, both `(panels, nodes)`.
+
+    Args:
+        panels: The two ends of each panel, `(panels, 2)`.
     """
     half_widths = 0.5 * (panels[:, 1:] - panels[:, :1])
     return panels.mean(axis=1, keepdims=True) + half_widths * _NODES, half_widths * _WEIGHTS
 
 
 def panel_slopes(values: Array, panels: Array) -> Array:
-    """Slopes `(panels, nodes)` from the values at the nodes of each panel alone, exact for
-    polynomials.
+    """Slopes `(panels, nodes)` from the values at the nodes of each panel alone.
 
-    Where values overflowed the slope is infinite.
+    They are exact for polynomials of degree nine, and infinite where values overflowed.
     """
     half_widths = 0.5 * (panels[:, 1:] - panels[:, :1])
     overflowed = np.isinf(values).any(axis=1, keepdims=True)
@@ -55,9 +56,9 @@ def panel_slopes(values: Array, panels: Array) -> Array:
 
 
 def outward_slopes(function: Callable[[Array], Array], points: Array, reach: float) -> Array:
-    """Slopes at the points from six values each, from the point outwards: none lies beyond zero.
+    """Slopes at the points from six values each, none of which lies beyond zero.
 
-    For points so close together that the differences between their values drown in rounding.
+    It serves points so close together that differences between their values drown in rounding.
 
     >>> outward_slopes(np.abs, np.array([-1e-10, 1e-10]), reach=1e-3).round(6)
     array([-1.,  1.])
@@ -70,7 +71,7 @@ def outward_slopes(function: Callable[[Array], Array], points: Array, reach: flo
 
 
 def edges_between(low: float, high: float, spacing: float) -> Array:
-    """Panel edges: a grid of that spacing, zero, and ±2^k and ±1.5 * 2^k from 1/16 upwards.
+    """Panel edges: a grid of that spacing, zero, and ±2^k and ±1.5 * 2^k from 1/16 on.
 
     The powers resolve features of size 1 however wide the interval is, and hold the kinks of the
     usual activations: 0.5, 1, 3 and 6.
@@ -86,17 +87,17 @@ def edges_between(low: float, high: float, spacing: float) -> Array:
 
 
 def integrate(integrals: Callable[[Array], Array], edges: Array, tolerances: Array) -> Array:
-    """Sums over all panels, refined where they are not accurate.
+    """Integrals over all panels, refined where they are not accurate.
 
     Args:
         integrals: Maps panels `(panels, 2)` to one or more integrals over each,
             `(panels, columns)`.
         edges: Panel edges, ascending.
-        tolerances: How far a panel and its halves may differ, `(columns,)`, relative to the
-            column's sum of magnitudes over all panels.
+        tolerances: Largest difference between a panel and its halves, `(columns,)`, relative to
+            the column's sum of magnitudes over all panels.
 
     Returns:
-        The integrals, `(columns,)`. Where one is not finite there is no refinement.
+        The integrals, `(columns,)`. They are not refined if one of them is not finite.
     """
     panels = np.stack([edges[:-1], edges[1:]], axis=1)
     coarse = integrals(panels)

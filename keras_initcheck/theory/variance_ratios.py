@@ -12,7 +12,7 @@ def forward_ratio(fan_in: float, weight_second_moment: float, forward_factor: fl
     section 2.2, equations 9 and 10, with the 1/2 of ReLU replaced by `E[f²]/q`; Glorot & Bengio
     2010, section 4.2, with 1 (linear).
 
-    >>> forward_ratio(512, 2 / 512, forward_factor=0.5)  # He initialisation and ReLU
+    >>> forward_ratio(512, 2 / 512, forward_factor=0.5)  # He initialization and ReLU
     1.0
 
     Args:
@@ -30,7 +30,7 @@ def backward_ratio(fan_out: float, weight_second_moment: float, backward_factor:
     section 2.2, equations 13 and 14, with the 1/2 of ReLU replaced by `E[f'²]`; Glorot & Bengio
     2010, section 4.2, with 1 (linear).
 
-    >>> backward_ratio(256, 2 / 512, backward_factor=0.5)  # He initialisation, width halved
+    >>> backward_ratio(256, 2 / 512, backward_factor=0.5)  # He initialization, width halved
     0.5
 
     Args:
@@ -43,11 +43,10 @@ def backward_ratio(fan_out: float, weight_second_moment: float, backward_factor:
 
 
 def log10_product(ratios: Iterable[float]) -> float:
-    """`log10` of the product of ratios: the gain of a chain (He et al. 2015, section 2.2, eqs. 9
-    and 13).
+    """`log10` of the product of ratios: the gain of a chain.
 
-    Summed as logarithms, since a hundred factors of 1e4 overflow. A zero among them gives `-inf`,
-    an infinity `inf`, both `nan`.
+    He et al. 2015, section 2.2, equations 9 and 13. Logarithms are summed, since a hundred factors
+    of 1e4 overflow. A zero among them gives `-inf`, an infinity `inf`, both `nan`.
 
     >>> log10_product([1e200, 1e200, 1e-300])
     100.0

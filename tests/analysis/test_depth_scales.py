@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from keras_initcheck.analysis.depth_scales import summarise
-from keras_initcheck.theory.activations import moments as moments_of
-from keras_initcheck.theory.activations import named
+from keras_initcheck.theory.activations import activation_moments, numpy_activation
 from keras_initcheck.theory.mean_field import MeanField
 
 
@@ -21,7 +20,9 @@ def net(make):
     """
 
     def made(num, weight_variance=2.0, activation="relu", q=1.0, bias=0.0, between=None, **changes):
-        forward = weight_variance * moments_of(named(activation), q).forward_factor
+        forward = (
+            weight_variance * activation_moments(numpy_activation(activation), q).forward_factor
+        )
         facts = {
             "activation": activation,
             "predicted_forward_ratio": forward,
@@ -97,7 +98,7 @@ def test_depth_is_compared_with_six_scales(net, num, is_too_deep):
 def test_second_moment_that_does_not_settle_is_the_measured_one(net):
     found = summarise(net(8, 2.0, "gelu", q=0.7))
     assert found.second_moment == pytest.approx(0.7)
-    exact = 2.0 * moments_of(named("gelu"), 0.7).derivative_second_moment
+    exact = 2.0 * activation_moments(numpy_activation("gelu"), 0.7).derivative_second_moment
     assert found.chi1 == pytest.approx(
         exact, rel=3e-4
     )  # the tanh form stands for GELU: 1.7e-4 off at q = 0.7

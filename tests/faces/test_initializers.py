@@ -295,7 +295,7 @@ def test_activation_is_the_layer_s_own_unless_told(layer, scale):
     assert layer.kernel_initializer.scale == scale
 
 
-def test_biases_and_recurrent_kernels_keep_their_initialisers():
+def test_biases_and_recurrent_kernels_keep_their_initializers():
     layer = prepare(layers.GRU(4, bias_initializer="ones"))
     assert isinstance(layer.cell.recurrent_initializer, keras.initializers.Orthogonal)
     assert isinstance(layer.cell.bias_initializer, keras.initializers.Ones)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_initcheck.theory.activation_factors import FactorTable, exact_factors
-from keras_initcheck.theory.activations import named
+from keras_initcheck.theory.activations import numpy_activation
 
 INTERPOLATION = 2e-4  # relative, between nodes that are a 16th of an octave apart
 
@@ -15,8 +15,8 @@ INTERPOLATION = 2e-4  # relative, between nodes that are a 16th of an octave apa
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "sigmoid"])
 def test_every_column_is_the_exact_factor(name: str) -> None:
     second_moments = np.array([3e-4, 0.7, 0.7, 1.0, 5.3, 900.0])
-    columns = FactorTable().arrays(name, named(name), second_moments)
-    exact = [exact_factors(named(name), q) for q in second_moments]
+    columns = FactorTable().arrays(name, numpy_activation(name), second_moments)
+    exact = [exact_factors(numpy_activation(name), q) for q in second_moments]
     for column, attribute in zip(columns, ("forward", "backward", "noise"), strict=True):
         expected = [getattr(factors, attribute) for factors in exact]
         np.testing.assert_allclose(column, expected, rtol=INTERPOLATION, atol=INTERPOLATION)
@@ -73,7 +73,7 @@ def test_second_moment_that_is_no_scale_is_refused(second_moment: float) -> None
     with pytest.raises(
         ValueError, match=r"`second_moments` must be positive and finite\. Received"
     ):
-        FactorTable().arrays("relu", named("relu"), np.array([1.0, second_moment]))
+        FactorTable().arrays("relu", numpy_activation("relu"), np.array([1.0, second_moment]))
 
 
 def test_no_sites_give_no_factors() -> None:
@@ -92,7 +92,7 @@ def test_factors_that_overflow_are_infinite_and_raise_no_warning() -> None:
 @pytest.mark.parametrize("second_moment", [5e-324, 1.7e308])
 def test_smallest_and_largest_second_moment_have_factors(second_moment: float) -> None:
     forward, backward, noise = FactorTable().arrays(
-        "relu", named("relu"), np.array([second_moment])
+        "relu", numpy_activation("relu"), np.array([second_moment])
     )
     assert np.isfinite(backward).all()
     assert len(forward) == len(noise) == 1
@@ -102,8 +102,10 @@ def test_smallest_and_largest_second_moment_have_factors(second_moment: float) -
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20))
 def test_arrays_agree_with_one_site_at_a_time(second_moments: list[float]) -> None:
     table = FactorTable()
-    columns = table.arrays("softsign", named("softsign"), np.array(second_moments))
-    alone = [table.factors("softsign", named("softsign"), q) for q in reversed(second_moments)]
+    columns = table.arrays("softsign", numpy_activation("softsign"), np.array(second_moments))
+    alone = [
+        table.factors("softsign", numpy_activation("softsign"), q) for q in reversed(second_moments)
+    ]
     assert columns[0].tolist() == [factors.forward for factors in reversed(alone)]
     assert columns[1].tolist() == [factors.backward for factors in reversed(alone)]
     assert columns[2].tolist() == [factors.noise for factors in reversed(alone)]

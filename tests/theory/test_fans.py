@@ -67,12 +67,6 @@ def test_depthwise_conv_fans_are_those_of_one_group_for_each_channel(stride):
     assert counted == equals(fans.depthwise_conv((3, 3, 4, 2), (stride, stride)))
 
 
-def test_separable_conv_fans_are_those_of_its_two_convolutions():
-    depthwise, pointwise = fans.separable_conv((3, 3, 4, 2), (1, 1, 8, 5), (2, 2))
-    assert count_connections(connect_conv((3, 3), (2, 2), 4, 8, groups=4)) == equals(depthwise)
-    assert count_connections(connect_conv((1, 1), (1, 1), 8, 5)) == equals(pointwise)
-
-
 @pytest.mark.parametrize(("length", "stride"), [(4, 2), (3, 2), (3, 3), (5, 1)])
 def test_transposed_conv_fans_are_those_of_the_convolution_turned_round(length, stride):
     forward = connect_conv((length, length), (stride, stride), channels=3, filters=5)

@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.activations import moments, named
-from keras_initcheck.theory.mean_field import MeanField, edge_of_chaos, expect_product
+from keras_initcheck.theory.activations import activation_moments, numpy_activation
+from keras_initcheck.theory.mean_field import MeanField, expect_product
 
-RELU = MeanField(named("relu"), weight_variance=2.0)
+RELU = MeanField(numpy_activation("relu"), weight_variance=2.0)
 
 # What torch.nn.init.calculate_gain returns.
 TORCH_GAINS = {
@@ -36,18 +36,12 @@ def tanh_net(weight_variance):
     ],
 )
 def test_edge_of_chaos_of_tanh(bias_variance, weight_variance):
-    # Schoenholz et al. 2017 give 1.76 for 0.05; the others come from other code.
-    found, q = edge_of_chaos(np.tanh, bias_variance)
-    edge = MeanField(np.tanh, found, bias_variance)
-    assert found == pytest.approx(weight_variance, abs=6e-5)
-    assert (edge.variance_map(q), edge.chi1(q)) == pytest.approx((q, 1.0), rel=1e-9)
-
-
-def test_edge_of_chaos_that_does_not_exist_is_refused():
-    with pytest.raises(
-        ValueError, match=r"must have an edge of chaos\. Received: bias_variance=0\.1\."
-    ):
-        edge_of_chaos(named("relu"), 0.1)
+    # Schoenholz et al. 2017 give 1.76 for 0.05; the others come from other code. χ1 crosses one
+    # within the rounding of the fourth digit.
+    below, above = (
+        MeanField(np.tanh, weight_variance + error, bias_variance) for error in (-6e-5, 6e-5)
+    )
+    assert below.chi1(below.fixed_point()) < 1.0 < above.chi1(above.fixed_point())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +59,10 @@ def test_edge_of_chaos_that_does_not_exist_is_refused():
 )
 def test_correlation_scale_of_tanh(weight_variance, scale):
     # Computed by other code; the paper shows them as a curve.
-    assert tanh_net(weight_variance).depth_scales().correlation == pytest.approx(scale, abs=0.05)
+    net = tanh_net(weight_variance)
+    q = net.fixed_point()
+    slope = net.correlation_slope(net.correlation_fixed_point(q), q)
+    assert 1.0 / abs(math.log(slope)) == pytest.approx(scale, abs=0.05)
 
 
 @pytest.mark.parametrize(("weight_variance", "correlation"), [(2.5, 0.4468), (4.0, 0.1651)])
@@ -106,7 +103,7 @@ def test_relu_networks_make_samples_collinear(layer, cosine):
 @pytest.mark.parametrize("correlation", [-0.8, 0.3, 0.95])
 @pytest.mark.parametrize("name", ["tanh", "hard_tanh", "gelu", "softplus"])
 def test_product_of_correlated_activations_is_that_of_simulated_ones(name, correlation):
-    function, generator = named(name), np.random.default_rng(0)
+    function, generator = numpy_activation(name), np.random.default_rng(0)
     first, own = 1.4 * generator.normal(size=(2, 200_000))
     products = function(first) * function(correlation * first + math.sqrt(1 - correlation**2) * own)
     error = products.std() / math.sqrt(len(products))
@@ -131,52 +128,40 @@ def test_variance_slope_is_the_map_s_difference_quotient():
 
 
 @pytest.mark.parametrize("weight_variance", [1.3, 2.5])
-def test_iterated_maps_approach_their_fixed_points_at_the_depth_scales(weight_variance):
+def test_iterated_maps_approach_their_fixed_points_by_their_slopes(weight_variance):
     net = tanh_net(weight_variance)
-    q, scales = net.fixed_point(), net.depth_scales()
+    q = net.fixed_point()
     c = net.correlation_fixed_point(q)
     slow = (net.variance_map(q + 1e-4) - q) / 1e-4, (net.correlation_map(c - 1e-3, q) - c) / -1e-3
-    assert slow == pytest.approx(
-        (math.exp(-1 / scales.second_moment), math.exp(-1 / scales.correlation)), rel=2e-3
-    )
+    assert slow == pytest.approx((net.variance_slope(q), net.correlation_slope(c, q)), rel=2e-3)
 
 
-def test_gradient_scale_diverges_on_the_edge():
-    weight_variance, _ = edge_of_chaos(np.tanh, 0.05)
-    assert tanh_net(weight_variance).depth_scales().gradient > 1e6
-    assert RELU.depth_scales().gradient == math.inf
+@pytest.mark.parametrize("q", [1e-3, 1.0, 1e3])
+def test_relu_is_on_the_edge_at_every_second_moment(q):
+    assert RELU.chi1(q) == pytest.approx(1.0, rel=1e-9)
 
 
 @pytest.mark.parametrize(
     ("net", "start", "expected"),
     [
         pytest.param(MeanField(np.tanh, 0.9), 1.0, 0.0, id="vanishes"),
-        pytest.param(MeanField(named("relu"), 2.1), 1.0, math.inf, id="explodes"),
+        pytest.param(MeanField(numpy_activation("relu"), 2.1), 1.0, math.inf, id="explodes"),
         pytest.param(RELU, 7.0, 7.0, id="every one"),
-        pytest.param(MeanField(named("relu"), 1.0, 0.5), 1.0, 1.0, id="at its start"),
-        pytest.param(MeanField(named("relu"), 1.5, 0.5), 1.0, 2.0, id="above"),
-        pytest.param(MeanField(named("relu"), 1.5, 0.5), 1e6, 2.0, id="below"),
+        pytest.param(MeanField(numpy_activation("relu"), 1.0, 0.5), 1.0, 1.0, id="at its start"),
+        pytest.param(MeanField(numpy_activation("relu"), 1.5, 0.5), 1.0, 2.0, id="above"),
+        pytest.param(MeanField(numpy_activation("relu"), 1.5, 0.5), 1e6, 2.0, id="below"),
     ],
 )
 def test_fixed_point_of_the_variance_map(net, start, expected):
     assert net.fixed_point(start) == pytest.approx(expected)
 
 
-def test_depth_scales_of_a_vanishing_network_are_refused():
-    with pytest.raises(
-        ValueError,
-        match=(
-            r"must have a fixed point\. Received: weight_variance=0\.9, bias_variance=0\.0, for"
-            r" which it goes to 0\.0\."
-        ),
-    ):
-        MeanField(np.tanh, 0.9).depth_scales()
-
-
 @pytest.mark.parametrize("name", ["linear", "relu", "leaky_relu"])
 def test_torch_gains_of_homogeneous_activations_are_exact(name):
     parameters = {"negative_slope": 0.01} if name == "leaky_relu" else {}
-    assert moments(named(name, **parameters)).gain == pytest.approx(TORCH_GAINS[name], rel=1e-9)
+    assert activation_moments(numpy_activation(name, **parameters)).gain == pytest.approx(
+        TORCH_GAINS[name], rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,15 +177,15 @@ def test_torch_gains_of_homogeneous_activations_are_exact(name):
     ],
 )
 def test_torch_gains_that_differ_from_the_exact_ones(name, exact, fixed_point, output_rms, chi1):
-    function, gain = named(name), TORCH_GAINS[name]
+    function, gain = numpy_activation(name), TORCH_GAINS[name]
     net = MeanField(function, gain**2)
     q = net.fixed_point()
-    assert moments(function).gain == pytest.approx(exact, abs=1e-6)
+    assert activation_moments(function).gain == pytest.approx(exact, abs=1e-6)
     assert abs(gain / exact - 1.0) > 0.04
     assert (q, net.chi1(q)) == pytest.approx((fixed_point, chi1), abs=6e-5)
-    assert output_rms is None or moments(function, q).second_moment ** 0.5 == pytest.approx(
-        output_rms, abs=6e-5
-    )
+    assert output_rms is None or activation_moments(
+        function, q
+    ).second_moment ** 0.5 == pytest.approx(output_rms, abs=6e-5)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +200,7 @@ def test_torch_gains_that_differ_from_the_exact_ones(name, exact, fixed_point, o
     ],
 )
 def test_exact_gain_holds_over_depth_only_where_the_map_attracts(name, start, log10_after):
-    net = MeanField(named(name), moments(named(name)).gain ** 2)
+    net = MeanField(numpy_activation(name), activation_moments(numpy_activation(name)).gain ** 2)
     q = start
     for _ in range(100):
         q = net.variance_map(q)

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from keras_initcheck.theory.noise import (
+    STATIC_FACTOR,
+    largest_deviation,
     layer_log_variance,
-    log_gain_band,
-    log_variance,
-    static_relative_std,
     static_tolerance,
 )
 
@@ -66,19 +65,11 @@ def test_layer_variance_of_a_linear_layer_is_that_of_a_chi_square():
     assert layer_log_variance(1e6, activation_noise=0.0) == pytest.approx(2e-6, rel=1e-5)
 
 
-def test_layer_variance_takes_activation_noise_from_the_layer_before():
-    assert layer_log_variance(1e6, input_width=1e5) == pytest.approx(2e-6 + 3e-5, rel=1e-4)
-
-
-def test_layer_variance_falls_with_independent_samples():
-    assert layer_log_variance(1e6, effective_samples=10.0) == pytest.approx(5e-7, rel=1e-5)
-
-
 def test_variance_of_simulated_networks_adds_up_over_layers():
     # The variance of 400 values has a standard error of 7%; three of them, since the tail is not
     # normal.
     gains = simulate_log_gains(width=32, depth=10, num_networks=400, seed=0)
-    assert np.var(gains) == pytest.approx(log_variance([32] * 10), rel=0.21)
+    assert np.var(gains) == pytest.approx(10 * layer_log_variance(32), rel=0.21)
 
 
 @pytest.mark.parametrize(("width", "depth", "num_networks"), [(16, 30, 1500), (32, 50, 500)])
@@ -110,41 +101,35 @@ def test_half_the_variance_is_more_than_the_mean_falls(width, excess):
     )
 
 
-def test_band_holds_simulated_networks():
-    low, high = log_gain_band([32] * 10)
-    gains = simulate_log_gains(width=32, depth=10, num_networks=400, seed=1)
-    assert np.mean((gains > low) & (gains < high)) >= 0.97
-
-
-def test_band_of_no_layers_is_a_point():
-    assert log_gain_band([]) == (0.0, 0.0)
-
-
-def test_band_widens_with_z():
-    low, high = log_gain_band([100] * 4, z=1.0)
-    variance = 4 * 0.05 * 1.05
-    assert (low + high, high - low) == pytest.approx((-variance, 2 * math.sqrt(variance)))
-
-
-@pytest.mark.parametrize(
-    ("draw", "kurtosis"),
-    [
-        pytest.param(lambda generator: generator.normal(size=(4000, 12, 8)), 0.0, id="normal"),
-        pytest.param(
-            lambda generator: generator.uniform(-1.0, 1.0, (4000, 12, 8)), -1.2, id="uniform"
-        ),
-    ],
-)
-def test_static_std_is_that_of_drawn_kernels(draw, kurtosis):
+def test_tolerance_of_a_small_kernel_is_the_scatter_of_drawn_ones():
     # A standard deviation from 4000 draws has a relative standard error of 1.1%.
-    second_moments = np.mean(draw(np.random.default_rng(2)) ** 2, axis=(1, 2))
+    kernels = np.random.default_rng(2).normal(size=(4000, 12, 8))
+    second_moments = np.mean(kernels**2, axis=(1, 2))
     measured = np.std(second_moments) / np.mean(second_moments)
-    assert static_relative_std(12, 8, kurtosis) == pytest.approx(measured, rel=0.04)
+    tolerance = static_tolerance(12 * 8, factor=1.0, standard_deviations=1.0)
+    assert tolerance == pytest.approx(measured, rel=0.04)
 
 
 def test_static_tolerance_of_a_large_kernel_is_a_factor_of_one_and_a_half():
-    assert math.exp(static_tolerance(512, 512)) == pytest.approx(1.5)
+    assert math.exp(static_tolerance(512 * 512)) == pytest.approx(1.5)
 
 
 def test_static_tolerance_of_a_small_kernel_is_its_sampling_noise():
-    assert static_tolerance(2, 4) == pytest.approx(4.5 * 0.5)
+    assert static_tolerance(8) == pytest.approx(4.5 * 0.5)
+
+
+def test_tolerances_meet_where_chance_makes_a_factor_of_one_and_a_half():
+    # 4.5 sqrt(2 / N) = ln 1.5 at N = 246.3.
+    assert static_tolerance(246) > math.log(STATIC_FACTOR)
+    assert static_tolerance(247) == math.log(STATIC_FACTOR)
+
+
+@pytest.mark.parametrize(("num", "level"), [(1, 0.01), (20, 0.01), (1000, 0.05)])
+def test_largest_of_normal_numbers_stays_below_its_bound(num, level):
+    # The probability in closed form, 1 - erf(x / sqrt(2))^num, and not looser than a twentieth.
+    exceeded = 1.0 - math.erf(largest_deviation(num, level) / math.sqrt(2.0)) ** num
+    assert level / 20.0 < exceeded <= level
+
+
+def test_largest_deviation_by_default_has_a_level_of_one_percent():
+    assert largest_deviation(50) == largest_deviation(50, 0.01) == pytest.approx(4.2919, abs=5e-5)

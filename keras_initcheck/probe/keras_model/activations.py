@@ -43,7 +43,7 @@ def describe(activation: Any) -> FollowingActivation:
         return FollowingActivation(name, None)
     try:
         key = (name, *sorted(parameters.items()))
-        return FollowingActivation(name, activations.named(name, **parameters), key=key)
+        return FollowingActivation(name, activations.numpy_activation(name, **parameters), key=key)
     except (ValueError, TypeError):
         return _evaluated(name, activation)
 

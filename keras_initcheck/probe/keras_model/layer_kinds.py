@@ -147,14 +147,15 @@ def kernel_fans(layer: Any) -> dict[str, Fans]:
     return {}
 
 
-_GATES = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1}
+CELL_GATES = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1}
+"""Kernels side by side in the kernel of a recurrent cell, by its type."""
 
 
 def cell_fans(cell: Any) -> dict[str, Fans]:
     """True fans per gate of the kernels of SimpleRNN's, GRU's and LSTM's cells; empty for
     everything else.
     """
-    gates = _GATES.get(type(cell).__name__)
+    gates = CELL_GATES.get(type(cell).__name__)
     if gates is None or not hasattr(cell, "recurrent_kernel"):
         return {}
     kernel, recurrent = fans.recurrent(

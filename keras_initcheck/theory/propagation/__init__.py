@@ -1,6 +1,5 @@
-"""Prediction of signal and gradient through a whole network, layer by layer, from plain numbers and
-without a framework.
+"""Prediction of signal and gradient through a whole network, from plain numbers, layer by layer.
 
-`signal` is what is predicted of one tensor, `rule` what every layer's rule answers, `graph` runs
-rules over a network. Each of the other modules holds the rules of one family of layers.
+`signal` describes one tensor, `rule` is the interface of a layer's rule, `graph` runs rules over a
+network. Each of the other modules holds the rules of one family of layers.
 """

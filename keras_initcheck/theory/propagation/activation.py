@@ -10,44 +10,41 @@ from keras_initcheck.theory.activations import (
     FLOAT64_PRECISION,
     ActivationMoments,
     Function,
-    moments,
+    activation_moments,
 )
 from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import ZERO, Signal, logarithm
 
 _FARTHEST_LOG = 46.0
-"""`ln q` of 1e±20. An activation that is a power of its argument from there on makes a straight
-line of `ln E f²` against `ln q`.
-"""
+"""`ln q` of 1e±20. Beyond it activations are powers of their argument, for which `ln E f²` is a
+straight line against `ln q`."""
 
 _NUM_REMEMBERED = 1024
-"""Quadratures, at a few milliseconds each: the backward pass asks for those of the forward pass
-again, and behind normalisations many layers see the same signal."""
+"""Quadratures, at a few milliseconds each. The backward pass needs those of the forward pass again,
+and behind normalizations many layers see the same signal."""
 
 _SMALLEST_SHARE = 1e-12
-"""Variance share below which `q - mean²` drowns in rounding. The activation of so small a deviation
-is linear: its variance scales.
-"""
+"""Variance share below which `q - mean²` drowns in rounding. The activation is linear over so small
+a deviation, and the variance behind it in proportion."""
 
 
 @dataclass(frozen=True)
 class Activation(PropagationRule):
-    """`mean -> E f`, `q -> E f²`, and back `E f'²`, for a Gaussian signal of the propagated mean
-    and variance.
+    """`mean -> E f`, `q -> E f²`, and back `E f'²`, for a Gaussian of the propagated moments.
 
-    He et al. 2015, section 2.2, and Poole et al. 2016, section 2, with any mean. What is not
-    Gaussian, such as the output of another activation or of a pooling, is taken for a Gaussian of
-    its mean and variance.
+    He et al. 2015, section 2.2, and Poole et al. 2016, section 2, with any mean. Signals that are
+    not Gaussian, such as the output of another activation or of a pooling, are taken for Gaussians
+    of their mean and variance.
 
     >>> relu = Activation(lambda z: z * (z > 0))
     >>> round(relu.forward(Signal(0.0)).second_moment, 9), round(relu.forward(Signal(0.0)).mean, 6)
     (0.5, 0.398942)
-    >>> round(relu.forward(Signal(2000.0)).log_second_moment, 6)  # 2000 - ln 2: homogeneous at every scale
+    >>> round(relu.forward(Signal(2000.0)).log_second_moment, 6)  # 2000 - ln 2
     1999.306853
 
     Attributes:
         function: Maps an array `(points,)` to one of the same shape.
-        precision: Its relative precision, as in `activations.moments`.
+        precision: Its relative precision, as in `activation_moments`.
     """
 
     function: Function
@@ -99,7 +96,7 @@ class Activation(PropagationRule):
 def _moments(rule: Activation, signal: Signal) -> ActivationMoments:
     mean = signal.mean
     second_moment = mean * mean + max(signal.variance_share, _SMALLEST_SHARE) * signal.second_moment
-    return moments(rule.function, second_moment, mean, precision=rule.precision)
+    return activation_moments(rule.function, second_moment, mean, precision=rule.precision)
 
 
 def _within_reach(signal: Signal) -> Signal:

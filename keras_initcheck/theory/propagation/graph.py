@@ -1,4 +1,4 @@
-"""Runs rules over a network: signals from its inputs on, gradients from its outputs back."""
+"""Propagation over a network: signals from its inputs on, gradients from its outputs back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Node:
     """One step of a network. A layer with an activation of its own is two of them.
 
     Attributes:
-        rule: What it does.
+        rule: The rule of the step.
         inputs: Positions of the nodes whose outputs it receives, all before its own, in the order
             in which its rule takes them.
     """
@@ -23,14 +23,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is predicted at a node's output.
+    """Signal and gradient at a node's output.
 
     Attributes:
-        signal: Its signal.
-        log_gradient: `ln` of the mean square of an element's gradient: `nan` where unknown, `-inf`
-            where none arrives.
-        unknown_since: Position of the node that made the signal unknown, or `None` where it is
-            known.
+        signal: The signal.
+        log_gradient: `ln` of the mean square of an element's gradient; `nan` if unknown, `-inf` if
+            none arrives.
+        unknown_since: Position of the node that made the signal unknown, or `None` if it is known.
     """
 
     signal: Signal
@@ -44,24 +43,25 @@ def propagate(
     """Predicts signal and gradient at every node of a network, in execution order.
 
     Forward, each node applies its rule to the signals of its inputs. Backward, a node's gradient is
-    the sum over those who use its output, whose contributions are taken to be independent (He et
-    al. 2015, section 2.2, for a chain). They are not where ReLUs stand on a residual stream itself:
-    a unit that one of them lets pass is likely to pass the next, and gradients grow by some 10%
-    more in every such block.
+    the sum over the nodes that use its output, whose contributions are taken to be independent (He
+    et al. 2015, section 2.2, for a chain). They are not independent if ReLUs stand on a residual
+    stream itself: a unit that one of them lets pass is likely to pass the next, and gradients grow
+    by some 10% more in every such block.
 
     >>> from keras_initcheck.theory.propagation.linear import Weight
     >>> from keras_initcheck.theory.propagation.merge import Sum
     >>> from keras_initcheck.theory.propagation.rule import Source
     >>> glorot = Weight(fan_in=100, fan_out=100, second_moment=1 / 100)
-    >>> stream, _, total = propagate([Node(Source(Signal(0.0))), Node(glorot, (0,)), Node(Sum(), (0, 1))])
+    >>> block = [Node(Source(Signal(0.0))), Node(glorot, (0,)), Node(Sum(), (0, 1))]
+    >>> stream, _, total = propagate(block)
     >>> round(total.signal.second_moment, 6), round(stream.log_gradient, 6)  # 1 + 1, and ln(1 + 1)
     (2.0, 0.693147)
 
     Args:
         nodes: The network; a node without inputs is where it starts.
         output_log_gradients: For the position of each output, `ln` of the mean square of its
-            gradient. Not given: 0, as of a random N(0, 1) cotangent, at every node that no other
-            uses.
+            gradient. By default it is 0, as of a random N(0, 1) cotangent, at every node that no
+            other uses.
 
     Raises:
         ValueError: A node's input does not come before it.

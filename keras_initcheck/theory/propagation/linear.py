@@ -1,6 +1,4 @@
-"""Rules of layers that are linear in their one input: weights, tables, scales, padding and
-copies.
-"""
+"""Rules of layers that are linear in one input: weights, tables, scales, padding and copies."""
 
 import math
 from dataclasses import dataclass
@@ -11,13 +9,11 @@ from keras_initcheck.theory.propagation.signal import Signal, exponential, finit
 
 SIGNIFICANT_MEAN = 4.5
 """Standard errors of a kernel's mean beyond which it is no accident of the draw: a two-sided level
-of 7e-6.
-"""
+of 7e-6."""
 
 
 def significant_mean(mean: float, second_moment: float, num_weights: int) -> float:
-    """The mean of a kernel's weights, or 0 where independent weights of zero mean would give as
-    much by chance.
+    """The mean of a kernel's weights, or 0 if chance explains it for weights of zero mean.
 
     >>> significant_mean(0.01, 1.0, num_weights=1000), significant_mean(0.2, 1.0, num_weights=1000)
     (0.0, 0.2)
@@ -27,15 +23,14 @@ def significant_mean(mean: float, second_moment: float, num_weights: int) -> flo
 
 @dataclass(frozen=True)
 class Weight(PropagationRule):
-    """A kernel and its bias: `q -> n E[w²] q + n (n-1) mean(w)² mean(x)² + E[b²]`, and back
-    `n̂ E[w²]`.
+    """A kernel and its bias: `q -> n E[w²] q + n (n-1) mean(w)² mean(x)² + E[b²]`.
 
-    He et al. 2015, section 2.2, equations 8 and 13, with weights whose mean is not zero. Assumes
-    weights that are independent of the signal and of each other, and, where their mean counts,
-    inputs of one output that are uncorrelated with each other.
+    Back it is `n̂ E[w²]`. He et al. 2015, section 2.2, equations 8 and 13, with weights whose mean
+    is not zero. Assumes weights that are independent of the signal and of each other, and, if their
+    mean counts, inputs of one output that are uncorrelated with each other.
 
-    >>> he = Weight(fan_in=576, fan_out=1152, second_moment=2 / 576)
-    >>> round(he.forward(Signal(0.0)).second_moment, 6), round(math.exp(he.log_gradient_factors(Signal(0.0))[0]), 6)
+    >>> he, x = Weight(fan_in=576, fan_out=1152, second_moment=2 / 576), Signal(0.0)
+    >>> round(he.forward(x).second_moment, 6), round(math.exp(*he.log_gradient_factors(x)), 6)
     (2.0, 4.0)
 
     Attributes:
@@ -45,7 +40,7 @@ class Weight(PropagationRule):
         mean: Mean of the weights; see `significant_mean`.
         bias_mean: Mean of the bias.
         bias_second_moment: Mean of its square.
-        border: What padding leaves of the fans.
+        border: Share of the fans that padding leaves.
     """
 
     fan_in: float
@@ -78,8 +73,9 @@ class Weight(PropagationRule):
 
 @dataclass(frozen=True)
 class Embedding(PropagationRule):
-    """Rows looked up in a table: the table's own moments, whatever comes in. Assumes that rows are
-    asked for alike.
+    """Rows looked up in a table: the table's own moments for any input.
+
+    Assumes that all rows are looked up equally often.
 
     >>> uniform = Embedding(mean=0.0, second_moment=0.05**2 / 3)  # Keras' default
     >>> round(uniform.forward(Signal(9.0)).second_moment, 7)
@@ -102,14 +98,14 @@ class Embedding(PropagationRule):
 
 @dataclass(frozen=True)
 class Affine(PropagationRule):
-    """`a x + b` element by element: Rescaling, LayerScale, ReZero, a batch normalisation in
-    inference mode; as it stands, identity.
+    """`a x + b` element by element: Rescaling, LayerScale, ReZero; by default the identity.
 
-    `q -> E[a²] q + 2 mean(a) mean(b) mean(x) + E[b²]`, and back `E[a²]`, for scales and offsets
-    that are independent of the signal.
+    A batch normalization in inference mode is one too. `q -> E[a²] q + 2 mean(a) mean(b) mean(x) +
+    E[b²]`, and back `E[a²]`, for scales and offsets that are independent of the signal.
 
-    >>> pixels = Affine.constant(1 / 255, -1.0).forward(Signal.from_moments(127.5, 127.5**2 / 3))  # uniform in 0..255
-    >>> round(pixels.mean, 6), round(pixels.second_moment, 6)
+    >>> pixels = Signal.from_moments(127.5, 127.5**2 / 3)  # uniform in 0..255
+    >>> rescaled = Affine.constant(1 / 255, -1.0).forward(pixels)
+    >>> round(rescaled.mean, 6), round(rescaled.second_moment, 6)
     (-0.5, 0.333333)
 
     Attributes:
@@ -147,16 +143,20 @@ class Affine(PropagationRule):
 
 
 IDENTITY = Affine()
-"""Flatten, Reshape, Permute, Masking and whatever else keeps every element."""
+"""Flatten, Reshape, Permute, Masking and other layers that keep every element."""
 
 
 @dataclass(frozen=True)
 class Repeat(PropagationRule):
-    """Copies of every element: nearest-neighbour UpSampling (`k²` copies), RepeatVector,
-    broadcasting. Gradients of copies add up.
+    """Copies of every element: nearest-neighbor UpSampling (`k²` copies), RepeatVector.
 
-    >>> Repeat(copies=4).forward(Signal(1.0)), round(math.exp(Repeat(copies=4).log_gradient_factors()[0]), 9)
-    (Signal(log_second_moment=1.0, relative_mean=0.0, variance_share=1.0), 4.0)
+    Gradients of copies add up.
+
+    >>> upsampling = Repeat(copies=4)  # UpSampling2D(2)
+    >>> upsampling.forward(Signal(1.0)).log_second_moment
+    1.0
+    >>> round(math.exp(*upsampling.log_gradient_factors()), 9)
+    4.0
     """
 
     copies: float
@@ -171,8 +171,9 @@ class Repeat(PropagationRule):
 
 @dataclass(frozen=True)
 class ZeroPadding(PropagationRule):
-    """Zeros around the signal: `mean -> φ mean`, `q -> φ q`, with `φ` the share of elements that
-    are not padding; back 1.
+    """Zeros around the signal: `mean -> φ mean`, `q -> φ q`, and back 1.
+
+    `φ` is the share of elements that are not padding.
 
     >>> padded = ZeroPadding(kept=0.5).forward(Signal.from_moments(1.0, 1.0))
     >>> round(padded.mean, 9), round(padded.second_moment, 9)
@@ -197,8 +198,7 @@ class ZeroPadding(PropagationRule):
 
 @dataclass(frozen=True)
 class Cropping(PropagationRule):
-    """Only a part of the elements goes on, such as in a slice: moments stay, and the gradient of
-    the rest is zero.
+    """A part of the elements, such as a slice: moments stay, and other elements get no gradient.
 
     >>> round(math.exp(Cropping(kept=0.25).log_gradient_factors()[0]), 9)
     0.25

@@ -1,6 +1,4 @@
-"""The largest of several independent Gaussians: its moments, and how often each of them is the
-largest.
-"""
+"""The largest of several independent Gaussians: its moments, and whose value it is how often."""
 
 import math
 from collections.abc import Sequence
@@ -18,23 +16,23 @@ _SPACING = 0.25  # of panels with ten nodes each, in standard deviations
 _UNRECTIFIED_RANGE = -20.0, 1e4
 """`mean / std` beyond which the mean of the rectified Gaussian over its root mean square is 0 or 1
 in float64."""
-_SMALLEST_STD = 1e-8  # of the largest scale around: a constant is taken for so narrow a Gaussian
+_SMALLEST_STD = 1e-8  # of a Gaussian that stands for a constant, relative to the largest scale
 
 
 @dataclass(frozen=True)
-class Largest:
+class LargestGaussian:
     """The distribution of the largest of some independent Gaussians, as a quadrature.
 
     Attributes:
         points: Values of the largest, `(points,)`.
-        shares: Probability that it lies there and is one of that kind, `(kinds, points)`.
+        shares: Probability of each value and of each kind to have it, `(kinds, points)`.
     """
 
     points: Array
     shares: Array
 
     def expect(self, values: Array) -> float:
-        """The mean of a function of the largest, from its values at the points."""
+        """The mean of a function of the largest, from its values `(points,)` at the points."""
         return float(self.shares.sum(axis=0) @ values)
 
     @property
@@ -52,23 +50,23 @@ class Largest:
         return [float(share) for share in self.shares.sum(axis=1)]
 
 
-def largest_of(
+def largest_gaussian(
     means: Sequence[float], variances: Sequence[float], counts: Sequence[float] | None = None
-) -> Largest:
-    """The largest of independent Gaussians, by quadrature: the density is
-    `sum_i n_i φ_i Φ_i^(n_i - 1) prod_(j≠i) Φ_j^n_j`.
+) -> LargestGaussian:
+    """The largest of independent Gaussians, by quadrature.
 
-    Of two, Clark 1961 has it in closed form.
+    Its density is `sum_i n_i φ_i Φ_i^(n_i - 1) prod_(j≠i) Φ_j^n_j`. Clark 1961 has the moments for
+    two in closed form.
 
-    >>> four = largest_of([0.0], [1.0], [4])
+    >>> four = largest_gaussian([0.0], [1.0], [4])
     >>> round(four.mean, 5), round(four.variance, 5)
     (1.02938, 0.49172)
 
     Args:
-        means: One for each kind.
-        variances: One for each kind; where all are zero, so is the scale.
-        counts: How many there are of each kind, one each if not given; a mean number of cells need
-            not be whole.
+        means: Mean of each kind.
+        variances: Variance of each kind, 0 or more.
+        counts: Number of Gaussians of each kind, which need not be whole: the mean number of cells
+            of a window is not. 1 if not given.
     """
     center = np.asarray(means, dtype=np.float64)[:, None]
     scale = max(math.sqrt(max(variances)), float(np.ptp(center)), 1e-300)
@@ -86,11 +84,11 @@ def largest_of(
     below = np.maximum(ndtr(standardized), 1e-300)
     all_below = np.exp((number * np.log(below)).sum(axis=0))
     shares = number * normal_density(standardized) / std / below * all_below * weights.ravel()
-    return Largest(points, np.asarray(shares, dtype=np.float64))
+    return LargestGaussian(points, np.asarray(shares, dtype=np.float64))
 
 
 def rectified_moments(means: Array, std: float) -> tuple[Array, Array]:
-    """`E max(z, 0)` and `E max(z, 0)²` of `z ~ N(mean, std²)`, for an array of means.
+    """`E max(z, 0)` and `E max(z, 0)²` of `z ~ N(mean, std²)`, in the shape of `means`.
 
     >>> first, second = rectified_moments(np.array([0.0]), 1.0)
     >>> round(float(first[0]), 6), float(second[0])
@@ -105,7 +103,7 @@ def rectified_moments(means: Array, std: float) -> tuple[Array, Array]:
 
 
 def unrectified_mean(relative_mean: float) -> float:
-    """`mean / std` of the Gaussian whose rectified part has that `mean / sqrt(q)`, 0..1.
+    """`mean / std` of the Gaussian whose rectified part has a given `mean / sqrt(q)`, 0..1.
 
     >>> abs(unrectified_mean(0.398942280401 / 0.5**0.5)) < 1e-9
     True

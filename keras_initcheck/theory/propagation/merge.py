@@ -1,15 +1,13 @@
-"""Rules of layers with several inputs. Operands are independent of each other unless a correlation
-says otherwise.
+"""Rules of layers with several inputs, which are taken to be independent of each other.
 
-`repeats` is how often an operand is broadcast, one for each operand: gradients of the copies add
-up.
+`repeats` holds the number of copies that broadcasting makes of each operand; gradients of the
+copies add up.
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 
-from keras_initcheck.theory.propagation.maximum import Largest, largest_of
+from keras_initcheck.theory.propagation.maximum import LargestGaussian, largest_gaussian
 from keras_initcheck.theory.propagation.rule import PropagationRule
 from keras_initcheck.theory.propagation.signal import Signal, common_scale, logarithm
 
@@ -22,9 +20,7 @@ def _log_repeats(repeats: tuple[float, ...], num_inputs: int) -> tuple[float, ..
 class Sum(PropagationRule):
     """`sum c_i x_i`: Add, Subtract, Average, a scaled residual branch.
 
-    `q = sum c_i² v_i + 2 sum_(i<j) ρ c_i c_j sqrt(v_i v_j) + (sum c_i mean_i)²`, and back `c_i²` to
-    operand `i`. Operands that share nothing but a mean differ from independent ones of zero mean by
-    the product of the means.
+    `q = sum c_i² v_i + (sum c_i mean_i)²`, and back `c_i²` to operand `i`.
 
     >>> both = Sum().forward(Signal.from_moments(1.0, 1.0), Signal.from_moments(2.0, 1.0))
     >>> round(both.mean, 9), round(both.second_moment, 9)
@@ -32,12 +28,10 @@ class Sum(PropagationRule):
 
     Attributes:
         coefficients: `c_i`, one for each operand; 1 if not given.
-        correlation: `ρ` between any two operands: 1 for the same tensor.
-        repeats: How often each operand is broadcast.
+        repeats: Number of copies of each operand; 1 if not given.
     """
 
     coefficients: tuple[float, ...] = ()
-    correlation: float = 0.0
     repeats: tuple[float, ...] = ()
 
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
@@ -55,21 +49,16 @@ class Sum(PropagationRule):
         scale = common_scale(inputs)
         means, variances = zip(*(signal.scaled(scale) for signal in inputs), strict=True)
         coefficients = self._coefficients(len(inputs))
-        deviations = [
-            c * math.sqrt(variance) for c, variance in zip(coefficients, variances, strict=True)
-        ]
-        own = sum(deviation**2 for deviation in deviations)
-        shared = (
-            2.0 * self.correlation * sum(a * b for a, b in itertools.combinations(deviations, 2))
-        )
         mean = sum(c * mean for c, mean in zip(coefficients, means, strict=True))
-        return Signal.from_moments(mean, max(own + shared, 0.0), scale)
+        variance = sum(c**2 * variance for c, variance in zip(coefficients, variances, strict=True))
+        return Signal.from_moments(mean, variance, scale)
 
 
 @dataclass(frozen=True)
 class Multiply(PropagationRule):
-    """The product of independent operands: `mean = prod mean_i`, `q = prod q_i`, and back the
-    product of the others' `q`.
+    """The product of independent operands: `mean = prod mean_i`, `q = prod q_i`.
+
+    Back, an operand gets the product of the others' `q`.
 
     >>> gated = Multiply().forward(Signal.from_moments(1.0, 1.0), Signal.from_moments(0.5, 0.25))
     >>> round(gated.mean, 9), round(gated.second_moment, 9)
@@ -90,47 +79,12 @@ class Multiply(PropagationRule):
         )
 
     def _forward(self, *inputs: Signal) -> Signal:
-        share, kept = (
-            0.0,
-            1.0,
-        )  # the variance share of a product: 1 - prod(1 - share), without cancellation
+        # The variance share of a product is 1 - prod(1 - share), summed here without cancellation.
+        share, kept = 0.0, 1.0
         for signal in inputs:
             share, kept = share + kept * signal.variance_share, kept * signal.relative_mean**2
         relative_mean = math.prod(signal.relative_mean for signal in inputs)
         return Signal(sum(signal.log_second_moment for signal in inputs), relative_mean, share)
-
-
-@dataclass(frozen=True)
-class Dot(PropagationRule):
-    """Sums of `n` products of two independent operands: `mean = n mean_a mean_b`,
-    `q = n (q_a q_b - mean_a² mean_b²) + mean²`.
-
-    Back `S q_b` to `a` and `S q_a` to `b`, where `S` outputs use one element of the operand.
-
-    >>> logits = Dot(length=64, uses=(10, 10)).forward(Signal(0.0), Signal(0.0))
-    >>> round(logits.second_moment, 9)
-    64.0
-
-    Attributes:
-        length: `n`.
-        uses: How many outputs use one element of each operand.
-    """
-
-    length: float
-    uses: tuple[float, float]
-
-    def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
-        """`ln(S q)` with the other operand's `q`."""
-        first, second = inputs
-        return (
-            math.log(self.uses[0]) + second.log_second_moment,
-            math.log(self.uses[1]) + first.log_second_moment,
-        )
-
-    def _forward(self, *inputs: Signal) -> Signal:
-        product = Multiply().forward(*inputs)
-        mean, variance = self.length * product.relative_mean, self.length * product.variance_share
-        return Signal.from_moments(mean, variance, product.log_second_moment)
 
 
 @dataclass(frozen=True)
@@ -165,26 +119,25 @@ class Concatenate(PropagationRule):
 
 @dataclass(frozen=True)
 class Maximum(PropagationRule):
-    """The largest of independent Gaussian operands, element by element, by quadrature; Minimum is
-    that of their negatives.
+    """The largest of independent Gaussian operands, element by element, by quadrature.
 
-    Back, the operand gets the gradient where it wins: the factor is the probability of that. Clark
-    1961 for two operands.
+    Back, an operand gets the gradient of the elements in which it is the largest: the factor is
+    their share. Clark 1961 has two operands in closed form.
 
     >>> of_two = Maximum().forward(Signal(0.0), Signal(0.0))
     >>> round(of_two.mean, 6), round(of_two.second_moment, 6)  # 1/sqrt(pi) and 1
     (0.56419, 1.0)
 
     Attributes:
-        is_minimum: Whether it is the smallest instead.
-        repeats: How often each operand is broadcast.
+        is_minimum: True for the smallest, which is minus the largest of their negatives.
+        repeats: Number of copies of each operand; 1 if not given.
     """
 
     is_minimum: bool = False
     repeats: tuple[float, ...] = ()
 
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
-        """`ln` of the probability that the operand wins."""
+        """`ln` of the probability that the operand is the largest."""
         if not all(signal.is_known for signal in inputs):
             return (math.nan,) * len(inputs)
         shares = self._largest(inputs).winning_probabilities()
@@ -195,10 +148,10 @@ class Maximum(PropagationRule):
     def _sign(self) -> float:
         return -1.0 if self.is_minimum else 1.0
 
-    def _largest(self, inputs: tuple[Signal, ...]) -> Largest:
+    def _largest(self, inputs: tuple[Signal, ...]) -> LargestGaussian:
         scale = common_scale(inputs)
         parts = [signal.scaled(scale) for signal in inputs]
-        return largest_of(
+        return largest_gaussian(
             [self._sign * mean for mean, _ in parts], [variance for _, variance in parts]
         )
 

@@ -1,5 +1,6 @@
-"""Rules of layers that add or multiply noise in training mode: dropout and its relatives. In
-inference mode they are the identity.
+"""Rules of dropout and other layers that add or multiply noise in training mode.
+
+In inference mode they are the identity.
 """
 
 import math
@@ -14,11 +15,10 @@ _ALPHA = -SELU_ALPHA * SELU_SCALE  # SELU's limit for large negative arguments
 
 @dataclass(frozen=True)
 class Dropout(PropagationRule):
-    """`q -> q / (1 - p)` with the mean kept, and back the same factor (Srivastava et al. 2014,
-    section 10, for its variance).
+    """`q -> q / (1 - p)` with the mean kept, and back the same factor.
 
-    SpatialDropout and GaussianDropout have the same rule: one drops whole channels, the other
-    multiplies by `N(1, p / (1 - p))`.
+    Srivastava et al. 2014, section 10, has the variance. SpatialDropout and GaussianDropout have
+    the same rule: one drops whole channels, the other multiplies by `N(1, p / (1 - p))`.
 
     >>> dropped = Dropout(rate=0.5).forward(Signal.from_moments(1.0, 1.0))
     >>> round(dropped.mean, 9), round(dropped.second_moment, 9)
@@ -50,7 +50,7 @@ class GaussianNoise(PropagationRule):
     standard_deviation: float
 
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
-        """0: a constant was added."""
+        """0: the noise does not depend on the input."""
         return (0.0,)
 
     def _forward(self, *inputs: Signal) -> Signal:
@@ -65,10 +65,10 @@ class GaussianNoise(PropagationRule):
 
 @dataclass(frozen=True)
 class AlphaDropout(PropagationRule):
-    """Sets units to SELU's limit `α'` and rescales, so that mean 0 and variance 1 stay (Klambauer
-    et al. 2017, section 2).
+    """Sets units to SELU's limit `α'` and rescales, so that mean 0 and variance 1 stay.
 
-    `q -> a² (1 - p) q + 2 a b (1 - p) mean + p (a α' + b)² + (1 - p) b²`, and back `a² (1 - p)`.
+    Klambauer et al. 2017, section 2. `q -> a² (1 - p) q + 2 a b (1 - p) mean + p (a α' + b)² + (1 -
+    p) b²`, and back `a² (1 - p)`.
 
     >>> kept = AlphaDropout(rate=0.1).forward(Signal(0.0))
     >>> abs(kept.mean) < 1e-12, round(kept.second_moment, 9)

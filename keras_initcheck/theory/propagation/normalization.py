@@ -1,8 +1,8 @@
-"""Rules of normalisations that measure their scale on the signal itself.
+"""Rules of normalizations that measure their scale on the signal itself.
 
-Of order `1/N` in the size of a group, two things are left out that cancel for Gaussian groups: the
-gradient loses the share `2/N` that lies along what is removed, and groups that happen to be small
-are divided by less, `E[1/v] > 1 / E[v]`.
+Two effects of order `1/N` in the size of a group are left out, which cancel for Gaussian groups:
+the gradient loses the share `2/N` along the directions that are removed, and groups that happen to
+be small are divided by less, `E[1/v] > 1 / E[v]`.
 """
 
 import math
@@ -19,17 +19,18 @@ def _kept_by_epsilon(log_scale: float, epsilon: float) -> float:
 
 @dataclass(frozen=True)
 class Standardization(PropagationRule):
-    """Removes mean and variance of groups: BatchNormalization in training mode, LayerNormalization,
-    GroupNormalization.
+    """Removes mean and variance of groups: batch, layer and group normalization.
 
-    `mean -> mean(β)`, `q -> E[γ²] v / (v + ε) + E[β²]`, and back `E[γ²] / (v + ε)` (Ioffe & Szegedy
-    2015, section 3; Ba et al. 2016, section 3). Assumes large groups of about the same variance.
-    The scale is set anew, so that the output of an unknown signal is known: there `ε` is neglected.
+    A batch normalization is meant in training mode. `mean -> mean(β)`, `q -> E[γ²] v / (v + ε) +
+    E[β²]`, and back `E[γ²] / (v + ε)` (Ioffe & Szegedy 2015, section 3; Ba et al. 2016, section 3).
+    Assumes large groups of about the same variance. The scale is set anew, so that the output of an
+    unknown signal is known: there `ε` is neglected.
 
     >>> normalized = Standardization(epsilon=1e-3).forward(Signal.from_moments(5.0, 4.0))
     >>> normalized.mean, round(normalized.second_moment, 6)
     (0.0, 0.99975)
-    >>> round(math.exp(Standardization(epsilon=0.0).log_gradient_factors(Signal.from_moments(5.0, 4.0))[0]), 9)
+    >>> factors = Standardization(epsilon=0.0).log_gradient_factors(Signal.from_moments(5.0, 4.0))
+    >>> round(math.exp(*factors), 9)
     0.25
 
     Attributes:
@@ -37,9 +38,9 @@ class Standardization(PropagationRule):
         gamma_second_moment: Mean of `γ²`.
         beta_mean: Mean of `β`.
         beta_second_moment: Mean of `β²`.
-        within_share: `v` of a group over the variance of all elements, 0..1. Of a batch
-            normalisation, that of a unit over the batch: far below one in deep nets, whose samples
-            become alike.
+        within_share: `v` of a group over the variance of all elements, 0..1. For a batch
+            normalization the group is a unit over the batch: far below one in deep networks, whose
+            samples become alike.
     """
 
     epsilon: float
@@ -74,13 +75,13 @@ class Standardization(PropagationRule):
 
 @dataclass(frozen=True)
 class RootMeanSquareNormalization(PropagationRule):
-    """Divides groups by their root mean square: `q -> E[γ²] q / (q + ε)`, and back
-    `E[γ²] / (q + ε)`.
+    """Divides groups by their root mean square: `q -> E[γ²] q / (q + ε)`.
 
-    Zhang & Sennrich 2019, section 3. UnitNormalization over `N` elements is that with
-    `E[γ²] = 1/N`: see `unit`.
+    Back it is `E[γ²] / (q + ε)` (Zhang & Sennrich 2019, section 3). UnitNormalization over `N`
+    elements is this rule with `E[γ²] = 1/N`: see `unit`.
 
-    >>> normalized = RootMeanSquareNormalization(epsilon=0.0).forward(Signal.from_moments(3.0, 16.0))
+    >>> signal = Signal.from_moments(3.0, 16.0)
+    >>> normalized = RootMeanSquareNormalization(epsilon=0.0).forward(signal)
     >>> round(normalized.mean, 9), round(normalized.second_moment, 9)
     (0.6, 1.0)
 

@@ -1,6 +1,4 @@
-"""How many connections of a sliding window fall on the tensor, and how many on the padding around
-it.
-"""
+"""Share of a sliding window's connections that fall on the tensor and not on its padding."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +9,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Overlap:
-    """A window that slides over positions, counted over all of them and over all axes.
+    """Counts of a window that slides over positions, over all axes.
 
     Attributes:
-        num_inputs: Positions that the window slides over, padding not included.
+        num_inputs: Positions that the window slides over, without padding.
         num_outputs: Places of the window.
         num_connections: Pairs of a place and a position that the window covers there.
     """
@@ -30,7 +28,7 @@ class Overlap:
 
     @property
     def stride(self) -> float:
-        """Input positions for each output position: `s²` inside of a large image."""
+        """Input positions for each output position: `s²` inside a large image."""
         return self.num_inputs / self.num_outputs
 
 
@@ -39,9 +37,9 @@ class Border:
     """Share of a kernel's connections, as true fans count them, that the border leaves.
 
     Attributes:
-        forward: Of those into an output element, averaged over positions: below one where zeros are
-            padded.
-        backward: Of those out of an input element, averaged over positions.
+        forward: Share of the connections into an output element, averaged over positions; below one
+            if zeros are padded.
+        backward: Share of the connections out of an input element, averaged over positions.
     """
 
     forward: float = 1.0
@@ -58,8 +56,9 @@ def overlap(
     padding: str = "valid",
     dilation: Sequence[int] | None = None,
 ) -> Overlap:
-    """Counts the connections of a window, by TensorFlow's placement, which Keras has for every
-    backend.
+    """Counts the connections of a window, by TensorFlow's placement.
+
+    Keras places windows so on every backend.
 
     >>> overlap((8, 8), (3, 3), (1, 1), "same")
     Overlap(num_inputs=64, num_outputs=64, num_connections=484)
@@ -87,11 +86,11 @@ def conv_border(
     padding: str = "valid",
     dilation: Sequence[int] | None = None,
 ) -> Border:
-    """What the border leaves of a convolution's fans, `n_in = k² c` and `n̂ = k² d / s²`.
+    """Share of a convolution's fans, `n_in = k² c` and `n̂ = k² d / s²`, that the border leaves.
 
     With odd `k`, stride 1 and 'same' padding it is `1 - (k² - 1) / (4 k H)` on each axis of size
-    `H`, by counting. Assumes a signal and a gradient of the same size everywhere: layers further on
-    find a signal that is smaller along the border.
+    `H`, by counting. Assumes a signal and a gradient of the same size everywhere; layers behind it
+    receive a signal that is smaller along the border.
 
     >>> round(conv_border((8, 8), (3, 3), (1, 1), "same").forward, 3)
     0.84
@@ -109,10 +108,10 @@ def conv_border(
 def conv_transpose_border(
     sizes: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: str = "valid"
 ) -> Border:
-    """What the border leaves of a transposed convolution's fans, `n_in = k² c / s²` and
-    `n̂ = k² d`.
+    """Share of a transposed convolution's fans that the border leaves.
 
-    It is the convolution from its output to its input turned round. `sizes` are those of its input.
+    The fans are `n_in = k² c / s²` and `n̂ = k² d`. It is the convolution from its output to its
+    input, turned round; `sizes` are its input's.
 
     >>> border = conv_transpose_border((8, 8), (4, 4), (2, 2), "same")
     >>> round(border.forward, 4), round(border.backward, 4)
@@ -128,7 +127,7 @@ def conv_transpose_border(
 
 
 def _count(size: int, length: int, stride: int, rate: int, padding: str) -> tuple[int, int]:
-    """Places of the window on one axis, and positions that it covers in all of them."""
+    """Places of the window on one axis, and the sum of the positions that it covers in each."""
     reach = (length - 1) * rate + 1
     num_places = (size - reach) // stride + 1 if padding == "valid" else -(-size // stride)
     total = (num_places - 1) * stride + reach - size

@@ -1,6 +1,4 @@
-"""What the rule of a layer answers: the signal it gives on, and the factors by which it hands
-gradients back.
-"""
+"""Interface of a propagation rule: the output's signal, and a gradient factor for each input."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,10 +8,9 @@ from keras_initcheck.theory.propagation.signal import UNKNOWN, Signal
 
 
 class PropagationRule(ABC):
-    """One layer, or one step of a layer: a frozen record of the numbers that decide what it does to
-    signal and gradient.
+    """One layer, or one step of a layer: the numbers that decide its effect on signal and gradient.
 
-    Backpropagation is linear in the gradient, so that its rule is one factor for each input. The
+    Backpropagation is linear in the gradient, so that one factor for each input describes it. The
     gradient is taken to have zero mean, and to be independent of the signal and of the weights (He
     et al. 2015, section 2.2).
     """
@@ -25,8 +22,9 @@ class PropagationRule(ABC):
 
     @abstractmethod
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
-        """For each input, `ln` of the mean square of an element's gradient over that at the output;
-        `nan` where it is unknown.
+        """`ln` of the ratio of mean squared gradients, input over output, for each input.
+
+        It is `nan` where it is unknown.
         """
 
     @abstractmethod
@@ -34,13 +32,13 @@ class PropagationRule(ABC):
         """The output's signal, from inputs that are all known."""
 
     def _forward_unknown(self) -> Signal:
-        """What is known of the output where an input is not."""
+        """The output's signal if an input is unknown."""
         return UNKNOWN
 
 
 @dataclass(frozen=True)
 class Source(PropagationRule):
-    """A tensor that comes from outside: the model's input, or whatever was measured.
+    """A tensor that comes from outside: the model's input, or a measured one.
 
     >>> Source(Signal(0.5)).forward().log_second_moment
     0.5
@@ -58,13 +56,13 @@ class Source(PropagationRule):
 
 @dataclass(frozen=True)
 class Unpredictable(PropagationRule):
-    """A layer that has no rule: recurrent layers, lookups of a table by position, custom layers.
+    """A layer without a rule: recurrent layers, lookups of a table by position, custom layers.
 
     >>> Unpredictable("its gates multiply what they remember").forward(Signal(0.0)).is_known
     False
 
     Attributes:
-        reason: Why, in words.
+        reason: The reason, as a clause for a sentence.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""What is predicted of one tensor, on a scale that neither overflows nor underflows."""
+"""Predicted moments of one tensor, on a scale that neither overflows nor underflows."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _LARGEST_LOG = math.log(1.7e308)
 class Signal:
     """Mean and second moment of a tensor's elements over samples, positions and units.
 
-    The second moment is kept as a logarithm and the rest relative to it, so that a net that
+    The second moment is kept as a logarithm and the rest relative to it, so that a network that
     multiplies by 1e4 in each of its hundred layers has a prediction too.
     `relative_mean² + variance_share = 1`; both are kept, since either may be so close to one that
     the other would drown in rounding.
@@ -33,10 +33,10 @@ class Signal:
 
     @classmethod
     def from_moments(cls, mean: float, variance: float, log_scale: float = 0.0) -> "Signal":
-        """The signal of that mean and variance, which are given in units of `e^(log_scale / 2)` and
-        `e^log_scale`.
+        """The signal of a mean in units of `e^(log_scale / 2)` and a variance of `e^log_scale`.
 
-        >>> round(Signal.from_moments(mean=0.0, variance=1.0, log_scale=2000.0).log10_second_moment, 2)
+        >>> huge = Signal.from_moments(mean=0.0, variance=1.0, log_scale=2000.0)
+        >>> round(huge.log10_second_moment, 2)
         868.59
 
         Raises:
@@ -58,12 +58,12 @@ class Signal:
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is predicted."""
+        """True if the signal is predicted."""
         return not math.isnan(self.log_second_moment)
 
     @property
     def second_moment(self) -> float:
-        """`q`: `inf` or 0 where a float cannot hold it."""
+        """`q`; `inf` or 0 where a float cannot hold it."""
         return exponential(self.log_second_moment)
 
     @property
@@ -86,8 +86,9 @@ class Signal:
         return self.log_second_moment + logarithm(self.variance_share)
 
     def scaled(self, log_scale: float) -> tuple[float, float]:
-        """Mean and variance in units of `e^(log_scale / 2)` and `e^log_scale`, for sums of signals
-        of one scale.
+        """Mean and variance in units of `e^(log_scale / 2)` and `e^log_scale`.
+
+        Signals can be added in units of the largest of them: see `common_scale`.
         """
         root = exponential(0.5 * (self.log_second_moment - log_scale))
         return self.relative_mean * root, self.variance_share * root * root
@@ -97,20 +98,19 @@ ZERO = Signal(-math.inf)
 """A tensor of zeros."""
 
 UNKNOWN = Signal(math.nan, math.nan, math.nan)
-"""Nothing is predicted. It passes on through every layer but those that set a scale of their
-own.
+"""A tensor without a prediction.
+
+Only a layer that sets a scale of its own, such as a normalization, makes the signal known again.
 """
 
 
 def common_scale(signals: Iterable[Signal]) -> float:
-    """The largest `ln q`, so that none of the signals overflows in its units; 0 where all are
-    zero.
-    """
+    """The largest `ln q`, in whose units none of the signals overflows; 0 if all are zero."""
     return finite_or_zero(max(signal.log_second_moment for signal in signals))
 
 
 def finite_or_zero(logarithm: float) -> float:
-    """A scale to compute in: that of a tensor of zeros does not matter."""
+    """A scale to compute in; it does not matter for a tensor of zeros."""
     return logarithm if math.isfinite(logarithm) else 0.0
 
 
@@ -120,12 +120,14 @@ def exponential(x: float) -> float:
 
 
 def logarithm(x: float) -> float:
-    """`ln x` of what is not negative, `-inf` of zero."""
+    """`ln x` of a number that is not negative, `-inf` of zero."""
     return math.log(x) if x != 0.0 else -math.inf
 
 
 def log_sum(logarithms: Iterable[float]) -> float:
-    """`ln(sum e^x)`; `-inf` of nothing, and `nan` as soon as one term is.
+    """`ln(sum e^x)`; `-inf` without a term, and `nan` as soon as one term is.
+
+    `scipy.special.logsumexp` is made for arrays and takes fifty times as long for a few numbers.
 
     >>> round(log_sum([1000.0, 1000.0]), 6)
     1000.693147

@@ -11,22 +11,23 @@ from keras_initcheck.theory.propagation.signal import Signal, exponential
 from keras_initcheck.theory.quadrature import Array
 
 _LARGEST_STD = 10.0
-"""Of the logits. One probability is close to one from there on: with two logits, `E a²` is within
-6% of its limit `1/n`.
-"""
+"""Of the logits. Beyond it one probability is close to one: with two logits, `E a²` is within 6% of
+its limit `1/n`."""
 
 _REACH = 9.0  # standard deviations: the Gaussian beyond holds 2e-19
-_STEP = 0.4  # of logits: the error of the trapezoidal rule is about e^(-π²/0.4) = 2e-11 where `e^-e^x` is the sharpest feature
+_STEP = 0.4
+"""Of logits and of `ln t`. The error of the trapezoidal rule is about `e^(-π²/0.4)` = 2e-11, since
+`e^-e^x` is the sharpest feature."""
 
 
 @dataclass(frozen=True)
 class SoftmaxMoments:
-    """Of `n` probabilities `a_i`, from independent logits of one variance.
+    """Moments of `n` probabilities `a_i`, from independent logits of one variance.
 
     Attributes:
         second_moment: `E a²`; it tends to `e^(s²) / n²` where `n` is far above `e^(s²)`.
-        gradient_factor: `E sum_j (d a_j / d z_i)²`: mean square of a logit's gradient over that at
-            the probabilities.
+        gradient_factor: `E sum_j (d a_j / d z_i)²`, the ratio of mean squared gradients, logits
+            over probabilities.
     """
 
     second_moment: float
@@ -35,21 +36,21 @@ class SoftmaxMoments:
 
 @functools.lru_cache(maxsize=256)
 def softmax_moments(num_units: int, logit_variance: float) -> SoftmaxMoments:
-    """Exact moments for `z ~ N(mean, s²)`, by quadrature: the powers of the sum in the denominator
-    are Gamma integrals.
+    """Exact moments for `z ~ N(mean, s²)`, by quadrature.
 
-    `E[a_1^j a_2^k] = ∫ t^(j+k-1) / (j+k-1)! E[e^(jz) e^(-t e^z)] E[e^(kz) e^(-t e^z)] E[e^(-t e^z)]^(n-2) dt`.
+    The powers of the sum in the denominator are Gamma integrals: with
+    `L_j(t) = E[e^(jz) e^(-t e^z)]`,
+    `E[a_1^j a_2^k] = ∫ t^(j+k-1) / (j+k-1)! L_j(t) L_k(t) L_0(t)^(n-2) dt`. It costs a millisecond
+    for logits of unit variance, a tenth of a second for the largest that count.
 
     >>> round(softmax_moments(1_000_000, 1.0).second_moment * 1_000_000**2, 3)  # e
     2.718
     >>> softmax_moments(4, 0.0).second_moment
     0.0625
 
-    Cost: a millisecond for logits of unit variance, a tenth of a second for the largest that count.
-
     Args:
         num_units: `n`, at least one.
-        logit_variance: `s²`, around whatever the logits share.
+        logit_variance: `s²`, around the mean of the logits.
     """
     if num_units == 1:
         return SoftmaxMoments(1.0, 0.0)
@@ -85,20 +86,18 @@ def _mixed_moment(transforms: Array, num_units: int, first: int, second: int) ->
 
 @dataclass(frozen=True)
 class Softmax(PropagationRule):
-    """`mean -> 1/n`, `q -> E a²`, which depends on the variance of the logits alone. Assumes
-    independent Gaussian logits.
+    """`mean -> 1/n`, `q -> E a²`, which depends on the variance of the logits alone.
+
+    Assumes independent Gaussian logits.
 
     >>> round(Softmax(num_units=1000).forward(Signal(-math.inf)).second_moment * 1000**2, 9)
     1.0
 
     Attributes:
         num_units: `n`.
-        within_share: Share of the logits' variance that is not the same for all units, 0..1: what
-            all share drops out.
     """
 
     num_units: int
-    within_share: float = 1.0
 
     def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
         """`ln E sum_j (d a_j / d z_i)²`."""
@@ -107,8 +106,7 @@ class Softmax(PropagationRule):
 
     def _moments(self, logits: Signal) -> SoftmaxMoments:
         return softmax_moments(
-            self.num_units,
-            min(self.within_share * exponential(logits.log_variance), _LARGEST_STD**2),
+            self.num_units, min(exponential(logits.log_variance), _LARGEST_STD**2)
         )
 
     def _forward(self, *inputs: Signal) -> Signal:

@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.activations import named
+from keras_initcheck.theory.activations import numpy_activation
 from keras_initcheck.theory.propagation.activation import Activation
 from keras_initcheck.theory.propagation.signal import UNKNOWN, ZERO, Signal
 
-RELU = Activation(named("relu"))
-SIGMOID = Activation(named("sigmoid"))
-TANH = Activation(named("tanh"))
+RELU = Activation(numpy_activation("relu"))
+SIGMOID = Activation(numpy_activation("sigmoid"))
+TANH = Activation(numpy_activation("tanh"))
 
 
 def log_gradient_factor(rule, signal):
@@ -20,7 +20,7 @@ def log_gradient_factor(rule, signal):
 @pytest.mark.parametrize("mean", [-0.7, 0.0, 1.5])
 def test_activation_of_a_simulated_gaussian(name, mean, generator, assert_predicts):
     # Standard error of E f² from 100 000 values: below 1%.
-    function, signal = named(name), generator.normal(mean, 1.3, 100_000)
+    function, signal = numpy_activation(name), generator.normal(mean, 1.3, 100_000)
     rule, predicted_from = Activation(function), Signal.from_moments(mean, 1.3**2)
     assert_predicts(rule.forward(predicted_from), function(signal), rel=0.02)
     slope = (function(signal + 1e-6) - function(signal - 1e-6)) / 2e-6

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.activations import named
+from keras_initcheck.theory.activations import numpy_activation
 from keras_initcheck.theory.propagation.activation import Activation
 from keras_initcheck.theory.propagation.graph import Node, propagate
 from keras_initcheck.theory.propagation.linear import IDENTITY, Affine, Weight
@@ -26,7 +26,7 @@ def chain(*rules):
 def test_simulated_network_is_predicted(name, gain, generator):
     # Eight layers of 600 units: ln q scatters by sqrt(8 * 5 / 600) = 0.26 in one ReLU network, the
     # mean of two by 0.18.
-    width, depth, function = 600, 8, named(name)
+    width, depth, function = 600, 8, numpy_activation(name)
     predicted = propagate(
         chain(*[Weight(width, width, gain / width), Activation(function)] * depth)
     )
@@ -49,7 +49,9 @@ def test_simulated_network_is_predicted(name, gain, generator):
 
 
 def test_hundreds_of_layers_go_beyond_floats():
-    predicted = propagate(chain(*[Weight(1000, 1000, 1.0), Activation(named("relu"))] * 300))
+    predicted = propagate(
+        chain(*[Weight(1000, 1000, 1.0), Activation(numpy_activation("relu"))] * 300)
+    )
     assert predicted[-1].signal.log10_second_moment == pytest.approx(
         300 * math.log10(500.0), abs=1e-4
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_initcheck.theory.propagation.maximum import (
-    largest_of,
+    largest_gaussian,
     rectified_moments,
     unrectified_mean,
 )
@@ -35,7 +35,7 @@ def clark(means, variances):
     ],
 )
 def test_larger_of_two_is_that_of_clark(means, variances):
-    largest = largest_of(means, variances)
+    largest = largest_gaussian(means, variances)
     mean, second_moment, share = clark(means, variances)
     assert (largest.mean, largest.mean**2 + largest.variance) == pytest.approx(
         (mean, second_moment), rel=1e-9
@@ -49,13 +49,13 @@ def test_larger_of_two_is_that_of_clark(means, variances):
 )
 def test_largest_of_many_standard_normals(count, mean, variance, second_moment):
     # Order statistics of the normal distribution, to five decimals.
-    largest = largest_of([0.0], [1.0], [count])
+    largest = largest_gaussian([0.0], [1.0], [count])
     assert (largest.mean, largest.variance) == pytest.approx((mean, variance), abs=1e-5)
     assert largest.mean**2 + largest.variance == pytest.approx(second_moment, abs=1e-5)
 
 
 def test_larger_of_two_constants_is_the_larger():
-    largest = largest_of([1.0, 2.0], [0.0, 0.0])
+    largest = largest_gaussian([1.0, 2.0], [0.0, 0.0])
     assert (largest.mean, largest.variance) == pytest.approx(
         (2.0, 0.0), abs=1e-7
     )  # Gaussians of standard deviation 1e-8

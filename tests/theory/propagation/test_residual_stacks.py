@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from keras_initcheck.theory.activations import named
+from keras_initcheck.theory.activations import numpy_activation
 from keras_initcheck.theory.propagation.activation import Activation
 from keras_initcheck.theory.propagation.graph import Node, propagate
 from keras_initcheck.theory.propagation.linear import IDENTITY, Affine, Weight
@@ -18,7 +18,7 @@ from keras_initcheck.theory.propagation.rule import Source
 from keras_initcheck.theory.propagation.signal import Signal
 
 WIDTH, DEPTH, NETWORKS, SAMPLES = 128, 48, 4, 8
-RELU = Activation(named("relu"))
+RELU = Activation(numpy_activation("relu"))
 
 
 @dataclass(frozen=True)

@@ -59,12 +59,6 @@ def test_rule_does_not_ask_for_the_mean_of_the_logits():
     assert of_centred.mean == pytest.approx(0.1)
 
 
-def test_what_logits_share_drops_out():
-    assert Softmax(10, within_share=0.25).forward(Signal.from_moments(0.0, 4.0)) == Softmax(
-        10
-    ).forward(Signal(0.0))
-
-
 def test_softmax_of_zeros_and_of_the_unknown():
     assert Softmax(10).forward(ZERO).second_moment == pytest.approx(0.01)
     assert not Softmax(10).forward(UNKNOWN).is_known
