@@ -55,6 +55,8 @@ BY_DEPTH_STATISTICS = {
         "log10_random_gradient_second_moment_h",
         "log10_loss_gradient_second_moment_h",
     ),
+    "log10_predicted_activation_second_moment": ("log10_predicted_second_moment_h",),
+    "log10_predicted_gradient_second_moment": ("log10_predicted_gradient_h",),
     "log10_forward_ratio": ("log10_forward_ratio",),
     "log10_predicted_forward_ratio": ("log10_predicted_forward_ratio",),
     "log10_backward_ratio": ("log10_backward_ratio",),
@@ -96,7 +98,7 @@ class EventLog:
     """Writes reports for TensorBoard, each visible as soon as `write` returns. TensorFlow is not
     needed and never imported.
 
-    A probe of 100 sites takes about 10 KB, its first one, with the descriptions and the curves over
+    A probe of 100 sites takes about 12 KB, its first one, with the descriptions and the curves over
     depth, about 90 KB, and each stored finding about a tenth of a KB more, or half a KB where it
     was not found by the probe before.
 

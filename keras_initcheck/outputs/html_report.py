@@ -34,8 +34,9 @@ POLICY = (
 
 CAPTIONS = {
     "signal": (
-        "Solid: measured. Dotted: predicted from the weights alone, shaded: what chance allows in"
-        " 99% of healthy networks. Dashed: ideal, where signal and gradient keep their size."
+        "Solid: measured. Dotted: predicted from the model's inputs and all weights on the way,"
+        " shaded: what chance allows in 99% of healthy networks. Dashed: ideal, where signal and"
+        " gradient keep their size."
     ),
     "ratios": (
         "What each layer multiplies the mean square by. Points: measured. Dashes and bars:"

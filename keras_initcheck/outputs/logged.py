@@ -17,28 +17,26 @@ class LoggedSites:
         layers: Paths of their layers.
         layer_types: Class names.
         kinds: What `SiteStats.kind` says.
-        depths: Their indices.
         inputs: Indices of the sites whose outputs each site received.
         inputs_known: What `SiteStats.inputs_known` says.
         output_shapes: Shape of one sample's output, or `None`.
         num_parameters: Number of weights; 0 at further calls of the same layer.
         activations: Name of the activation that follows, or `None`.
-        chains: Number of the chain that a hidden weight layer belongs to, or `None`.
         are_heads: Whether no other weight layer comes after it.
+        unpredicted: What `SiteStats.unpredicted` says at the first probe of the log.
     """
 
     names: tuple[str, ...]
     layers: tuple[str, ...]
     layer_types: tuple[str, ...]
     kinds: tuple[str, ...]
-    depths: tuple[int, ...]
     inputs: tuple[tuple[int, ...], ...]
     inputs_known: tuple[bool, ...]
     output_shapes: tuple[tuple[int, ...] | None, ...]
     num_parameters: tuple[int, ...]
     activations: tuple[str | None, ...]
-    chains: tuple[int | None, ...]
     are_heads: tuple[bool, ...]
+    unpredicted: tuple[str | None, ...]
 
 
 @dataclass(frozen=True)

@@ -48,16 +48,19 @@ def site_columns(frame: FigureData) -> tuple[SiteColumn, ...]:
 def _names(frame: FigureData) -> list[SiteColumn]:
     order = range(len(frame))
     shapes = [
-        format_shape((0, *shape)) if shape is not None else "" for shape in frame.output_shapes
+        format_shape((0, *shape)) if shape is not None else ""
+        for shape in frame.sites.output_shapes
     ]
-    areas = [math.prod(shape) if shape is not None else None for shape in frame.output_shapes]
+    areas = [math.prod(shape) if shape is not None else None for shape in frame.sites.output_shapes]
     return [
         SiteColumn(
             "#", "Order of execution.", True, tuple(map(float, order)), tuple(map(str, order))
         ),
-        _words("layer", "Path through nested models; #2 is the layer's second call.", frame.names),
-        _words("type", "Class of the layer.", frame.layer_types),
-        _words("activation", "What follows the layer.", frame.activations),
+        _words(
+            "layer", "Path through nested models; #2 is the layer's second call.", frame.sites.names
+        ),
+        _words("type", "Class of the layer.", frame.sites.layer_types),
+        _words("activation", "What follows the layer.", frame.sites.activations),
         SiteColumn("output", "Shape of one sample's output.", False, tuple(areas), tuple(shapes)),
     ]
 
@@ -80,8 +83,8 @@ def _numbers(
 
 
 def _sizes(frame: FigureData) -> SiteColumn:
-    values = tuple(float(count) if count else None for count in frame.num_parameters)
-    texts = tuple(format_count(count) if count else "" for count in frame.num_parameters)
+    values = tuple(float(count) if count else None for count in frame.sites.num_parameters)
+    texts = tuple(format_count(count) if count else "" for count in frame.sites.num_parameters)
     return SiteColumn("parameters", "Number of weights.", True, values, texts)
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from keras_initcheck.outputs.logged import Description, LoggedSites
 from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
 
-VERSION = 1
+VERSION = 2
 """Of the matrix's description. It grows when a reader has to be changed."""
 
 Statistic = Callable[[SiteStats, Sequence[WeightStats]], float | None]
@@ -124,6 +124,12 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "share_nonfinite_random_gradient_h": lambda site, kernels: _share_nonfinite(
             _random(site).h
         ),
+        "log10_predicted_second_moment_h": lambda site, kernels: site.predicted_log10_second_moment,
+        "log10_predicted_gradient_h": lambda site, kernels: site.predicted_log10_gradient,
+        "standard_deviation_z": lambda site, kernels: _standard_deviation(site.activations.z),
+        "log10_largest_h": lambda site, kernels: _log10(
+            site.activations.h.largest if site.activations.h else None
+        ),
     }
 )
 """Name and definition of each column of `measure`'s matrix. Whatever can grow without bounds is a
@@ -156,14 +162,13 @@ def describe(profile: Profile) -> Description:
         layers=tuple(site.layer for site in profile.sites),
         layer_types=tuple(site.layer_type for site in profile.sites),
         kinds=tuple(site.kind for site in profile.sites),
-        depths=tuple(site.index for site in profile.sites),
         inputs=tuple(site.inputs for site in profile.sites),
         inputs_known=tuple(site.inputs_known for site in profile.sites),
         output_shapes=tuple(site.output_shape and site.output_shape[1:] for site in profile.sites),
         num_parameters=tuple(site.num_parameters for site in profile.sites),
         activations=tuple(site.activation for site in profile.sites),
-        chains=tuple(site.chain for site in profile.sites),
         are_heads=tuple(site.is_head for site in profile.sites),
+        unpredicted=tuple(site.unpredicted for site in profile.sites),
     )
     return Description(VERSION, "statistics", profile.model, tuple(STATISTICS), sites)
 

@@ -98,16 +98,14 @@ class EventReader:
             if step in matrices
         }
         severities = _severities(findings)
-        return tuple(
-            LoggedProbe(
-                step,
-                datum.wall_time,
-                datum.numpy,
-                findings[step][1] if step in findings else None,
-                severities.get(step),
+        probes: list[LoggedProbe] = []
+        for step, datum in sorted(matrices.items()):
+            packed = findings[step][1] if step in findings else None
+            first = probes[0] if probes else None
+            probes.append(
+                LoggedProbe(step, datum.wall_time, datum.numpy, packed, severities.get(step), first)
             )
-            for step, datum in sorted(matrices.items())
-        )
+        return tuple(probes)
 
     def _tensors(self, series: Series) -> Mapping[str, Iterable[provider.TensorDatum]]:
         """The tensors of a series, and the findings of its run, by tag."""

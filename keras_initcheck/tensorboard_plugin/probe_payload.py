@@ -7,8 +7,9 @@ import functools
 
 from tensorboard import errors
 
-from keras_initcheck.outputs.figure_data import FigureData, read_description, read_judgement
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.log_reading import read_description, read_judgement
 from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.site_columns import site_columns
 from keras_initcheck.tensorboard_plugin.documents import inflate, parse
@@ -43,9 +44,15 @@ def figure_data_of(series: Series, probe: LoggedProbe) -> FigureData:
     Raises:
         errors.InvalidArgumentError: Another version of this package or another program wrote it.
     """
+    first = None
     try:
+        judgement = _judgement(probe)
+        description = _description(series.content)
+        if probe.first is not None:
+            before = probe.first
+            first = FigureData.from_log(description, before.matrix, UNKNOWN, before.step)
         return FigureData.from_log(
-            _description(series.content), probe.matrix, _judgement(probe), probe.step, series.label
+            description, probe.matrix, judgement, probe.step, series.label, first
         )
     except ValueError as error:
         raise errors.InvalidArgumentError(str(error)) from error

@@ -80,6 +80,8 @@ class LoggedProbe:
             of the step but not its findings.
         severity: The worst severity of the findings, `"ok"` if there are none, or `None` if they
             are unknown.
+        first: The first probe of the series, which alone predicts signal and gradient; `None` for
+            that probe itself.
     """
 
     step: int
@@ -87,6 +89,7 @@ class LoggedProbe:
     matrix: Any
     findings: bytes | None
     severity: str | None
+    first: "LoggedProbe | None" = field(default=None, repr=False)
 
 
 def series_of_run(context: Any, experiment: str, run: str, tags: Tags) -> Iterator[Series]:

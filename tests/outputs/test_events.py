@@ -126,7 +126,7 @@ def test_matrix_of_each_probe(tmp_path, make, read):
         5: [-4.0, -5.0],
     }
     assert {(matrix.shape, matrix.dtype.name) for matrix in matrices.values()} == {
-        ((2, 24), "float32")
+        ((2, 28), "float32")
     }
 
 
@@ -198,6 +198,7 @@ def test_curves_over_depth_have_the_depth_as_step(tmp_path, make, read):
     assert curves == {
         "initcheck_by_depth/log10_activation_second_moment": {0: 1.0, 1: 2.0, 2: 3.0},
         "initcheck_by_depth/log10_gradient_second_moment": {0: 1.0, 1: 2.0, 2: 3.0},
+        "initcheck_by_depth/log10_predicted_activation_second_moment": dict.fromkeys(range(3), 0.0),
         "initcheck_by_depth/log10_forward_ratio": dict.fromkeys(range(3), -2.0),
         "initcheck_by_depth/log10_predicted_forward_ratio": dict.fromkeys(range(3), 0.0),
         "initcheck_by_depth/log10_backward_ratio": dict.fromkeys(range(3), 1.0),
@@ -330,10 +331,10 @@ def test_probe_of_a_hundred_sites_is_as_large_as_its_matrix(tmp_path, make):
         first = size_of(tmp_path)
         log.write(make.report(sites), 1)
         later = size_of(tmp_path) - first
-    # 100 sites × 24 statistics × 4 bytes; tags, verdict and summary are a few hundred bytes, names
+    # 100 sites × 28 statistics × 4 bytes; tags, verdict and summary are a few hundred bytes, names
     # and metadata are not repeated.
-    assert 9_600 < later < 9_600 + 1_000
-    # The matrix twice, 2 × 10 KB of description, and 100 events over depth of 6 curves with 60
+    assert 11_200 < later < 11_200 + 1_000
+    # The matrix twice, 2 × 10 KB of description, and 100 events over depth of 8 curves with 60
     # bytes each.
     assert first < 100_000
 
@@ -348,14 +349,14 @@ def test_hundred_findings_are_small(tmp_path, make):
         first = size_of(tmp_path)
         log.write(report, 1)
         later = size_of(tmp_path) - first
-    assert later < 12_000
+    assert later < 13_600
 
 
 def test_report_without_sites_is_logged(tmp_path, read):
     log = read(logged(tmp_path, (0, Report(Profile("empty", ()))), per_layer=True))
     assert log.scalars("initcheck") == {"initcheck/findings": {0: 0.0}}
     found = log.tensors("initcheck", "initcheck")
-    assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 24)
+    assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 28)
 
 
 def test_nan_and_infinities_are_logged(tmp_path, make, read):

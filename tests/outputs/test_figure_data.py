@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.outputs.figure_data import FigureData, read_description, read_judgement
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.log_reading import read_description, read_judgement
 from keras_initcheck.outputs.logged import Judgement
 from keras_initcheck.outputs.site_statistics import describe, hash_sites, measure
 from keras_initcheck.records.profile import Places
@@ -90,7 +91,7 @@ def test_network_without_sites_is_an_empty_frame(make):
     "matrix",
     [
         np.zeros((1, 2)),
-        np.zeros(24),
+        np.zeros(28),
         np.float64(1),
         np.array([b"text"]),
         "like complex",
@@ -115,10 +116,35 @@ def test_description_of_another_version_is_an_error(make, version):
     with pytest.raises(
         ValueError,
         match=re.escape(
-            f"must be of version 1. Received: version {version!r}. Upgrade keras_initcheck"
+            f"must be of version 1 to 2. Received: version {version!r}. Upgrade keras_initcheck"
         ),
     ):
         read_description(description)
+
+
+def test_log_of_version_1_is_read_and_predicts_nothing(make):
+    """Its columns, and what it had beside them, as that version wrote it."""
+    profile = make.report(num_sites=3).profile
+    now = json.loads(json.dumps(encode(describe(profile))))
+    columns = now["statistics"][:24]
+    sites = {**now["sites"], "depths": [0, 1, 2], "chains": [0, None, 1]}
+    del sites["unpredicted"]
+    old = {**now, "version": 1, "statistics": columns, "sites": sites}
+    frame = FigureData.from_log(
+        read_description(old), measure(profile)[:, :24], Judgement(True, "", 0, ())
+    )
+    assert frame.sites.unpredicted == (None, None, None)
+    assert frame.column("log10_second_moment_h").tolist() == [0.0, 0.0, 0.0]
+    assert np.isnan(frame.column("log10_predicted_second_moment_h")).all()
+
+
+@pytest.mark.parametrize("sites", [None, {}, {"names": 3}], ids=repr)
+def test_broken_log_of_version_1_is_an_error(make, sites):
+    document = {**encode(describe(make.report().profile)), "version": 1, "sites": sites}
+    with pytest.raises(
+        ValueError, match=r"wrote this log, or something else\. `description\.sites"
+    ):
+        read_description(document)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,10 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
-from keras_initcheck.outputs.figures.predicted_curves import predict_backward, predict_forward
 from keras_initcheck.records.profile import Places
 
 LN10 = math.log(10)
@@ -65,47 +63,98 @@ def test_line_joins_each_layer_with_its_inputs_from_the_model_s_input_on(make):
     assert starts == [(-1, 0, 2.0), (0, 1, 3.0), (0, 2, 3.0), (1, 2, 4.0)]
 
 
-def test_prediction_multiplies_the_predicted_ratios_along_a_stretch(make):
-    frame = FigureData.from_report(
-        make.report(chain(make, [10.0, 10.0], predicted=[100.0, 1000.0]))
-    )
-    curve = predict_forward(frame)
-    assert curve.positions[:3] == [-1, 0, 1]
-    assert curve.median[:3] == pytest.approx([0.0, 2.0, 5.0])
-    assert math.isnan(curve.median[3])
+def predicted(make, signals, gradients=(), variance=None):
+    """A chain whose layers have those predicted second moments, log10."""
+    sites = chain(make, [1.0] * len(signals), variance=variance)
+    return [
+        replace(
+            site,
+            predicted_log10_second_moment=signal,
+            predicted_log10_gradient=gradients[site.index] if gradients else None,
+        )
+        for site, signal in zip(sites, signals, strict=True)
+    ]
 
 
-def test_prediction_takes_over_what_pooling_did_in_between(make):
-    first, second = chain(make, [1.0, 1.0])
-    pooled = Places(make.moments(100.0), make.moments(100.0), make.moments(100.0))
-    second = replace(second, activations=pooled)
-    assert predict_forward(FigureData.from_report(make.report([first, second]))).median[
-        :3
-    ] == pytest.approx([0.0, 0.0, 2.0])
+def lines(figure, name, axis="y"):
+    return [trace for trace in figure.data if trace.name == name and trace.yaxis == axis]
 
 
-def test_prediction_of_the_gradient_runs_from_the_end_back(make):
-    curve = predict_backward(FigureData.from_report(make.report(chain(make, [1.0, 1.0, 1.0]))))
-    assert curve.positions[:4] == [2, 1, 0, -1]
-    assert curve.median[:4] == pytest.approx([0.0, math.log10(2), math.log10(4), math.log10(8)])
+def test_prediction_is_that_of_the_whole_graph(make):
+    """The number of the table and of IC210, whatever was measured before."""
+    sites = predicted(make, [1.0, 3.0, 2.0], [0.5, 0.25, 0.0])
+    figure = draw("signal", [FigureData.from_report(make.report(sites))])
+    (signal,), (gradient,) = (lines(figure, "predicted ± chance", axis) for axis in ("y", "y2"))
+    assert (signal.x[:-1], signal.y[:-1]) == ((-1, 0, 1, 2), (0.0, 1.0, 3.0, 2.0))
+    assert (gradient.x[1:-1], gradient.y[1:-1]) == ((0, 1, 2), (0.5, 0.25, 0.0))
+    assert math.isnan(gradient.y[0])  # nothing is predicted in front of the first layer
 
 
-def test_band_is_log_normal_with_mean_one(make):
-    curve = predict_forward(
-        FigureData.from_report(make.report(chain(make, [1.0, 1.0], variance=0.5)))
-    )
-    assert curve.median[:3] == pytest.approx([0.0, -0.25 / LN10, -0.5 / LN10])
-    half = [0.0, 2.576 * math.sqrt(0.5) / LN10, 2.576 * 1.0 / LN10]
-    assert np.subtract(curve.high[:3], curve.median[:3]) == pytest.approx(half)
-    assert np.subtract(curve.median[:3], curve.low[:3]) == pytest.approx(half)
+def test_prediction_follows_the_branches(make):
+    sites = predicted(make, [1.0, 2.0])
+    add = replace(make.other(2, "add", "Add", "merge"), inputs=(0, 1))
+    sites.append(replace(add, predicted_log10_second_moment=3.0))
+    figure = draw("signal", [FigureData.from_report(make.report(sites))])
+    (line,) = lines(figure, "predicted ± chance")
+    ends = [*zip(line.x, line.y, strict=True)]
+    assert ends[:3] == [(-1, 0.0), (0, 1.0), (1, 2.0)]
+    assert (ends[4:6], ends[7:9]) == ([(0, 1.0), (2, 3.0)], [(1, 2.0), (2, 3.0)])
 
 
-def test_ratio_that_is_not_predicted_ends_the_curve(make):
-    first, second = chain(make, [10.0, 10.0])
-    second = replace(second, predicted_forward_ratio=None)
-    median = predict_forward(FigureData.from_report(make.report([first, second]))).median
-    assert median[:2] == [0.0, 1.0]
-    assert math.isnan(median[2])
+def test_band_holds_what_chance_allows_around_the_prediction(make):
+    sites = predicted(make, [1.0, 1.0], variance=0.5)
+    figure = draw("signal", [FigureData.from_report(make.report(sites))])
+    (band,) = (each for each in figure.data if each.fill == "toself" and each.yaxis == "y")
+    middle, half = 1.0 - 0.5 / LN10, 2.576 / LN10  # half the summed variance lower, +- 2.576 sd
+    assert (band.x, band.y[0], band.y[-1]) == ((-1, 0, 1, 1, 0, -1), 0.0, 0.0)
+    assert (band.y[2], band.y[3]) == pytest.approx((middle + half, middle - half))
+
+
+def test_layer_without_a_prediction_interrupts_line_and_band_and_has_the_reason(make):
+    sites = predicted(make, [1.0, None, 2.0])
+    sites[1] = replace(sites[1], unpredicted="a layer of the user's own")
+    figure = draw("signal", [FigureData.from_report(make.report(sites))])
+    assert sum(each.fill == "toself" for each in figure.data if each.yaxis == "y") == 2
+    (texts,) = [trace.hovertext for trace in figure.data if trace.mode == "markers"][:1]
+    assert "<br>predicted: 10.0<br>" in texts[0]
+    assert "<br>not predicted: a layer of the user's own<br>" in texts[1]
+
+
+def test_repeated_probe_shows_what_the_first_one_predicted(make):
+    first = FigureData.from_report(make.report(predicted(make, [1.0, 2.0], [0.0, 1.0])))
+    again = FigureData.from_report(make.report(predicted(make, [None, None]), step=50))
+    figure = draw("signal", [replace(again, first=first)])
+    (line,) = lines(figure, "predicted at step 0 ± chance")
+    assert line.y[1:3] == (1.0, 2.0)
+    (points,) = lines(figure, "measured points")
+    assert "<br>predicted at step 0: 10.0<br>" in points.hovertext[0]
+
+
+def test_repeated_probe_alone_has_no_prediction_and_the_legend_reports_it(make):
+    again = FigureData.from_report(make.report(predicted(make, [None, None]), step=50))
+    figure = draw("signal", [again])
+    assert lines(figure, "predicted: nothing")
+    assert not any(trace.fill == "toself" for trace in figure.data)
+
+
+def test_loss_gradient_is_not_held_against_the_random_cotangent_s_prediction(make):
+    sites = predicted(make, [1.0, 2.0], [0.0, 1.0])
+    first = FigureData.from_report(make.report(sites))
+    trained = [
+        replace(
+            site,
+            loss_gradients=site.random_gradients,
+            random_gradients=None,
+            predicted_log10_gradient=None,
+        )
+        for site in sites
+    ]
+    again = replace(FigureData.from_report(make.report(trained, step=9)), first=first)
+    assert not [
+        trace
+        for trace in draw("signal", [again]).data
+        if trace.yaxis == "y2" and "predicted" in (trace.name or "")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,10 @@ BY_HAND = {
     ),  # gradients of norm 3 and 4, weights of norm 30 and 40: 5 / 50
     "share_nonfinite_loss_gradient_h": 0.25,
     "share_nonfinite_random_gradient_h": 1.0,
+    "log10_predicted_second_moment_h": -2.5,
+    "log10_predicted_gradient_h": 3.5,
+    "standard_deviation_z": math.sqrt(10.0),  # of the variance 10
+    "log10_largest_h": 4.0,  # of 10,000
 }
 
 
@@ -53,7 +57,13 @@ BY_HAND = {
 def profile(make):
     """One site with two kernels, as an LSTM has them."""
     h = make.moments(
-        0.001, mean=0.5, variance=9.0, share_zero=0.75, share_nonfinite=0.125, batch_share=0.625
+        0.001,
+        mean=0.5,
+        variance=9.0,
+        share_zero=0.75,
+        share_nonfinite=0.125,
+        batch_share=0.625,
+        largest=1e4,
     )
     site = make.site(
         0,
@@ -67,6 +77,8 @@ def profile(make):
         predicted_forward_ratio=0.1,
         backward_ratio=0.01,
         predicted_backward_ratio=10.0,
+        predicted_log10_second_moment=-2.5,
+        predicted_log10_gradient=3.5,
         **{
             name: BY_HAND[name]
             for name in ("log_ratio_variance", "log10_forward_gain", "log10_backward_gain")
@@ -111,7 +123,7 @@ def test_rows_are_the_sites_in_order(make):
 
 def test_no_sites_are_a_matrix_without_rows():
     matrix = measure(Profile("empty", ()))
-    assert (matrix.shape, matrix.dtype) == ((0, 24), np.float64)
+    assert (matrix.shape, matrix.dtype) == ((0, 28), np.float64)
 
 
 def test_second_moments_keep_their_extremes(make):
@@ -156,7 +168,13 @@ def test_gradient_to_weight_at_its_limits(make, changes, expected):
 def test_description_lists_the_sites_column_by_column(make):
     dense = make.site(0, "block/dense", activation="relu", chain=1, output_shape=(32, 7, 5))
     again = make.site(
-        1, "block/dense#2", inputs=(0,), num_parameters=0, is_head=True, output_shape=None
+        1,
+        "block/dense#2",
+        inputs=(0,),
+        num_parameters=0,
+        is_head=True,
+        output_shape=None,
+        unpredicted="a recurrent layer",
     )
     facts = json.loads(json.dumps(encode(describe(Profile("net", (dense, again))))))
     assert facts["model"] == "net"
@@ -166,14 +184,13 @@ def test_description_lists_the_sites_column_by_column(make):
         "layers": ["block/dense", "block/dense"],
         "layer_types": ["Dense", "Dense"],
         "kinds": ["weight", "weight"],
-        "depths": [0, 1],
         "inputs": [[], [0]],
         "inputs_known": [True, True],
         "output_shapes": [[7, 5], None],
         "num_parameters": [16_512, 0],
         "activations": ["relu", None],
-        "chains": [1, None],
         "are_heads": [False, True],
+        "unpredicted": [None, "a recurrent layer"],
     }
 
 

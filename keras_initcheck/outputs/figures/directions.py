@@ -9,22 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from keras_initcheck.analysis import predicted_curves
 from keras_initcheck.outputs.cell_text import shorten
 from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.figures import text
-from keras_initcheck.outputs.figures.predicted_curves import (
-    Curve,
-    gradient_column,
-    gradient_moments,
-    predict_backward,
-    predict_forward,
-)
 from keras_initcheck.outputs.number_format import format_power_of_ten, format_share
 from keras_initcheck.records.report import Finding
 
 GRADIENT_CODES = ("IC103", "IC3")
 """First characters of the codes of findings that are about the gradient."""
+
+GRADIENTS = ("random", "loss")
+"""The random cotangent's gradient first: a zero-initialized head makes the loss's gradient zero for
+good reasons.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Direction:
         at_h: Gives `(sites,)` log10 second moments behind each site.
         at_x: The same in front of each weight layer.
         share_nonfinite: Gives `(sites,)` shares of NaN and infinity, 0..1.
-        predict: Gives the predicted curve.
+        predicted: Name of the statistic that predicts what `at_h` measures.
+        comparable: Name of the statistic that the prediction is about.
     """
 
     name: str
@@ -45,7 +45,8 @@ class Direction:
     at_h: Callable[[FigureData], Column]
     at_x: Callable[[FigureData], Column]
     share_nonfinite: Callable[[FigureData], Column]
-    predict: Callable[[FigureData], Curve]
+    predicted: str
+    comparable: str
 
     def is_about(self, finding: Finding) -> bool:
         """Whether the finding is about this direction; what is not about the gradient counts as
@@ -60,16 +61,69 @@ FORWARD = Direction(
     lambda frame: frame.column("log10_second_moment_h"),
     lambda frame: frame.column("log10_second_moment_x"),
     lambda frame: frame.column("share_nonfinite_h"),
-    predict_forward,
+    "log10_predicted_second_moment_h",
+    "log10_second_moment_h",
 )
 BACKWARD = Direction(
     "backward",
     "Gradient",
-    lambda frame: gradient_moments(frame, "h"),
-    lambda frame: gradient_moments(frame, "x"),
-    lambda frame: gradient_column(frame, "share_nonfinite_{}_gradient_{}", "h"),
-    predict_backward,
+    lambda frame: _of_gradient(frame, "log10_{}_gradient_second_moment_h"),
+    lambda frame: _of_gradient(frame, "log10_{}_gradient_second_moment_x"),
+    lambda frame: _of_gradient(frame, "share_nonfinite_{}_gradient_h"),
+    "log10_predicted_gradient_h",
+    "log10_random_gradient_second_moment_h",
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What inputs and weights predict of one direction, in log10 units.
+
+    Attributes:
+        line: `(sites,)` predicted second moments behind each site, `nan` where there is none.
+        low: `(sites,)` lower end of the range that chance allows.
+        high: `(sites,)` its upper end.
+        step: Step of the probe that made the prediction.
+    """
+
+    line: Column
+    low: Column
+    high: Column
+    step: int
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is predicted."""
+        return bool(np.isfinite(self.line).any())
+
+
+def predict(frame: FigureData, direction: Direction) -> Prediction:
+    """The prediction of this probe, or of the run's first probe if this one has none.
+
+    The gradient's prediction is about a random cotangent. Nothing is returned for a probe that
+    measured the loss's gradient alone.
+    """
+    source = frame.predicting(direction.predicted)
+    line = source.column(direction.predicted)
+    if np.isnan(frame.column(direction.comparable)).all():
+        line = np.full(len(frame), np.nan)
+    low, high = predicted_curves.chance_band(line, _variance(source, direction))
+    return Prediction(line, low, high, source.step)
+
+
+def _variance(frame: FigureData, direction: Direction) -> Column:
+    """`(sites,)` variance of the natural logarithm of what is predicted, by chance alone."""
+    sites, own = frame.sites, frame.column("log_ratio_variance")
+    ways = predicted_curves.sources(sites.inputs, sites.inputs_known)
+    if direction is BACKWARD:
+        return predicted_curves.gradient_variance(ways, own)
+    restarts = [*map(predicted_curves.removes_scatter, sites.kinds, sites.layer_types)]
+    return predicted_curves.signal_variance(ways, own, restarts)
+
+
+def _of_gradient(frame: FigureData, statistic: str) -> Column:
+    """`(sites,)` numbers of the random cotangent's gradient, or of the loss's if that is all."""
+    return frame.first_measured(*(statistic.format(gradient) for gradient in GRADIENTS))
 
 
 def has_value(frame: FigureData, direction: Direction) -> npt.NDArray[np.bool_]:
@@ -84,17 +138,17 @@ def describe(frame: FigureData, direction: Direction) -> str:
     """
     hidden = [
         index
-        for index, kind in enumerate(frame.kinds)
-        if kind == "weight" and not frame.are_heads[index]
+        for index, kind in enumerate(frame.sites.kinds)
+        if kind == "weight" and not frame.sites.are_heads[index]
     ]
     hidden = hidden or np.flatnonzero(frame.where("weight")).tolist()
     values = direction.at_h(frame)
     order = hidden if direction is FORWARD else hidden[::-1]
     for index in order:
         if direction.share_nonfinite(frame)[index] > 0:
-            return f"NaN from {shorten(clean(frame.names[index]), text.LONGEST_NAME)} on"
+            return f"NaN from {shorten(clean(frame.sites.names[index]), text.LONGEST_NAME)} on"
         if np.isneginf(values[index]):
-            return f"dies in {shorten(clean(frame.names[index]), text.LONGEST_NAME)}"
+            return f"dies in {shorten(clean(frame.sites.names[index]), text.LONGEST_NAME)}"
     if not hidden:
         return "no layer with weights"
     first, last = direction.at_x(frame)[hidden[0]], values[hidden[-1]]
@@ -106,7 +160,7 @@ def marked_sites(frame: FigureData, direction: Direction) -> dict[int, str]:
     by the site's index.
     """
     marked: dict[int, str] = {}
-    names, layers = (_first_places(paths) for paths in (frame.names, frame.layers))
+    names, layers = (_first_places(paths) for paths in (frame.sites.names, frame.sites.layers))
     for finding in frame.findings:  # worst first
         if direction.is_about(finding):
             index = names.get(finding.site) if finding.site else layers.get(finding.layer or "")
@@ -139,8 +193,22 @@ def _hover(
     )
     if not share >= 1:  # what is known is about the finite rest; NaN where nothing is known of it
         lines.append(f"{direction.noun.lower()}: mean square {format_power_of_ten(value)}")
+        lines += _prediction_lines(frame, index, direction)
         lines += text.ratio_line(frame, index, direction.name)
     return "<br>".join([*lines, *text.finding_lines(frame.findings_at(index))])
+
+
+def _prediction_lines(frame: FigureData, index: int, direction: Direction) -> list[str]:
+    """The predicted mean square, or the reason why there is none."""
+    source = frame.predicting(direction.predicted)
+    value, reason = source.column(direction.predicted)[index], frame.sites.unpredicted[index]
+    is_comparable = not math.isnan(frame.column(direction.comparable)[index])
+    if not math.isnan(value) and is_comparable:
+        when = "" if source is frame else f" at step {source.step}"
+        return [f"predicted{when}: {format_power_of_ten(value)}"]
+    if math.isnan(value) and reason is not None:
+        return [text.break_lines(f"not predicted: {reason}", text.HOVER_WIDTH)]
+    return []
 
 
 def blame(frame: FigureData, index: int, direction: Direction) -> str | None:
@@ -161,7 +229,7 @@ def ideal(frame: FigureData, direction: Direction) -> float:
         hidden = [
             index
             for index in range(len(frame))
-            if frame.kinds[index] == "weight" and not frame.are_heads[index]
+            if frame.sites.kinds[index] == "weight" and not frame.sites.are_heads[index]
         ]
         candidates = [*direction.at_h(frame)[hidden[::-1]], *direction.at_h(frame)[::-1]]
     return next((float(value) for value in candidates if math.isfinite(value)), 0.0)

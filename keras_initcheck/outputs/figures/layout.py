@@ -130,7 +130,7 @@ def depth_axis(
     }
     named = (
         names_on_axis(frames[0], indices)
-        if all(frame.names == frames[0].names for frame in frames)
+        if all(frame.sites.names == frames[0].sites.names for frame in frames)
         else []
     )
     if not named:
@@ -140,7 +140,7 @@ def depth_axis(
             "font": {"size": 12, "color": colours.muted},
         }
         return {**axis, "title": title, "tickformat": "d", "nticks": 8}, 44 + LEGEND_ROOM
-    labels = ["input"] * with_input + [label(frames[0].names[index]) for index in named]
+    labels = ["input"] * with_input + [label(frames[0].sites.names[index]) for index in named]
     angle = -45 if len(named) <= MOST_SLANTED else -90
     longest = max(map(len, labels)) * CHARACTER
     room = longest * math.sin(math.radians(-angle)) + 20
@@ -158,7 +158,7 @@ def names_on_axis(frame: FigureData, indices: Sequence[int]) -> list[int]:
     """The sites whose names there is room for: all, or the weight layers; none where layers have to
     be numbered.
     """
-    weights = [index for index in indices if frame.kinds[index] == "weight"]
+    weights = [index for index in indices if frame.sites.kinds[index] == "weight"]
     return next((list(each) for each in (indices, weights) if 0 < len(each) <= MOST_NAMES), [])
 
 

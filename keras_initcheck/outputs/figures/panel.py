@@ -7,22 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.figures import layout, text
 from keras_initcheck.outputs.figures.directions import (
     FORWARD,
     Direction,
+    Prediction,
     blame,
     describe,
     hovers,
     ideal,
     marked_sites,
+    predict,
 )
 from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import Palette
-from keras_initcheck.outputs.figures.predicted_curves import INPUT, source_position
 from keras_initcheck.outputs.severity_marks import LOUD, worst_severity
+
+INPUT = -1
+"""Position of the model's input on the depth axis."""
 
 SYMBOLS = {"error": "x", "warning": "triangle-up", "info": "circle-open"}
 
@@ -50,11 +55,12 @@ class Panel:
     ) -> None:
         self.sheet, self.frames, self.direction, self.colours = sheet, frames, direction, colours
         self.name = axis
-        self.curve = direction.predict(frames[0])
+        self.indices = indices
+        self.prediction = predict(frames[0], direction)
         self.ideal = ideal(frames[0], direction)
         values = [
-            *self.curve.low,
-            *self.curve.high,
+            *self.prediction.low,
+            *self.prediction.high,
             *(value for frame in frames for value in direction.at_h(frame)),
         ]
         self.axis = layout.power_axis(values, colours, around=self.ideal)
@@ -79,31 +85,44 @@ class Panel:
         layout.add_heading(self.sheet, self._heading(), self.name, self.colours)
 
     def _draw_prediction(self) -> None:
-        """The band as two lines with what is between them filled, and the median."""
-        curve, colour = self.curve, self.colours.band
-        if not curve.positions:
-            return
-        for first, last in _pieces(curve.positions):
-            part = slice(first, last)
-            outline = [*curve.high[part], *curve.low[part][::-1]]
-            if all(math.isfinite(value) for value in outline):
-                places = [*curve.positions[part], *curve.positions[part][::-1]]
-                self._add(
-                    places,
-                    outline,
-                    "",
-                    fill="toself",
-                    fillcolor=colour,
-                    line={"width": 0},
-                    showlegend=False,
-                )
+        """The range that chance allows as filled areas, the prediction as a dotted line."""
+        frame, found = self.frames[0], self.prediction
+        starts = self._starts(found)
+        for part in _runs(self.indices, found.line):
+            places, low, high = part.tolist(), found.low[part].tolist(), found.high[part].tolist()
+            if part[0] == self.indices[0] and math.isfinite(starts[part[0]]):
+                places = [INPUT, *places]
+                low, high = ([float(starts[part[0]]), *each] for each in (low, high))
+            self._add(
+                [*places, *places[::-1]],
+                [*high, *low[::-1]],
+                "",
+                fill="toself",
+                fillcolor=self.colours.band,
+                line={"width": 0},
+                showlegend=False,
+            )
+        places, values = _without_gaps(*_edges(frame, found.line, starts))
         line = {"color": self.colours.runs[0], "width": 1.5, "dash": "dot"}
-        name = (
-            "predicted ± chance"
-            if len(self.frames) == 1
-            else f"predicted ({layout.run_name(self.frames[0], 0, 2)})"
+        if found.exists:
+            self._add(places, values, self._prediction_name(), line=line, opacity=0.8)
+        elif self.direction is FORWARD:  # an entry in the legend that nothing is drawn for
+            self._add([math.nan], [math.nan], "predicted: nothing", line=line)
+
+    def _starts(self, found: Prediction) -> Column:
+        """`(sites,)` what enters from the model's inputs: measured, and so the prediction's start."""
+        is_forward = self.direction is FORWARD
+        at_x = (
+            self.direction.at_x(self.frames[0]) if is_forward else np.full(len(found.line), np.nan)
         )
-        self._add(curve.positions, curve.median, name, line=line, opacity=0.8)
+        return np.where(np.isfinite(found.line), at_x, np.nan)
+
+    def _prediction_name(self) -> str:
+        """What the legend calls the prediction: its step if an earlier probe made it."""
+        frame, step = self.frames[0], self.prediction.step
+        when = "" if step == frame.step else f" at step {step}"
+        whose = "" if len(self.frames) == 1 else f" ({layout.run_name(frame, 0, 2)})"
+        return f"predicted{when}{whose} ± chance"
 
     def _draw_measured(self, number: int, frame: FigureData) -> None:
         name, colour = (
@@ -111,7 +130,8 @@ class Panel:
             self.colours.runs[number % len(self.colours.runs)],
         )
         heights = self._heights(frame)
-        places, values = _edges(frame, heights, self.direction)
+        at_x, at_h = self.direction.at_x(frame), self.direction.at_h(frame)
+        places, values = _edges(frame, heights, np.where(np.isfinite(at_h), at_x, heights))
         line = {"color": colour, "width": 2, "dash": layout.dashes(number)}
         self._add(places, values, name, line=line, legendgroup=name)
         is_zero, is_nonfinite = self._extremes(frame)
@@ -192,7 +212,7 @@ class Panel:
     def _sizes(self, frame: FigureData, points: Any) -> list[float]:
         """Weight layers are larger than what is between them."""
         return [
-            self.size if frame.kinds[index] == "weight" else max(self.size - 3, 3)
+            self.size if frame.sites.kinds[index] == "weight" else max(self.size - 3, 3)
             for index in points
         ]
 
@@ -220,7 +240,7 @@ class Panel:
         said = text.escape(describe(self.frames[0], self.direction))
         if worst in LOUD:
             return f'{start} <b style="color:{getattr(self.colours, str(worst))}">{said}</b>'
-        is_alarming = self.frames[0].ok and not said.startswith("keeps")
+        is_alarming = self.frames[0].judgement.ok and not said.startswith("keeps")
         return f"{start} {said}{' (no finding)' if is_alarming else ''}"
 
     def _once(self, name: str) -> dict[str, Any]:
@@ -263,35 +283,41 @@ class Panel:
         )
 
 
-def _edges(
-    frame: FigureData, heights: Column, direction: Direction
-) -> tuple[list[float], list[float]]:
-    """A line from each site's source to the site, `nan` in between, or one line where each site
-    follows the one before.
+def _edges(frame: FigureData, heights: Column, starts: Column) -> tuple[list[float], list[float]]:
+    """A line from each site's source to the site, `nan` in between.
+
+    Args:
+        frame: The probe.
+        heights: `(sites,)` where the line is at each site, `nan` for no site.
+        starts: `(sites,)` where the line begins for a site that the model's inputs enter.
     """
-    at_x, at_h = direction.at_x(frame), direction.at_h(frame)
     places: list[float] = []
     values: list[float] = []
     for index in np.flatnonzero(~np.isnan(heights)).tolist():
-        sources = (
-            frame.inputs[index]
-            if frame.inputs_known[index] and frame.inputs[index]
-            else (source_position(frame, index),)
-        )
-        for source in sources:
-            start = (
-                heights[source]
-                if source != INPUT
-                else at_x[index]
-                if math.isfinite(at_h[index])
-                else heights[index]
-            )
+        known = frame.sites.inputs[index] if frame.sites.inputs_known[index] else (index - 1,)
+        for source in known or (INPUT,):
+            start = starts[index] if source == INPUT else heights[source]
             places += [source, index, math.nan]
             values += [start, heights[index], math.nan]
     return places, values
 
 
-def _pieces(positions: Sequence[float]) -> list[tuple[int, int]]:
-    """Where the parts between the gaps begin and end."""
-    ends = [index for index, position in enumerate(positions) if math.isnan(position)]
-    return list(zip([0, *(end + 1 for end in ends[:-1])], ends, strict=True)) if ends else []
+def _without_gaps(places: list[float], values: list[float]) -> tuple[list[float], list[float]]:
+    """The same lines, those that begin where the one before ends joined: dots keep their distance."""
+    joined: tuple[list[float], list[float]] = ([], [])
+    for start in range(0, len(places), 3):
+        goes_on = bool(joined[0]) and places[start] == joined[0][-2]
+        for into, numbers in zip(joined, (places, values), strict=True):
+            if goes_on:
+                into[-1:] = numbers[start + 1 : start + 3]
+            else:
+                into += numbers[start : start + 3]
+    return joined
+
+
+def _runs(indices: Sequence[int], line: Column) -> list[npt.NDArray[np.int64]]:
+    """Those of the sites in a row that have a prediction."""
+    drawn = np.asarray(indices, int)
+    is_known = np.isfinite(line[drawn])
+    ends = np.flatnonzero(np.diff(is_known)) + 1
+    return [part for part in np.split(drawn, ends) if len(part) and np.isfinite(line[part[0]])]

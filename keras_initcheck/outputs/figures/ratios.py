@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_initcheck.analysis.predicted_curves import chance_band
 from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.figures import layout, text
 from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import Palette, palette
 from keras_initcheck.outputs.figures.panel import SYMBOLS
-from keras_initcheck.outputs.figures.predicted_curves import band_of_ratio
 from keras_initcheck.outputs.severity_marks import LOUD
 
 HALF_WIDTH = 0.35
@@ -71,7 +71,7 @@ def _draw(
         frame.column(f"log10_{way}_ratio"),
         frame.column(f"log10_predicted_{way}_ratio"),
     )
-    low, high = band_of_ratio(frame.column("log_ratio_variance"), predicted)
+    low, high = chance_band(predicted, frame.column("log_ratio_variance"))
     axis = layout.power_axis(
         [*measured, *predicted, *low, *high], colours, title="ratio of mean squares"
     )

@@ -18,8 +18,9 @@ from keras_initcheck.outputs.figures.panel import Panel
 def signal_propagation(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
     """Depth → mean square of the signal, and below it that of the gradient, in powers of ten.
 
-    Each is shown as it was measured, as the weights alone predict it with the range that chance
-    allows, and as it ideally is: flat.
+    Each is shown as it was measured, as the model's inputs and all weights on the way predict it
+    with the range that chance allows, and as it ideally is: flat. Repeated probes predict nothing:
+    the prediction of the run's first probe is drawn then, and the legend names its step.
 
     A signal that is all zero is marked at the lower edge, NaN and infinity at the upper one.
 

@@ -56,9 +56,11 @@ def break_lines(text: str, width: int, most: int | None = None) -> str:
 def title_of(frames: list[FigureData]) -> str:
     """The verdict, or the worst of it for each run."""
     if len(frames) == 1:
-        return break_lines(frames[0].verdict.replace("`", ""), TITLE_WIDTH, MOST_TITLE_LINES)
+        return break_lines(
+            frames[0].judgement.verdict.replace("`", ""), TITLE_WIDTH, MOST_TITLE_LINES
+        )
     lines = [
-        break_lines(f"{frame.run or frame.model}: {_count(frame)}", TITLE_WIDTH, 1)
+        break_lines(f"{frame.run or frame.description.model}: {_count(frame)}", TITLE_WIDTH, 1)
         for frame in frames
     ]
     more = len(lines) - MOST_TITLE_LINES
@@ -80,12 +82,16 @@ def _count(frame: FigureData) -> str:
 
 def site_lines(frame: FigureData, index: int) -> list[str]:
     """What a site is: its full name, type, shape, parameters."""
-    shape = frame.output_shapes[index]
-    facts = [frame.layer_types[index]]
+    shape = frame.sites.output_shapes[index]
+    facts = [frame.sites.layer_types[index]]
     facts += ["×".join(str(size) for size in shape) or "scalar"] if shape is not None else []
-    facts += [activation] if (activation := frame.activations[index]) else []
-    facts += [f"{format_count(count)} parameters"] if (count := frame.num_parameters[index]) else []
-    name = break_lines(f"{index}  {frame.names[index]}", HOVER_WIDTH)
+    facts += [activation] if (activation := frame.sites.activations[index]) else []
+    facts += (
+        [f"{format_count(count)} parameters"]
+        if (count := frame.sites.num_parameters[index])
+        else []
+    )
+    name = break_lines(f"{index}  {frame.sites.names[index]}", HOVER_WIDTH)
     return [f"<b>{name}</b>", break_lines(" · ".join(facts), HOVER_WIDTH)]
 
 

@@ -184,7 +184,7 @@ def update_ratio(frames: Sequence[FigureData], *, dark: bool = False) -> FigureB
         colour = _depth_colour(number, len(rows), colours)
         texts = _texts(frames, row, statistic, ABSOLUTE, [column[row] for column in columns])
         sheet.add_scatter(
-            x=steps, y=values, mode=mode, name=text.label(frames[0].names[row]),
+            x=steps, y=values, mode=mode, name=text.label(frames[0].sites.names[row]),
             line={"color": colour, "width": 1.5}, marker={"size": 5, "color": colour}, hoverinfo="text", hovertext=texts,
             showlegend=len(rows) <= 8 or number in (0, len(rows) // 2, len(rows) - 1), cliponaxis=False,
         )  # fmt: skip
@@ -197,7 +197,7 @@ def _in_order(frames: Sequence[FigureData]) -> list[FigureData]:
             "`frames` must hold the probes of a run. Received: none. Choose a run that has been"
             " logged."
         )
-    if any(frame.names != frames[0].names for frame in frames):
+    if any(frame.sites.names != frames[0].sites.names for frame in frames):
         raise ValueError(
             "`frames` must have the same layers. Received: probes of different models. Draw one run"
             " at a time."
@@ -283,7 +283,7 @@ def _row_axis(frame: FigureData, rows: npt.NDArray[np.int64], colours: Palette) 
     """The layers from top to bottom, as many of them named as there is room for."""
     every = max(1, math.ceil(len(rows) * 14 / PLOT_HEIGHTS[1]))
     named = list(range(0, len(rows), every))
-    labels = [text.label(frame.names[rows[number]]) for number in named]
+    labels = [text.label(frame.sites.names[rows[number]]) for number in named]
     axis = {
         "tickvals": named,
         "ticktext": labels,
