@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_initcheck.probe.data.batch import Batch, take_batch
 from keras_initcheck.probe.data.synthetic import synthetic_inputs
-from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.records.profile import SYNTHETIC_DATA, Profile
@@ -79,7 +79,7 @@ def check(
     policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
     probe = Probe(model, seed=seed)
     batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
-    profile = probe.measure(batch, data=data, step=introspection.steps_taken(model))
+    profile = probe.measure(batch, data=data, step=steps_taken(model))
     if jacobian_spectrum:
         profile = replace(profile, spectrum=probe.spectrum(batch))
     return judge(profile, policy, with_mean_field=True)
@@ -195,7 +195,7 @@ def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> 
 
 
 def _check_trained(model: Any, allow_trained: bool) -> None:
-    steps = introspection.steps_taken(model)
+    steps = steps_taken(model)
     if steps and not allow_trained:
         raise ValueError(
             "`model` must be untrained, because a repair loses its weights. Received:"

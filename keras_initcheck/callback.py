@@ -13,7 +13,7 @@ import keras
 
 from keras_initcheck.probe.data.batch import Batch, take_batch, to_tensor, yields_batches
 from keras_initcheck.probe.engine.devices import whole
-from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.options import RepairOptions, choose_options, options_from
 from keras_initcheck.repairs.repair import Repair
@@ -319,7 +319,7 @@ class InitCheck(keras.callbacks.Callback):
         return known or Watch(part, self.settings, self.log_dir)
 
     def _begin(self, watch: Watch) -> None:
-        self._first_step = introspection.steps_taken(self.model)
+        self._first_step = steps_taken(self.model)
         data = watch.part.data
         if data is not None:
             watch.probe_first(
@@ -373,7 +373,7 @@ class InitCheck(keras.callbacks.Callback):
         """
         is_own = type(self.model).train_step is not keras.Model.train_step
         return (
-            self._first_step + self._pace.taken if is_own else introspection.steps_taken(self.model)
+            self._first_step + self._pace.taken if is_own else steps_taken(self.model)
         )
 
     def _has_found_nothing(self) -> bool:

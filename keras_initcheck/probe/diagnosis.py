@@ -16,11 +16,13 @@ from keras import ops
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.graph import operations_without_layers, symbolic_inputs
 from keras_initcheck.probe.keras_model.messages import describe, reason
+from keras_initcheck.probe.keras_model.private_api import flatten_layers, without_rematerialization
 from keras_initcheck.probe.tap.forward import LOSS, Options, Pass
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.refused_loss import explain_loss, why_left_out
-from keras_initcheck.probe.tap.wrapping import without_rematerialization, wrapped_calls
+from keras_initcheck.probe.tap.wrapping import wrapped_calls
 from keras_initcheck.records.errors import InitCheckError, ProbeError
 
 PLEASE_REPORT = (
@@ -116,7 +118,7 @@ def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> st
             f"The model {model.name!r} must have a gradient. Without keras_initcheck, too,"
             f" computing it fails. {reason(error)}"
         )
-    expected = introspection.symbolic_inputs(model)
+    expected = symbolic_inputs(model)
     if plain.culprit is None and expected is not None and not _fits(expected, batch.x):
         return (
             f"The model {model.name!r} must be given inputs like {describe(expected)}. Received:"
@@ -201,17 +203,17 @@ class _PlainPass:
             1, "float32"
         )  # nothing depends on it: torch wants one tensor at least to differentiate by
         operations = [
-            *introspection.flatten_layers(model),
-            *introspection.operations_without_layers(model),
+            *flatten_layers(model),
+            *operations_without_layers(model),
         ]
         with keras.StatelessScope(
-            state_mapping or introspection.regularised_values(model), collect_losses=True
+            state_mapping or introspection.regularized_values(model), collect_losses=True
         ):
             with (
                 wrapped_calls(operations[1:], self._watched),
                 without_rematerialization(operations),
             ):
-                outputs = introspection.call_model(model, batch.x)
+                outputs = introspection.call_in_training(model, batch.x)
             self.has_run = True
             objectives = [*self._sums(outputs), *self._losses(batch, outputs)]
         return Pass(objectives, [True] * len(objectives), [ops.ones((1,))])

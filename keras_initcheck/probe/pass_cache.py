@@ -8,6 +8,8 @@ import keras
 
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.optimizers import compiled_optimizer
+from keras_initcheck.probe.keras_model.private_api import compiled_loss, flatten_layers
 
 MOST_PASSES = 8
 """A fit needs three: the exact pass, the fast one, and the fast one with histograms; twice that
@@ -67,7 +69,7 @@ def _circumstances(model: Any, batch: Batch, options: object) -> _Circumstances:
     """`compile` makes its loss anew each time, so that a second one is seen even with the same
     arguments.
     """
-    layers = introspection.flatten_layers(model)
+    layers = flatten_layers(model)
     kinds = [
         None if part is None else [(tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)]
         for part in batch
@@ -77,10 +79,9 @@ def _circumstances(model: Any, batch: Batch, options: object) -> _Circumstances:
         for part in batch
     ]
     flags = [bool(layer.trainable) for layer in layers]
-    runs_eagerly = bool(getattr(model, "run_eagerly", False))
     settings = (keras.config.image_data_format(), keras.config.floatx())
-    compiled = (getattr(model, "optimizer", None), introspection.compiled_loss(model))
+    compiled = (compiled_optimizer(model), compiled_loss(model))
     return _Circumstances(
-        (options, kinds, names, flags, runs_eagerly, settings),
+        (options, kinds, names, flags, introspection.runs_eagerly(model), settings),
         (*compiled, *layers, *model.variables),
     )

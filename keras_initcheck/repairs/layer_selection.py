@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.private_api import flatten_layers
 from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.repairs.options import (
     ModelRepairOptions,
@@ -66,7 +67,7 @@ def _paths(entry: Any, owned: Sequence[OwnedVariable]) -> set[str]:
             if fnmatch.fnmatchcase(each.layer, entry) or each.layer.startswith(f"{entry}/")
         }
     elif introspection.is_layer(entry):
-        inside = {id(layer) for layer in introspection.flatten_layers(entry)}
+        inside = {id(layer) for layer in flatten_layers(entry)}
         found = {each.layer for each in owned if id(each.owner) in inside}
     else:
         raise TypeError(

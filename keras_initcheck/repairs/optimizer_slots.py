@@ -7,12 +7,10 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.probe.keras_model import introspection, optimizers
+from keras_initcheck.probe.keras_model import optimizers
+from keras_initcheck.probe.keras_model.optimizers import innermost_optimizers
+from keras_initcheck.probe.keras_model.private_api import slot_lists, trained_variables
 
-_NO_SLOTS = ("_trainable_variables", "_variables")
-"""Lists of an optimizer that hold what it trains, and everything that it keeps, its counter and its
-learning rate among it.
-"""
 _BEGIN_AT_WEIGHTS = {("model_variables_moving_average", None), ("momentums", "ScheduleFreeAdamW")}
 """Kinds of slots, with the family of optimizers if it is of one alone, that are averages of the
 weights, and begin with these.
@@ -32,7 +30,7 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any, 
         The kind is the name of the optimizer's list of such slots, such as `"momentums"`.
     """
     wanted = {id(variable) for variable in variables}
-    for innermost in introspection.innermost_optimizers(optimizer):
+    for innermost in innermost_optimizers(optimizer):
         for slot, variable, kind in _slots(innermost):
             if id(variable) in wanted:
                 yield slot, variable, kind
@@ -41,7 +39,7 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any, 
 def reset(optimizer: Any, variables: Iterable[Any]) -> None:
     """Sets the slots of the variables to where they began; the step counter stays."""
     wanted = list(variables)
-    for innermost in introspection.innermost_optimizers(optimizer):
+    for innermost in innermost_optimizers(optimizer):
         initial_accumulator = getattr(
             innermost, "initial_accumulator_value", 0.0
         )  # of Adagrad and Ftrl
@@ -60,14 +58,14 @@ def reset(optimizer: Any, variables: Iterable[Any]) -> None:
 
 
 def _slots(optimizer: Any) -> Iterator[tuple[Any, Any, str]]:
-    """Those of an optimizer that wraps none. Some are of another shape than their variable:
-    Adafactor keeps rows and columns.
+    """The slots of an optimizer that wraps none.
+
+    Some are of another shape than their variable: Adafactor keeps rows and columns.
     """
-    trained = list(getattr(optimizer, "_trainable_variables", ()))
-    for name, value in vars(optimizer).items():
-        if name not in _NO_SLOTS and isinstance(value, list) and len(value) == len(trained):
-            yield from (
-                (slot, variable, name.lstrip("_"))
-                for slot, variable in zip(value, trained, strict=True)
-                if hasattr(slot, "assign")
-            )
+    trained = trained_variables(optimizer)
+    for kind, found in slot_lists(optimizer):
+        yield from (
+            (slot, variable, kind)
+            for slot, variable in zip(found, trained, strict=True)
+            if hasattr(slot, "assign")
+        )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.devices import without_strategy
+from keras_initcheck.probe.keras_model.optimizers import compiled_optimizer
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.variables import OwnedVariable
@@ -74,7 +75,7 @@ class Repairer:
     def _carry_out(self, before: Report, planned: Plan) -> Repair:
         owned = {each.name: each for each in self.probe.owned}
         variables = [each.variable for each in owned.values()]
-        optimizer = getattr(self.probe.model, "optimizer", None)
+        optimizer = compiled_optimizer(self.probe.model)
         slots = [slot for slot, _, _ in optimizer_slots.slots(optimizer, variables)]
         snapshot = Snapshot([*variables, *slots])
         is_better = False

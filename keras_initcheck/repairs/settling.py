@@ -18,11 +18,11 @@ from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.private_api import flatten_layers, without_rematerialization
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME, uninterrupted
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.wrapping import (
     replaced_activation,
-    without_rematerialization,
     wrapped_calls,
 )
 
@@ -77,19 +77,16 @@ class Settler:
 
         Side effects: the kernels get other values.
         """
-        arguments = {"training": True} if introspection.takes_training(self.model) else {}
         kernels = [kernel for each in self.kernels.values() for kernel in each]
         with (
             preserved(self.model),
-            keras.StatelessScope(introspection.regularised_values(self.model)) as scope,
+            keras.StatelessScope(introspection.regularized_values(self.model)) as scope,
         ):
             with contextlib.ExitStack() as stack:
                 stack.enter_context(wrapped_calls(self._layers(), self._wrapper))
-                stack.enter_context(
-                    without_rematerialization(introspection.flatten_layers(self.model))
-                )
+                stack.enter_context(without_rematerialization(flatten_layers(self.model)))
                 stack.enter_context(self._engine.without_gradients())
-                self.model(batch.x, **arguments)
+                introspection.call_in_training(self.model, batch.x)
             self._settle_shared()
             settled = [(kernel, scope.get_current_value(kernel)) for kernel in kernels]
         with ONE_AT_A_TIME, uninterrupted():
@@ -103,9 +100,7 @@ class Settler:
         return self.settled[layer].factor if layer in self.settled else 1.0
 
     def _layers(self) -> list[Any]:
-        return [
-            layer for layer in introspection.flatten_layers(self.model) if id(layer) in self.kernels
-        ]
+        return [layer for layer in flatten_layers(self.model) if id(layer) in self.kernels]
 
     def _wrapper(self, layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.batch import Batch
-from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.forward import LOSS, RANDOM
 from keras_initcheck.records.errors import DriftError, InitCheckWarning
@@ -107,10 +107,10 @@ class Watch:
         """
         if not self._is_running:
             self.begin()
-        steps_taken = introspection.steps_taken(self.part.model)
+        taken = steps_taken(self.part.model)
         latest = None if self.report is None else self.report.profile.step
         counted = 0 if latest is None else latest + 1
-        known = step if step is not None else steps_taken or counted
+        known = step if step is not None else taken or counted
         try:
             if latest is None:
                 self.probe_first(batch, known, source)

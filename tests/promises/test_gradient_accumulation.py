@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_initcheck as ic
-from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.repairs import optimizer_slots
 
 OPTIMIZERS = keras.optimizers
@@ -94,7 +94,7 @@ def test_several_optimizers_have_made_the_updates_of_the_one_that_is_furthest():
     choices = OPTIMIZERS.OptimizerMap(
         adam(), {".*head/.*": OPTIMIZERS.SGD(0.01, gradient_accumulation_steps=3)}
     )
-    assert introspection.steps_taken(trained(OPTIMIZERS.MultiOptimizer(choices), 4)) == 2
+    assert steps_taken(trained(OPTIMIZERS.MultiOptimizer(choices), 4)) == 2
 
 
 def test_fit_is_bitwise_the_same(optimizer):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.optimizers import steps_taken
 
 
 @pytest.mark.backend("tensorflow")
@@ -16,5 +16,5 @@ def test_steps_are_counted_inside_the_scope_and_outside(accumulation):
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         model.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=accumulation), "mse")
         model.optimizer._iterations.assign(5)
-        inside = introspection.steps_taken(model)
-    assert inside == introspection.steps_taken(model) == (2 if accumulation else 5)
+        inside = steps_taken(model)
+    assert inside == steps_taken(model) == (2 if accumulation else 5)

@@ -8,6 +8,9 @@ import numpy as np
 from keras_initcheck.probe.data.preprocessing import before_preprocessing, preprocessing_behind
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.keras_model import introspection, layer_kinds
+from keras_initcheck.probe.keras_model.graph import next_operations, symbolic_inputs
+from keras_initcheck.probe.keras_model.private_api import flatten_layers
+from keras_initcheck.probe.keras_types import Model, Nest, Tensor
 from keras_initcheck.records.errors import DataError
 
 SEQUENCE_LENGTH = 32
@@ -16,7 +19,7 @@ IMAGE_SIZE = 64
 
 
 @without_strategy()
-def synthetic_inputs(model: Any, batch_size: int, seed: int) -> Any:
+def synthetic_inputs(model: Model, batch_size: int, seed: int) -> Nest:
     """Standard normal inputs of the model's own shapes; valid ids where an input feeds an
     Embedding.
 
@@ -47,14 +50,11 @@ def synthetic_inputs(model: Any, batch_size: int, seed: int) -> Any:
     return keras.tree.map_structure(one, _input_specs(model))
 
 
-def _input_specs(model: Any) -> Any:
-    specs = getattr(model, "_inputs_struct", None) if introspection.runs_graph(model) else None
-    if specs is None and getattr(model, "inputs", None):
-        specs = model.inputs[0] if len(model.inputs) == 1 else list(model.inputs)
+def _input_specs(model: Model) -> Nest:
+    specs = symbolic_inputs(model)
     if specs is not None:
         return specs
-    config = model.get_build_config() or {}
-    shape = config.get("input_shape")
+    shape = (model.get_build_config() or {}).get("input_shape")
     if shape is None:
         raise DataError(
             f"Without data the model must know its input shapes. Received: {type(model).__name__}"
@@ -71,38 +71,29 @@ def _from_shape(shape: Any) -> Any:
     return keras.KerasTensor(tuple(shape), "float32")
 
 
-def _vocabulary_sizes(model: Any) -> dict[int, int]:
-    """By the identity of a model input: the smallest vocabulary among the embeddings behind it."""
+def _vocabulary_sizes(model: Model) -> dict[int, int]:
+    """The smallest vocabulary of the embeddings behind each model input, by the input's identity."""
     sizes = {}
     for tensor in keras.tree.flatten(getattr(model, "inputs", None) or []):
         found = _embeddings_behind(tensor, model)
         if found:
-            sizes[id(tensor)] = min(found)
+            sizes[id(tensor)] = min(int(layer.input_dim) for layer in found)
     return sizes
 
 
-def _embeddings_behind(tensor: Any, model: Any) -> list[int]:
-    direct: list[Any] = []
-    nested: list[Any] = []
-    for graph in introspection.functional_graphs(model):
-        for operation in introspection.consumers(graph, tensor):
-            is_embedding = isinstance(operation, layer_kinds.EMBEDDING)
-            (direct if is_embedding else nested).append(operation)
-    if direct:
-        return [int(layer.input_dim) for layer in direct]
-    is_integer = "int" in keras.backend.standardize_dtype(tensor.dtype)
-    inside = [
-        layer
-        for outer in nested
-        if isinstance(outer, keras.layers.Layer)
-        for layer in introspection.flatten_layers(outer)
-    ]
-    everywhere = introspection.flatten_layers(model) if is_integer else []
-    return [
-        int(layer.input_dim)
-        for layer in [*(inside if is_integer else []), *everywhere]
-        if isinstance(layer, layer_kinds.EMBEDDING)
-    ]
+def _embeddings_behind(tensor: Tensor, model: Model) -> list[Any]:
+    """The Embedding layers that take an input; for integers, else, all that they may reach."""
+    receivers: list[Any] = [operation for operation, _ in next_operations(model, tensor)]
+    direct = list(filter(_is_embedding, receivers))
+    if direct or "int" not in keras.backend.standardize_dtype(tensor.dtype):
+        return direct
+    outer = filter(introspection.is_layer, receivers)
+    inside = [layer for each in outer for layer in flatten_layers(each)]
+    return list(filter(_is_embedding, [*inside, *flatten_layers(model)]))
+
+
+def _is_embedding(operation: Any) -> bool:
+    return isinstance(operation, layer_kinds.EMBEDDING)
 
 
 def _draw(

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.messages import reason
+from keras_initcheck.probe.keras_model.private_api import flatten_layers, sublayers
 from keras_initcheck.probe.prediction.layer_catalogue import rules_of
 from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
 from keras_initcheck.probe.prediction.merge_layers import operands
@@ -88,11 +88,11 @@ class NetworkBuilder:
         self._sources: dict[str, int] = {}
         attentions = [
             layer
-            for layer in introspection.flatten_layers(model)
+            for layer in flatten_layers(model)
             if isinstance(layer, keras.layers.MultiHeadAttention)
         ]
         self._attention_of = {
-            id(inner): layer for layer in attentions for inner in introspection.sublayers(layer)
+            id(inner): layer for layer in attentions for inner in sublayers(layer)
         }
         self._latest: dict[int, SiteRecord] = {}
 

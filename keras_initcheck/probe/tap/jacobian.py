@@ -122,13 +122,11 @@ def _outputs(model: Any, x: Any, engine: ModuleType) -> Any:
             next(numbers), tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype)
         )
 
-    with keras.StatelessScope(introspection.regularised_values(model), collect_losses=True):
+    with keras.StatelessScope(introspection.regularized_values(model), collect_losses=True):
         recorder = Recorder(model, observe, lambda before, after: 0, engine.trace_state)
         recorder.enter(x)
         with recorder.installed():
-            outputs = recorder.leave(
-                model(x, training=True) if introspection.takes_training(model) else model(x)
-            )
+            outputs = recorder.leave(introspection.call_in_training(model, x))
         starts = [
             recorder.before_activation(output)
             for output in keras.tree.flatten(outputs)

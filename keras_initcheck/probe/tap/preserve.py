@@ -9,6 +9,11 @@ from typing import Any
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.batch import kept_global_randomness
 from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.graph import operations_without_layers
+from keras_initcheck.probe.keras_model.private_api import (
+    flatten_layers,
+    torch_parameters,
+)
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME, refuse_while_in_use, uninterrupted
 from keras_initcheck.probe.tap.objects import Objects
 
@@ -48,12 +53,12 @@ def building(model: Any) -> Iterator[None]:
     """
     with ONE_AT_A_TIME:
         refuse_while_in_use(model)
-        kept, before = contextlib.ExitStack(), introspection.built_parts(model)
+        kept, before = contextlib.ExitStack(), introspection.build_state(model)
         try:
             kept.callback(kept_global_randomness())
             kept.callback(keep(model))
             yield
-            if introspection.built_parts(model) != before:
+            if introspection.build_state(model) != before:
                 kept.pop_all()
         finally:
             with uninterrupted():
@@ -64,11 +69,11 @@ def keep(model: Any) -> Callable[[], None]:
     """What puts the objects behind a model back as they are now. A second call of it finds nothing
     to do.
     """
-    objects = Objects(engine.load(), left=introspection.torch_parameters(model))
+    objects = Objects(engine.load(), left=torch_parameters(flatten_layers(model)))
     parts = [
-        *introspection.flatten_layers(model),
-        *introspection.operations_without_layers(model),
+        *flatten_layers(model),
+        *operations_without_layers(model),
         *introspection.compiled_parts(model),
     ]
-    objects.keep([*parts, *introspection.bookkeeping(model)])
+    objects.keep([*parts, *introspection.stateful_objects(model)])
     return objects.restore

@@ -15,9 +15,18 @@ import keras
 
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection, layer_kinds
+from keras_initcheck.probe.keras_model.graph import (
+    operations_without_layers,
+    runs_graph,
+    sole_consumers,
+)
+from keras_initcheck.probe.keras_model.private_api import (
+    flatten_layers,
+    sublayers,
+    without_rematerialization,
+)
 from keras_initcheck.probe.tap.wrapping import (
     replaced_activation,
-    without_rematerialization,
     wrapped_calls,
 )
 
@@ -129,7 +138,7 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._home = self.trace_state()
-        self._sole_consumers = introspection.sole_consumers(self.model)
+        self._sole_consumers = sole_consumers(self.model)
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -137,8 +146,8 @@ class Recorder:
         once.
         """
         operations = [
-            *introspection.flatten_layers(self.model),
-            *introspection.operations_without_layers(self.model),
+            *flatten_layers(self.model),
+            *operations_without_layers(self.model),
         ]
         with wrapped_calls(operations[1:], self._wrapper), without_rematerialization(operations):
             try:
@@ -221,7 +230,7 @@ class Recorder:
         return (
             is_layer
             and not isinstance(operation, (*layer_kinds.WEIGHT, *layer_kinds.OPAQUE))
-            and bool(introspection.sublayers(operation))
+            and bool(sublayers(operation))
         )
 
     def _call_container(
@@ -238,11 +247,7 @@ class Recorder:
         finally:
             self._scopes.pop()
             self._is_causal = was_causal
-        return (
-            outputs
-            if introspection.runs_graph(layer)
-            else self._observe_block(layer, layer.name, outputs)
-        )
+        return outputs if runs_graph(layer) else self._observe_block(layer, layer.name, outputs)
 
     def _observe_block(self, layer: Any, name: str, outputs: Any) -> Any:
         first = next(
@@ -277,7 +282,7 @@ class Recorder:
         fused LSTM are not) or not.
         """
         if isinstance(site.layer, layer_kinds.OPAQUE):
-            for hidden in introspection.sublayers(site.layer):
+            for hidden in sublayers(site.layer):
                 self.unobserved.setdefault(
                     f"{site.layer_path}/{hidden.name}", f"inside {site.layer_path}"
                 )

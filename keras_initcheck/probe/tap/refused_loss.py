@@ -5,9 +5,9 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe.data.batch import Batch
-from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.losses import known_loss
 from keras_initcheck.probe.keras_model.messages import describe, reason
+from keras_initcheck.probe.keras_model.private_api import compiled_loss
 from keras_initcheck.probe.tap.outputs_and_labels import has_invalid_labels
 from keras_initcheck.records.errors import DataError, InitCheckError, ProbeError
 
@@ -68,7 +68,7 @@ def explain_loss(model: Any, batch: Batch, outputs: Any, error: Exception) -> In
 
 def _is_sum(model: Any, batch: Batch, outputs: Any) -> bool:
     """Whether the compiled loss can be computed alone, and has others beside it."""
-    compiled = introspection.compiled_loss(model)
+    compiled = compiled_loss(model)
     if compiled is None or not model.losses:
         return False
     try:

@@ -9,7 +9,10 @@ from typing import Any
 
 import keras
 
-from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.private_api import flatten_layers
+from keras_initcheck.probe.keras_model.private_api import (
+    without_rematerialization as without_rematerialization,
+)
 
 Call = Callable[..., Any]
 
@@ -34,24 +37,6 @@ def wrapped_calls(
 
 
 @contextlib.contextmanager
-def without_rematerialization(operations: Iterable[Any]) -> Iterator[None]:
-    """Keras' checkpoints are left out for the time of the context, which changes no value and takes
-    more memory.
-
-    TensorFlow's and JAX's checkpoints let no gradient out of them but those of their arguments and
-    of variables, and some cannot be traced with keyword arguments.
-    """
-    changed = introspection.rematerialized(operations)
-    try:
-        for operation in changed:
-            operation.__dict__["rematerialized_call"] = _as_it_is
-        yield
-    finally:
-        for operation in changed:
-            operation.__dict__.pop("rematerialized_call", None)
-
-
-@contextlib.contextmanager
 def on_the_way_back(model: Any) -> Iterator[None]:
     """For a backward pass: layers that a checkpoint runs again find the state that the first run
     found, and leave none behind.
@@ -69,12 +54,8 @@ def on_the_way_back(model: Any) -> Iterator[None]:
 
         return call
 
-    with keras.StatelessScope(), wrapped_calls(introspection.flatten_layers(model)[1:], wrapper):
+    with keras.StatelessScope(), wrapped_calls(flatten_layers(model)[1:], wrapper):
         yield
-
-
-def _as_it_is(call: Call, *args: Any, **kwargs: Any) -> Call:
-    return call
 
 
 @contextlib.contextmanager
