@@ -30,8 +30,8 @@ def pytest_collection_finish(session):
     nobody overlooks it.
     """
     nodes = sys.modules.get("keras_initcheck.probe.prediction.network_builder")
-    if nodes is not None and nodes.failure is not _raise:
-        _raise.replaced, nodes.failure = nodes.failure, _raise
+    if nodes is not None and nodes.failure_reason is not _raise:
+        _raise.replaced, nodes.failure_reason = nodes.failure_reason, _raise
 
 
 def _raise(error):
@@ -41,7 +41,9 @@ def _raise(error):
 @pytest.fixture
 def harmless_failures(monkeypatch):
     """Predictions that fail are harmless, as they are for users."""
-    monkeypatch.setattr("keras_initcheck.probe.prediction.network_builder.failure", _raise.replaced)
+    monkeypatch.setattr(
+        "keras_initcheck.probe.prediction.network_builder.failure_reason", _raise.replaced
+    )
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.graph import operations_without_layers, symbolic_inputs
-from keras_initcheck.probe.keras_model.messages import describe, reason
+from keras_initcheck.probe.keras_model.messages import describe_tensors, error_summary
 from keras_initcheck.probe.keras_model.private_api import flatten_layers, without_rematerialization
 from keras_initcheck.probe.tap.forward import LOSS, Options, Pass
 from keras_initcheck.probe.tap.preserve import preserved
@@ -73,7 +73,7 @@ def explain(
     if _is_out_of_memory(error):
         return _caused(
             f"Probing {model.name!r} needs more memory than there is. Pass a smaller `batch_size`."
-            f" {reason(error)}",
+            f" {error_summary(error)}",
             error,
         )
     own = _own_failure(model, engine, options, batch)
@@ -90,7 +90,7 @@ def unbuilt(model: Any, batch: Batch, error: Exception) -> ProbeError:
     """The error for a model whose variables Keras could not create."""
     return _caused(
         f"The model {model.name!r} must be one that Keras can build from inputs like"
-        f" {describe(batch.x)}, as `fit` does before its first step. {reason(error)}",
+        f" {describe_tensors(batch.x)}, as `fit` does before its first step. {error_summary(error)}",
         error,
     )
 
@@ -116,13 +116,13 @@ def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> st
     if plain.has_run:
         return (
             f"The model {model.name!r} must have a gradient. Without keras_initcheck, too,"
-            f" computing it fails. {reason(error)}"
+            f" computing it fails. {error_summary(error)}"
         )
     expected = symbolic_inputs(model)
     if plain.culprit is None and expected is not None and not _fits(expected, batch.x):
         return (
-            f"The model {model.name!r} must be given inputs like {describe(expected)}. Received:"
-            f" {describe(batch.x)}. {reason(error)}"
+            f"The model {model.name!r} must be given inputs like {describe_tensors(expected)}. Received:"
+            f" {describe_tensors(batch.x)}. {error_summary(error)}"
         )
     culprit = f"its layer {plain.culprit}" if plain.culprit else "its `call`"
     without = (
@@ -132,7 +132,7 @@ def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> st
     )
     return (
         f"The model {model.name!r} must run on the batch. Without keras_initcheck, too, {culprit}"
-        f" raises {_words(error)}.{without} Received: inputs {describe(batch.x)}."
+        f" raises {_words(error)}.{without} Received: inputs {describe_tensors(batch.x)}."
     )
 
 
@@ -161,7 +161,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _words(error: Exception) -> str:
-    return reason(error).rstrip(".")
+    return error_summary(error).rstrip(".")
 
 
 def _caused(message: str, cause: Exception) -> ProbeError:
@@ -230,7 +230,7 @@ class _PlainPass:
             finally:
                 self._entered.pop()
             if not any(map(ops.is_tensor, keras.tree.flatten(outputs))):
-                self.without_tensor = f"{name} returned {describe(outputs)}"
+                self.without_tensor = f"{name} returned {describe_tensors(outputs)}"
             return outputs
 
         return call

@@ -44,10 +44,10 @@ def test_operations_that_take_a_symbolic_tensor_are_found(nested):
 
 
 def test_symbolic_inputs_have_the_structure_that_the_model_was_made_with():
-    parts = {"a": keras.Input((4,), name="x"), "b": keras.Input((4,), name="y")}
+    parts = {name: keras.Input((4,), name=name) for name in ("b", "a")}
     model = keras.Model(parts, LAYERS.Add()(list(parts.values())))
     found = graph.symbolic_inputs(model)
-    assert {name: each.name for name, each in found.items()} == {"a": "x", "b": "y"}
+    assert {name: each.name for name, each in found.items()} == {"a": "a", "b": "b"}
 
 
 @pytest.mark.parametrize("is_built", [True, False])

@@ -13,12 +13,12 @@ _KERAS_APPENDIX = "Arguments received by"
 LONGEST_REASON = 300
 
 
-def describe(structure: Any) -> str:
+def describe_tensors(structure: Any) -> str:
     """Shapes and dtypes of the tensors in a nest, such as `(32, 10) float32, (32,) int64`; in a
     dict with their keys.
     """
     if isinstance(structure, dict):
-        return ", ".join(f"{key!r}: {describe(value)}" for key, value in structure.items())
+        return ", ".join(f"{key!r}: {describe_tensors(value)}" for key, value in structure.items())
     return ", ".join(map(_describe_leaf, keras.tree.flatten(structure))) or "nothing"
 
 
@@ -28,7 +28,7 @@ def _describe_leaf(value: Any) -> str:
     return f"{tuple(value.shape)} {keras.backend.standardize_dtype(value.dtype)}"
 
 
-def reason(error: BaseException) -> str:
+def error_summary(error: BaseException) -> str:
     """The kind of an error and what it says, on one line, without Keras' colours and the frame that
     it puts around a layer's error.
     """

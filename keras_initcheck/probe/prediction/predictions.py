@@ -10,10 +10,10 @@ from typing import Any
 
 from keras_initcheck.probe.prediction import network_builder
 from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
-from keras_initcheck.probe.prediction.network_builder import Network, NetworkBuilder
+from keras_initcheck.probe.prediction.network_builder import NetworkBuilder
+from keras_initcheck.probe.prediction.site_network import SiteNetwork
 from keras_initcheck.probe.tap.recorder import SiteRecord
 from keras_initcheck.records.profile import Moments, SiteStats, WeightStats
-from keras_initcheck.theory.propagation.graph import Prediction, propagate
 from keras_initcheck.theory.propagation.rule import Unpredictable
 
 UNOBSERVED = "its output is not observed"
@@ -43,11 +43,11 @@ def with_predictions(
     )
     network = builder.build(records)
     try:
-        predictions = propagate(network.nodes, _seeds(network, cotangent_places))
+        gradients = network.network.log_gradients(_seeds(network, cotangent_places))
     except Exception as error:  # a prediction must never cost the measurement
-        failed = network_builder.failure(error)
+        failed = network_builder.failure_reason(error)
         return tuple(replace(site, unpredicted=failed) for site in sites)
-    reader = _Reader(network, predictions, [site.name for site in sites])
+    reader = _Reader(network, gradients, [site.name for site in sites])
     return tuple(reader.read(site, _output(site, sites)) for site in sites)
 
 
@@ -65,7 +65,7 @@ def failures(sites: Sequence[SiteStats]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _seeds(network: Network, places: Sequence[tuple[int, bool] | None]) -> dict[int, float]:
+def _seeds(network: SiteNetwork, places: Sequence[tuple[int, bool] | None]) -> dict[int, float]:
     starts = Counter(
         network.pre_activation(site) if is_pre_activation else network.outputs[site]
         for site, is_pre_activation in (place for place in places if place is not None)
@@ -93,10 +93,10 @@ class _Reader:
     """Reads predictions off nodes."""
 
     def __init__(
-        self, network: Network, predictions: Sequence[Prediction], names: Sequence[str]
+        self, network: SiteNetwork, log_gradients: Sequence[float], names: Sequence[str]
     ) -> None:
         self._network = network
-        self._predictions = predictions
+        self._log_gradients = log_gradients
         self._names = names
         self._users: list[list[int]] = [[] for _ in network.nodes]
         for position, node in enumerate(network.nodes):
@@ -108,21 +108,21 @@ class _Reader:
         if output is None or site.activations.h is None:
             return replace(site, unpredicted=BARE_FUNCTION if output is None else UNOBSERVED)
         position = self._network.outputs[output]
-        found = self._predictions[position]
+        node = self._network.nodes[position]
         is_seen = site.random_gradients is not None and site.random_gradients.h is not None
         gradient, why_no_gradient = self._gradient(position) if is_seen else (None, None)
         return replace(
             site,
             predicted_log10_second_moment=(
-                found.signal.log10_second_moment if found.signal.is_known else None
+                node.signal.log10_second_moment if node.signal.is_known else None
             ),
             predicted_log10_gradient=gradient,
-            unpredicted=self._reason(site, found.unknown_since) or why_no_gradient,
+            unpredicted=self._reason(site, node.unknown_since) or why_no_gradient,
         )
 
     def _gradient(self, position: int) -> tuple[float | None, str | None]:
         """log10 of the gradient, or the reason why it is not known."""
-        log_gradient = self._predictions[position].log_gradient
+        log_gradient = self._log_gradients[position]
         if position < self._network.last_gap:
             return None, "on the gradient's way back, tensors are made outside of layers"
         if math.isnan(log_gradient) or (log_gradient == -math.inf and not self._users[position]):
@@ -135,7 +135,7 @@ class _Reader:
             if isinstance(self._network.nodes[user].rule, Unpredictable):
                 return self._told(user)
         for user in self._users[position]:
-            if math.isnan(self._predictions[user].log_gradient):
+            if math.isnan(self._log_gradients[user]):
                 return self._obstacle(user)
         return (
             f"{self._name(self._users[position][0])} receives what is not known"

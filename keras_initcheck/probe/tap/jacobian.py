@@ -15,7 +15,7 @@ from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
-from keras_initcheck.probe.keras_model.messages import reason
+from keras_initcheck.probe.keras_model.messages import error_summary
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.recorder import Channel, Recorder
 from keras_initcheck.records.errors import ProbeError
@@ -72,7 +72,7 @@ def measure_spectrum(model: Any, batch: Batch, engine: ModuleType, seed: int = 0
             return _spectrum(model, engine, function, tensors, np.random.default_rng(seed))
     except Exception as error:
         raise ProbeError(
-            f"The Jacobian of {model.name!r} could not be measured. {reason(error)}"
+            f"The Jacobian of {model.name!r} could not be measured. {error_summary(error)}"
         ) from error
 
 
@@ -97,7 +97,7 @@ def _spectrum(
     except (
         Exception
     ) as failure:  # an operation without a derivative in the other direction: the mean stands
-        note = f"the largest singular value is not known: {reason(failure)}"
+        note = f"the largest singular value is not known: {error_summary(failure)}"
     return Spectrum(
         num_inputs=num_inputs,
         num_outputs=num_outputs,

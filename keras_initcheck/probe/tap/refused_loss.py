@@ -6,7 +6,7 @@ import keras
 
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.keras_model.losses import known_loss
-from keras_initcheck.probe.keras_model.messages import describe, reason
+from keras_initcheck.probe.keras_model.messages import describe_tensors, error_summary
 from keras_initcheck.probe.keras_model.private_api import compiled_loss
 from keras_initcheck.probe.tap.outputs_and_labels import has_invalid_labels
 from keras_initcheck.records.errors import DataError, InitCheckError, ProbeError
@@ -27,16 +27,16 @@ def explain_loss(model: Any, batch: Batch, outputs: Any, error: Exception) -> In
     """What failed: the sum of losses, a method or a function of the user's, or one of Keras'
     losses, which blames the labels.
     """
-    received = f"outputs {describe(outputs)}, labels {describe(batch.y)}"
+    received = f"outputs {describe_tensors(outputs)}, labels {describe_tensors(batch.y)}"
     received += (
-        f", sample weights {describe(batch.sample_weight)}"
+        f", sample weights {describe_tensors(batch.sample_weight)}"
         if batch.sample_weight is not None
         else ""
     )
     if type(model).compute_loss is not keras.Model.compute_loss:
         return ProbeError(
             f"The model {model.name!r} must have a loss. Its own `compute_loss` fails. Received:"
-            f" {received}. {reason(error)}"
+            f" {received}. {error_summary(error)}"
         )
     if _is_sum(model, batch, outputs):
         return ProbeError(
@@ -45,12 +45,12 @@ def explain_loss(model: Any, batch: Batch, outputs: Any, error: Exception) -> In
             f"{keras.config.floatx()}, and losses of layers of dtype {_dtypes(model.losses)}. Cast"
             " what a layer gives to `add_loss`, or "
             'build the layer that has an activity regularizer with dtype="float32".'
-            f" {reason(error)}"
+            f" {error_summary(error)}"
         )
     if model.loss is None:
         return ProbeError(
             f"The model {model.name!r} must be compiled with a loss to go with labels. Received:"
-            f" none. {reason(error)}"
+            f" none. {error_summary(error)}"
         )
     losses = keras.tree.flatten(model.loss)
     if all(
@@ -58,11 +58,11 @@ def explain_loss(model: Any, batch: Batch, outputs: Any, error: Exception) -> In
     ):
         return DataError(
             f"The labels must fit the model's loss ({_names(losses)}). Received: {received}."
-            f" {reason(error)}"
+            f" {error_summary(error)}"
         )
     return DataError(
         f"The model's loss ({_names(losses)}) must take what it is given. Received: {received}."
-        f" {reason(error)}"
+        f" {error_summary(error)}"
     )
 
 

@@ -1,6 +1,7 @@
-"""Propagation over a network: signals from its inputs on, gradients from its outputs back."""
+"""A network of propagation rules: signals from its inputs on, gradients from its outputs back."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keras_initcheck.theory.propagation.rule import PropagationRule
@@ -13,101 +14,91 @@ class Node:
 
     Attributes:
         rule: The rule of the step.
-        inputs: Positions of the nodes whose outputs it receives, all before its own, in the order
-            in which its rule takes them.
+        inputs: Positions of the nodes whose outputs it receives, in the order in which its rule
+            takes them.
+        signal: The predicted signal of its output.
+        unknown_since: Position of the node that made the signal unknown; `None` where it is known.
     """
 
     rule: PropagationRule
-    inputs: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Signal and gradient at a node's output.
-
-    Attributes:
-        signal: The signal.
-        log_gradient: `ln` of the mean square of an element's gradient; `nan` if unknown, `-inf` if
-            none arrives.
-        unknown_since: Position of the node that made the signal unknown, or `None` if it is known.
-    """
-
+    inputs: tuple[int, ...]
     signal: Signal
-    log_gradient: float
     unknown_since: int | None = None
 
 
-def propagate(
-    nodes: Sequence[Node], output_log_gradients: Mapping[int, float] | None = None
-) -> tuple[Prediction, ...]:
-    """Predicts signal and gradient at every node of a network, in execution order.
-
-    Forward, each node applies its rule to the signals of its inputs. Backward, a node's gradient is
-    the sum over the nodes that use its output, whose contributions are taken to be independent (He
-    et al. 2015, section 2.2, for a chain). They are not independent if ReLUs stand on a residual
-    stream itself: a unit that one of them lets pass is likely to pass the next, and gradients grow
-    by some 10% more in every such block.
+class Network:
+    """Nodes in execution order. Signals are predicted while nodes are added, gradients afterwards.
 
     >>> from keras_initcheck.theory.propagation.linear import Weight
     >>> from keras_initcheck.theory.propagation.merge import Sum
     >>> from keras_initcheck.theory.propagation.rule import Source
-    >>> glorot = Weight(fan_in=100, fan_out=100, second_moment=1 / 100)
-    >>> block = [Node(Source(Signal(0.0))), Node(glorot, (0,)), Node(Sum(), (0, 1))]
-    >>> stream, _, total = propagate(block)
-    >>> round(total.signal.second_moment, 6), round(stream.log_gradient, 6)  # 1 + 1, and ln(1 + 1)
-    (2.0, 0.693147)
+    >>> network = Network()
+    >>> stream = network.add(Source(Signal(0.0)))
+    >>> branch = network.add(Weight(fan_in=100, fan_out=100, second_moment=1 / 100), (stream,))
+    >>> total = network.add(Sum(), (stream, branch))
+    >>> round(network.nodes[total].signal.second_moment, 6)  # 1 + 1
+    2.0
+    >>> round(network.log_gradients({total: 0.0})[stream], 6)  # ln(1 + 1)
+    0.693147
 
-    Args:
-        nodes: The network; a node without inputs is where it starts.
-        output_log_gradients: For the position of each output, `ln` of the mean square of its
-            gradient. By default it is 0, as of a random N(0, 1) cotangent, at every node that no
-            other uses.
-
-    Raises:
-        ValueError: A node's input does not come before it.
+    Attributes:
+        nodes: The nodes.
     """
-    _check_order(nodes)
-    signals: list[Signal] = []
-    unknown_since: list[int | None] = []
-    for position, node in enumerate(nodes):
-        signals.append(node.rule.forward(*(signals[index] for index in node.inputs)))
-        since = [unknown_since[index] for index in node.inputs if unknown_since[index] is not None]
-        unknown_since.append(None if signals[-1].is_known else next(iter(since), position))
-    gradients = _gradients(
-        nodes,
-        signals,
-        _random_cotangent(nodes) if output_log_gradients is None else output_log_gradients,
-    )
-    return tuple(map(Prediction, signals, gradients, unknown_since))
 
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
 
-def _check_order(nodes: Sequence[Node]) -> None:
-    for position, node in enumerate(nodes):
-        if not all(0 <= index < position for index in node.inputs):
+    def add(self, rule: PropagationRule, inputs: tuple[int, ...] = ()) -> int:
+        """Adds a node, applies its rule to the signals of its inputs, and returns its position.
+
+        Args:
+            rule: What the node does.
+            inputs: Positions of the nodes whose outputs it receives; none where a network starts.
+
+        Raises:
+            ValueError: An input is not in the network yet.
+        """
+        position = len(self.nodes)
+        if not all(0 <= index < position for index in inputs):
             raise ValueError(
-                f"`nodes` must be in execution order. Received: inputs={node.inputs} at position"
-                f" {position}. Put inputs before their users."
+                f"`inputs` must be positions of nodes that were added before. Received:"
+                f" inputs={inputs} at position {position}. Add inputs before their users."
             )
+        sources = [self.nodes[index] for index in inputs]
+        signal = rule.forward(*(source.signal for source in sources))
+        since = (each.unknown_since for each in sources if each.unknown_since is not None)
+        unknown_since = None if signal.is_known else next(since, position)
+        self.nodes.append(Node(rule, inputs, signal, unknown_since))
+        return position
 
+    def log_gradients(self, seeds: Mapping[int, float]) -> list[float]:
+        """`ln` of the mean square of an element's gradient, at the output of every node.
 
-def _random_cotangent(nodes: Sequence[Node]) -> dict[int, float]:
-    used = {index for node in nodes for index in node.inputs}
-    return {position: 0.0 for position in range(len(nodes)) if position not in used}
+        A node's gradient is the sum over the nodes that use its output, whose contributions are
+        taken to be independent (He et al. 2015, section 2.2, for a chain). They are not independent
+        if ReLUs stand on a residual stream itself: a unit that one of them lets pass is likely to
+        pass the next, and gradients grow by some 10% more in every such block.
 
+        Args:
+            seeds: The gradients of the network's outputs by position, `ln` of the mean square: 0 for
+                a random N(0, 1) cotangent.
 
-def _gradients(
-    nodes: Sequence[Node], signals: Sequence[Signal], seeds: Mapping[int, float]
-) -> list[float]:
-    arriving: list[list[float]] = [
-        [seeds[position]] if position in seeds else [] for position in range(len(nodes))
-    ]
-    gradients = [float("-inf")] * len(nodes)
-    for position in range(len(nodes) - 1, -1, -1):
-        node, gradient = nodes[position], log_sum(arriving[position])
-        gradients[position] = gradient
-        if gradient == float("-inf"):
-            continue
-        factors = node.rule.log_gradient_factors(*(signals[index] for index in node.inputs))
-        for index, factor in zip(node.inputs, factors, strict=True):
-            arriving[index].append(gradient + factor)
-    return gradients
+        Returns:
+            For each node `nan` where the gradient is unknown, and `-inf` where none arrives.
+        """
+        arriving: list[list[float]] = [[] for _ in self.nodes]
+        for position, seed in seeds.items():
+            arriving[position].append(seed)
+        gradients = [-math.inf] * len(self.nodes)
+        for position in range(len(self.nodes) - 1, -1, -1):
+            node, gradient = self.nodes[position], log_sum(arriving[position])
+            gradients[position] = gradient
+            if gradient == -math.inf:
+                continue
+            factors = node.rule.log_gradient_factors(*self._input_signals(node))
+            for index, factor in zip(node.inputs, factors, strict=True):
+                arriving[index].append(gradient + factor)
+        return gradients
+
+    def _input_signals(self, node: Node) -> tuple[Signal, ...]:
+        return tuple(self.nodes[index].signal for index in node.inputs)

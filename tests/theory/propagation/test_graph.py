@@ -5,19 +5,13 @@ import pytest
 
 from keras_initcheck.theory.activations import numpy_activation
 from keras_initcheck.theory.propagation.activation import Activation
-from keras_initcheck.theory.propagation.graph import Node, propagate
+from keras_initcheck.theory.propagation.graph import Network
 from keras_initcheck.theory.propagation.linear import IDENTITY, Affine, Weight
 from keras_initcheck.theory.propagation.merge import Multiply, Sum
 from keras_initcheck.theory.propagation.normalization import Standardization
 from keras_initcheck.theory.propagation.rule import Source, Unpredictable
 from keras_initcheck.theory.propagation.signal import Signal
-
-SOURCE = Node(Source(Signal(0.0)))
-
-
-def chain(*rules):
-    """Nodes one after the other, behind a source of second moment one."""
-    return [SOURCE, *(Node(rule, (position,)) for position, rule in enumerate(rules))]
+from tests.support.propagation import SOURCE, chain, propagate
 
 
 @pytest.mark.parametrize(
@@ -59,12 +53,12 @@ def test_hundreds_of_layers_go_beyond_floats():
 
 
 def test_gradients_of_a_fork_add_up():
-    nodes = [SOURCE, Node(IDENTITY, (0,)), Node(Affine.constant(2.0), (0,)), Node(Sum(), (1, 2))]
+    nodes = [SOURCE, (IDENTITY, (0,)), (Affine.constant(2.0), (0,)), (Sum(), (1, 2))]
     assert math.exp(propagate(nodes)[0].log_gradient) == pytest.approx(1.0 + 4.0)
 
 
 def test_gate_multiplies_the_gradient_by_the_other_operand():
-    nodes = [SOURCE, Node(Source(Signal(math.log(9.0)))), Node(Multiply(), (0, 1))]
+    nodes = [SOURCE, (Source(Signal(math.log(9.0))), ()), (Multiply(), (0, 1))]
     signal, gate, product = propagate(nodes)
     assert [math.exp(each.log_gradient) for each in (signal, gate, product)] == pytest.approx(
         [9.0, 1.0, 1.0]
@@ -73,7 +67,7 @@ def test_gate_multiplies_the_gradient_by_the_other_operand():
 
 def test_gradients_start_where_they_are_given():
     first, head, other = propagate(
-        [SOURCE, Node(Affine.constant(3.0), (0,)), Node(IDENTITY, (0,))], {1: math.log(0.5)}
+        [SOURCE, (Affine.constant(3.0), (0,)), (IDENTITY, (0,))], {1: math.log(0.5)}
     )
     assert [math.exp(each.log_gradient) for each in (first, head, other)] == pytest.approx(
         [4.5, 0.5, 0.0]
@@ -81,7 +75,7 @@ def test_gradients_start_where_they_are_given():
 
 
 def test_output_that_is_used_as_well_gets_both_gradients():
-    predicted = propagate([SOURCE, Node(Affine.constant(2.0), (0,))], {0: 0.0, 1: 0.0})
+    predicted = propagate([SOURCE, (Affine.constant(2.0), (0,))], {0: 0.0, 1: 0.0})
     assert math.exp(predicted[0].log_gradient) == pytest.approx(1.0 + 4.0)
 
 
@@ -108,9 +102,9 @@ def test_gradient_is_unknown_below_what_has_no_rule():
 def test_closed_branch_hands_nothing_back():
     nodes = [
         SOURCE,
-        Node(Weight(4, 4, 1.0), (0,)),
-        Node(Weight(4, 4, 0.0), (1,)),
-        Node(Sum(), (0, 2)),
+        (Weight(4, 4, 1.0), (0,)),
+        (Weight(4, 4, 0.0), (1,)),
+        (Sum(), (0, 2)),
     ]
     stream, inner, _, total = propagate(nodes)
     assert (stream.log_gradient, inner.log_gradient, total.signal.second_moment) == (
@@ -122,7 +116,9 @@ def test_closed_branch_hands_nothing_back():
 
 @pytest.mark.parametrize("inputs", [(1,), (2,), (-1,)], ids=["itself", "a later one", "none"])
 def test_nodes_out_of_order_are_refused(inputs):
+    network = Network()
+    network.add(Source(Signal(0.0)))
     with pytest.raises(
-        ValueError, match=r"must be in execution order\. Received: inputs=\(-?\d,\) at position 1\."
+        ValueError, match=r"that were added before\. Received: inputs=\(-?\d,\) at position 1\."
     ):
-        propagate([SOURCE, Node(IDENTITY, inputs), SOURCE])
+        network.add(IDENTITY, inputs)

@@ -10,12 +10,10 @@ import pytest
 
 from keras_initcheck.theory.activations import numpy_activation
 from keras_initcheck.theory.propagation.activation import Activation
-from keras_initcheck.theory.propagation.graph import Node, propagate
 from keras_initcheck.theory.propagation.linear import IDENTITY, Affine, Weight
 from keras_initcheck.theory.propagation.merge import Sum
 from keras_initcheck.theory.propagation.normalization import Standardization
-from keras_initcheck.theory.propagation.rule import Source
-from keras_initcheck.theory.propagation.signal import Signal
+from tests.support.propagation import SOURCE, propagate
 
 WIDTH, DEPTH, NETWORKS, SAMPLES = 128, 48, 4, 8
 RELU = Activation(numpy_activation("relu"))
@@ -86,7 +84,7 @@ def simulate(stack, seed):
 
 def predict(stack):
     steps = {"": IDENTITY, "relu": RELU, "norm": Standardization(epsilon=0.0)}
-    nodes, streams = [Node(Source(Signal(0.0)))], [0]
+    nodes, streams = [SOURCE], [0]
     first, second = (Weight(WIDTH, WIDTH, variance) for variance in stack.weight_variances)
     for block in range(DEPTH):
         for rule in (
@@ -96,9 +94,9 @@ def predict(stack):
             RELU,
             second,
         ):
-            nodes.append(Node(rule, (len(nodes) - 1,)))
-        nodes.append(Node(Sum((stack.scale, stack.scale)), (streams[-1], len(nodes) - 1)))
-        nodes.append(Node(steps[stack.after], (len(nodes) - 1,)))
+            nodes.append((rule, (len(nodes) - 1,)))
+        nodes.append((Sum((stack.scale, stack.scale)), (streams[-1], len(nodes) - 1)))
+        nodes.append((steps[stack.after], (len(nodes) - 1,)))
         streams.append(len(nodes) - 1)
     predicted = propagate(nodes)
     return (
