@@ -43,7 +43,6 @@ _OUTPUT_ACTIVATIONS = (
     "log_sigmoid",
 )
 """Activations of heads and gates, whose pre-activation has to keep its size."""
-_RECURRENT = (keras.layers.SimpleRNN, keras.layers.GRU, keras.layers.LSTM)
 
 Layer = TypeVar("Layer", bound=Any)
 
@@ -233,11 +232,8 @@ def prepare(
 
 def _layout_arguments(layer: Any) -> dict[str, dict[str, Any]]:
     """Arguments of `ForActivation` for each of a layer's kernels, by the attribute's name."""
-    if isinstance(layer, _RECURRENT):
-        names = [kind.__name__ for kind in type(layer.cell).__mro__]
-        gates = next(
-            layer_kinds.CELL_GATES[name] for name in names if name in layer_kinds.CELL_GATES
-        )
+    gates = layer_kinds.num_gates(layer)
+    if gates is not None:
         return {"kernel_initializer": {"gates": gates}}
     if isinstance(layer, keras.layers.Dense):
         return {"kernel_initializer": {}}

@@ -1,7 +1,6 @@
-"""The objects of Keras that the probe handles, as protocols: Keras and the frameworks have no
-types of their own that a checker could read.
+"""The objects of Keras that the probe handles, as protocols.
 
-No function stands here.
+Keras and the frameworks come without types that a checker could read. No function stands here.
 """
 
 from collections.abc import Callable, Sequence

@@ -266,7 +266,7 @@ def test_unknown_passes_on_with_its_reason_up_to_a_normalisation(predict, normal
     )
     profile, found = predict(make, normal(64, 6, 16))
     lstm, before, normalization, after = profile.sites
-    assert lstm.unpredicted == "a recurrent layer multiplies by its gates what it remembers"
+    assert lstm.unpredicted == "the gates of a recurrent layer multiply what it remembers"
     assert before.unpredicted == f"lstm: {lstm.unpredicted}"
     assert (lstm.predicted_log10_second_moment, before.predicted_log10_gradient) == (None, None)
     assert normalization.unpredicted is after.unpredicted is None

@@ -1,3 +1,1 @@
-"""One batch: taken from any data that `fit` takes, from a running `fit`, or made up for a model
-that comes without data.
-"""
+"""One batch: taken from the user's data, or made up for a model that comes without any."""

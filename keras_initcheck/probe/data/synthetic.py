@@ -1,4 +1,4 @@
-"""A batch of synthetic inputs for a model that comes without data."""
+"""Synthetic inputs for a model that comes without data."""
 
 from typing import Any
 
@@ -20,11 +20,10 @@ IMAGE_SIZE = 64
 
 @without_strategy()
 def synthetic_inputs(model: Model, batch_size: int, seed: int) -> Nest:
-    """Standard normal inputs of the model's own shapes; valid ids where an input feeds an
-    Embedding.
+    """Standard normal inputs of the model's own shapes; valid ids for an Embedding.
 
-    Where an input first passes the model's own `Rescaling` and `Normalization` layers, what leaves
-    these is standard normal: a network that divides by 255 gets pixels, not numbers of 1/255.
+    Where an input first passes the model's own `Rescaling` and `Normalization` layers, their output
+    is standard normal: a network that divides by 255 gets pixels, not numbers of 1/255.
 
     Args:
         model: A model that knows its input shapes: Functional, built Sequential, or a subclassed
@@ -72,7 +71,7 @@ def _from_shape(shape: Any) -> Any:
 
 
 def _vocabulary_sizes(model: Model) -> dict[int, int]:
-    """The smallest vocabulary of the embeddings behind each model input, by the input's identity."""
+    """The smallest vocabulary of the embeddings behind each model input, by the input's id."""
     sizes = {}
     for tensor in keras.tree.flatten(getattr(model, "inputs", None) or []):
         found = _embeddings_behind(tensor, model)

@@ -1,5 +1,6 @@
-"""The columns of a table that enters the model, on the host: a batch of rows is small beside what a
-network makes of it.
+"""The columns of a table that enters the model, on the host.
+
+A batch of rows is small beside what a network makes of it.
 """
 
 from typing import Any
@@ -15,14 +16,14 @@ MOST_COLUMNS = 2048
 """Wider inputs are flattened images, bags of words and the like."""
 MOST_ZEROS = 0.25
 """Share of zeros from which a column counts as sparse: indicators, counts and one-hot codes are
-small in another way.
+small for another reason.
 """
 MOST_LEADERS = 0.1
 """Share of the columns that may count as the largest ones."""
 
 
 def columns(x: Any) -> tuple[Columns, ...]:
-    """What is to be said of each input that is a table of two dense columns or more."""
+    """Statistics of each input that is a table of two dense columns or more."""
     found = []
     for name, tensor in introspection.flatten_with_names(x):
         if is_observable(tensor) and len(tensor.shape) == 2 and 1 < tensor.shape[1] <= MOST_COLUMNS:

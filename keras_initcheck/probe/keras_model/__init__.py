@@ -1,3 +1,1 @@
-"""What must be known of Keras: its layers, activations, losses and optimizers, and the names that
-it does not publish.
-"""
+"""Facts about Keras: layers, activations, losses, optimizers, graphs, and its private names."""

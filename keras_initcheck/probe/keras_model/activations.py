@@ -1,6 +1,4 @@
-"""Which function follows a weight layer, as a name and as a numpy callable that the theory can
-integrate.
-"""
+"""The function that follows a weight layer: its name, and a numpy callable to integrate."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -19,8 +17,14 @@ _MIXING = ("softmax", "log_softmax", "sparsemax", "glu")
 
 @dataclass(frozen=True)
 class FollowingActivation:
-    """An activation by name. `function` is `None` where it mixes units or cannot be evaluated, so
-    that no factor can be predicted.
+    """An activation by name.
+
+    Attributes:
+        name: Its name, such as `"relu"`.
+        function: The function of an array of points; `None` where it mixes units or cannot be
+            evaluated, so that no factor can be predicted.
+        precision: Relative precision of the function's values.
+        key: What two activations with the same function have in common.
     """
 
     name: str
@@ -30,9 +34,7 @@ class FollowingActivation:
 
 
 def describe(activation: Any) -> FollowingActivation:
-    """The activation of a fused callable, an activation layer, or a graph operation such as
-    `keras.ops.relu`.
-    """
+    """The activation of a fused callable, an activation layer or an operation, such as ReLU."""
     if isinstance(activation, keras.layers.Activation):
         return describe(activation.activation)
     name, parameters = _layer_parameters(activation)
@@ -45,7 +47,7 @@ def describe(activation: Any) -> FollowingActivation:
         key = (name, *sorted(parameters.items()))
         return FollowingActivation(name, activations.numpy_activation(name, **parameters), key=key)
     except (ValueError, TypeError):
-        return _evaluated(name, activation)
+        return _user_activation(name, activation)
 
 
 def _layer_parameters(layer: Any) -> tuple[str | None, dict[str, Any]]:
@@ -69,16 +71,15 @@ def _layer_parameters(layer: Any) -> tuple[str | None, dict[str, Any]]:
 
 
 def _operation_parameters(operation: Any) -> dict[str, Any]:
-    """Parameters of graph operations: `LeakyRelu` and `Elu` nodes carry their own."""
+    """The parameters that graph operations such as `LeakyRelu` and `Elu` carry as attributes."""
     if isinstance(operation, (keras.layers.Layer, type(None))) or not isinstance(
         operation, keras.Operation
     ):
         return {}
-    known = {"negative_slope": "negative_slope", "alpha": "alpha", "approximate": "approximate"}
     return {
-        known[name]: value
+        name: value
         for name, value in vars(operation).items()
-        if name in known and value is not None
+        if name in ("negative_slope", "alpha", "approximate") and value is not None
     }
 
 
@@ -88,8 +89,8 @@ def _function_name(activation: Any) -> str:
     return str(getattr(activation, "__name__", type(activation).__name__))
 
 
-def _evaluated(name: str, activation: Any) -> FollowingActivation:
-    """A user's own function, evaluated through Keras in float32."""
+def _user_activation(name: str, activation: Any) -> FollowingActivation:
+    """The activation of a user's own function, evaluated through Keras in float32."""
 
     def function(points: np.ndarray) -> np.ndarray:
         return np.asarray(

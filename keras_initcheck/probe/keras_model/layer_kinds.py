@@ -1,4 +1,4 @@
-"""What kind of site a layer is, its activation, and the true fans of its kernels."""
+"""The kind of a layer as a site, its fused activation, and the true fans of its kernels."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from keras_initcheck.theory.fans import Fans
 
 
 def _classes(*names: str) -> tuple[Any, ...]:
-    """The layer classes of those names that this release of Keras has."""
+    """The layer classes of these names that this release of Keras has."""
     return tuple(getattr(keras.layers, name) for name in names if hasattr(keras.layers, name))
 
 
@@ -28,9 +28,7 @@ WEIGHT = (
 )
 RECURRENT = _classes("RNN")
 OPAQUE = (*RECURRENT, *_classes("TimeDistributed", "Pipeline"))
-"""Layers that run their inner layers in a traced loop: one site, and nothing inside it is
-observed.
-"""
+"""Layers that run their inner layers in a traced loop: one site, with nothing inside observed."""
 NORMALIZATION = _classes(
     "BatchNormalization",
     "LayerNormalization",
@@ -54,8 +52,8 @@ MERGE = _classes(
 )
 EMBEDDING = _classes("Embedding")
 _PASS_NAME = re.compile(
-    r"Dropout|Noise|Flatten|Reshape|Permute|Padding|Cropping|Pooling|UpSampling|Identity|Masking|RepeatVector|ActivityRegularization"
-    r"|Rescaling|Resizing|Cast|Transpose|Squeeze|ExpandDims"
+    r"Dropout|Noise|Flatten|Reshape|Permute|Padding|Cropping|Pooling|UpSampling|Identity|Masking"
+    r"|RepeatVector|ActivityRegularization|Rescaling|Resizing|Cast|Transpose|Squeeze|ExpandDims"
 )
 _MERGE_OPERATIONS = frozenset(
     (
@@ -77,7 +75,7 @@ _ACTIVATION_OPERATIONS = frozenset(
 
 
 def kind_of(operation: Any) -> str:
-    """The kind of a layer or graph operation, one of those that `SiteStats.kind` lists."""
+    """The kind of a layer or graph operation, as in `SiteStats.kind`."""
     table = (
         ("weight", WEIGHT),
         ("recurrent", RECURRENT),
@@ -111,9 +109,7 @@ def snake_case(name: str) -> str:
 
 
 def fused_activation(layer: Any) -> Any | None:
-    """The callable that a weight layer applies to its pre-activation, or `None` if that is the
-    identity.
-    """
+    """The callable that a weight layer applies to its pre-activation; `None` for the identity."""
     function = getattr(layer, "activation", None)
     if function is None or function is keras.activations.linear or not callable(function):
         return None
@@ -121,8 +117,7 @@ def fused_activation(layer: Any) -> Any | None:
 
 
 def kernel_fans(layer: Any) -> dict[str, Fans]:
-    """True fans of each kernel of a known weight or recurrent layer, by the attribute's name, in
-    the order of application.
+    """True fans of each kernel of a known weight layer, by attribute, in order of application.
 
     Keras' own `compute_fans` knows neither strides nor groups nor gates, and before 3.15 no
     equation; see `keras_initcheck.theory.fans`.
@@ -147,15 +142,18 @@ def kernel_fans(layer: Any) -> dict[str, Fans]:
     return {}
 
 
-CELL_GATES = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1}
-"""Kernels side by side in the kernel of a recurrent cell, by its type."""
+_GATES = {keras.layers.SimpleRNN: 1, keras.layers.GRU: 3, keras.layers.LSTM: 4}
+_GATES_OF_CELLS = {f"{layer.__name__}Cell": gates for layer, gates in _GATES.items()}
+
+
+def num_gates(layer: Any) -> int | None:
+    """Number of gates, whose kernels stand side by side, of a SimpleRNN, GRU or LSTM."""
+    return next((gates for kind, gates in _GATES.items() if isinstance(layer, kind)), None)
 
 
 def cell_fans(cell: Any) -> dict[str, Fans]:
-    """True fans per gate of the kernels of SimpleRNN's, GRU's and LSTM's cells; empty for
-    everything else.
-    """
-    gates = CELL_GATES.get(type(cell).__name__)
+    """True fans of the kernels of one gate of a SimpleRNN's, GRU's or LSTM's cell, else empty."""
+    gates = _GATES_OF_CELLS.get(type(cell).__name__)
     if gates is None or not hasattr(cell, "recurrent_kernel"):
         return {}
     kernel, recurrent = fans.recurrent(

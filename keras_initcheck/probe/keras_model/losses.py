@@ -1,9 +1,10 @@
-"""Which of Keras' own losses holds each output against its labels. What is not plain to see is left
-out.
+"""Keras' own losses, and which of them compares each output with its labels.
+
+An output for which that is ambiguous is left out.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
@@ -26,7 +27,14 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class KnownLoss:
-    """One of Keras' losses by its name, with a copy of it that gives the plain mean."""
+    """One of Keras' losses.
+
+    Attributes:
+        name: Keras' name of it, such as `"mean_squared_error"`.
+        from_logits: Whether it takes logits.
+        ignored_class: Class that it leaves out, or `None`.
+        function: A copy of the loss that returns the plain mean.
+    """
 
     name: str
     from_logits: bool
@@ -36,8 +44,13 @@ class KnownLoss:
 
 @dataclass(frozen=True)
 class OutputWithLoss:
-    """An output with the key of its labels in the batch's `y` (`None` where `y` is the labels
-    itself) and its loss.
+    """An output with its labels and its loss.
+
+    Attributes:
+        name: Name of the output.
+        output: Its tensor.
+        key: Key of its labels in the batch's `y`; `None` where `y` itself is the labels.
+        loss: The loss that compares the two.
     """
 
     name: str
@@ -50,16 +63,20 @@ class OutputWithLoss:
         return y if self.key is None else y[self.key]
 
 
+_Match: TypeAlias = tuple[str, Any, str | int | None, Any]
+"""Name, output, key of its labels, and what `compile` was given as its loss."""
+
+
 def known_loss(loss: Any) -> KnownLoss | None:
-    """What `compile` was given for one output, if it is a loss of Keras and no subclass of one,
-    over the last axis.
+    """The loss that `compile` was given for an output, if it is one of Keras' over the last axis.
+
+    `None` for a subclass and for any other loss.
     """
     if isinstance(loss, str):
         try:
             loss = keras.losses.get(loss)
-        except (
-            ValueError
-        ):  # names such as "crossentropy", which Keras resolves by the labels' shape
+        except ValueError:
+            # Names such as "crossentropy", which Keras resolves by the labels' shape.
             return None
     is_instance = isinstance(loss, keras.losses.Loss)
     given = type(loss) if is_instance else loss
@@ -76,31 +93,11 @@ def known_loss(loss: Any) -> KnownLoss | None:
 
 
 def match_outputs(model: Any, y: Any, outputs: Any) -> list[OutputWithLoss]:
-    """The outputs with their labels and losses, where one of each belongs together without
-    doubt.
-    """
+    """The outputs with their labels and losses, where it is beyond doubt which belong together."""
     if y is None or type(model).compute_loss is not keras.Model.compute_loss:
         return []
-    named = introspection.flatten_with_names(outputs)
-    if len(named) == 1:
-        leaves, losses = (
-            introspection.flatten_with_names(y),
-            introspection.flatten_with_names(model.loss),
-        )
-        name = next(
-            iter(
-                outputs
-                if isinstance(outputs, dict)
-                else getattr(model, "output_names", None) or ["output"]
-            )
-        )
-        found = (
-            [(str(name), named[0][1], _only_key(y), losses[0][1])]
-            if len(leaves) == len(losses) == 1
-            else []
-        )
-    else:
-        found = _of_several(model, y, outputs)
+    is_single = len(introspection.flatten_with_names(outputs)) == 1
+    found = _match_one(model, y, outputs) if is_single else _match_several(model, y, outputs)
     resolved = ((name, output, key, known_loss(loss)) for name, output, key, loss in found)
     return [
         OutputWithLoss(name, output, key, loss)
@@ -109,13 +106,23 @@ def match_outputs(model: Any, y: Any, outputs: Any) -> list[OutputWithLoss]:
     ]
 
 
+def _match_one(model: Any, y: Any, outputs: Any) -> list[_Match]:
+    (_, output), *_ = introspection.flatten_with_names(outputs)
+    losses = introspection.flatten_with_names(model.loss)
+    if len(losses) != 1 or len(introspection.flatten_with_names(y)) != 1:
+        return []
+    is_keyed = isinstance(outputs, dict)
+    names = outputs if is_keyed else getattr(model, "output_names", None) or ["output"]
+    return [(str(next(iter(names))), output, _only_key(y), losses[0][1])]
+
+
 def _only_key(structure: Any) -> str | int | None:
     if isinstance(structure, dict):
         return str(next(iter(structure)))
     return 0 if isinstance(structure, list | tuple) else None
 
 
-def _of_several(model: Any, y: Any, outputs: Any) -> list[tuple[str, Any, str | int | None, Any]]:
+def _match_several(model: Any, y: Any, outputs: Any) -> list[_Match]:
     names = (
         list(outputs)
         if isinstance(outputs, dict)
@@ -124,7 +131,7 @@ def _of_several(model: Any, y: Any, outputs: Any) -> list[tuple[str, Any, str | 
     values = list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
     if len(names) != len(values) or len(set(names)) != len(names):
         return []
-    found: list[tuple[str, Any, str | int | None, Any]] = []
+    found: list[_Match] = []
     for position, (name, output) in enumerate(zip(names, values, strict=True)):
         is_keyed = isinstance(outputs, dict)
         key = _key(y, name, position, len(names), is_keyed)
@@ -142,7 +149,7 @@ def _of_several(model: Any, y: Any, outputs: Any) -> list[tuple[str, Any, str | 
 
 
 def _key(structure: Any, name: Any, position: int, count: int, is_keyed: bool) -> Any:
-    """Where in `structure` the part of that output stands."""
+    """The key at which the part of an output stands in `structure`; `None` where there is none."""
     if isinstance(structure, dict):
         return name if name in structure else None
     return (

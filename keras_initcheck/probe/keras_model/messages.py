@@ -1,6 +1,4 @@
-"""Words for the probe's errors: what tensors look like, and what an exception of Keras or a
-framework says.
-"""
+"""Texts for the probe's errors: descriptions of tensors and of exceptions."""
 
 import re
 from typing import Any
@@ -11,11 +9,13 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _KERAS_PREAMBLE = re.compile(r"^Exception encountered when calling [^\n]*\.\n\n")
 _KERAS_APPENDIX = "Arguments received by"
 LONGEST_REASON = 300
+"""Characters of an error's message that are shown."""
 
 
 def describe_tensors(structure: Any) -> str:
-    """Shapes and dtypes of the tensors in a nest, such as `(32, 10) float32, (32,) int64`; in a
-    dict with their keys.
+    """Shapes and dtypes of the tensors in a nest, in a dict with their keys.
+
+    Such as `(32, 10) float32, (32,) int64`.
     """
     if isinstance(structure, dict):
         return ", ".join(f"{key!r}: {describe_tensors(value)}" for key, value in structure.items())
@@ -29,13 +29,13 @@ def _describe_leaf(value: Any) -> str:
 
 
 def error_summary(error: BaseException) -> str:
-    """The kind of an error and what it says, on one line, without Keras' colours and the frame that
-    it puts around a layer's error.
+    """Class and message of an error on one line, of at most `LONGEST_REASON` characters.
+
+    Keras' colors are left out, and the text that it puts around a layer's error.
     """
-    said = (
-        error.args[0] if isinstance(error, KeyError) and error.args else error
-    )  # `str` would quote it
-    text = _ESCAPES.sub("", str(said)).partition(_KERAS_APPENDIX)[0]
+    # `str` of a KeyError would quote its message.
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = _ESCAPES.sub("", str(message)).partition(_KERAS_APPENDIX)[0]
     words = " ".join(_KERAS_PREAMBLE.sub("", text).split()) or "no message"
     shown = words if len(words) <= LONGEST_REASON else f"{words[: LONGEST_REASON - 1]}…"
     return f"{type(error).__name__}: {shown}"

@@ -1,3 +1,1 @@
-"""The signal and the gradient that the weights predict at every site of a Keras model: its layers
-as rules of `theory.propagation`.
-"""
+"""Prediction of signal and gradient at every site: a model's layers as propagation rules."""

@@ -1,4 +1,4 @@
-"""Which rule of propagation a layer or graph operation has, by the name of its class in Keras."""
+"""The propagation rules of a layer or graph operation, by the name of its class in Keras."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -52,9 +52,9 @@ _BY_WEIGHTS: dict[Callable[[SiteRecord, MeasuredWeights], PropagationRule], str]
 }
 _REASONS: Mapping[str, str] = MappingProxyType(
     {
-        "RNN": "a recurrent layer multiplies by its gates what it remembers",
-        "TimeDistributed": "what runs inside it is not observed",
-        "Pipeline": "what runs inside it is not observed",
+        "RNN": "the gates of a recurrent layer multiply what it remembers",
+        "TimeDistributed": "the layers inside it are not observed",
+        "Pipeline": "the layers inside it are not observed",
         "Lambda": "a function of the user's own",
     }
 )
@@ -67,23 +67,26 @@ def _names(table: Mapping[Any, str]) -> dict[str, Any]:
 _GEOMETRY, _WEIGHTS = _names(_BY_GEOMETRY), _names(_BY_WEIGHTS)
 
 
-def rules_of(record: SiteRecord, known: MeasuredWeights) -> tuple[PropagationRule, ...]:
-    """What the site does, step by step: the first rule takes its operands, each other one what
-    comes before it.
+def rules_of(record: SiteRecord, weights: MeasuredWeights) -> tuple[PropagationRule, ...]:
+    """The steps of a site: the first rule takes its operands, each other one its predecessor.
+
+    Args:
+        record: The site.
+        weights: Measured moments of the model's variables.
     """
     name = keras_name(record.layer)
     if record.kind == "block":
         return (Unpredictable("arithmetic of its own, outside of layers"),)
-    if not known.is_finite(record.layer_path):
+    if not weights.is_finite(record.layer_path):
         return (Unpredictable("its weights are not finite"),)
     if name is None:
         return (Unpredictable("a layer of the user's own"),)
     if record.kind == "weight":
-        return weight_rules(record, known)
+        return weight_rules(record, weights)
     if record.kind == "activation":
-        return (known.activation(record.layer, record.output_shape or ()),)
+        return (weights.activation(record.layer, record.output_shape or ()),)
     if name in _WEIGHTS:
-        return (_WEIGHTS[name](record, known),)
+        return (_WEIGHTS[name](record, weights),)
     return (
         (
             _GEOMETRY[name](record)
@@ -94,9 +97,7 @@ def rules_of(record: SiteRecord, known: MeasuredWeights) -> tuple[PropagationRul
 
 
 def keras_name(operation: Any) -> str | None:
-    """The name of Keras' class that gives an operation its `call`; `None` where that is somebody
-    else's.
-    """
+    """The class of Keras from which an operation has its `call`; `None` for a user's own `call`."""
     if not isinstance(operation, keras.layers.Layer):
         return type(operation).__name__ if type(operation).__module__.startswith("keras.") else None
     base = next(

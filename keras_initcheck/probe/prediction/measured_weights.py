@@ -1,4 +1,4 @@
-"""What the rules of propagation need to know of a layer's variables and activation."""
+"""Measured moments of variables, and the propagation rules of activations."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -29,16 +29,19 @@ class MeasuredWeights:
         self._activations: dict[Hashable, PropagationRule] = {}
 
     def moments(self, layer: str, name: str) -> Moments | None:
-        """Of the variable `name` of the layer at that path; `None` where it has none of its own."""
+        """Moments of the variable `name` of the layer at a path; `None` without one of its own."""
         return self._moments.get((layer, name))
 
     def is_finite(self, layer: str) -> bool:
-        """Whether every variable of the layer at that path is finite."""
+        """Whether every variable of the layer at a path is finite."""
         return layer not in self._not_finite
 
     def activation(self, activation: Any, shape: tuple[int, ...]) -> PropagationRule:
-        """The rule of a fused callable, an activation layer or a graph operation whose output has
-        that shape.
+        """The rule of a fused callable, an activation layer or a graph operation.
+
+        Args:
+            activation: The activation.
+            shape: Shape of its output.
         """
         following = describe(activation)
         if following.name == "linear":
@@ -52,18 +55,19 @@ class MeasuredWeights:
 
 
 def _num_units(softmax: Any, shape: tuple[int, ...]) -> int:
-    """How many probabilities add up to one: layers and graph operations have an axis, or several;
-    functions take the last.
+    """Number of probabilities that add up to one.
+
+    Layers and graph operations have an axis, or several; functions take the last.
     """
     axis = getattr(softmax, "axis", -1)
     return math.prod(shape[each] for each in ((axis,) if isinstance(axis, int) else axis))
 
 
 def mean_and_square(moments: Moments | None, default: float) -> tuple[float, float]:
-    """Mean and mean square of a variable, or those of a constant where the layer has none."""
+    """Mean and mean square of a variable, or of the constant `default` where there is none."""
     return (default, default**2) if moments is None else (moments.mean, moments.second_moment)
 
 
 def element_ratio(larger: tuple[int, ...], smaller: tuple[int, ...]) -> float:
-    """How many elements of the one come on an element of the other."""
+    """Number of elements of a tensor of shape `larger` for each element of one of `smaller`."""
     return math.prod(larger) / math.prod(smaller)

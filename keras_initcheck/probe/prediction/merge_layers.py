@@ -1,6 +1,4 @@
-"""Rules of propagation of layers and graph operations that take several tensors, or a tensor and a
-number.
-"""
+"""Propagation rules of operations that take several tensors, or a tensor and a number."""
 
 import math
 
@@ -12,7 +10,7 @@ from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictab
 
 
 def operands(record: SiteRecord) -> tuple[Operand, ...]:
-    """The tensors among the arguments."""
+    """The tensors among a site's arguments."""
     return tuple(argument for argument in record.arguments if isinstance(argument, Operand))
 
 
@@ -29,12 +27,12 @@ def sum_rule(record: SiteRecord, coefficients: tuple[float, ...] = ()) -> Propag
 
 
 def average_rule(record: SiteRecord) -> PropagationRule:
-    """Their mean."""
+    """The mean of tensors."""
     return sum_rule(record, (1.0 / len(record.arguments),) * len(record.arguments))
 
 
 def difference_rule(record: SiteRecord) -> PropagationRule:
-    """The first less the second."""
+    """The first tensor less the second."""
     return sum_rule(record, (1.0, -1.0))
 
 
@@ -49,7 +47,7 @@ def product_rule(record: SiteRecord) -> PropagationRule:
 
 
 def quotient_rule(record: SiteRecord) -> PropagationRule:
-    """A tensor over a number."""
+    """A tensor divided by a number."""
     if (
         len(record.arguments) == 2
         and isinstance(record.arguments[0], Operand)
@@ -60,19 +58,19 @@ def quotient_rule(record: SiteRecord) -> PropagationRule:
 
 
 def concatenate_rule(record: SiteRecord) -> PropagationRule:
-    """Side by side."""
+    """Tensors side by side."""
     return Concatenate(tuple(float(math.prod(operand.shape)) for operand in operands(record)))
 
 
 def maximum_rule(record: SiteRecord, is_minimum: bool = False) -> PropagationRule:
-    """The larger of tensors."""
+    """The largest of tensors, element by element."""
     if len(operands(record)) < len(record.arguments) or _has_repetitions(record):
         return Unpredictable("it compares a tensor with a number or with itself")
     return Maximum(is_minimum, _repeats(record))
 
 
 def minimum_rule(record: SiteRecord) -> PropagationRule:
-    """The smaller of tensors."""
+    """The smallest of tensors, element by element."""
     return maximum_rule(record, is_minimum=True)
 
 

@@ -1,6 +1,4 @@
-"""Second moment and gradient of every site, predicted from the model's inputs and weights through
-the whole network.
-"""
+"""Second moment and gradient of every site, predicted from the model's inputs and weights."""
 
 import math
 from collections import Counter
@@ -28,7 +26,7 @@ def with_predictions(
     weights: Sequence[WeightStats],
     cotangent_places: Sequence[tuple[int, bool] | None],
 ) -> tuple[SiteStats, ...]:
-    """The sites with what is predicted of their output `h`, or why it is not.
+    """The sites with the predictions for their output `h`, or with the reason why there is none.
 
     Args:
         model: The model.
@@ -48,13 +46,12 @@ def with_predictions(
         failed = network_builder.failure_reason(error)
         return tuple(replace(site, unpredicted=failed) for site in sites)
     reader = _Reader(network, gradients, [site.name for site in sites])
-    return tuple(reader.read(site, _output(site, sites)) for site in sites)
+    receivers = _receivers(sites)
+    return tuple(reader.read(site, _output(site, receivers[site.index])) for site in sites)
 
 
 def failures(sites: Sequence[SiteStats]) -> tuple[tuple[str, str], ...]:
-    """Notes on predictions that failed by a fault of this package, each with the first site that it
-    met.
-    """
+    """Predictions that failed by a fault of this package: the first site, and the reason."""
     found: dict[str, str] = {}
     for site in sites:
         if site.unpredicted is not None and site.unpredicted.startswith(network_builder.FAILED):
@@ -73,24 +70,36 @@ def _seeds(network: SiteNetwork, places: Sequence[tuple[int, bool] | None]) -> d
     return {position: math.log(count) for position, count in starts.items()}
 
 
-def _output(site: SiteStats, sites: Sequence[SiteStats]) -> int | None:
-    """The site that makes `h` of a site: the activation that alone follows a weight layer; `None`
-    where that is no site.
+def _receivers(sites: Sequence[SiteStats]) -> list[list[SiteStats]]:
+    """For each site, the sites that receive its output."""
+    found: list[list[SiteStats]] = [[] for _ in sites]
+    for site in sites:
+        for index in site.inputs:
+            found[index].append(site)
+    return found
+
+
+def _output(site: SiteStats, receivers: Sequence[SiteStats]) -> int | None:
+    """The site that makes `h` of a site: itself, or the activation that alone follows its weights.
+
+    `None` where a function that is no site makes it.
     """
     if site.kind != "weight" or site.activation is None:
         return site.index
-    users = [other for other in sites if site.index in other.inputs]
-    if (
-        len(users) == 1
-        and users[0].kind == "activation"
-        and users[0].activations.h is site.activations.h
-    ):
-        return users[0].index
-    return None if not users and site.activation == "unknown" else site.index
+    if len(receivers) == 1 and receivers[0].kind == "activation":
+        follower = receivers[0]
+        return follower.index if follower.activations.h is site.activations.h else site.index
+    return None if not receivers and site.activation == "unknown" else site.index
 
 
 class _Reader:
-    """Reads predictions off nodes."""
+    """Reads predictions off nodes.
+
+    Args:
+        network: The network.
+        log_gradients: `ln` of the mean square of the gradient at each node.
+        names: The names of the sites.
+    """
 
     def __init__(
         self, network: SiteNetwork, log_gradients: Sequence[float], names: Sequence[str]
@@ -121,7 +130,7 @@ class _Reader:
         )
 
     def _gradient(self, position: int) -> tuple[float | None, str | None]:
-        """log10 of the gradient, or the reason why it is not known."""
+        """log10 of the gradient's mean square, or the reason why it is not known."""
         log_gradient = self._log_gradients[position]
         if position < self._network.last_gap:
             return None, "on the gradient's way back, tensors are made outside of layers"
@@ -130,32 +139,32 @@ class _Reader:
         return log_gradient / math.log(10.0), None
 
     def _obstacle(self, position: int) -> str:
-        """The first node ahead that no gradient is predicted through."""
-        for user in self._users[position]:
-            if isinstance(self._network.nodes[user].rule, Unpredictable):
-                return self._told(user)
-        for user in self._users[position]:
-            if math.isnan(self._log_gradients[user]):
-                return self._obstacle(user)
-        return (
-            f"{self._name(self._users[position][0])} receives what is not known"
-            if self._users[position]
-            else "nobody known uses it"
-        )
+        """The first node ahead through which no gradient is predicted."""
+        while True:
+            users = self._users[position]
+            for user in users:
+                if isinstance(self._network.nodes[user].rule, Unpredictable):
+                    return self._why_unknown(user)
+            unknown = (user for user in users if math.isnan(self._log_gradients[user]))
+            following = next(unknown, None)
+            if following is None:
+                break
+            position = following
+        if not users:
+            return "no known layer uses it"
+        return f"{self._name(users[0])} receives a signal that is not known"
 
     def _reason(self, site: SiteStats, position: int | None) -> str | None:
         if position is None:
             return None
-        return self._told(position, is_own=self._network.sites[position] == site.index)
+        return self._why_unknown(position, is_own=self._network.sites[position] == site.index)
 
-    def _told(self, position: int, is_own: bool = False) -> str:
-        """Why a node is unpredictable, with its site's name before it unless that is known."""
+    def _why_unknown(self, position: int, is_own: bool = False) -> str:
+        """Why a node is unpredictable, behind its site's name unless that is known."""
         rule = self._network.nodes[position].rule
-        reason = (
-            rule.reason
-            if isinstance(rule, Unpredictable)
-            else f"{type(rule).__name__} gave no number"
-        )
+        reason = f"{type(rule).__name__} returned no number"
+        if isinstance(rule, Unpredictable):
+            reason = rule.reason
         return reason if is_own else f"{self._name(position)}: {reason}"
 
     def _name(self, position: int) -> str:

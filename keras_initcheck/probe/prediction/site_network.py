@@ -1,4 +1,4 @@
-"""The network of a pass: nodes of `theory.propagation`, and the sites of the model they stand for."""
+"""The network of a pass: nodes of `theory.propagation`, and the sites that they belong to."""
 
 from dataclasses import dataclass, field
 

@@ -1,8 +1,9 @@
-"""Rules of propagation of layers and graph operations with one input: noise, normalisation,
-pooling, shapes and constants.
+"""Propagation rules of operations with one input.
+
+They are noise, normalization, pooling, changes of shape, and constants.
 
 Correlations between positions, tokens or samples are not measured: pooled cells count as
-independent, and a batch normalisation's units as no less spread over the batch than all elements
+independent, and a batch normalization's units as no less spread over the batch than all elements
 are.
 """
 
@@ -38,7 +39,7 @@ from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictab
 
 
 def identity_rule(record: SiteRecord) -> PropagationRule:
-    """Every element goes on, in whatever shape."""
+    """The identity, in whatever shape."""
     return IDENTITY
 
 
@@ -61,20 +62,18 @@ def gaussian_noise_rule(record: SiteRecord) -> PropagationRule:
     return noise.GaussianNoise(float(record.layer.stddev)) if record.is_training else IDENTITY
 
 
-def batch_normalization_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRule:
-    """In training mode by the batch's statistics, in inference mode or frozen by the moving
-    ones.
-    """
+def batch_normalization_rule(record: SiteRecord, weights: MeasuredWeights) -> PropagationRule:
+    """BatchNormalization, by moving statistics where it is frozen or in inference mode."""
     if record.is_training and record.layer.trainable:
-        return standardization_rule(record, known)
+        return standardization_rule(record, weights)
     layer = record.layer
     mean, variance = _values(layer.moving_mean), _values(layer.moving_variance)
     if np.any(mean):
         return Unpredictable(
             "it removes a moving mean from each channel, whose own mean is not known"
         )
-    gamma_mean, gamma_square = mean_and_square(known.moments(record.layer_path, "gamma"), 1.0)
-    beta_mean, beta_square = mean_and_square(known.moments(record.layer_path, "beta"), 0.0)
+    gamma_mean, gamma_square = mean_and_square(weights.moments(record.layer_path, "gamma"), 1.0)
+    beta_mean, beta_square = mean_and_square(weights.moments(record.layer_path, "beta"), 0.0)
     inverse = 1.0 / (variance + layer.epsilon)
     return Affine(
         gamma_mean * float(np.sqrt(inverse).mean()),
@@ -84,22 +83,20 @@ def batch_normalization_rule(record: SiteRecord, known: MeasuredWeights) -> Prop
     )
 
 
-def standardization_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRule:
-    """Mean and variance measured on the signal: BatchNormalization, LayerNormalization,
-    GroupNormalization.
-    """
+def standardization_rule(record: SiteRecord, weights: MeasuredWeights) -> PropagationRule:
+    """Normalization with mean and variance of the signal itself."""
     if getattr(record.layer, "rms_scaling", False):
-        return root_mean_square_rule(record, known)
-    _, gamma_square = mean_and_square(known.moments(record.layer_path, "gamma"), 1.0)
-    beta_mean, beta_square = mean_and_square(known.moments(record.layer_path, "beta"), 0.0)
+        return root_mean_square_rule(record, weights)
+    _, gamma_square = mean_and_square(weights.moments(record.layer_path, "gamma"), 1.0)
+    beta_mean, beta_square = mean_and_square(weights.moments(record.layer_path, "beta"), 0.0)
     return Standardization(float(record.layer.epsilon), gamma_square, beta_mean, beta_square)
 
 
-def root_mean_square_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRule:
+def root_mean_square_rule(record: SiteRecord, weights: MeasuredWeights) -> PropagationRule:
     """RMSNormalization, and LayerNormalization with `rms_scaling`."""
     name = "gamma" if hasattr(record.layer, "gamma") else "scale"
     return RootMeanSquareNormalization(
-        float(record.layer.epsilon), *mean_and_square(known.moments(record.layer_path, name), 1.0)
+        float(record.layer.epsilon), *mean_and_square(weights.moments(record.layer_path, name), 1.0)
     )
 
 
@@ -142,9 +139,7 @@ def average_pooling_rule(record: SiteRecord) -> PropagationRule:
 
 
 def max_pooling_rule(record: SiteRecord) -> PropagationRule:
-    """Max pooling over windows; whoever knows what comes before says whether cells are
-    rectified.
-    """
+    """Max pooling over windows; `complete_rule` adds whether the cells are rectified."""
     return MaxPooling.over(_window(record))
 
 
@@ -171,7 +166,7 @@ def cropping_rule(record: SiteRecord) -> PropagationRule:
 
 
 def repeat_rule(record: SiteRecord) -> PropagationRule:
-    """RepeatVector and UpSampling of nearest neighbours."""
+    """RepeatVector and UpSampling of nearest neighbors."""
     if getattr(record.layer, "interpolation", "nearest") != "nearest":
         return Unpredictable("it interpolates between positions, whose correlation is not known")
     return Repeat(element_ratio(record.output_shape or (), record.input_shape or ()))

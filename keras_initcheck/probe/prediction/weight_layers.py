@@ -1,5 +1,6 @@
-"""Rules of propagation of weight layers: true fans, what padding leaves of them, measured weights,
-bias and fused activation.
+"""Propagation rules of weight layers.
+
+They combine true fans, what padding leaves of them, measured weights, bias and fused activation.
 """
 
 from collections.abc import Iterator
@@ -22,14 +23,14 @@ from keras_initcheck.theory.propagation.padding import (
 from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable
 
 
-def weight_rules(record: SiteRecord, known: MeasuredWeights) -> tuple[PropagationRule, ...]:
+def weight_rules(record: SiteRecord, weights: MeasuredWeights) -> tuple[PropagationRule, ...]:
     """One rule for each kernel, in the order of application, and one for a fused activation."""
-    return tuple(_rules(record, known))
+    return tuple(_rules(record, weights))
 
 
-def embedding_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRule:
-    """That of a lookup in a table."""
-    table = known.moments(record.layer_path, "embeddings")
+def embedding_rule(record: SiteRecord, weights: MeasuredWeights) -> PropagationRule:
+    """A lookup in a table."""
+    table = weights.moments(record.layer_path, "embeddings")
     return (
         Unpredictable("its table belongs to another layer")
         if table is None
@@ -37,19 +38,19 @@ def embedding_rule(record: SiteRecord, known: MeasuredWeights) -> PropagationRul
     )
 
 
-def _rules(record: SiteRecord, known: MeasuredWeights) -> Iterator[PropagationRule]:
+def _rules(record: SiteRecord, weights: MeasuredWeights) -> Iterator[PropagationRule]:
     layer = record.layer
     kernels = layer_kinds.kernel_fans(layer)
     for number, (name, fans) in enumerate(kernels.items(), start=1):
-        moments = known.moments(record.layer_path, name)
+        moments = weights.moments(record.layer_path, name)
         if moments is None:
             yield Unpredictable(f"its {name} is no variable of its own")
         else:
-            bias = known.moments(record.layer_path, "bias") if number == len(kernels) else None
+            bias = weights.moments(record.layer_path, "bias") if number == len(kernels) else None
             yield _weight(moments, fans, bias, _border(layer, name, record.input_shape or ()))
     activation = layer_kinds.fused_activation(layer)
     if activation is not None:
-        yield known.activation(activation, record.output_shape or ())
+        yield weights.activation(activation, record.output_shape or ())
 
 
 def _weight(kernel: Moments, fans: Fans, bias: Moments | None, border: Border) -> Weight:
@@ -74,7 +75,8 @@ def _border(layer: Any, name: str, input_shape: tuple[int, ...]) -> Border:
             sizes, layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate
         )
     if layer.output_padding is not None or any(rate != 1 for rate in layer.dilation_rate):
-        return NO_BORDER  # neither is counted: an error of the order of the window's share of the image
+        # Neither is counted: an error of the order of the window's share of the image.
+        return NO_BORDER
     return conv_transpose_border(sizes, layer.kernel_size, layer.strides, layer.padding)
 
 

@@ -80,8 +80,8 @@ class Network:
         pass the next, and gradients grow by some 10% more in every such block.
 
         Args:
-            seeds: The gradients of the network's outputs by position, `ln` of the mean square: 0 for
-                a random N(0, 1) cotangent.
+            seeds: By position, `ln` of the mean square of the gradient with which an output begins:
+                0 for a random N(0, 1) cotangent.
 
         Returns:
             For each node `nan` where the gradient is unknown, and `-inf` where none arrives.
