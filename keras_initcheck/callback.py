@@ -372,9 +372,7 @@ class InitCheck(keras.callbacks.Callback):
         model's: its steps are counted.
         """
         is_own = type(self.model).train_step is not keras.Model.train_step
-        return (
-            self._first_step + self._pace.taken if is_own else steps_taken(self.model)
-        )
+        return self._first_step + self._pace.taken if is_own else steps_taken(self.model)
 
     def _has_found_nothing(self) -> bool:
         """Where the number of batches is not known, TensorFlow's and JAX's first epoch ends with an
