@@ -278,7 +278,7 @@ def test_gradient_before_an_unknown_says_where_it_is_lost(predict, normal):
     assert profile.sites[0].predicted_log10_second_moment is not None
     assert profile.sites[0].predicted_log10_gradient is None
     assert profile.sites[0].unpredicted.startswith(
-        "on the gradient's way back: lstm: a recurrent layer"
+        "on the gradient's way back: lstm: the gates of a recurrent layer"
     )
 
 
