@@ -13,7 +13,8 @@ from keras_initcheck.records.report import Report
 
 DARKEST_LIGHT, LIGHTEST_DARK = 200, 80
 
-BROKEN_PLOTLY = "import sys\nsys.modules['plotly'] = None\n"
+BROKEN = "import sys\nsys.modules[{!r}] = None\n"
+ROUTES = "keras_initcheck.tensorboard_plugin.routes"
 
 SLIDE_TWICE = """{
   const range = document.querySelector("input[type=range]");
@@ -196,7 +197,7 @@ def test_empty_log_says_how_to_log_and_shows_what_comes(tab, start_tensorboard, 
 def test_without_plotly_tensorboard_starts_and_the_tab_tells_the_findings(
     tab, start_tensorboard, log_dir, tmp_path
 ):
-    (tmp_path / "sitecustomize.py").write_text(BROKEN_PLOTLY)
+    (tmp_path / "sitecustomize.py").write_text(BROKEN.format("plotly"))
     with start_tensorboard(log_dir, environment={"PYTHONPATH": str(tmp_path)}) as board:
         tab.open(board, run("small"))
         assert "pip install plotly" in tab.find(".chart .message").inner_text()
@@ -209,6 +210,16 @@ def test_without_plotly_tensorboard_starts_and_the_tab_tells_the_findings(
         re.match("404 .*plotly.min.js|503 .*figure|Refused to execute script", complaint)
         for complaint in tab.complaints
     )
+    tab.complaints.clear()
+
+
+def test_broken_package_is_named_in_place_of_the_probes(tab, start_tensorboard, log_dir, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(BROKEN.format(ROUTES))
+    with start_tensorboard(log_dir, environment={"PYTHONPATH": str(tmp_path)}) as board:
+        tab.open_alone(board)
+        assert "The probes cannot be read" in tab.find(".notice").inner_text()
+        assert ROUTES in tab.find(".notice").inner_text()
+    assert all(re.match("503 .*(series|figures)", complaint) for complaint in tab.complaints)
     tab.complaints.clear()
 
 
