@@ -1,5 +1,4 @@
-"""Watch a training with the callback, and stop it before the first update if the initialisation
-drifts.
+"""Watch a training with the callback, which stops it before the first update if the model drifts.
 
 python examples/callback.py
 tensorboard --logdir logs

@@ -11,7 +11,7 @@ import keras_initcheck as ic
 
 
 def deep_network(initializer: str) -> keras.Model:
-    """Thirty ReLU layers of 128 units."""
+    """Builds thirty ReLU layers of 128 units."""
     hidden = [keras.layers.Dense(128, "relu", kernel_initializer=initializer) for _ in range(30)]
     model = keras.Sequential(
         [keras.Input((64,)), *hidden, keras.layers.Dense(10, "softmax")], name=initializer

@@ -1,5 +1,4 @@
-"""Watch both networks of a GAN, whose model has a `train_step` and no `call`, on scikit-learn's
-digits.
+"""Watch both networks of a GAN, whose model has a `train_step` but no `call`, on real digits.
 
 KERAS_BACKEND=torch python examples/gan.py
 tensorboard --logdir logs
@@ -16,7 +15,7 @@ NOISE = 32
 
 
 class GAN(keras.Model):
-    """Two networks against each other, each with an optimizer of its own."""
+    """Two networks that compete, each with its own optimizer."""
 
     def __init__(self, generator, discriminator):
         super().__init__()
@@ -25,27 +24,28 @@ class GAN(keras.Model):
         self.built = True
 
     def compile(self, generator_optimizer, discriminator_optimizer):
-        """Keras' own optimizer is left alone."""
+        """Keras' own optimizer is not used."""
         super().compile()
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         self.loss_of = keras.losses.BinaryCrossentropy(from_logits=True)
 
     def train_step(self, images):
-        """First the discriminator, on real and on made images, then the generator."""
+        """Update the discriminator on real and generated images, then the generator."""
         noise = keras.random.normal((len(images), NOISE))
-        real, made = self.discriminator(images), self.discriminator(self.generator(noise).detach())
-        told_apart = self.loss_of(keras.ops.ones_like(real), real) + self.loss_of(
-            keras.ops.zeros_like(made), made
+        real = self.discriminator(images)
+        fake = self.discriminator(self.generator(noise).detach())
+        discriminator_loss = self.loss_of(keras.ops.ones_like(real), real) + self.loss_of(
+            keras.ops.zeros_like(fake), fake
         )
-        self.update(self.discriminator, self.discriminator_optimizer, told_apart)
-        judged = self.discriminator(self.generator(noise))
-        mistaken = self.loss_of(keras.ops.ones_like(judged), judged)
-        self.update(self.generator, self.generator_optimizer, mistaken)
-        return {"generator_loss": mistaken, "discriminator_loss": told_apart}
+        self.update(self.discriminator, self.discriminator_optimizer, discriminator_loss)
+        fake = self.discriminator(self.generator(noise))
+        generator_loss = self.loss_of(keras.ops.ones_like(fake), fake)
+        self.update(self.generator, self.generator_optimizer, generator_loss)
+        return {"generator_loss": generator_loss, "discriminator_loss": discriminator_loss}
 
     def update(self, network, optimizer, loss):
-        """One step of one network; the other one's gradients are dropped."""
+        """Update one network; the other network's gradients are dropped."""
         self.zero_grad()
         loss.backward()
         with torch.no_grad():

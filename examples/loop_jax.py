@@ -1,5 +1,4 @@
-"""Watch a loop of your own with `jax.value_and_grad`: the loop holds the values, and lends them to
-each probe.
+"""Watch a custom loop with `jax.value_and_grad`, which passes its own values to each probe.
 
 KERAS_BACKEND=jax python examples/loop_jax.py
 tensorboard --logdir logs

@@ -1,5 +1,4 @@
-"""Watch a loop of your own with `tf.GradientTape`, and tell a good initialisation from one that
-drifts.
+"""Watch a custom loop with `tf.GradientTape`.
 
 KERAS_BACKEND=tensorflow python examples/loop_tensorflow.py
 tensorboard --logdir logs

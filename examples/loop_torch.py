@@ -1,4 +1,4 @@
-"""Watch a loop of your own with torch's autograd and one of torch's optimizers.
+"""Watch a custom loop with torch's autograd and one of torch's optimizers.
 
 KERAS_BACKEND=torch python examples/loop_torch.py
 tensorboard --logdir logs

@@ -1,9 +1,8 @@
-"""Makes the pictures of the README: AlexNet's explosion and its cure in TensorBoard's tab, on the
-console, and as an HTML report.
+"""Make the README's pictures: AlexNet's explosion and its fix in the tab, console and HTML report.
 
     make pictures
 
-Needs Chromium and playwright. The pictures go to `examples/pictures`; every number in them is
+Requires Chromium and playwright. The pictures go to `examples/pictures`; every number in them is
 measured while the script runs.
 """
 
@@ -35,7 +34,7 @@ SCHEMES = {"before_normal": NORMAL, "after_he": HE}
 
 
 def reports() -> dict[str, ic.Report]:
-    """AlexNet on photographs, drawn N(0,1) and by He et al. (2015)."""
+    """Check AlexNet on photographs, with weights from N(0,1) and by He et al. (2015)."""
     crops, _ = photographs(4)
     bench = Bench(take_batch(crops), width=1.0)
     policy = Policy(ignore=["layer-ratio"])
@@ -44,7 +43,7 @@ def reports() -> dict[str, ic.Report]:
 
 @contextlib.contextmanager
 def tensorboard(log_dir: str):
-    """The address of a running TensorBoard."""
+    """Start TensorBoard and yield its address."""
     command = [
         sys.executable,
         "-m",
@@ -68,7 +67,7 @@ def tensorboard(log_dir: str):
 
 @contextlib.contextmanager
 def browser():
-    """A page of a headless Chromium."""
+    """Start a headless Chromium and yield a page."""
     from playwright.sync_api import sync_playwright
 
     path = shutil.which("chromium") or shutil.which("google-chrome")
@@ -90,7 +89,7 @@ def browser():
 
 
 def picture_of_tab(page, address: str, name: str, *runs: str) -> None:
-    """The tab with these runs over one another."""
+    """Save a picture of the tab with these runs overlaid."""
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     page.goto("about:blank")
     chosen = "".join(f"&p.initcheck.run={run}%2Finitcheck" for run in runs)
@@ -101,7 +100,7 @@ def picture_of_tab(page, address: str, name: str, *runs: str) -> None:
 
 
 def picture_of_page(page, path: Path, name: str) -> None:
-    """The HTML report, as a file opened from disk."""
+    """Save a picture of the HTML report, opened from disk."""
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     page.goto(path.as_uri())
     page.locator(".plotly .main-svg").first.wait_for()
@@ -109,7 +108,7 @@ def picture_of_page(page, path: Path, name: str) -> None:
 
 
 def picture_of_console(report: ic.Report, name: str) -> None:
-    """The printed report."""
+    """Save a picture of the printed report."""
     console = Console(record=True, width=CONSOLE_WIDTH, file=io.StringIO())
     for line in render(report, CONSOLE_WIDTH).splitlines():
         console.print(Text(line), no_wrap=True)
@@ -117,7 +116,7 @@ def picture_of_console(report: ic.Report, name: str) -> None:
 
 
 def main() -> None:
-    """Makes all pictures."""
+    """Make all pictures."""
     PICTURES.mkdir(exist_ok=True)
     found = reports()
     picture_of_console(found["before_normal"], "console.svg")

@@ -1,5 +1,4 @@
-"""Watch the encoder and the decoder of a variational autoencoder with a `train_step` of its own, on
-scikit-learn's digits.
+"""Watch the encoder and the decoder of a variational autoencoder with a custom `train_step`.
 
 KERAS_BACKEND=tensorflow python examples/vae.py
 tensorboard --logdir logs
@@ -17,7 +16,7 @@ LATENT = 8
 
 
 class VAE(keras.Model):
-    """Encodes to a mean and a log variance, and decodes what is drawn from them."""
+    """Encodes to a mean and a log variance, and decodes samples drawn from them."""
 
     def __init__(self, encoder, decoder):
         super().__init__()
@@ -27,13 +26,13 @@ class VAE(keras.Model):
         self.built = True
 
     def train_step(self, images):
-        """One step on the error of the images and the divergence of the codes."""
+        """Update both networks on the reconstruction error and the divergence of the codes."""
         with tf.GradientTape() as tape:
             mean, log_variance = ops.split(self.encoder(images), 2, axis=-1)
-            drawn = mean + ops.exp(0.5 * log_variance) * keras.random.normal(
+            sample = mean + ops.exp(0.5 * log_variance) * keras.random.normal(
                 ops.shape(mean), seed=self.seeds
             )
-            error = ops.mean(ops.sum(ops.square(images - self.decoder(drawn)), axis=-1))
+            error = ops.mean(ops.sum(ops.square(images - self.decoder(sample)), axis=-1))
             divergence = -0.5 * ops.mean(
                 ops.sum(1 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
             )

@@ -1,3 +1,4 @@
-"""The demonstration: AlexNet on two photographs, and a short training on handwritten digits. Real
-data, nothing downloaded.
+"""The demonstration: AlexNet on two photographs, and a short training on handwritten digits.
+
+All data are real, and nothing is downloaded.
 """

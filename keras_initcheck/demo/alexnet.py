@@ -1,6 +1,4 @@
-"""AlexNet (Krizhevsky, Sutskever & Hinton 2012) as one tower, without its local response
-normalisation.
-"""
+"""AlexNet (Krizhevsky, Sutskever & Hinton 2012) as one tower, without response normalization."""
 
 from typing import Any
 
@@ -16,36 +14,36 @@ CONVOLUTIONS = (
 )
 """Name, filters, kernel size, strides and padding."""
 POOLED = ("conv1", "conv2", "conv5")
-"""Convolutions with a 3×3 max pooling of stride 2 behind them."""
+"""Convolutions that are followed by a 3×3 max pooling of stride 2."""
 DENSE = (("fc6", 4096), ("fc7", 4096))
 NUM_CLASSES = 1000
 
 
 @keras.saving.register_keras_serializable("keras_initcheck")
 class SubtractMean(keras.layers.Layer):
-    """Subtracts the mean over the whole batch, its positions and units."""
+    """Subtracts the mean over the batch, the positions and the units."""
 
     def call(self, inputs: Any) -> Any:
-        """`inputs` with mean 0."""
+        """Returns `inputs` with mean 0."""
         return inputs - keras.ops.mean(inputs)
 
 
 def alexnet(
     kernel_initializer: Any = "he_normal", subtract_mean: bool = False, *, width: float = 1.0
 ) -> keras.Model:
-    """AlexNet, not compiled: 62 million weights in 8 layers, biases 0.
+    """Builds AlexNet, not compiled, with 62 million weights in 8 layers; its biases are 0.
 
     Args:
-        kernel_initializer: An initialiser for all kernels, or its name; each layer draws values of
-            its own.
-        subtract_mean: Whether a layer behind each ReLU subtracts the mean of its output.
-        width: Share of the filters and units that is kept, the 1000 classes apart.
+        kernel_initializer: An initializer for all kernels, or its name; each layer draws its own
+            values.
+        subtract_mean: Whether a layer after each ReLU subtracts the mean of its output.
+        width: Fraction of the filters and units to keep; the 1000 classes are always kept.
     """
     signal = inputs = keras.Input(IMAGE_SHAPE)
     for name, filters, size, strides, padding in CONVOLUTIONS:
         options = {**_hidden(name, kernel_initializer), "strides": strides, "padding": padding}
         signal = keras.layers.Conv2D(_scaled(filters, width), size, **options)(signal)
-        signal = SubtractMean(name=f"{name}_centred")(signal) if subtract_mean else signal
+        signal = SubtractMean(name=f"{name}_centered")(signal) if subtract_mean else signal
         signal = (
             keras.layers.MaxPooling2D(3, 2, name=f"{name}_pool")(signal)
             if name in POOLED
@@ -56,7 +54,7 @@ def alexnet(
         signal = keras.layers.Dense(_scaled(units, width), **_hidden(name, kernel_initializer))(
             signal
         )
-        signal = SubtractMean(name=f"{name}_centred")(signal) if subtract_mean else signal
+        signal = SubtractMean(name=f"{name}_centered")(signal) if subtract_mean else signal
     head = {**_hidden("fc8", kernel_initializer), "activation": "softmax"}
     return keras.Model(inputs, keras.layers.Dense(NUM_CLASSES, **head)(signal), name="alexnet")
 

@@ -1,6 +1,4 @@
-"""A short, real training: a small convolutional network on scikit-learn's 1797 handwritten digits,
-watched by `InitCheck`.
-"""
+"""A short, real training on scikit-learn's 1797 handwritten digits, watched by `InitCheck`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from keras_initcheck.demo.sklearn_data import datasets
 from keras_initcheck.records.report import Report
 
 NUM_TRAINING = 1437
-"""Four fifths of the images; the rest is for testing."""
+"""Four fifths of the images; the others are for testing."""
 FILTERS = (16, 16, 32, 32)
 LEARNING_RATE = 0.01
 SEED = 0
@@ -22,12 +20,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Training:
-    """What came of a training.
+    """Result of a training.
 
     Attributes:
-        accuracy: Share of test images that the network names rightly, 0..1.
+        accuracy: Fraction of the test images that are classified correctly, 0..1.
         loss: Mean loss over the last epoch.
-        report: What `InitCheck` said before the first step.
+        report: The report of `InitCheck` before the first step; `None` if it made none.
     """
 
     accuracy: float
@@ -36,10 +34,10 @@ class Training:
 
 
 def train(kernel_initializer: Any, log_dir: str | Path, num_epochs: int = 5) -> Training:
-    """Trains with SGD and momentum, and tests.
+    """Trains and tests a network, with SGD and momentum.
 
     Args:
-        kernel_initializer: Gives the initialiser of a layer from its number.
+        kernel_initializer: Returns the initializer of a layer, given the layer's number.
         log_dir: Directory for TensorBoard.
         num_epochs: Number of epochs, about a second each on two cores.
 
@@ -63,7 +61,11 @@ def train(kernel_initializer: Any, log_dir: str | Path, num_epochs: int = 5) -> 
 
 
 def network(kernel_initializer: Any) -> keras.Model:
-    """Four 3×3 convolutions and two dense layers with ReLU, compiled."""
+    """Builds and compiles a network of four 3×3 convolutions and two dense layers with ReLU.
+
+    Args:
+        kernel_initializer: As in `train`; the layers are numbered from 1.
+    """
     layers: list[Any] = [keras.Input((8, 8, 1))]
     for number, filters in enumerate(FILTERS, 1):
         options = {
@@ -97,19 +99,17 @@ def network(kernel_initializer: Any) -> keras.Model:
 
 
 def normal(number: int) -> Any:
-    """N(0,1) weights."""
+    """Initializer of N(0,1) weights for the layer of that number."""
     return keras.initializers.RandomNormal(stddev=1.0, seed=SEED + number)
 
 
 def he(number: int) -> Any:
-    """He et al.'s weights."""
+    """Initializer by He et al. (2015) for the layer of that number."""
     return keras.initializers.HeNormal(seed=SEED + number)
 
 
 def _images() -> tuple[np.ndarray, np.ndarray]:
-    """Images `(1797, 8, 8, 1)` with mean 0 and standard deviation 1, and their digits `(1797,)`;
-    shuffled.
-    """
+    """Shuffled images `(1797, 8, 8, 1)`, of mean 0 and variance 1, and their digits `(1797,)`."""
     loaded = datasets().load_digits()
     order = np.random.default_rng(SEED).permutation(len(loaded.target))
     images = loaded.images[order, :, :, None].astype("float32")

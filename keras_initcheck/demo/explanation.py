@@ -1,5 +1,6 @@
-"""The words and the table of the story, made of measured numbers. Nothing is measured or printed
-here.
+"""The demonstration's texts and table, made of measured numbers.
+
+Nothing is measured or printed here.
 """
 
 import math
@@ -14,48 +15,53 @@ from keras_initcheck.records.report import Report
 
 QUESTION = (
     "A question from a forum: why do AlexNet's ReLU activations explode or die within a few layers,"
-    " and what can be done about it?"
+    " and how can that be prevented?"
 )
 COLUMNS = (
-    "Standard deviation of each layer's numbers before its activation. One N(0,1) draw serves all"
-    " columns, multiplied by each method's own standard deviation: it is the same as drawing anew."
+    "Standard deviation of each layer's pre-activations. All columns share one N(0,1) draw of the"
+    " weights, multiplied by the standard deviation that each method prescribes, which is"
+    " equivalent to a new draw."
 )
 TRAINING = (
-    "A network of 6 layers learns scikit-learn's 1797 handwritten digits; a fifth of them is kept"
-    " for testing."
+    "A network of 6 layers is trained on scikit-learn's 1797 handwritten digits; a fifth of them is"
+    " held back for testing."
 )
 ANSWER = (
     "The answer: scale the weights once, by the number of inputs. With Var[w] = 2/n, which is"
-    ' kernel_initializer="he_normal", each ReLU layer passes on signal and gradient at about the'
-    " size in which they came."
+    ' kernel_initializer="he_normal", each ReLU layer roughly preserves the size of the signal and'
+    " of the gradient."
 )
-CURVES = "Runs alexnet_* show the signal over depth, digits_* a training from its first step on:"
+CURVES = (
+    "The runs alexnet_* show the signal over depth, the runs digits_* a training from its first"
+    " step on:"
+)
 
 MEAN_SUBTRACTION = math.sqrt(1 - 1 / math.pi)
-"""Standard deviation of relu(z) over its root mean square, z ~ N(0,1): 0.826, the share that is
-left when the mean is subtracted.
+"""Standard deviation of relu(z) divided by its root mean square, z ~ N(0,1): 0.826.
+
+This is the fraction of a ReLU's output that remains when its mean is subtracted.
 """
 
 Spreads = Mapping[str, float]
 
 
-def product(profile: Profile) -> str:
-    """He et al.'s formula with the factors of this network."""
+def variance_factors(profile: Profile) -> str:
+    """Describes He et al.'s formula with the factors of this network."""
     sites = [site for site in profile.weight_sites if not site.is_head]
-    factors = [(site.name, profile.kernels(site.layer)[0]) for site in sites]
-    named = [
+    kernels = [(site.name, profile.kernels(site.layer)[0]) for site in sites]
+    factors = [
         f"{name} {format_number((kernel.fan_in or math.nan) * kernel.moments.variance / 2)}"
-        for name, kernel in factors
+        for name, kernel in kernels
     ]
     return (
         "Why: each ReLU layer multiplies the signal's mean square by ½ n Var[w] (He et al. 2015),"
-        f" where n is the number of a unit's inputs: {', '.join(named)}. Nothing but a factor near"
-        " 1 survives being multiplied so often."
+        f" where n is the number of inputs of a unit: {', '.join(factors)}. The product of so many"
+        " factors stays in range only if each of them is close to 1."
     )
 
 
 def table(columns: Mapping[str, Spreads]) -> list[str]:
-    """A line for each layer, a column for each way."""
+    """Lays out a table with a line for each layer and a column for each method."""
     layers = list(next(iter(columns.values())))
     cells = {
         title: [format_number(spreads[layer]) for layer in layers]
@@ -71,69 +77,81 @@ def table(columns: Mapping[str, Spreads]) -> list[str]:
 
 
 def verdicts(columns: Mapping[str, Spreads]) -> dict[str, str]:
-    """A sentence or two on each column."""
-    normal, subtracted, glorot, _ = (list(spreads.values()) for spreads in columns.values())
-    growth = f"{min(_steps(normal)):.0f} to {max(_steps(normal)):.0f}"
-    kept = (subtracted[-1] / normal[-1]) ** (1 / (len(normal) - 1))
-    pooled, plain = _split(columns["He"])
+    """Describes each column in a few sentences, by its title.
+
+    Args:
+        columns: Standard deviations by layer, for N(0,1), N(0,1) with the mean subtracted, Glorot
+            and He, in this order.
+    """
+    normal, subtracted, glorot, he = columns.values()
     texts = (
-        f"Every layer multiplies the numbers by {growth}.",
-        (
-            f"After each ReLU. It takes {1 - kept:.0%} off at each layer (in theory"
-            f" {1 - MEAN_SUBTRACTION:.0%}: the mean is that small a part of what a ReLU passes on),"
-            f" against a growth by {growth}. Millions never become thousands: over the whole"
-            f" network it is a factor of {normal[-1] / subtracted[-1]:.1f}."
-        ),
-        (
-            "Var[w] = 2/(n_in + n_out), made for units that are linear around 0. A ReLU drops half"
-            " of the signal, which leaves ½ n Var[w] = ½ where n_in = n_out: the mean square"
-            f" halves, layer by layer. Here each layer leaves {_per_step(glorot):.2f} of the"
-            f" numbers' size, pooling included, and {len(glorot) - 1} of them"
-            f" {glorot[-1] / glorot[0]:.2g}. Eight layers bear that, thirty do not (He et al."
-            " 2015)."
-        ),
-        (
-            "Var[w] = 2/n_in, so that ½ n Var[w] = 1. A layer multiplies the numbers by"
-            f" {_range(plain)}, and by {_range(pooled)} where a max pooling comes in between and"
-            " picks the larger ones: a drift of the architecture, and harmless."
-        ),
+        f"Each layer multiplies the standard deviation by {_growth(normal)}.",
+        _subtracted_mean(normal, subtracted),
+        _glorot(glorot),
+        _he(he),
     )
     return dict(zip(columns, texts, strict=True))
 
 
-def trained(result: Training) -> str:
-    """How a training ended, and what `InitCheck` said before it began."""
+def training_result(result: Training) -> str:
+    """Describes how a training ended, and what `InitCheck` reported before it began."""
     loss = "the loss became NaN" if math.isnan(result.loss) else f"loss {result.loss:.3g}"
-    return f"{result.accuracy:.1%} of the test images right, {loss}. {_said(result.report)}"
+    return (
+        f"{result.accuracy:.1%} of the test images classified correctly, {loss}."
+        f" {_first_report(result.report)}"
+    )
 
 
-def _said(report: Report | None) -> str:
-    if report is None or report.ok:
-        return (
-            "InitCheck, before the first step: healthy." if report else "InitCheck stepped aside."
-        )
-    names = dict.fromkeys(
+def _first_report(report: Report | None) -> str:
+    if report is None:
+        return "InitCheck made no report."
+    codes = dict.fromkeys(
         f"{finding.code} {finding.slug}"
         for finding in report.findings
         if finding.severity != "info"
     )
-    return f"InitCheck, before the first step: {', '.join(names)}."
+    return f"InitCheck reported before the first step: {', '.join(codes) or 'healthy'}."
 
 
-def _steps(spreads: Sequence[float]) -> list[float]:
-    return [after / before for before, after in pairwise(spreads)]
+def _subtracted_mean(normal: Spreads, subtracted: Spreads) -> str:
+    first, last = [[*spreads.values()][-1] for spreads in (normal, subtracted)]
+    kept = (last / first) ** (1 / (len(normal) - 1))
+    return (
+        f"After each ReLU, the mean is subtracted. This removes {1 - kept:.0%} at each layer (in"
+        f" theory {1 - MEAN_SUBTRACTION:.0%}, because the mean is only a part of a ReLU's output),"
+        f" while the layer itself multiplies by {_growth(normal)}. Over the whole network it makes"
+        f" a factor of {first / last:.1f}, which does not turn millions into thousands."
+    )
 
 
-def _per_step(spreads: Sequence[float]) -> float:
-    return math.exp(math.log(spreads[-1] / spreads[0]) / (len(spreads) - 1))
+def _glorot(glorot: Spreads) -> str:
+    values = list(glorot.values())
+    num_steps = len(values) - 1
+    per_layer = math.exp(math.log(values[-1] / values[0]) / num_steps)
+    return (
+        "Var[w] = 2/(n_in + n_out), derived for units that are linear around 0. A ReLU discards"
+        " half of the signal, so that ½ n Var[w] = ½ where n_in = n_out, and the mean square halves"
+        f" at each layer. Here each layer multiplies the standard deviation by {per_layer:.2f},"
+        f" pooling included, and {num_steps} layers by {values[-1] / values[0]:.2g}. A network of"
+        " eight layers tolerates that; one of thirty does not (He et al. 2015)."
+    )
 
 
-def _split(spreads: Spreads) -> tuple[list[float], list[float]]:
-    """The steps from layer to layer: those over a max pooling, and the others."""
-    steps = [(before, spreads[after] / spreads[before]) for before, after in pairwise(spreads)]
-    return [step for layer, step in steps if layer in POOLED], [
-        step for layer, step in steps if layer not in POOLED
-    ]
+def _he(he: Spreads) -> str:
+    steps = [(before, he[after] / he[before]) for before, after in pairwise(he)]
+    pooled = [step for layer, step in steps if layer in POOLED]
+    plain = [step for layer, step in steps if layer not in POOLED]
+    return (
+        "Var[w] = 2/n_in, so that ½ n Var[w] = 1. Each layer multiplies the standard deviation by"
+        f" {_range(plain)}, and by {_range(pooled)} across a max pooling, which picks the larger"
+        " values: a drift that is due to the architecture, and harmless."
+    )
+
+
+def _growth(spreads: Spreads) -> str:
+    """The smallest and the largest factor from one layer to the next."""
+    steps = [after / before for before, after in pairwise(spreads.values())]
+    return f"{min(steps):.0f} to {max(steps):.0f}"
 
 
 def _range(factors: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""Crops of the two photographs that come with scikit-learn: a Chinese temple and a flower."""
+"""Crops of the two photographs that scikit-learn contains: a Chinese temple and a flower."""
 
 import numpy as np
 
@@ -7,15 +7,15 @@ from keras_initcheck.demo.sklearn_data import datasets
 
 
 def photographs(num_crops: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Crops at random places, from both photographs in turn, standardised together.
+    """Cuts crops at random places out of both photographs in turn, and standardizes them together.
 
     Args:
         num_crops: Number of crops.
-        seed: Seed of the places.
+        seed: Seed of the random places.
 
     Returns:
-        Crops `(num_crops, 227, 227, 3)`, float32 of mean 0 and standard deviation 1 over all of
-        them, and the number of the photograph that each is from, `(num_crops,)`.
+        Crops, `(num_crops, 227, 227, 3)`, float32 of mean 0 and standard deviation 1 over all
+        crops, and the number of each crop's photograph, `(num_crops,)`.
 
     Raises:
         InitCheckError: scikit-learn is not installed.

@@ -1,4 +1,4 @@
-"""The story that `initcheck --demo` tells. Every number in it is measured while it runs."""
+"""Runs the demonstration of `initcheck --demo`; every number in it is measured while it runs."""
 
 import shlex
 import shutil
@@ -25,18 +25,18 @@ NUM_EPOCHS = 8
 QUICK_WIDTH = 1 / 16
 QUICK_CROPS = 4
 POLICY = Policy(ignore=("IC104",))
-"""Without the rule that repeats for each layer what the table and the verdict say."""
+"""Without the rule that would repeat for each layer what the table and the verdict show."""
 
 
 def run(
     quick: bool = False, log_dir: str | Path = "initcheck_demo_logs", width: int | None = None
 ) -> None:
-    """Tells the story on standard output, and what it is doing on standard error.
+    """Prints the demonstration to standard output, and its progress to standard error.
 
     Args:
-        quick: Whether to take a narrow AlexNet and one epoch.
-        log_dir: Directory for TensorBoard. What is there stays: the events of this run are added.
-        width: Cells in a line; by default the terminal's, up to 100.
+        quick: Whether to use a narrow AlexNet and to train for one epoch.
+        log_dir: Directory for TensorBoard. Its contents are kept; the events of this run are added.
+        width: Columns in a line; by default the terminal's width, up to 100.
 
     Raises:
         InitCheckError: scikit-learn is not installed.
@@ -44,16 +44,17 @@ def run(
 
     Cost: about a minute on two cores and 2 GB of memory; a quarter of that if `quick`.
     """
-    Story(Path(log_dir), width or min(shutil.get_terminal_size().columns, WIDEST), quick).tell()
+    columns = width or min(shutil.get_terminal_size().columns, WIDEST)
+    Demonstration(Path(log_dir), columns, quick).run()
 
 
-class Story:
-    """The demonstration, chapter by chapter.
+class Demonstration:
+    """The demonstration, part by part.
 
     Args:
         log_dir: Directory for TensorBoard.
-        width: Cells in a line.
-        quick: Whether to take a narrow AlexNet and one epoch.
+        width: Columns in a line.
+        quick: Whether to use a narrow AlexNet and to train for one epoch.
     """
 
     def __init__(self, log_dir: Path, width: int, quick: bool) -> None:
@@ -62,85 +63,84 @@ class Story:
         self.quick = quick
         self._start = time.perf_counter()
 
-    def tell(self) -> None:
-        """All chapters."""
-        self._say(explanation.QUESTION)
+    def run(self) -> None:
+        """Runs all parts."""
+        self._print(explanation.QUESTION)
         bench = self._prepare()
-        normal = self._explode(bench)
-        self._compare(bench, normal)
-        self._train()
-        self._say(explanation.ANSWER)
-        self._say(explanation.CURVES)
+        normal = self._show_explosion(bench)
+        self._compare_schemes(bench, normal)
+        self._compare_trainings()
+        self._print(explanation.ANSWER)
+        self._print(explanation.CURVES)
         print(f"  tensorboard --logdir {shlex.quote(str(self.log_dir))}")
 
     def _prepare(self) -> Bench:
-        self._working("cutting crops out of two photographs")
+        self._report_progress("cutting crops out of two photographs")
         crops, _ = photographs(QUICK_CROPS if self.quick else NUM_CROPS)
-        self._working("building AlexNet and drawing its weights")
+        self._report_progress("building AlexNet and drawing its weights")
         return Bench(take_batch(crops), QUICK_WIDTH if self.quick else 1.0)
 
-    def _explode(self, bench: Bench) -> Profile:
-        self._working("sending the photographs forward, and a random gradient back")
+    def _show_explosion(self, bench: Bench) -> Profile:
+        self._report_progress("measuring the signal of the photographs, and a random gradient")
         profile = bench.measure(NORMAL)
         report = judge(profile, POLICY)
         self._log("alexnet_normal", report)
-        size = (
-            f"{format_count(bench.num_weights)}"
-            f" weights{', a sixteenth of its width' if self.quick else ''}"
-        )
-        self._head(
+        share = " (a sixteenth of the full width)" if self.quick else ""
+        size = f"{format_count(bench.num_weights)} weights{share}"
+        self._print_heading(
             "1. AlexNet with weights from N(0,1)",
-            f"{size}; {len(profile.weight_sites)} layers, crops of two photographs.",
+            f"{size} in {len(profile.weight_sites)} layers; the inputs are crops of two"
+            " photographs.",
         )
         print_report(report, width=self.width)
-        self._say(f"\n{explanation.product(profile)}")
+        self._print(f"\n{explanation.variance_factors(profile)}")
         return profile
 
-    def _compare(self, bench: Bench, normal: Profile) -> None:
-        glorot, he = self._measured(bench, GLOROT), self._measured(bench, HE)
-        self._working("N(0,1) again, with the mean subtracted behind each ReLU")
+    def _compare_schemes(self, bench: Bench, normal: Profile) -> None:
+        glorot, he = self._measure(bench, GLOROT), self._measure(bench, HE)
+        self._report_progress("N(0,1) again, with the mean subtracted after each ReLU")
         subtracted = bench.measure_with_mean_subtracted(NORMAL)
         titled = {"N(0,1)": normal, "mean subtracted": subtracted, "Glorot": glorot, "He": he}
         columns = {title: spreads(profile) for title, profile in titled.items()}
-        self._head("2. What keeps the numbers in range?", explanation.COLUMNS)
+        self._print_heading("2. What keeps the activations in range?", explanation.COLUMNS)
         print("\n".join(explanation.table(columns)), end="\n\n")
         for title, text in explanation.verdicts(columns).items():
-            self._point(title, text)
+            self._print_item(title, text)
 
-    def _measured(self, bench: Bench, scheme: Scheme) -> Profile:
-        self._working(f"{scheme.title}'s weights")
+    def _measure(self, bench: Bench, scheme: Scheme) -> Profile:
+        self._report_progress(f"measuring with weights by {scheme.title}")
         profile = bench.measure(scheme)
         self._log(f"alexnet_{scheme.title.lower()}", judge(profile, POLICY))
         return profile
 
-    def _train(self) -> None:
+    def _compare_trainings(self) -> None:
         results = {}
         for title, name, initializer in (
             ("N(0,1)", "normal", digits.normal),
             ("He", "he", digits.he),
         ):
-            self._working(f"training on digits with {title} weights, InitCheck watching")
+            self._report_progress(f"training on digits with {title} weights, with InitCheck")
             results[title] = digits.train(
                 initializer, self.log_dir / f"digits_{name}", 1 if self.quick else NUM_EPOCHS
             )
-        self._head("3. Does it matter?", explanation.TRAINING)
+        self._print_heading("3. Does it matter?", explanation.TRAINING)
         for title, result in results.items():
-            self._point(title, explanation.trained(result))
+            self._print_item(title, explanation.training_result(result))
 
     def _log(self, name: str, report: Report) -> None:
         with EventLog(self.log_dir / name) as log:
             log.write(report, step=0)
 
-    def _head(self, title: str, text: str) -> None:
+    def _print_heading(self, title: str, text: str) -> None:
         print(f"\n{title}\n{'─' * len(title)}")
-        self._say(text)
+        self._print(text)
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         print("\n".join(wrap(text, self.width)), end="\n\n", flush=True)
 
-    def _point(self, title: str, text: str) -> None:
+    def _print_item(self, title: str, text: str) -> None:
         print("\n".join(wrap(text, self.width, " " * 17, f"{title:<15}  ")), end="\n\n", flush=True)
 
-    def _working(self, text: str) -> None:
+    def _report_progress(self, text: str) -> None:
         seconds = time.perf_counter() - self._start
         print(f"[{seconds:3.0f} s] {text} ...", file=sys.stderr, flush=True)

@@ -1,6 +1,4 @@
-"""What is compared: AlexNet under four ways to treat its weights, all of them scaled from one
-draw.
-"""
+"""The schemes that the demonstration compares: AlexNet's weights, all scaled from one draw."""
 
 import math
 from collections.abc import Callable
@@ -20,11 +18,11 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Scheme:
-    """One way.
+    """A way to scale weights.
 
     Attributes:
-        title: Its name.
-        weight_std: Standard deviation of a kernel's weights, from `fan_in` and `fan_out`.
+        title: Name of the scheme.
+        weight_std: Returns the standard deviation of a kernel, given its `fan_in` and `fan_out`.
     """
 
     title: str
@@ -39,12 +37,12 @@ HE = Scheme("He", lambda fan_in, fan_out: math.sqrt(2 / fan_in))
 class Bench:
     """AlexNet, one batch, and one N(0,1) draw of its weights.
 
-    A scheme only sets the scale of each kernel, so the same draw multiplied by a number is that
-    scheme's draw. It saves drawing and building again, and it is a fairer comparison.
+    A scheme only sets the scale of each kernel, so one draw multiplied by a number is a draw of
+    that scheme. Nothing is drawn or built again, and the comparison is fairer.
 
     Args:
-        batch: What is sent through.
-        width: Share of AlexNet's filters and units to keep.
+        batch: The inputs.
+        width: Fraction of AlexNet's filters and units to keep.
     """
 
     def __init__(self, batch: Batch, width: float) -> None:
@@ -64,14 +62,14 @@ class Bench:
         return sum(draw.size for draw in self._draws)
 
     def measure(self, scheme: Scheme) -> Profile:
-        """The profile under a scheme, with the gradient of a random cotangent."""
+        """Measures the profile under a scheme, with the gradient of a random cotangent."""
         self._assign(self._model, scheme)
         return self._probe.measure(
             self._batch, cotangents=(RANDOM,), data="crops of two photographs"
         )
 
     def measure_with_mean_subtracted(self, scheme: Scheme) -> Profile:
-        """The same signal with the mean taken off behind each ReLU; no gradient."""
+        """Measures the signal only, with the mean subtracted after each ReLU."""
         model = alexnet("zeros", subtract_mean=True, width=self._width)
         self._assign(model, scheme)
         return Probe(model, seed=SEED).measure(self._batch, cotangents=())

@@ -1,4 +1,4 @@
-"""scikit-learn's data sets, which its wheel brings along, or one line on how to get them."""
+"""Access to scikit-learn's data sets, which are part of its wheel."""
 
 import importlib
 from types import ModuleType
@@ -7,7 +7,7 @@ from keras_initcheck.records.errors import InitCheckError
 
 
 def datasets() -> ModuleType:
-    """The module `sklearn.datasets`.
+    """Imports the module `sklearn.datasets`.
 
     Raises:
         InitCheckError: scikit-learn is not installed.

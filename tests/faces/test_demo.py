@@ -66,7 +66,7 @@ def test_alexnet_draws_each_kernel_anew_from_one_initialiser():
 def test_alexnet_subtracts_the_mean_behind_each_relu():
     model = alexnet("zeros", subtract_mean=True, width=NARROW)
     assert [layer.name for layer in model.layers if isinstance(layer, SubtractMean)] == [
-        f"{name}_centred" for name in LAYERS[:-1]
+        f"{name}_centered" for name in LAYERS[:-1]
     ]
 
 
@@ -130,16 +130,16 @@ def test_verdicts_tell_the_numbers_of_the_table():
         "He": dict.fromkeys(layers, 1.0),
     }
     texts = explanation.verdicts(columns)
-    assert texts["N(0,1)"] == "Every layer multiplies the numbers by 10 to 10."
-    assert "takes 20% off at each layer (in theory 17%" in texts["mean subtracted"]
-    assert "leaves 0.50 of the numbers' size" in texts["Glorot"]
-    assert "multiplies the numbers by 1.00 to 1.00, and by 1.00 to 1.00 where" in texts["He"]
+    assert texts["N(0,1)"] == "Each layer multiplies the standard deviation by 10 to 10."
+    assert "removes 20% at each layer (in theory 17%" in texts["mean subtracted"]
+    assert "each layer multiplies the standard deviation by 0.50" in texts["Glorot"]
+    assert "the standard deviation by 1.00 to 1.00, and by 1.00 to 1.00 across" in texts["He"]
 
 
 def test_training_that_ends_in_nan_says_so():
-    assert (
-        explanation.trained(Training(0.1, math.nan, None))
-        == "10.0% of the test images right, the loss became NaN. InitCheck stepped aside."
+    assert explanation.training_result(Training(0.1, math.nan, None)) == (
+        "10.0% of the test images classified correctly, the loss became NaN. InitCheck made no"
+        " report."
     )
 
 
@@ -168,7 +168,7 @@ def test_quick_demo_trains_better_with_he_than_with_unit_variance(story):
     right = [
         float(line.split("%")[0].split()[-1])
         for line in story[1].splitlines()
-        if "of the test images right" in line
+        if "of the test images" in line
     ]
     assert right[0] < 20
     assert right[1] > 60
