@@ -5,7 +5,7 @@ the verdict in the last line.
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -14,9 +14,11 @@ from rich.text import Text
 from keras_initcheck.outputs import summary
 from keras_initcheck.outputs.cell_text import wrap
 from keras_initcheck.outputs.cleaning import clean
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.number_format import format_number
 from keras_initcheck.outputs.repeated_blocks import RepeatedBlock, fold
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
+from keras_initcheck.outputs.site_columns import MEASURED, Column
 from keras_initcheck.outputs.table import lay_out
 from keras_initcheck.records.profile import SiteStats
 from keras_initcheck.records.report import Finding, Report
@@ -47,24 +49,6 @@ KINDS_IN_WORDS = {
 }
 
 STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
-
-LEGEND = {
-    "std z": "spread of the numbers before the activation.",
-    "mean": "of the output.",
-    "zeros": "share of exact zeros in the output.",
-    "largest": "magnitude in the output.",
-    "batch": "how much of the output's variance is between samples; 0: all look alike.",
-    "forward": (
-        "q(h)/q(x), the output's mean square over the input's: measured / predicted from the"
-        " weights. 1 keeps the signal."
-    ),
-    "backward": "the same for the gradient on its way back.",
-    "q(h)": (
-        "mean square of the output: measured / predicted from the inputs and all weights on the"
-        " way."
-    ),
-    "gain": "product of forward since the last normalisation, merge or fork.",
-}
 
 ASCII = str.maketrans({"✗": "x", "·": ".", "…": "~", "×": "x", "\N{REPLACEMENT CHARACTER}": "?"})
 """Stand-ins of the same width, for terminals that cannot show these."""
@@ -141,8 +125,8 @@ def _lines(report: Report, width: int) -> Iterator[Text]:
     if report.num_exempted:
         yield Text(f"{report.num_exempted} finding{'s' * (report.num_exempted > 1)} exempted")
         yield Text()
-    if report.profile.not_probed:
-        yield from _not_probed(report.profile.not_probed, width)
+    if not_probed := summary.not_probed(report.profile):
+        yield from _not_probed(not_probed, width)
         yield Text()
     yield from _paragraph(summary.how_measured(report.profile), width, style="dim")
     yield from _paragraph(
@@ -171,9 +155,9 @@ def _table(report: Report, width: int) -> Iterator[Text]:
         sites, frozenset(index for index, severity in severities.items() if severity in LOUD)
     )
     shown = [item for item in items if isinstance(item, SiteStats)]
-    table = lay_out(
-        shown, [MARKS.get(severities.get(site.index, ""), " ") for site in shown], width
-    )
+    marks = [MARKS.get(severities.get(site.index, ""), " ") for site in shown]
+    data = FigureData.from_report(report)
+    table = lay_out(data, [site.index for site in shown], marks, width)
     yield Text(table.head, style="bold")
     lines = iter(table.lines)
     for item in items:
@@ -192,7 +176,7 @@ def _table(report: Report, width: int) -> Iterator[Text]:
     )
     yield from _whole_network(report, width)
     yield Text()
-    yield from _legend(table.titles, width)
+    yield from _legend(table.columns, width)
 
 
 def _describe_fold(item: RepeatedBlock) -> str:
@@ -227,12 +211,14 @@ def _whole_network(report: Report, width: int) -> Iterator[Text]:
         )
 
 
-def _legend(titles: tuple[str, ...], width: int) -> Iterator[Text]:
-    for title in titles:
-        if title in LEGEND:
-            yield from _paragraph(
-                LEGEND[title], width, indent=" " * 11, first=f"{title:<10} ", style="dim"
-            )
+def _legend(columns: tuple[Column, ...], width: int) -> Iterator[Text]:
+    for column in columns:
+        if column in MEASURED:
+            text = column.meaning
+            if column.prediction is not None:
+                text += f" Measured / predicted from {column.prediction.basis}."
+            first = f"{column.title:<10} "
+            yield from _paragraph(text, width, indent=" " * 11, first=first, style="dim")
 
 
 def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Text]:
@@ -282,7 +268,7 @@ def _finding(finding: Finding, said: set[tuple[str, str]], width: int) -> Iterat
             )
 
 
-def _not_probed(not_probed: tuple[tuple[str, str], ...], width: int) -> Iterator[Text]:
+def _not_probed(not_probed: Sequence[tuple[str, str]], width: int) -> Iterator[Text]:
     yield Text("Not probed", style="bold")
     for path, reason in not_probed[:MOST_NOT_PROBED]:
         yield from _paragraph(f"{path}: {reason}", width, indent="      ", first="    ")

@@ -89,8 +89,8 @@ def render(report: Report) -> str:
         _figure("Each layer by itself", "ratios", figures),
         _whole(report),
         (
-            f"<section><h2>Not probed</h2>\n{html_text.list_of(profile.not_probed)}</section>"
-            if profile.not_probed
+            f"<section><h2>Not probed</h2>\n{html_text.list_of(not_probed)}</section>"
+            if (not_probed := summary.not_probed(profile))
             else ""
         ),
         _footer(report),

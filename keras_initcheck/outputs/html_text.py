@@ -3,20 +3,15 @@
 import html
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from keras_initcheck.outputs.cleaning import one_line
-from keras_initcheck.outputs.console import LEGEND
+from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.number_format import (
-    format_count,
     format_number,
-    format_power_of_ten,
-    format_shape,
-    format_share,
 )
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
-from keras_initcheck.records.profile import Moments, SiteStats
+from keras_initcheck.outputs.site_columns import FACTS, SiteColumn, site_columns
 from keras_initcheck.records.report import Finding, MeanFieldSummary, Report
 
 MOST_OF_A_CODE = 6
@@ -43,85 +38,28 @@ def prose(text: str) -> str:
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of the table: its head, the number or text to sort by, and what is shown."""
-
-    title: str
-    value: Callable[[SiteStats], float | str | None]
-    show: Callable[[SiteStats], str]
-    key: str = ""
-    """Of the sentence in the legend."""
-
-
-def _number(title: str, value: Callable[[SiteStats], float | None], key: str = "") -> Column:
-    return Column(title, value, lambda site: format_number(value(site)), key)
-
-
-def _output(
-    title: str,
-    value: Callable[[Moments], float],
-    show: Callable[[float | None], str] = format_number,
-) -> Column:
-    """A column of each site's output."""
-
-    def of(site: SiteStats) -> float | None:
-        return value(site.activations.h) if site.activations.h else None
-
-    return Column(title, of, lambda site: show(of(site)), title)
-
-
-def _deviation(site: SiteStats) -> float | None:
-    moments = site.activations.z or site.activations.h
-    return math.sqrt(max(moments.variance, 0.0)) if moments else None
-
-
-COLUMNS = (
-    Column("#", lambda site: site.index, lambda site: str(site.index)),
-    Column("layer", lambda site: site.name, lambda site: site.name),
-    Column("type", lambda site: site.layer_type, lambda site: site.layer_type),
-    Column(
-        "output",
-        lambda site: float(math.prod(site.output_shape[1:])) if site.output_shape else None,
-        lambda site: format_shape(site.output_shape),
-    ),
-    Column(
-        "parameters",
-        lambda site: site.num_parameters or None,
-        lambda site: format_count(site.num_parameters) if site.num_parameters else "",
-    ),
-    _number("forward", lambda site: site.forward_ratio, "forward"),
-    _number("predicted", lambda site: site.predicted_forward_ratio),
-    _number("backward", lambda site: site.backward_ratio, "backward"),
-    _number("predicted", lambda site: site.predicted_backward_ratio),
-    Column(
-        "gain",
-        lambda site: site.log10_forward_gain,
-        lambda site: format_power_of_ten(site.log10_forward_gain),
-        "gain",
-    ),
-    _number("std z", _deviation, "std z"),
-    _output("mean", lambda h: h.mean),
-    _output("zeros", lambda h: h.share_zero, format_share),
-    _output("largest", lambda h: h.largest),
-    _output("batch", lambda h: h.batch_share),
-)
-TEXT_COLUMNS = ("layer", "type")
+WORDS = ("layer", "type", "activation")
+"""Columns that are aligned and sorted as text."""
 
 
 def table(report: Report) -> str:
-    """All sites as a table whose heads sort it. Columns without a number are left out."""
-    sites, severities = report.profile.sites, site_severities(report)
-    columns = [column for column in COLUMNS if any(column.show(site) for site in sites)]
+    """All sites as a table that is sorted by a click on a column's head."""
+    severities = site_severities(report)
+    columns = site_columns(FigureData.from_report(report))
     heads = "".join(
         f'<th scope="col"{_class(column)}><button'
         f' type="button">{escape(column.title)}</button></th>'
         for column in columns
     )
-    rows = "\n".join(_row(site, columns, severities.get(site.index, "")) for site in sites)
-    known = {column.key: LEGEND[column.key] for column in columns if column.key in LEGEND}
+    rows = "\n".join(
+        _row(index, columns, severities.get(index, ""))
+        for index in range(len(report.profile.sites))
+    )
+    facts = {column.title for column in FACTS}
     legend = "".join(
-        f"<dt>{escape(key)}</dt><dd>{escape(text)}</dd>" for key, text in known.items()
+        f"<dt>{escape(column.title)}</dt><dd>{escape(column.hint)}</dd>"
+        for column in columns
+        if column.title not in facts
     )
     body = f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
     return (
@@ -217,19 +155,18 @@ def _finding(finding: Finding, anchors: dict[str, str], said: set[tuple[str, str
     return f'<article class="finding {finding.severity}">{"".join(parts)}</article>'
 
 
-def _row(site: SiteStats, columns: Sequence[Column], severity: str) -> str:
-    cells = "".join(_cell(site, column) for column in columns)
-    return f'<tr id="site-{site.index}" class="{severity}">{cells}</tr>'
+def _row(index: int, columns: Sequence[SiteColumn], severity: str) -> str:
+    cells = "".join(_cell(index, column) for column in columns)
+    return f'<tr id="site-{index}" class="{severity}">{cells}</tr>'
 
 
-def _cell(site: SiteStats, column: Column) -> str:
-    shown = escape(column.show(site))
+def _cell(index: int, column: SiteColumn) -> str:
+    shown = escape(column.texts[index])
     if column.title == "layer":
         return f'<td class="text name" title="{shown}">{shown}</td>'
-    if column.title in TEXT_COLUMNS:
+    if column.title in WORDS:
         return f'<td class="text">{shown}</td>'
-    value = column.value(site)
-    return f'<td data-value="{_javascript(value)}">{shown}</td>'
+    return f'<td data-value="{_javascript(column.values[index])}">{shown}</td>'
 
 
 def _javascript(value: float | str | None) -> str:
@@ -239,5 +176,5 @@ def _javascript(value: float | str | None) -> str:
     return repr(value).replace("inf", "Infinity")
 
 
-def _class(column: Column) -> str:
-    return ' class="text"' if column.title in TEXT_COLUMNS else ""
+def _class(column: SiteColumn) -> str:
+    return ' class="text"' if column.title in WORDS else ""

@@ -1,9 +1,13 @@
 """A probe in sentences: what was measured, how, and what it comes to from end to end. No layout."""
 
 import math
+from collections import Counter
 
 from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten
-from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.profile import Profile, SiteStats
+
+ON_THE_WAY_BACK = "on the gradient's way back: "
+"""Start of a reason that concerns the gradient's prediction alone."""
 
 
 def title(profile: Profile) -> str:
@@ -70,6 +74,30 @@ def end_to_end_gains(profile: Profile) -> tuple[str, str]:
         for gain, found in gains
     )
     return forward, backward
+
+
+def not_probed(profile: Profile) -> list[tuple[str, str]]:
+    """`(path, reason)` of what was left out, and of each cause of missing predictions."""
+    names = {site.name for site in profile.sites}
+    causes = Counter(_cause(site, names) for site in profile.sites if site.unpredicted is not None)
+    reported = {reason.partition(";")[0] for _, reason in profile.not_probed}
+    predictions = [
+        (name, f"signal or gradient is not predicted{_more(count - 1)}: {reason}")
+        for (name, reason), count in causes.items()
+        if reason not in reported
+    ]
+    return [*profile.not_probed, *predictions]
+
+
+def _cause(site: SiteStats, names: set[str]) -> tuple[str, str]:
+    """The site that a prediction fails at, and why: its own name does not precede the reason."""
+    text = (site.unpredicted or "").removeprefix(ON_THE_WAY_BACK)
+    name, _, reason = text.partition(": ")
+    return (name, reason) if reason and name in names else (site.name, text)
+
+
+def _more(count: int) -> str:
+    return f", and {count} site{'s' * (count > 1)} because of it" if count else ""
 
 
 def how_measured(profile: Profile) -> str:

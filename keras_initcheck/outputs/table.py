@@ -1,258 +1,189 @@
-"""The console's table: its columns, and which of them there is room for. Numbers of one column end,
-or have their slash, in one place.
+"""The terminal's table: which columns there is room for, and how their cells are aligned.
+
+Numbers of one column end, or have their slash, in one place.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from rich.cells import cell_len
 
+from keras_initcheck.outputs import site_columns
 from keras_initcheck.outputs.cell_text import pad, shorten
 from keras_initcheck.outputs.cleaning import clean
-from keras_initcheck.outputs.number_format import (
-    format_count,
-    format_number,
-    format_power_of_ten,
-    format_shape,
-    format_share,
-)
-from keras_initcheck.records.profile import Moments, SiteStats
+from keras_initcheck.outputs.figure_data import FigureData
+from keras_initcheck.outputs.site_columns import Column
 
 
 @dataclass(frozen=True)
 class Density:
-    """How generously a table is set, in cells: the gap and the slash, the longest number, type and
-    shape, the name's least width.
+    """How generously a table is set, in cells.
+
+    Attributes:
+        gap: Blanks between columns.
+        slash: What stands between a measured and a predicted number.
+        number: Width of the longest number.
+        words: Width of the longest cell of a column of words or shapes, by the column's title.
+        name: Least width of the sites' names.
     """
 
     gap: str
     slash: str
     number: int
-    layer_type: int
-    shape: int
+    words: Mapping[str, int]
     name: int
 
 
-ROOMY = Density(gap="  ", slash=" / ", number=7, layer_type=18, shape=18, name=20)
-TIGHT = Density(gap=" ", slash="/", number=6, layer_type=9, shape=10, name=11)
+ROOMY = Density("  ", " / ", 7, MappingProxyType({"type": 18, "output": 18}), 20)
+TIGHT = Density(" ", "/", 6, MappingProxyType({"type": 9, "output": 10}), 11)
 """`TIGHT` is made so that the basic columns fit into 80 cells whatever they hold."""
+
+PRIORITIES: Mapping[str, int] = MappingProxyType(
+    {
+        "type": 5,
+        "output": 6,
+        "parameters": 8,
+        "mean": 9,
+        "std z": 4,
+        "zeros": 7,
+        "largest": 10,
+        "batch": 11,
+        "forward": 1,
+        "backward": 3,
+        "gain": 2,
+        "q(h)": 12,
+        "gradient": 13,
+    }
+)
+"""The terminal's columns from left to right. Those with the lowest numbers are given room first."""
 
 LAST_BASIC = 6
 """Priority of the last column that the table should not do without."""
 
+COMPARED = ("q(h)", "gradient")
+"""Columns that are shown only beside their predictions."""
 
-@dataclass(frozen=True)
-class Column:
-    """One column.
-
-    Attributes:
-        title: Its head.
-        priority: Columns with the lowest numbers are given room first.
-        cells: Makes the cells of all rows at once, so that they can be aligned with each other.
-        align: `"left"`, `"right"` or `"center"`.
-    """
-
-    title: str
-    priority: int
-    cells: Callable[[Sequence[SiteStats], Density], list[str]]
-    align: str = "right"
+COLUMNS = tuple(
+    column for title in PRIORITIES for column in site_columns.COLUMNS if column.title == title
+)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as text: its head, a line for each site in order, and the titles of the columns there
-    was room for.
+    """A table as text.
+
+    Attributes:
+        head: The titles.
+        lines: A line for each site, in order.
+        columns: The columns that there was room for and that have content.
     """
 
     head: str
     lines: tuple[str, ...]
-    titles: tuple[str, ...]
+    columns: tuple[Column, ...]
 
 
-def lay_out(sites: Sequence[SiteStats], marks: Sequence[str], width: int) -> Table:
-    """The table of those sites in at most `width` cells, with as many columns as fit.
+def lay_out(data: FigureData, rows: Sequence[int], marks: Sequence[str], width: int) -> Table:
+    """The table of some sites in at most `width` cells, with as many columns as fit.
 
     Args:
-        sites: The rows.
+        data: The probe.
+        rows: Indices of the sites to show.
         marks: A sign of one cell for each row.
         width: Cells in a line, at least 40.
     """
-    index = ["#", *(str(site.index) for site in sites)]
-    names = ["layer", *(clean(site.name) for site in sites)]
+    index = ["#", *map(str, rows)]
+    names = ["layer", *(clean(data.sites.names[row]) for row in rows)]
     longest_index, longest_name = _width(index), _width(names)
     for density in (ROOMY, TIGHT):
         room = width - len("! ") - longest_index - len(" ")
         shortest_name = min(longest_name, density.name)
         blocks = _choose(
-            sites, density, room - shortest_name, reserved=longest_name - shortest_name
+            data, rows, density, room - shortest_name, reserved=longest_name - shortest_name
         )
         if density is TIGHT or all(
-            column.title in blocks for column in COLUMNS if column.priority <= LAST_BASIC
+            title in blocks for title, priority in PRIORITIES.items() if priority <= LAST_BASIC
         ):
             break
     name_width = min(
         longest_name, room - sum(len(density.gap) + _width(block) for block in blocks.values())
     )
-    lines = [
-        density.gap.join(
-            (
-                (
-                    f"{sign} {pad(number, longest_index, 'right')}"
-                    f" {pad(shorten(name, name_width), name_width)}"
-                ),
-                *cells,
-            )
-        ).rstrip()
-        for sign, number, name, *cells in zip(
-            [" ", *marks], index, names, *blocks.values(), strict=True
-        )
+    starts = [
+        f"{sign} {pad(number, longest_index, 'right')} {pad(shorten(name, name_width), name_width)}"
+        for sign, number, name in zip([" ", *marks], index, names, strict=True)
     ]
-    return Table(
-        lines[0],
-        tuple(lines[1:]),
-        tuple(title for title, block in blocks.items() if "".join(block[1:]).strip()),
+    head, *lines = (
+        density.gap.join(cells).rstrip() for cells in zip(starts, *blocks.values(), strict=True)
     )
+    filled = {title for title, block in blocks.items() if "".join(block[1:]).strip()}
+    return Table(head, tuple(lines), tuple(each for each in COLUMNS if each.title in filled))
 
 
 def _choose(
-    sites: Sequence[SiteStats], density: Density, room: int, reserved: int
+    data: FigureData, rows: Sequence[int], density: Density, room: int, reserved: int
 ) -> dict[str, list[str]]:
-    """The padded cells of the columns that fit into `room`, from left to right. Columns without
-    content take no room.
+    """The padded cells of the columns that fit into `room`, by title, from left to right.
 
-    `reserved` are the cells that make the longest name fit: only the basic columns are more
-    important than that.
+    Columns without content take no room.
+
+    Args:
+        data: The probe.
+        rows: Indices of the sites to show.
+        density: How generously the table is set.
+        room: Cells that the columns may take.
+        reserved: Cells of `room` that make the longest name fit: only the basic columns are more
+            important than that.
     """
-    blocks = {column.title: _block(column, sites, density) for column in COLUMNS}
+    blocks = {column.title: _block(column, data, rows, density) for column in COLUMNS}
     kept = set()
-    for column in sorted(COLUMNS, key=lambda column: column.priority):
-        needed = len(density.gap) + _width(blocks[column.title]) if blocks[column.title][0] else 0
-        if needed > room - (reserved if column.priority > LAST_BASIC else 0):
+    for title in sorted(PRIORITIES, key=PRIORITIES.__getitem__):
+        needed = len(density.gap) + _width(blocks[title]) if blocks[title][0] else 0
+        if needed > room - (reserved if PRIORITIES[title] > LAST_BASIC else 0):
             break
         room -= needed
-        kept.add(column.title)
+        kept.add(title)
     return {title: block for title, block in blocks.items() if title in kept}
 
 
-def _block(column: Column, sites: Sequence[SiteStats], density: Density) -> list[str]:
+def _block(column: Column, data: FigureData, rows: Sequence[int], density: Density) -> list[str]:
     """The column's head and cells, padded to one width; all empty if there is nothing to show."""
-    cells = column.cells(sites, density)
+    cells = _cells(column, data, rows, density)
     if not any(cells):
         return [""] * (len(cells) + 1)
     width = _width([column.title, *cells])
-    align = "right" if column.align == "center" else column.align
-    title = (
-        column.title.center(width)
-        if column.align == "center"
-        else pad(column.title, width, column.align)
-    )
+    align = "left" if column.title == "type" else "right"
+    is_pair = column.prediction is not None
+    title = column.title.center(width) if is_pair else pad(column.title, width, align)
     return [title, *(pad(cell, width, align) for cell in cells)]
+
+
+def _cells(column: Column, data: FigureData, rows: Sequence[int], density: Density) -> list[str]:
+    texts = column.texts(data, density.number)
+    measured = [texts[row] for row in rows]
+    if column.predicted is None:
+        width = density.words.get(column.title)
+        return measured if width is None else [shorten(clean(each), width) for each in measured]
+    others = column.predicted.texts(data, density.number)
+    predicted = [others[row] for row in rows]
+    if column.title in COMPARED and not any(predicted):
+        return [""] * len(rows)
+    return _pairs(measured, predicted, density)
+
+
+def _pairs(measured: Sequence[str], predicted: Sequence[str], density: Density) -> list[str]:
+    """`measured / predicted`, the slashes below each other. A minus stands for the one that is not
+    known.
+    """
+    longest = max((len(text or "-") for text in measured), default=0)
+    longest_right = max((len(text or "-") for text in predicted), default=0)
+    return [
+        f"{left or '-':>{longest}}{density.slash}{right or '-':<{longest_right}}"
+        if left or right
+        else ""
+        for left, right in zip(measured, predicted, strict=True)
+    ]
 
 
 def _width(cells: Sequence[str]) -> int:
     return max(cell_len(cell) for cell in cells)
-
-
-def _types(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    return [shorten(clean(site.layer_type), density.layer_type) for site in sites]
-
-
-def _shapes(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    return [shorten(format_shape(site.output_shape), density.shape) for site in sites]
-
-
-def _parameters(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    return [format_count(site.num_parameters) if site.num_parameters else "" for site in sites]
-
-
-def _gains(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    return [format_power_of_ten(site.log10_forward_gain, density.number) for site in sites]
-
-
-def _standard_deviations(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    """Of the pre-activations, or of the output where there are none."""
-    moments = [site.activations.z or site.activations.h for site in sites]
-    return [
-        format_number(math.sqrt(max(each.variance, 0.0)), density.number) if each else ""
-        for each in moments
-    ]
-
-
-def _of_output(
-    show: Callable[[Moments, Density], str],
-) -> Callable[[Sequence[SiteStats], Density], list[str]]:
-    """Cells that show something of each site's output."""
-
-    def cells(sites: Sequence[SiteStats], density: Density) -> list[str]:
-        return [show(site.activations.h, density) if site.activations.h else "" for site in sites]
-
-    return cells
-
-
-def _forward(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    return _ratios([(site.forward_ratio, site.predicted_forward_ratio) for site in sites], density)
-
-
-def _backward(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    return _ratios(
-        [(site.backward_ratio, site.predicted_backward_ratio) for site in sites], density
-    )
-
-
-def _second_moments(sites: Sequence[SiteStats], density: Density) -> list[str]:
-    """Of the output: what was measured, and what the whole network before it lets expect."""
-    pairs = [
-        (
-            h.log10_second_moment if (h := site.activations.h) else None,
-            site.predicted_log10_second_moment,
-        )
-        for site in sites
-    ]
-    if all(predicted is None for _, predicted in pairs):
-        return [""] * len(sites)
-    return _pairs(
-        [tuple(format_power_of_ten(number, density.number) for number in pair) for pair in pairs],
-        density,
-    )
-
-
-def _ratios(pairs: Sequence[tuple[float | None, float | None]], density: Density) -> list[str]:
-    return _pairs(
-        [tuple(format_number(number, density.number) for number in pair) for pair in pairs], density
-    )
-
-
-def _pairs(shown: Sequence[tuple[str, ...]], density: Density) -> list[str]:
-    """`measured / predicted`, the slashes below each other. A minus stands for the one that is not
-    known.
-    """
-    texts = [tuple(text or "-" for text in pair) for pair in shown]
-    longest = max((len(measured) for measured, _ in texts), default=0)
-    longest_right = max((len(predicted) for _, predicted in texts), default=0)
-    return [
-        (
-            f"{measured:>{longest}}{density.slash}{predicted:<{longest_right}}"
-            if (measured, predicted) != ("-", "-")
-            else ""
-        )
-        for measured, predicted in texts
-    ]
-
-
-COLUMNS = (
-    Column("type", 5, _types, "left"),
-    Column("output", 6, _shapes),
-    Column("parameters", 8, _parameters),
-    Column("mean", 9, _of_output(lambda h, density: format_number(h.mean, density.number))),
-    Column("std z", 4, _standard_deviations),
-    Column("zeros", 7, _of_output(lambda h, density: format_share(h.share_zero))),
-    Column("largest", 10, _of_output(lambda h, density: format_number(h.largest, density.number))),
-    Column(
-        "batch", 11, _of_output(lambda h, density: format_number(h.batch_share, density.number))
-    ),
-    Column("forward", 1, _forward, "center"),
-    Column("backward", 3, _backward, "center"),
-    Column("gain", 2, _gains),
-    Column("q(h)", 12, _second_moments, "center"),
-)

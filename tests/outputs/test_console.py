@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from keras_initcheck.outputs.console import print_report, render
-from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.profile import Places, Profile
 from keras_initcheck.records.report import MeanFieldSummary, Report
 
 WIDTHS = (40, 60, 80, 120, 200)
@@ -293,6 +293,8 @@ def test_numbers_beyond_measure_are_shown(make):
         0,
         "extreme",
         math.nan,
+        is_head=True,  # its NaN does not reach the gains of the whole network
+        activations=Places(make.moments(), make.moments(), make.moments(share_nonfinite=1.0)),
         predicted_forward_ratio=math.inf,
         backward_ratio=1e300,
         log10_forward_gain=400.0,
