@@ -87,17 +87,19 @@ class ModelRepairOptions(RepairOptions):
         return self.selects is not every_weight
 
 
-def options_from(choices: Mapping[str, Any]) -> RepairOptions:
-    """The options in a mapping such as `{"method": "he"}`.
+def callback_options(
+    options: RepairOptions | None, choices: Mapping[str, Any] | None
+) -> RepairOptions | None:
+    """The options of `InitCheck(repair=...)` or of `InitCheck(repair_options=...)`, if any.
 
     Raises:
-        ValueError: A name is unknown, or a value is out of its range.
+        TypeError: `options` is not a `RepairOptions`.
+        ValueError: Both were passed, or a choice is unknown or out of its range.
     """
-    known = tuple(field.name for field in fields(RepairOptions))
-    unknown = sorted(set(choices) - set(known))
-    if unknown:
-        raise ValueError(f"`repair_options` may hold {known}. Received: {unknown}.")
-    return RepairOptions(**choices)
+    if options is None and not choices:
+        return None
+    shorthand = _options_from(choices or {})
+    return choose_options(options, shorthand, argument="repair", keywords="`repair_options`")
 
 
 def choose_options(
@@ -128,3 +130,11 @@ def choose_options(
             " RepairOptions(...)."
         )
     return options
+
+
+def _options_from(choices: Mapping[str, Any]) -> RepairOptions:
+    known = tuple(field.name for field in fields(RepairOptions))
+    unknown = sorted(set(choices) - set(known))
+    if unknown:
+        raise ValueError(f"`repair_options` may hold {known}. Received: {unknown}.")
+    return RepairOptions(**choices)

@@ -1,49 +1,82 @@
-"""What a user asked `InitCheck` for, checked and frozen."""
+"""The configuration of `InitCheck`: its arguments, checked and frozen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.options import RepairOptions
-from keras_initcheck.rules.policy import Policy
-from keras_initcheck.watch.repair_in_fit import RepairInFit
+from keras_initcheck.rules.policy import EVERYTHING, Policy
+from keras_initcheck.watch.parts import Part
 
-ACTIONS = ("warn", "raise", "ignore", "repair")
+WARN, RAISE, IGNORE, REPAIR = "warn", "raise", "ignore", "repair"
+ACTIONS = (WARN, RAISE, IGNORE, REPAIR)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The attributes are arguments of `InitCheck`, which describes them.
+    """The arguments of `InitCheck`, which documents them.
+
+    Attributes:
+        log_dir: As in `InitCheck`.
+        data: As in `InitCheck`.
+        on_drift: As in `InitCheck`.
+        update_freq: As in `InitCheck`.
+        histogram_freq: As in `InitCheck`.
+        parts: The named models to watch; empty where the trained model is watched.
+        per_layer_scalars: As in `InitCheck`.
+        policy: The rules to apply, from `policy` or from the short keywords.
+        seed: As in `InitCheck`.
+        repair: The options of repairs, from `repair` or from `repair_options`; `None` for none.
+        repair_during_training: As in `InitCheck`.
+        max_repairs: As in `InitCheck`.
+        repair_pause: As in `InitCheck`.
 
     Raises:
-        ValueError: One is out of its range.
+        TypeError: `log_dir` is not a path.
+        ValueError: An argument is out of its range.
     """
 
-    on_drift: str | Callable[[Report], object]
-    update_freq: str | int
-    histogram_freq: int
-    per_layer_scalars: bool
-    policy: Policy
-    seed: int
-    repair: RepairOptions | None
-    repair_during_training: bool
-    max_repairs: int
-    repair_pause: int
+    log_dir: str | Path | None = None
+    data: Any = None
+    on_drift: str | Callable[[Report], object] = WARN
+    update_freq: str | int = "auto"
+    histogram_freq: int = 0
+    parts: tuple[Part, ...] = ()
+    per_layer_scalars: bool = False
+    policy: Policy = EVERYTHING
+    seed: int = 0
+    repair: RepairOptions | None = None
+    repair_during_training: bool = False
+    max_repairs: int = 3
+    repair_pause: int = 2
 
     def __post_init__(self) -> None:
-        if not callable(self.on_drift) and not (
-            isinstance(self.on_drift, str) and self.on_drift in ACTIONS
-        ):
+        if self.log_dir is not None and not isinstance(self.log_dir, str | PathLike):
+            raise TypeError(
+                "`log_dir` must be a path or None. Received: one of type"
+                f" {type(self.log_dir).__name__}."
+            )
+        is_action = isinstance(self.on_drift, str) and self.on_drift in ACTIONS
+        if not is_action and not callable(self.on_drift):
             raise ValueError(
                 f"`on_drift` must be one of {ACTIONS} or a callable. Received:"
                 f" on_drift={self.on_drift!r}."
             )
-        if not (
-            isinstance(self.update_freq, str) and self.update_freq in ("auto", "epoch")
-        ) and not _is_count(self.update_freq):
+        self._check_frequencies()
+        if not self.repairs_drift and (self.repair is not None or self.repair_during_training):
+            raise ValueError(
+                "`repair`, `repair_options` and `repair_during_training` need"
+                f' on_drift="{REPAIR}". Received: on_drift={self.on_drift!r}.'
+            )
+
+    def _check_frequencies(self) -> None:
+        is_word = isinstance(self.update_freq, str) and self.update_freq in ("auto", "epoch")
+        if not is_word and not _is_count(self.update_freq):
             raise ValueError(
                 '`update_freq` must be "auto", "epoch" or a positive integer. Received:'
                 f" update_freq={self.update_freq!r}."
@@ -53,26 +86,19 @@ class Settings:
                 "`histogram_freq` must be an integer, 0 or more. Received:"
                 f" histogram_freq={self.histogram_freq!r}."
             )
-        if self.on_drift != "repair" and (self.repair is not None or self.repair_during_training):
-            raise ValueError(
-                '`repair`, `repair_options` and `repair_during_training` need on_drift="repair". Received:'
-                f" on_drift={self.on_drift!r}."
-            )
 
     @property
     def every(self) -> int | None:
-        """Steps between probes; `None` where only epochs are probed."""
+        """Steps between probes; `None` if only epochs are probed."""
         return None if isinstance(self.update_freq, str) else int(self.update_freq)
 
-    def new_repairs(self) -> RepairInFit:
-        """The repairs of one model."""
-        options, most, pause = self.repair or RepairOptions(), self.max_repairs, self.repair_pause
-        return RepairInFit(
-            options, self.repair_during_training, most, pause, self.policy, self.seed
-        )
+    @property
+    def repairs_drift(self) -> bool:
+        """Whether findings are repaired."""
+        return isinstance(self.on_drift, str) and self.on_drift == REPAIR
 
     def wants_histograms(self, number: int) -> bool:
-        """Whether the epoch, or the probe, of that number has histograms, counted from 1."""
+        """Whether the epoch, or the probe, of that number (from 1) gets histograms."""
         return bool(self.histogram_freq) and number % self.histogram_freq == 0
 
 

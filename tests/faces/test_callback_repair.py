@@ -8,10 +8,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import keras_initcheck as ic
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.repairs.options import RepairOptions
 from keras_initcheck.rules.judgement import judge
-from keras_initcheck.rules.policy import Policy
 from keras_initcheck.watch.repair_in_fit import RepairInFit
+from keras_initcheck.watch.settings import Settings
 from tests.support.faulty_models import are_same, compiled, mlp, normal, values
 
 
@@ -133,11 +132,12 @@ def test_a_fault_that_was_there_before_does_not_undo_a_later_repair():
     probe = Probe(model)
     taken = take_batch(x, y)
     model.get_layer("hidden_2").bias.assign(np.full(64, -1e6))
-    report = judge(probe.measure(taken), Policy())
+    report = judge(probe.measure(taken))
     assert {"IC102", "IC202"} <= {
         finding.code for finding in report.findings if finding.severity != "info"
     }
-    done = RepairInFit(RepairOptions(), True, 3, 2, Policy(), seed=0).later(probe, report, taken)
+    settings = Settings(on_drift="repair", repair_during_training=True)
+    done = RepairInFit(settings).during_training(probe, report, taken)
     assert done.applied, done
     assert [step.variables for step in done.steps] == [("hidden_2/bias",)]
 

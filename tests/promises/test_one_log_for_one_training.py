@@ -11,10 +11,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import keras_initcheck as ic
 from keras_initcheck.probe.data.batch import take_batch
-from keras_initcheck.rules.policy import Policy
+from keras_initcheck.probe.probe import Probe
 from keras_initcheck.watch.parts import Part
-from keras_initcheck.watch.session import Watch
 from keras_initcheck.watch.settings import Settings
+from keras_initcheck.watch.watched_model import WatchedModel
 from tests.support.faulty_models import compiled, mlp
 
 X, Y = np.random.default_rng(0).standard_normal((32, 64)).astype("float32"), np.arange(32) % 10
@@ -51,13 +51,12 @@ def test_histograms_are_added_to_a_probe_of_the_same_step(tmp_path):
     part is probed.
     """
     model, batch = healthy_net(), take_batch(X, Y)
-    settings = Settings("warn", "auto", 2, False, Policy(), 0, None, False, 3, 2)
-    watch = Watch(Part(model), settings, tmp_path)
-    watch.begin()
-    watch.probe_first(batch, 0, "")
+    settings = Settings(tmp_path, histogram_freq=2)
+    watched = WatchedModel(Part(model), settings, Probe(model))
+    watched.probe_first(batch, 0, "")
     for step, with_histograms in [(4, False), (4, True), (4, False), (5, False)]:
-        watch.probe_again(step, with_histograms)
-    watch.end()
+        watched.probe_again(step, with_histograms)
+    watched.close()
     assert [path.name for path in tmp_path.iterdir()] == ["initcheck"]
     assert steps_in(tmp_path / "initcheck") == [0, 4, 5]
     histograms = next(
