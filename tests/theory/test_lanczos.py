@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keras_initcheck.theory.lanczos import largest_eigenvalue, singular_value
 
@@ -53,3 +55,16 @@ def test_nothing_passes(operator):
 
 def test_singular_value_of_zero_keeps_its_error():
     assert singular_value(0.0, 0.04) == (0.0, pytest.approx(0.2))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.just(0.0) | st.floats(1e-9, 100.0), min_size=1, max_size=12), st.integers(1, 12))
+def test_any_spectrum_is_bounded_from_below_within_the_error(spectrum, num_steps):
+    start = np.random.default_rng(0).standard_normal(len(spectrum))
+    value, error, num = largest_eigenvalue(
+        lambda vector: np.array(spectrum) * vector, start, num_steps
+    )
+    rounding = 1e-6 * max(spectrum)
+    assert 0.0 <= value <= max(spectrum) + rounding
+    assert min(abs(value - each) for each in spectrum) <= error + rounding
+    assert 1 <= num <= min(num_steps, len(spectrum))
