@@ -6,54 +6,61 @@ STAMP := $(VENV)/.installed
 BACKEND_TESTS := tests/probe tests/repairs tests/promises tests/faces/test_callback.py tests/faces/test_callback_repair.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-tensorflow test-jax test-torch random-models random-models-tensorflow random-models-jax random-models-torch sweep sweep-tensorflow sweep-jax sweep-torch lint soak bench bench-steps bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
+.PHONY: demo test slow random-models sweep coverage lint types soak bench bench-steps bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
 
-# TensorFlow runs the whole suite, with the TensorBoard tab in a browser where Chromium is installed; JAX, and torch where it is installed,
-# run what depends on the backend.
-test: test-tensorflow test-jax test-torch
+# Each of these runs on every backend that is installed, on two cores: TensorFlow beside JAX and torch.
+#   test           everything but what follows, with the TensorBoard tab in a browser where Chromium is installed
+#   slow           the tests that take long and show little that a quicker one does not
+#   random-models  nothing crashes, nothing is changed, and training goes on as without the probe
+#   sweep          every model of keras.applications on torch where it is installed, else on TensorFlow; six on the others
+PARTS := test slow random-models sweep
+BACKENDS := tensorflow jax torch
+.PHONY: $(foreach part,$(PARTS),$(addprefix $(part)-,$(BACKENDS)))
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+HAS_TORCH := $(BIN)/python -c "import importlib.util; raise SystemExit(not importlib.util.find_spec('torch'))"
 
-test-tensorflow: $(STAMP)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q
+$(PARTS): $(STAMP)
+	@$(MAKE) --no-print-directory -j2 $(SYNC) $(addprefix $@-,$(BACKENDS))
 
-test-jax: $(STAMP)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q $(BACKEND_TESTS)
+# $(call pytest,BACKEND,ARGUMENTS): torch is used where it is, and not installed.
+pytest = $(if $(filter torch,$1),@$(HAS_TORCH) || { echo "torch is not installed in $(VENV): its tests are left out"; exit 0; };) KERAS_BACKEND=$1 $(BIN)/python -m pytest -q $2
+# TensorFlow runs the whole suite, the others what depends on the backend.
+tests_of = $(if $(filter tensorflow,$1),,$(BACKEND_TESTS) $(if $(filter torch,$1),tests/faces/test_initializers.py))
 
-test-torch: $(STAMP)
-	@if $(BIN)/python -c "import torch" 2>/dev/null; then \
-		KERAS_BACKEND=torch $(BIN)/python -m pytest -q $(BACKEND_TESTS) tests/faces/test_initializers.py; \
-	else echo "torch is not installed in $(VENV): its tests are left out"; fi
+$(addprefix test-,$(BACKENDS)): test-%: $(STAMP)
+	$(call pytest,$*,$(call tests_of,$*))
 
-# Random models on each backend that is installed: nothing crashes, nothing is changed, and training goes on as without the probe.
-random-models: random-models-tensorflow random-models-jax random-models-torch
+$(addprefix slow-,$(BACKENDS)): slow-%: $(STAMP)
+	$(call pytest,$*,-m slow $(call tests_of,$*)) || [ $$? = 5 ] # 5: none is slow there
 
-random-models-tensorflow: $(STAMP)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m random_models --hypothesis-show-statistics tests/random_models
+$(addprefix random-models-,$(BACKENDS)): random-models-%: $(STAMP)
+	$(call pytest,$*,-m random_models --hypothesis-show-statistics tests/random_models)
 
-random-models-jax: $(STAMP)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m random_models --hypothesis-show-statistics tests/random_models
+$(addprefix sweep-,$(BACKENDS)): sweep-%: $(STAMP)
+	$(call pytest,$*,-m sweep tests/sweep)
 
-random-models-torch: $(STAMP)
-	@if $(BIN)/python -c "import torch" 2>/dev/null; then KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m random_models --hypothesis-show-statistics tests/random_models; fi
-
-# Every model on torch where it is installed, else on TensorFlow; six on the others.
-sweep: sweep-tensorflow sweep-jax sweep-torch
-
-sweep-tensorflow: $(STAMP)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m sweep tests/sweep
-
-sweep-jax: $(STAMP)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m sweep tests/sweep
-
-sweep-torch: $(STAMP)
-	@if $(BIN)/python -c "import torch" 2>/dev/null; then KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m sweep tests/sweep; fi
+# Lines and branches of the rooms that a log, a report or a profile by hand can reach. torch is quickest, where it is installed.
+QUICKEST := if $(HAS_TORCH); then export KERAS_BACKEND=torch; fi;
+coverage: $(STAMP)
+	@$(QUICKEST) $(BIN)/python -m coverage run -m pytest -q tests/records tests/theory tests/analysis tests/rules tests/repairs tests/outputs keras_initcheck/theory
+	$(BIN)/python -m coverage report
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Every type that a user of the package meets is known. Pyright and its Node are large, so that nothing else installs them;
+# it sees no editable install, hence the path.
+types: $(VENV)/.types
+	PYTHONPATH=. $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes keras_initcheck --ignoreexternal
+
+$(VENV)/.types: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable ".[types]"
+	touch $@
 
 # Memory, threads, files and traces over hundreds of checks and thousands of steps, on the running backend.
 soak: $(STAMP)
@@ -82,7 +89,7 @@ bench-evidence: $(STAMP)
 
 # Healthy and faulty networks by the hundred; torch is quickest, where it is installed.
 bench-false-alarms: $(STAMP)
-	@if $(BIN)/python -c "import torch" 2>/dev/null; then export KERAS_BACKEND=torch; fi; $(BIN)/python tests/benchmarks/false_alarms.py
+	@$(QUICKEST) $(BIN)/python tests/benchmarks/false_alarms.py
 
 # Which networks train as they are built, and after each cure.
 bench-repair: $(STAMP)
@@ -93,10 +100,11 @@ bench-repair: $(STAMP)
 pictures: $(STAMP)
 	$(BIN)/python examples/make_pictures.py
 
+# Most modules of the frameworks are never imported: Python compiles those that are, when they are.
 $(STAMP): setup.cfg pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[tensorflow,jax,demo,test]"
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[tensorflow,jax,demo,test]"
 	touch $@
 
 clean:

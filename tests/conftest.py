@@ -1,20 +1,39 @@
-"""For all tests: quiet frameworks, a fresh and seeded Keras on request, the `backend` marker, and
-predictions that must not fail.
+"""For all tests: quiet frameworks, the markers `backend` and `slow_on`, a fresh and seeded Keras on
+request, and predictions that must not fail.
 """
 
+import gc
 import os
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# The same examples in every run, and none of them held to a time.
+settings.register_profile(
+    "same_in_every_run",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("same_in_every_run")
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "backend(*names): runs on these Keras backends only")
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks as `slow` what is slow on the backend that runs, before pytest selects by marker."""
+    running = os.environ.get("KERAS_BACKEND", "tensorflow")
+    for item in items:
+        marker = item.get_closest_marker("slow_on")
+        if marker is not None and running in marker.args:
+            item.add_marker("slow")
 
 
 def pytest_runtest_setup(item):
+    """Skips what is marked for other backends than the one that runs."""
     marker = item.get_closest_marker("backend")
     if marker is None:
         return
@@ -26,12 +45,17 @@ def pytest_runtest_setup(item):
 
 
 def pytest_collection_finish(session):
-    """A prediction that fails costs a user nothing but the prediction. Here it is an error, so that
-    nobody overlooks it.
+    """Makes a failed prediction an error, and takes the frameworks out of the garbage collection.
+
+    A prediction that fails costs a user nothing but the prediction; here nobody must overlook it.
+    A framework is about a million objects that live as long as the process. Without them
+    `clear_session`, which collects, takes a thousandth of the time.
     """
     nodes = sys.modules.get("keras_initcheck.probe.prediction.network_builder")
     if nodes is not None and nodes.failure_reason is not _raise:
         _raise.replaced, nodes.failure_reason = nodes.failure_reason, _raise
+    gc.collect()
+    gc.freeze()
 
 
 def _raise(error):

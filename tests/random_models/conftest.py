@@ -1,19 +1,11 @@
-"""For the tests on random models: how many, chosen alike in every run, and never held to a time."""
+"""For the tests on random models: the examples of every run, and whatever health they have."""
 
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "random_models",
-    derandomize=True,
-    deadline=None,
-    database=None,
+    settings.get_profile("same_in_every_run"),
     suppress_health_check=list(HealthCheck),
     print_blob=False,
 )
 settings.load_profile("random_models")
-
-
-def pytest_configure(config):
-    config.addinivalue_line(
-        "markers", "random_models: builds random models by the hundred; run by `make random-models`"
-    )
