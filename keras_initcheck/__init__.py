@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         InitCheckWarning,
         ProbeError,
     )
-    from keras_initcheck.records.report import Finding, Report
+    from keras_initcheck.records.finding import Finding
+    from keras_initcheck.records.report import Report
     from keras_initcheck.repairs.options import RepairOptions
     from keras_initcheck.repairs.repair import Repair
     from keras_initcheck.rules.policy import Policy
@@ -36,7 +37,7 @@ _HOMES = {
     "InitCheckError": "records.errors",
     "InitCheckWarning": "records.errors",
     "ProbeError": "records.errors",
-    "Finding": "records.report",
+    "Finding": "records.finding",
     "Report": "records.report",
     "RepairOptions": "repairs.options",
     "Repair": "repairs.repair",

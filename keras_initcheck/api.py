@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from keras_initcheck.probe.data.batch import Batch, take_batch
-from keras_initcheck.probe.data.synthetic import synthetic_inputs
+from keras_initcheck.probe.data.probe_batch import probe_batch
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.records.profile import SYNTHETIC_DATA, Profile
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.layer_selection import options_for
 from keras_initcheck.repairs.options import RepairOptions, choose_options
@@ -78,8 +77,8 @@ def check(
     """
     policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
     probe = Probe(model, seed=seed)
-    batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
-    profile = probe.measure(batch, data=data, step=steps_taken(model))
+    batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
+    profile = probe.measure(batch)
     if jacobian_spectrum:
         profile = replace(profile, spectrum=probe.spectrum(batch))
     return judge(profile, policy, with_mean_field=True)
@@ -166,13 +165,13 @@ def repair(
     options = choose_options(options, shorthand, argument="options", keywords=OPTION_KEYWORDS)
     probe = Probe(model, seed=seed)
     _check_trained(model, options.allow_trained)
-    batch, data = _batch(model, x, y, sample_weight, batch_size, seed)
+    batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
 
     def judge_changed(profile: Profile) -> Report:
-        return judge(replace(profile, data=data), policy)
+        return judge(profile, policy)
 
     with ONE_AT_A_TIME:  # no other thread may change the model between measurement and cure
-        before = judge(probe.measure(batch, data=data), policy)
+        before = judge(probe.measure(batch), policy)
         chosen = options_for(options, probe.owned, seed)
         return Repairer(probe, batch, judge_changed, chosen).run(before, is_dry=dry_run)
 
@@ -202,17 +201,3 @@ def _check_trained(model: Any, allow_trained: bool) -> None:
             f" {model.name!r}, whose optimizer has made {steps} step{'s' * (steps > 1)}. Pass"
             " allow_trained=True if that is what you want."
         )
-
-
-def _batch(
-    model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, seed: int
-) -> tuple[Batch, str]:
-    if x is not None:
-        return take_batch(x, y, sample_weight, batch_size), f"first batch of {type(x).__name__}"
-    if y is not None:
-        raise ValueError(
-            "`y` must come with `x`. Received: y without x. Pass both, or neither for synthetic"
-            " inputs."
-        )
-    inputs = synthetic_inputs(model, batch_size or 32, seed)
-    return take_batch(inputs, batch_size=batch_size), SYNTHETIC_DATA

@@ -224,10 +224,10 @@ class InitCheck(keras.callbacks.Callback):
         watched = session.watch(next(parts, Part(model)))
         if state is not None:
             assign_state(model, state)
-        batch, source = loop_batch(x, y, sample_weight)
+        batch = loop_batch(x, y, sample_weight)
         number = None if step is None else as_step(step)
         self._session = session  # not before all arguments have proved valid
-        return watched.probe_in_loop(batch, number, source)
+        return watched.probe_in_loop(batch, number)
 
     def close(self) -> None:
         """Ends the log. A later probe begins a new run."""

@@ -20,7 +20,7 @@ from keras_initcheck.command.terminal import say, show_traceback
 from keras_initcheck.command.user_code import reason
 from keras_initcheck.outputs.cleaning import one_line, without_colours
 from keras_initcheck.records.errors import DataError, InitCheckError
-from keras_initcheck.records.report import SEVERITIES
+from keras_initcheck.records.finding import SEVERITIES
 
 if TYPE_CHECKING:
     from keras_initcheck.command.baseline import Comparison

@@ -14,8 +14,10 @@ import urllib.parse
 import urllib.request
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.statistics import Moments, Places
 
 
 def small_report() -> Report:
@@ -25,7 +27,7 @@ def small_report() -> Report:
         SiteStats(k, f"dense_{k}", f"dense_{k}", "Dense", "weight", activations=place)
         for k, place in enumerate(places)
     )
-    return Report(Profile("small", sites, log10_forward_gain=-0.3))
+    return Report(Profile.of("small", sites, log10_forward_gain=-0.3))
 
 
 def answer(address: str) -> dict:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from keras_initcheck.records.profile import SiteStats
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.theory.variance_ratios import log10_product
 
 _TRANSPARENT = ("pass", "activation")

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from keras_initcheck.analysis.site_graph import Graph
 from keras_initcheck.analysis.variance_factors import FORWARD, Factor, chains
-from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import MeanFieldSummary
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.theory.activations import ACTIVATIONS, activation_moments, numpy_activation
 from keras_initcheck.theory.mean_field import MeanField
 from keras_initcheck.theory.noise import STATIC_FLOOR

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.theory.noise import largest_deviation
 
 _SCALED_BY_CONSTANTS = "Normalization"

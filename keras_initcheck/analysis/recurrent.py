@@ -4,7 +4,9 @@ anything is measured inside its loop.
 
 import math
 
-from keras_initcheck.records.profile import Moments, Profile, SiteStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.statistics import Moments
 from keras_initcheck.theory import activations
 
 

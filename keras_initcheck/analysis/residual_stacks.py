@@ -5,7 +5,8 @@ never normalised in between.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 
 _TRANSPARENT = ("pass", "activation")
 SHORTEST = 3

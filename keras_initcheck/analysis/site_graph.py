@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 
 from keras_initcheck.analysis.residual_stacks import blocks
-from keras_initcheck.records.profile import Moments, Profile, SiteStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.statistics import Moments
 
 _TRANSPARENT = ("pass", "activation")
 _SCALED_OR_SHIFTED = (*_TRANSPARENT, "normalization", "other")

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from keras_initcheck.records.profile import Profile, SiteStats, WeightStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats, WeightStats
 
 FORWARD, BACKWARD = "forward", "backward"
 _SAME = 2e-3  # quadrature is better, three digits are shown

@@ -8,7 +8,8 @@ from pathlib import Path
 from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.json_format import from_json
 from keras_initcheck.records.errors import InitCheckError
-from keras_initcheck.records.report import MAX_MEBIBYTES, Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.report import MAX_MEBIBYTES, Report
 from keras_initcheck.rules.policy import Policy
 
 

@@ -7,7 +7,7 @@ how argparse reports it.
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
 
-from keras_initcheck.records.report import SEVERITIES
+from keras_initcheck.records.finding import SEVERITIES
 from keras_initcheck.repairs.options import METHODS
 
 FAIL_ON = ("never", *SEVERITIES[1:])

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from keras_initcheck.demo import digits, explanation
@@ -78,7 +79,10 @@ class Demonstration:
         self._report_progress("cutting crops out of two photographs")
         crops, _ = photographs(QUICK_CROPS if self.quick else NUM_CROPS)
         self._report_progress("building AlexNet and drawing its weights")
-        return Bench(take_batch(crops), QUICK_WIDTH if self.quick else 1.0)
+        return Bench(
+            replace(take_batch(crops), source="crops of two photographs"),
+            QUICK_WIDTH if self.quick else 1.0,
+        )
 
     def _show_explosion(self, bench: Bench) -> Profile:
         self._report_progress("measuring the signal of the photographs, and a random gradient")

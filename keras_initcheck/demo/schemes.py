@@ -64,9 +64,7 @@ class Bench:
     def measure(self, scheme: Scheme) -> Profile:
         """Measures the profile under a scheme, with the gradient of a random cotangent."""
         self._assign(self._model, scheme)
-        return self._probe.measure(
-            self._batch, cotangents=(RANDOM,), data="crops of two photographs"
-        )
+        return self._probe.measure(self._batch, cotangents=(RANDOM,))
 
     def measure_with_mean_subtracted(self, scheme: Scheme) -> Profile:
         """Measures the signal only, with the mean subtracted after each ReLU."""

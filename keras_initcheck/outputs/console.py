@@ -20,8 +20,9 @@ from keras_initcheck.outputs.repeated_blocks import RepeatedBlock, fold
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.site_columns import MEASURED, Column
 from keras_initcheck.outputs.table import lay_out
-from keras_initcheck.records.profile import SiteStats
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.report import Report
+from keras_initcheck.records.sites import SiteStats
 
 NARROWEST = 40
 DEFAULT_WIDTH = 80

@@ -30,7 +30,7 @@ from tensorboard.plugins.text import metadata as text_plugin
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from keras_initcheck.records.profile import Histogram
+from keras_initcheck.records.statistics import Histogram
 
 FILE_VERSION = "brain.Event:2"
 

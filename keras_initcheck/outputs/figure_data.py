@@ -12,8 +12,9 @@ import numpy.typing as npt
 from keras_initcheck.outputs.logged import Description, Judgement, LoggedSites
 from keras_initcheck.outputs.severity_marks import Pointers, worst_severity
 from keras_initcheck.outputs.site_statistics import describe, measure
-from keras_initcheck.records.profile import Histogram
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.report import Report
+from keras_initcheck.records.statistics import Histogram
 
 Column = npt.NDArray[np.float64]
 

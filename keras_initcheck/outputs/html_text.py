@@ -12,7 +12,8 @@ from keras_initcheck.outputs.number_format import (
 )
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.site_columns import FACTS, SiteColumn, site_columns
-from keras_initcheck.records.report import Finding, MeanFieldSummary, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.report import MeanFieldSummary, Report
 
 MOST_OF_A_CODE = 6
 """Findings of one code that are shown unfolded."""

@@ -19,10 +19,12 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from keras_initcheck.outputs import limits
+from keras_initcheck.outputs.json_document import ProfileDocument
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import MAX_MEBIBYTES, Report
 
 FORMAT = "keras_initcheck.report"
-VERSION = 1
+VERSION = 2
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -74,6 +76,8 @@ def from_json(text: str, max_mebibytes: int = MAX_MEBIBYTES) -> Report:
 
 def encode(value: object) -> Any:
     """`value`, made of records, tuples and plain values, as what `json` can write strictly."""
+    if isinstance(value, Profile):
+        return encode(ProfileDocument.from_profile(value))
     if is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: encode(getattr(value, field.name)) for field in fields(value) if field.init
@@ -125,6 +129,10 @@ def _read(expected: Any, value: object, path: str) -> Any:
     """`value` as an instance of the type `expected`; `path` says where it stands."""
     if expected is float:
         return _read_float(value, path)
+    if expected is Profile:
+        return _read(ProfileDocument, value, path).to_profile()
+    if typing.get_origin(expected) is typing.Literal:
+        expected = str
     if expected in (int, str, bool):
         return _read_plain(expected, value, path)
     origin, arguments = _parts(expected)

@@ -9,19 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from keras_initcheck.outputs.json_document import ProfileDocument
 from keras_initcheck.outputs.logged import Judgement, LoggedSites
-from keras_initcheck.records.profile import (
-    Columns,
-    Histogram,
-    Labels,
-    Moments,
-    Profile,
-    SiteStats,
-    Spectrum,
-    Target,
-    WeightStats,
-)
+from keras_initcheck.records.data import Labels, OutputStats, TabularInput
+from keras_initcheck.records.profile import Spectrum
 from keras_initcheck.records.report import MeanFieldSummary, Report
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Histogram, Moments
 
 LARGEST_INTEGER = 2**64
 """Seeds and counts are below; larger ones overflow a float somewhere behind."""
@@ -99,7 +93,7 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
     {
         Moments: {
             "second_moment": SIZE,
-            "largest": SIZE,
+            "max_abs": SIZE,
             "share_zero": SHARE,
             "share_nonfinite": SHARE,
             "share_dead": SHARE,
@@ -123,19 +117,19 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
             "chain": COUNT,
         }
         | {"forward_ratio": SIZE, "backward_ratio": SIZE, "log_ratio_variance": SIZE},
-        Columns: {"width": COUNT, "share": SHARE, "root_mean_square": SIZE, "median": SIZE},
+        TabularInput: {"width": COUNT, "share": SHARE, "root_mean_square": SIZE, "median": SIZE},
         Labels: {
             "deviation": SIZE,
             "absolute_deviation": SIZE,
             "share_nonfinite": SHARE,
             "share_invalid": SHARE,
         },
-        Target: {"width": COUNT, "logit_deviation": SIZE},
+        OutputStats: {"width": COUNT, "logit_deviation": SIZE},
         Spectrum: (
             {name: COUNT for name in ("num_inputs", "num_outputs", "num_vectors", "num_iterations")}
             | {"mean_square": SIZE, "standard_error": SIZE, "largest": SIZE, "largest_error": SIZE}
         ),
-        Profile: {"batch_size": COUNT, "step": COUNT, "seconds": SIZE},
+        ProfileDocument: {"batch_size": COUNT, "step": COUNT, "seconds": SIZE},
         MeanFieldSummary: {"num_layers": COUNT},
         Report: {"num_exempted": COUNT},
         LoggedSites: {"kinds": _each_of(KINDS), "num_parameters": COUNTS, "output_shapes": SHAPES},
@@ -147,11 +141,11 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
 
 def problems(record: object) -> Iterator[Problem]:
     """What in a record does not go together."""
-    if isinstance(record, Profile):
+    if isinstance(record, ProfileDocument):
         yield from _problems_of_sites(record)
         for field, each in (
             *_numbered("weights", record.weights),
-            *_numbered("targets", record.targets),
+            *_numbered("outputs", record.outputs),
         ):
             if each.site is not None and not 0 <= each.site < len(record.sites):
                 yield Problem(
@@ -159,7 +153,7 @@ def problems(record: object) -> Iterator[Problem]:
                 )
     if isinstance(record, LoggedSites):
         yield from _problems_of_columns(record)
-    if isinstance(record, Columns) and not all(
+    if isinstance(record, TabularInput) and not all(
         0 <= index < record.width for index in record.largest
     ):
         yield Problem("largest", f"indices of the {record.width} columns", record.largest)
@@ -167,7 +161,7 @@ def problems(record: object) -> Iterator[Problem]:
         yield Problem("minimum", f"at most the maximum, {record.maximum}", record.minimum)
 
 
-def _problems_of_sites(profile: Profile) -> Iterator[Problem]:
+def _problems_of_sites(profile: ProfileDocument) -> Iterator[Problem]:
     for position, site in enumerate(profile.sites):
         if site.index != position:
             yield Problem(

@@ -4,7 +4,7 @@ and read by `frame`.
 
 from dataclasses import dataclass
 
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ hold.
 from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.number_format import format_number
 from keras_initcheck.outputs.severity_marks import MARKS
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.report import Report
 
 SPECIAL = str.maketrans({character: f"&#{ord(character)};" for character in "&<>|`*_[]\\#~!\"'$:"})
 """Everything that markdown, its tables or HTML may read as a command. As character references they

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-from keras_initcheck.records.profile import SiteStats
+from keras_initcheck.records.sites import SiteStats
 
 SHORT = 40
 """A table of at most this many rows is shown whole."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.records.report import SEVERITIES, Finding, Report
+from keras_initcheck.records.finding import SEVERITIES, Finding
+from keras_initcheck.records.report import Report
 
 MARKS = {"error": "✗", "warning": "!", "info": "·"}
 

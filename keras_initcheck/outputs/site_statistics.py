@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_initcheck.outputs.logged import Description, LoggedSites
-from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Moments, Places
 
 VERSION = 2
 """Of the matrix's description. It grows when a reader has to be changed."""
@@ -128,7 +130,7 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "log10_predicted_gradient_h": lambda site, kernels: site.predicted_log10_gradient,
         "standard_deviation_z": lambda site, kernels: _standard_deviation(site.activations.z),
         "log10_largest_h": lambda site, kernels: _log10(
-            site.activations.h.largest if site.activations.h else None
+            site.activations.h.max_abs if site.activations.h else None
         ),
     }
 )

@@ -4,7 +4,8 @@ import math
 from collections import Counter
 
 from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten
-from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 
 ON_THE_WAY_BACK = "on the gradient's way back: "
 """Start of a reason that concerns the gradient's prediction alone."""
@@ -104,7 +105,7 @@ def how_measured(profile: Profile) -> str:
     """Samples, data, backend, precision, loss and time."""
     loss = "" if profile.loss is None else f"loss {format_number(profile.loss)}"
     parts = (
-        profile.data,
+        profile.source,
         profile.backend,
         profile.dtype,
         loss,

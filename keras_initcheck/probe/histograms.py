@@ -3,7 +3,8 @@
 from keras_initcheck.probe.engine import statistics_rows
 from keras_initcheck.probe.tap.forward import LOSS, Layout
 from keras_initcheck.probe.tap.row_table import RowTable
-from keras_initcheck.records.profile import Histogram, WeightStats
+from keras_initcheck.records.sites import WeightStats
+from keras_initcheck.records.statistics import Histogram
 
 
 def histograms(

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from keras_initcheck.probe.keras_model.activations import UNKNOWN, describe
 from keras_initcheck.probe.tap.recorder import SiteRecord
-from keras_initcheck.records.profile import Moments, Places, SiteStats, WeightStats
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Moments, Places
 from keras_initcheck.theory import noise, variance_ratios
 from keras_initcheck.theory.activation_factors import NONE, Factors, FactorTable, exact_factors
 

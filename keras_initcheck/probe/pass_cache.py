@@ -72,11 +72,11 @@ def _circumstances(model: Any, batch: Batch, options: object) -> _Circumstances:
     layers = flatten_layers(model)
     kinds = [
         None if part is None else [(tuple(t.shape), str(t.dtype)) for t in keras.tree.flatten(part)]
-        for part in batch
+        for part in batch.parts
     ]
     names = [
         None if part is None else [name for name, _ in introspection.flatten_with_names(part)]
-        for part in batch
+        for part in batch.parts
     ]
     flags = [bool(layer.trainable) for layer in layers]
     settings = (keras.config.image_data_format(), keras.config.floatx())

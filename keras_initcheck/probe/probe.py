@@ -15,6 +15,7 @@ from keras_initcheck.probe.data.batch import Batch, num_samples
 from keras_initcheck.probe.diagnosis import explain, our_own, unbuilt, without_call
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.pass_cache import PassCache
 from keras_initcheck.probe.tap import outputs_and_labels
 from keras_initcheck.probe.tap.forward import LOSS, RANDOM, Forward, Layout, Options
@@ -64,8 +65,7 @@ class Probe:
         cotangents: tuple[str, ...] = (LOSS, RANDOM),
         is_exact: bool = True,
         with_histograms: bool = False,
-        step: int = 0,
-        data: str = "",
+        step: int | None = None,
     ) -> Profile:
         """One forward pass in training mode and one backward pass for each cotangent.
 
@@ -77,8 +77,7 @@ class Probe:
                 probes: shares come from a bounded sample and gradients have mean and variance only;
                     a probe whose numbers leave float32's range is repeated exactly.
             with_histograms: Whether to make histograms, from a bounded sample.
-            step: Training step, for the record.
-            data: Where the batch came from, for the record.
+            step: Number of training steps that had been taken; by default the model's own count.
 
         Returns:
             The profile.
@@ -95,7 +94,11 @@ class Probe:
         self._layout = forward.layout
         with without_strategy(), our_own("the statistics"):
             measured = profile_builder.profile(
-                self.model, forward.layout, table, None if is_exact else self._factors
+                self.model,
+                forward.layout,
+                table,
+                None if is_exact else self._factors,
+                self._facts(),
             )
         with our_own("the labels"):
             compared = outputs_and_labels.assembled(
@@ -103,13 +106,15 @@ class Probe:
             )
         with our_own("the columns of the inputs"):
             columns = tabular_inputs.columns(batch.x) if is_exact else ()
-        circumstances = {
-            **self._circumstances(batch),
-            "step": step,
-            "data": data,
+        circumstances: dict[str, Any] = {
+            "batch_size": num_samples(batch),
+            "source": batch.source,
+            "is_synthetic": batch.is_synthetic,
+            "seed": self.seed,
+            "step": steps_taken(self.model) if step is None else step,
             "seconds": time.perf_counter() - start,
         }
-        return replace(measured, targets=compared, columns=columns, **circumstances)
+        return replace(measured, outputs=compared, tabular_inputs=columns, **circumstances)
 
     @property
     def owned(self) -> list[OwnedVariable]:
@@ -181,12 +186,10 @@ class Probe:
 
         return self._passes.get(self.model, batch, options, compiled)
 
-    def _circumstances(self, batch: Batch) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         return {
-            "batch_size": num_samples(batch),
             "backend": keras.backend.backend(),
             "dtype": str(getattr(self.model.dtype_policy, "name", "float32")),
-            "seed": self.seed,
             "versions": _versions(),
         }
 

@@ -22,11 +22,19 @@ from keras_initcheck.probe.tap.forward import LOSS, RANDOM, Layout
 from keras_initcheck.probe.tap.recorder import Channel, SiteRecord
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.probe.variables import OwnedVariable
-from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Moments, Places
 from keras_initcheck.theory.activation_factors import FactorTable
 
 
-def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | None) -> Profile:
+def profile(
+    model: Any,
+    layout: Layout,
+    table: RowTable,
+    factors: FactorTable | None,
+    facts: dict[str, Any],
+) -> Profile:
     """The measured part of a profile; the caller adds where and when it was measured."""
     optimizer = getattr(model, "optimizer", None)
     trained_by, of_variables = optimizers.families(optimizer, model.trainable_variables)
@@ -48,7 +56,7 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
             model, sites, layout.sites, dict(inputs), weights, layout.cotangent_places
         )
     forward, backward = _end_to_end(sites)
-    return Profile(
+    return Profile.of(
         model=model.name,
         sites=sites,
         weights=weights,
@@ -59,6 +67,7 @@ def profile(model: Any, layout: Layout, table: RowTable, factors: FactorTable | 
         log10_backward_gain=backward,
         optimizer=trained_by,
         is_loss_scaled=optimizers.is_loss_scaled(optimizer),
+        **facts,
         histograms=(
             histograms(layout, table, weights)
             if table.signals.shape[-1] > statistics_rows.NUM_COLUMNS

@@ -8,9 +8,10 @@ from typing import Any
 
 from keras_initcheck.probe.keras_model import introspection, layer_kinds
 from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.records.structure import WeightRole
 from keras_initcheck.theory.fans import Fans
 
-_ROLES = {
+_ROLES: dict[str, WeightRole] = {
     "kernel": "kernel",
     "depthwise_kernel": "kernel",
     "pointwise_kernel": "kernel",
@@ -36,7 +37,7 @@ class OwnedVariable:
     name: str
     layer: str
     site: int | None
-    role: str
+    role: WeightRole
     fans: Fans | None
 
 
@@ -101,7 +102,7 @@ def _walk(
         yield from _walk(sublayer, f"{path}/{sublayer.name}".lstrip("/"), inherited, sites, seen)
 
 
-def _role(name: str, variable: Any) -> str:
+def _role(name: str, variable: Any) -> WeightRole:
     if name in _ROLES:
         return _ROLES[name]
     if name.endswith("kernel") and len(variable.shape) >= 2:

@@ -1,6 +1,4 @@
-"""What all records share: an equality under which a report that was written and read again is the
-same report.
-"""
+"""Equality of records, under which a report that was written and read again is the same report."""
 
 import math
 from dataclasses import fields
@@ -10,11 +8,11 @@ _NAN = object()
 
 
 class Record:
-    """Base of the records. Two are equal if they are of one class and their fields are; `nan` ("not
-    defined here") equals `nan`.
+    """Base of the records. Two are equal if they are of one class and their fields are equal.
 
-    Dataclasses leave that to chance: up to Python 3.12 they found one and the same `nan` object
-    equal to itself, from 3.13 on they do not.
+    `nan` ("not defined here") equals `nan`. Dataclasses leave that to chance: up to Python 3.12
+    they found one and the same `nan` object equal to itself, from 3.13 on they do not. Arrays are
+    equal if their shapes and elements are.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -31,6 +29,8 @@ def _values(record: Any) -> tuple[Any, ...]:
 
 
 def _comparable(value: Any) -> Any:
+    if hasattr(value, "ravel"):  # an array; findings are records that need no NumPy
+        return value.shape, _comparable(tuple(value.ravel().tolist()))
     if isinstance(value, tuple):
         return tuple(_comparable(part) for part in value)
     return _NAN if isinstance(value, float) and math.isnan(value) else value

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from keras_initcheck.records.profile import Profile, SiteStats, WeightStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.repairs.options import ModelRepairOptions
 from keras_initcheck.theory.fans import Fans
 from keras_initcheck.theory.weight_scales import recommended_scale

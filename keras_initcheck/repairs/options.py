@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from keras_initcheck.records.profile import WeightStats
+from keras_initcheck.records.sites import WeightStats
 from keras_initcheck.theory.fans import FORWARD, MODES
 
 AUTO, LSUV, FIXUP = "auto", "lsuv", "fixup"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
 
 RESCALE, REDRAW, RESET, RECENTRE, SETTLE, RENEW = (
     "rescale",

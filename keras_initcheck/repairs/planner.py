@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from keras_initcheck.analysis.residual_stacks import stacks
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.report import Finding
 from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
 from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, REDRAWS, ModelRepairOptions
 from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, SETTLE, Plan, Step

@@ -6,7 +6,8 @@ from typing import Any
 
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.plan import Plan, Step
 from keras_initcheck.repairs.snapshot import Snapshot
 

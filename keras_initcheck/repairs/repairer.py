@@ -9,8 +9,9 @@ from keras_initcheck.probe.keras_model.optimizers import compiled_optimizer
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.variables import OwnedVariable
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.report import Report
 from keras_initcheck.repairs import optimizer_slots
 from keras_initcheck.repairs.application import apply
 from keras_initcheck.repairs.options import AUTO, FIXUP, ModelRepairOptions

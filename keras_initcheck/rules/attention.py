@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterable, Iterator
 
-from keras_initcheck.records.profile import Profile, SiteStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules import kernel_rules
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
@@ -102,7 +103,7 @@ class UniformAttention(Rule):
             )
             if not has_zero_query and not has_equal_keys:
                 continue
-            severity = (
+            severity: Severity = (
                 "error"
                 if has_zero_query and has_zero_key
                 else "warning"
@@ -135,4 +136,4 @@ def _reason(has_zero_query: bool, has_zero_key: bool) -> str:
 
 def _is_silent(site: SiteStats) -> bool:
     h = site.activations.h
-    return h is not None and h.is_finite and h.largest == 0.0
+    return h is not None and h.is_finite and h.max_abs == 0.0

@@ -25,7 +25,9 @@ Limits: small data, small networks, the gain spread evenly, and for adaptive opt
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.finding import Severity
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 ADAPTIVE = frozenset(
@@ -100,7 +102,7 @@ def budget_of(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> Budge
 
 def severity(
     ln_gain: float, optimizer: str | None, thresholds: Thresholds = DEFAULTS
-) -> str | None:
+) -> Severity | None:
     """`"warning"`, `"error"`, or `None` within the budget and where the gain is not known (`nan`).
 
     >>> severity(-9.53, "SGD"), severity(-9.53, "Adam"), severity(13.0, None)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.records.profile import Columns, Profile, SiteStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.data import TabularInput
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules.rule import Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -46,10 +48,10 @@ class ColumnScale(Rule):
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such input."""
-        if profile.is_of_synthetic_data:
+        if profile.is_synthetic:
             return
         graph = Graph(profile)
-        for columns in profile.columns:
+        for columns in profile.tabular_inputs:
             site = _first_site(profile, columns)
             ratio = columns.root_mean_square / columns.median if columns.median else 0.0
             if (
@@ -61,7 +63,7 @@ class ColumnScale(Rule):
 
     def _report(
         self,
-        columns: Columns,
+        columns: TabularInput,
         site: SiteStats,
         ratio: float,
         is_normalised: bool,
@@ -83,11 +85,11 @@ class ColumnScale(Rule):
         )
 
 
-def _first_site(profile: Profile, columns: Columns) -> SiteStats | None:
+def _first_site(profile: Profile, columns: TabularInput) -> SiteStats | None:
     """The one trained weight layer that takes the table as it is; `None` where that is not plain to
     see.
     """
-    if sum(each.width == columns.width for each in profile.columns) > 1:
+    if sum(each.width == columns.width for each in profile.tabular_inputs) > 1:
         return None
     takers = [
         site

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from keras_initcheck.analysis.site_graph import Graph
 from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, chains
-from keras_initcheck.records.profile import Profile, SiteStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules import budgets, initializers
 from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds

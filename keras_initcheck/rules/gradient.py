@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Moments, Places
 from keras_initcheck.rules import kernel_rules
 from keras_initcheck.rules.rule import Rule, further, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
@@ -132,7 +134,7 @@ class NoGradient(Rule):
         if (
             profile.batch_size == 1
             or not received
-            or any(moments.largest != 0.0 or not moments.is_finite for moments in received)
+            or any(moments.max_abs != 0.0 or not moments.is_finite for moments in received)
         ):
             return
         zeros = _zero_gates(profile)

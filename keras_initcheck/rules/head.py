@@ -7,8 +7,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 
 from keras_initcheck.analysis.variance_factors import FORWARD, Factor, chains
-from keras_initcheck.records.profile import Profile, SiteStats, Target
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.data import OutputStats
+from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules.gains import main_contributors
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
@@ -26,12 +28,12 @@ UNBOUNDED = (None, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplu
 """What makes no probabilities."""
 
 
-def uniform_loss(target: Target) -> float:
+def uniform_loss(target: OutputStats) -> float:
     """Cross-entropy of a uniform guess in nats: `ln K`, and `ln 2` for each binary decision."""
     return math.log(target.width) if target.loss in CATEGORICAL else math.log(2.0)
 
 
-def site_of(target: Target, profile: Profile) -> SiteStats | None:
+def site_of(target: OutputStats, profile: Profile) -> SiteStats | None:
     """The site that made the output."""
     return None if target.site is None else profile.sites[target.site]
 
@@ -40,12 +42,12 @@ class OutputRule(Rule):
     """A rule that says one thing at most of each output whose labels and loss are known."""
 
     @abstractmethod
-    def fault(self, target: Target) -> tuple[str, str, str] | None:
+    def fault(self, target: OutputStats) -> tuple[Severity, str, str] | None:
         """Severity, message and fix; `None` where nothing is wrong."""
 
     def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most for each output."""
-        for target in profile.targets:
+        for target in profile.outputs:
             found = self.fault(target)
             if found is not None:
                 severity, message, fix = found
@@ -55,7 +57,7 @@ class OutputRule(Rule):
                 )
 
 
-def mismatch(target: Target) -> tuple[str, str, str] | None:
+def mismatch(target: OutputStats) -> tuple[Severity, str, str] | None:
     """Severity, message and fix where the head's activation and the loss do not belong together."""
     if target.activation == "softmax" and target.width == 1:
         message = (
@@ -135,7 +137,7 @@ class LossAtInit(Rule):
         """One finding for each such output."""
         if profile.step > 0 or profile.batch_size < FEWEST_SAMPLES:
             return
-        for target in profile.targets:
+        for target in profile.outputs:
             if (
                 target.loss not in CROSSENTROPIES
                 or target.labels.share_invalid
@@ -206,7 +208,7 @@ def _said_of_input(site: SiteStats | None, grown: Sequence[Factor]) -> str:
     return f" What enters the head has a root mean square of {math.sqrt(size):.3g}{reason}."
 
 
-def _is_clipped(target: Target, profile: Profile) -> bool:
+def _is_clipped(target: OutputStats, profile: Profile) -> bool:
     """Whether the loss clips probabilities. On TensorFlow Keras finds the logits again that they
     were made of.
     """
@@ -240,6 +242,6 @@ class HeadAndLoss(OutputRule):
     )
     fix = "Apply softmax or sigmoid once: in the model, or in the loss by from_logits=True."
 
-    def fault(self, target: Target) -> tuple[str, str, str] | None:
+    def fault(self, target: OutputStats) -> tuple[Severity, str, str] | None:
         """What does not belong together."""
         return mismatch(target)

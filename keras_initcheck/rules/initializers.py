@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from keras_initcheck.analysis.variance_factors import BACKWARD, Factor
-from keras_initcheck.records.profile import WeightStats
+from keras_initcheck.records.sites import WeightStats
 from keras_initcheck.theory.fans import MEAN, keras_einsum_fans, keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
 from keras_initcheck.theory.weight_scales import recommended_scale

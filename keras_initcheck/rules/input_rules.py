@@ -4,8 +4,10 @@ import math
 from collections.abc import Iterable
 
 from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.records.profile import Moments, Profile, SiteStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.statistics import Moments
 from keras_initcheck.rules.rule import Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -109,9 +111,7 @@ class InputScale(Rule):
                 continue
             if abs(math.log(x.second_moment)) > thresholds.input_scale:
                 is_harmless = (
-                    profile.is_of_synthetic_data
-                    or not site.is_trainable
-                    or graph.is_normalised(site)
+                    profile.is_synthetic or not site.is_trainable or graph.is_normalised(site)
                 )
                 yield self._report(site, x, is_harmless)
 

@@ -5,8 +5,9 @@ soon.
 import math
 from collections.abc import Iterable
 
-from keras_initcheck.records.profile import Labels, Profile, Target
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.data import Labels, OutputStats
+from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.rules.head import FEWEST_SAMPLES, OutputRule, site_of
 from keras_initcheck.rules.rule import Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
@@ -69,7 +70,7 @@ class LabelsOutOfRange(OutputRule):
         " by the labels' range."
     )
 
-    def fault(self, target: Target) -> tuple[str, str, str] | None:
+    def fault(self, target: OutputStats) -> tuple[Severity, str, str] | None:
         """What the labels cannot mean; the first that holds."""
         labels, name = target.labels, target.name
         if labels.share_nonfinite:
@@ -111,7 +112,7 @@ def _class_fix(labels: Labels, width: int) -> str:
     return "Number the classes from 0; mask missing labels by ignore_class or sample weights."
 
 
-def _unreachable(target: Target) -> tuple[str, str, str] | None:
+def _unreachable(target: OutputStats) -> tuple[Severity, str, str] | None:
     labels = target.labels
     low, high = RANGES.get(target.activation or "", (-math.inf, math.inf))
     slack = SLACK * (labels.maximum - labels.minimum)
@@ -163,7 +164,7 @@ class LabelScale(Rule):
         """One finding for each such output."""
         if profile.step > 0 or profile.batch_size < FEWEST_SAMPLES:
             return
-        for target in profile.targets:
+        for target in profile.outputs:
             reason = _misfit(target, thresholds)
             if reason:
                 site = site_of(target, profile)
@@ -184,7 +185,7 @@ class LabelScale(Rule):
                 )
 
 
-def _misfit(target: Target, thresholds: Thresholds) -> str:
+def _misfit(target: OutputStats, thresholds: Thresholds) -> str:
     """What is wrong with the labels' scale, in words; empty where nothing is, or where it cannot be
     told.
     """
@@ -207,7 +208,7 @@ def _misfit(target: Target, thresholds: Thresholds) -> str:
     )
 
 
-def _best(target: Target) -> float:
+def _best(target: OutputStats) -> float:
     """Loss of the best constant."""
     labels = target.labels
     return (

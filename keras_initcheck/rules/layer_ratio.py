@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from keras_initcheck.analysis.site_graph import Graph
 from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, factor
-from keras_initcheck.records.profile import Profile, SiteStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules.initializers import advice
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds

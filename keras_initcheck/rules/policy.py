@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.rules.catalogue import ALL_CODES, codes_of
 from keras_initcheck.rules.thresholds import Thresholds, named
 

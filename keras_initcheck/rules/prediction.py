@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 
 from keras_initcheck.analysis.prediction_errors import departures, steps_before
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.report import Finding
 from keras_initcheck.rules.prediction_causes import explain
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from keras_initcheck.analysis.site_graph import Graph
 from keras_initcheck.analysis.variance_factors import FORWARD, factor
-from keras_initcheck.records.profile import Moments, Profile, SiteStats
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.statistics import Moments
 from keras_initcheck.rules.measured import BIAS_SHARE, bias_share
 from keras_initcheck.rules.rule import percent
 from keras_initcheck.rules.thresholds import DEFAULTS
@@ -136,9 +138,9 @@ def _seems_trained(profile: Profile, site: SiteStats) -> Explanation | None:
 
 def _outlying(profile: Profile, site: SiteStats) -> Explanation | None:
     x = site.activations.x
-    if x is None or x.largest <= OUTLYING * math.sqrt(x.second_moment):
+    if x is None or x.max_abs <= OUTLYING * math.sqrt(x.second_moment):
         return None
-    times = f"{x.largest / math.sqrt(x.second_moment):.0f} times the root mean square"
+    times = f"{x.max_abs / math.sqrt(x.second_moment):.0f} times the root mean square"
     if Graph(profile).is_fed_by_data(site):
         return Explanation(
             f"The data is not normalised: its largest value is {times}.",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
 
 CAUSES = {
     "IC201": ("IC401", "IC101"),

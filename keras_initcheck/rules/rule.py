@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from keras_initcheck.records.profile import Profile, SiteStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 
@@ -39,7 +40,7 @@ class Rule(ABC):
         """
 
     def finding(
-        self, severity: str, message: str, site: SiteStats | None = None, **facts: Any
+        self, severity: Severity, message: str, site: SiteStats | None = None, **facts: Any
     ) -> Finding:
         """A finding with this rule's code, slug, reason and fix; `facts` are further fields of
         `Finding`, and override those.

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.records.profile import Moments, Profile, SiteStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.statistics import Moments
 from keras_initcheck.rules import kernel_rules
 from keras_initcheck.rules.rule import Rule, further, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterable
 
-from keras_initcheck.records.profile import Profile, SiteStats, WeightStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds

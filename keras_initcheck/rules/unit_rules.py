@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from keras_initcheck.analysis.recurrent import predicted_slope
 from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.records.profile import Profile, SiteStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules.rule import Rule, listed, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -152,7 +153,7 @@ class DeadUnits(Rule):
             return
         for site in profile.weight_sites:
             h = site.activations.h
-            if site.activation not in RECTIFIERS or site.is_head or h is None or not h.largest:
+            if site.activation not in RECTIFIERS or site.is_head or h is None or not h.max_abs:
                 continue
             units = max((site.output_shape or (1,))[-1], 1)
             bound = max(

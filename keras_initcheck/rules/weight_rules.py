@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from keras_initcheck.records.profile import Profile, WeightStats
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import WeightStats
 from keras_initcheck.rules.rule import Rule, listed, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 

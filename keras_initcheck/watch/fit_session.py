@@ -1,6 +1,7 @@
 """The session of a training that calls Keras' hooks: which batch is probed, and when."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -84,7 +85,7 @@ class FitSession(Session):
         data = watched.part.data
         if data is not None:
             batch = take_batch(*data) if isinstance(data, tuple) else take_batch(data)
-            watched.probe_first(batch, self._step(), "data of InitCheck")
+            watched.probe_first(replace(batch, source="data of InitCheck"), self._step())
 
     def _intercept(self) -> None:
         self._restore = intercept_first_batch(self._model, self._use_batch, self._give_up)
@@ -93,9 +94,10 @@ class FitSession(Session):
         def probe() -> None:
             tensors = (
                 None if part is None else keras.tree.map_structure(_as_tensor, part)
-                for part in batch
+                for part in batch.parts
             )
-            self.watched[0].probe_first(Batch(*tensors), self._step(), "first batch of fit")
+            taken = Batch(*tensors, source="first batch of fit")
+            self.watched[0].probe_first(taken, self._step())
 
         self.watched[0].guarded(probe)
 

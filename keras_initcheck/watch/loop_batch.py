@@ -1,5 +1,6 @@
 """The batch that a loop of the user's own passes to `InitCheck.probe`."""
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -8,8 +9,8 @@ from keras_initcheck.probe.data.batch import Batch, take_batch, yields_batches
 from keras_initcheck.probe.engine.devices import whole
 
 
-def loop_batch(x: Any, y: Any, sample_weight: Any) -> tuple[Batch, str]:
-    """The batch as it is, and its source for the record.
+def loop_batch(x: Any, y: Any, sample_weight: Any) -> Batch:
+    """The batch as it is.
 
     Arrays are used whole, whereas `take_batch` would cut them as `fit` does. A strategy's batch is
     joined from its replicas' parts. Of an object that yields batches, the first one is taken.
@@ -19,6 +20,7 @@ def loop_batch(x: Any, y: Any, sample_weight: Any) -> tuple[Batch, str]:
     """
     x, y, sample_weight = whole((x, y, sample_weight))
     if yields_batches(x):
-        return take_batch(x, y, sample_weight), f"first batch of {type(x).__name__}"
+        return take_batch(x, y, sample_weight)
     num_samples = max(1, len(keras.tree.flatten(x)[0]))
-    return take_batch(x, y, sample_weight, batch_size=num_samples), "loop"
+    batch = take_batch(x, y, sample_weight, batch_size=num_samples)
+    return replace(batch, source="loop")

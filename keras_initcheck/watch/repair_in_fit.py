@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.layer_selection import options_for
 from keras_initcheck.repairs.options import RepairOptions, Selection, every_weight
 from keras_initcheck.repairs.repair import Repair
@@ -83,7 +84,7 @@ class RepairInFit:
         return self.done[-1]
 
     def _judge(self, profile: Profile, report: Report) -> Report:
-        profile = replace(profile, step=report.profile.step, data=report.profile.data)
+        profile = replace(profile, step=report.profile.step)
         return judge(profile, self._settings.policy)
 
 

@@ -7,7 +7,8 @@ from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.forward import LOSS, RANDOM
 from keras_initcheck.records.errors import DriftError, InitCheckWarning
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.rules.judgement import judge
 from keras_initcheck.watch.call_stack import warn_user
@@ -87,14 +88,13 @@ class WatchedModel:
         self._is_aside = True
         warn_user(f"InitCheck steps aside and the training goes on; {reason}")
 
-    def probe_in_loop(self, batch: Batch, step: int | None, source: str) -> Report:
+    def probe_in_loop(self, batch: Batch, step: int | None) -> Report:
         """Makes a probe that the user asks for; the first one is exact, later ones are fast.
 
         Args:
             batch: The batch to probe with.
             step: Updates made so far. If omitted, the model's optimizer is asked, and if that has
                 made none, probes are counted.
-            source: Origin of the batch, for the record.
 
         Returns:
             The latest report, on a model that was repaired the one after it.
@@ -102,17 +102,15 @@ class WatchedModel:
         if step is None:
             step = steps_taken(self.part.model) or self._next_count()
         if self.report is None:
-            return self.probe_first(batch, step, source)
-        return self._probe_fast(
-            batch, step, source, self._settings.wants_histograms(self._num_probes + 1)
-        )
+            return self.probe_first(batch, step)
+        return self._probe_fast(batch, step, self._settings.wants_histograms(self._num_probes + 1))
 
-    def probe_first(self, batch: Batch, step: int, source: str) -> Report:
+    def probe_first(self, batch: Batch, step: int) -> Report:
         """Makes the exact probe that a training begins with, and the repair that may follow it."""
         self.batch = batch
         with_histograms = bool(self._settings.histogram_freq)
         report = self._measure(
-            batch, step, source, (LOSS, RANDOM), is_exact=True, with_histograms=with_histograms
+            batch, step, (LOSS, RANDOM), is_exact=True, with_histograms=with_histograms
         )
         self.first_report = report
         self._log.write(report, step)
@@ -130,7 +128,7 @@ class WatchedModel:
         if self.batch is None or self.report is None:
             return
         if self.report.profile.step != step or with_histograms:
-            self._probe_fast(self.batch, step, self.report.profile.data, with_histograms)
+            self._probe_fast(self.batch, step, with_histograms)
 
     def log_values(self) -> dict[str, float]:
         """The values for Keras' `logs`; empty before the first probe.
@@ -151,10 +149,10 @@ class WatchedModel:
     def _next_count(self) -> int:
         return 0 if self.report is None else self.report.profile.step + 1
 
-    def _probe_fast(self, batch: Batch, step: int, source: str, with_histograms: bool) -> Report:
+    def _probe_fast(self, batch: Batch, step: int, with_histograms: bool) -> Report:
         is_new = self.report is None or self.report.profile.step != step
         report = self._measure(
-            batch, step, source, self._cotangents(), is_exact=False, with_histograms=with_histograms
+            batch, step, self._cotangents(), is_exact=False, with_histograms=with_histograms
         )
         if is_new:
             self._log.write(report, step)
@@ -169,16 +167,13 @@ class WatchedModel:
     def _cotangents(self) -> tuple[str, ...]:
         """The loss's gradient, which trains the model; a random one if the model has no loss."""
         first = self.first_report
-        has_loss = first is None or any(
-            site.loss_gradients is not None for site in first.profile.sites
-        )
+        has_loss = first is None or first.profile.measurement.loss_gradients is not None
         return (LOSS,) if has_loss else (RANDOM,)
 
     def _measure(
         self,
         batch: Batch,
         step: int,
-        source: str,
         cotangents: tuple[str, ...],
         *,
         is_exact: bool,
@@ -190,7 +185,6 @@ class WatchedModel:
             is_exact=is_exact,
             with_histograms=with_histograms,
             step=step,
-            data=source,
         )
         self._num_probes += 1
         self.report = judge(profile, self._settings.policy)

@@ -123,7 +123,7 @@ def test_layers_that_are_not_alike_end_the_run(net, make):
     other = replace(profile.sites[4], activation="tanh")
     assert (
         summarise(
-            replace(profile, sites=(*profile.sites[:4], other, *profile.sites[5:]))
+            profile.with_changes(sites=(*profile.sites[:4], other, *profile.sites[5:]))
         ).num_layers
         == 4
     )
@@ -136,8 +136,8 @@ def test_layers_that_are_not_alike_end_the_run(net, make):
         for weight in profile.weights
     )
     doubled = replace(profile.sites[4], predicted_forward_ratio=2.0)
-    changed = replace(
-        profile, weights=kernels, sites=(*profile.sites[:4], doubled, *profile.sites[5:])
+    changed = profile.with_changes(
+        weights=kernels, sites=(*profile.sites[:4], doubled, *profile.sites[5:])
     )
     assert summarise(changed).num_layers == 4
 
@@ -152,7 +152,7 @@ def test_weights_with_a_mean_are_left_out(net, make):
         replace(w, moments=make.moments(2 / 64, mean=0.1)) if w.role == "kernel" else w
         for w in profile.weights
     )
-    assert summarise(replace(profile, weights=kernels)).reason is not None
+    assert summarise(profile.with_changes(weights=kernels)).reason is not None
 
 
 def test_parameters_that_are_not_the_defaults_are_told_by_their_factor(net):
@@ -163,7 +163,7 @@ def test_parameters_that_are_not_the_defaults_are_told_by_their_factor(net):
         for s in profile.sites
     )
     assert (
-        summarise(replace(profile, sites=sites)).reason
+        summarise(profile.with_changes(sites=sites)).reason
         == "the parameters of leaky_relu are not known"
     )
 
@@ -172,4 +172,4 @@ def test_parameters_that_are_not_the_defaults_are_told_by_their_factor(net):
 def test_activation_that_the_theory_does_not_have_is_left_out(net, activation):
     profile = net(9)
     sites = tuple(replace(site, activation=activation) for site in profile.sites)
-    assert summarise(replace(profile, sites=sites)).reason is not None
+    assert summarise(profile.with_changes(sites=sites)).reason is not None

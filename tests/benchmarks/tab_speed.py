@@ -24,8 +24,11 @@ import numpy as np
 from playwright.sync_api import BrowserContext, FigureData, sync_playwright
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats, WeightStats
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Report
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Moments, Places
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -87,7 +90,7 @@ def make_report(num_layers: int, step: int, generator: np.random.Generator) -> R
         )
         sites.append(site)
         q *= ratio
-    facts = ("kernel", (128, 128), 128.0, 128.0, moments(0.01), 12.0, 0.5, True, moments(1e-6), 0.1)
+    facts = ("kernel", (128, 128), 128.0, 128.0, moments(0.01), 12.0, 0.5, moments(1e-6), 0.1)
     weights = [WeightStats(f"{site.name}/kernel", site.layer, site.index, *facts) for site in sites]
     finding = Finding(
         "IC102",
@@ -98,7 +101,7 @@ def make_report(num_layers: int, step: int, generator: np.random.Generator) -> R
         "Use he_normal.",
         sites[0].name,
     )
-    return Report(Profile("deep", tuple(sites), tuple(weights), step=step), (finding,))
+    return Report(Profile.of("deep", tuple(sites), tuple(weights), step=step), (finding,))
 
 
 def write_log(directory: Path, num_layers: int, num_steps: int) -> tuple[float, float]:

@@ -210,8 +210,10 @@ def test_old_browser_is_told_that_it_cannot_show_the_figures(browser, page_of):
 @pytest.fixture(scope="session")
 def make_report():
     """`make_report(name, num_layers=3)`: a healthy report of so many layers of that name."""
-    from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats
+    from keras_initcheck.records.profile import Profile
     from keras_initcheck.records.report import Report
+    from keras_initcheck.records.sites import SiteStats
+    from keras_initcheck.records.statistics import Moments, Places
 
     one = Moments(0.0, 1.0, 1.0, 3.0, 0.5, 0.0, 0.25, 1024)
 
@@ -234,7 +236,7 @@ def make_report():
             )
             for k in range(num_layers)
         ]
-        return Report(Profile("net", tuple(sites), batch_size=8))
+        return Report(Profile.of("net", tuple(sites), batch_size=8))
 
     return build
 

@@ -8,8 +8,9 @@ from urllib.parse import quote
 import pytest
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.records.profile import Profile, SiteStats
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.sites import SiteStats
 
 DARKEST_LIGHT, LIGHTEST_DARK = 200, 80
 
@@ -185,7 +186,9 @@ def test_empty_log_says_how_to_log_and_shows_what_comes(tab, start_tensorboard, 
         assert 'callbacks=[keras_initcheck.InitCheck("logs")]' in tab.find(".notice").inner_text()
         tab.keep_picture("empty")
         report = Report(
-            Profile("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),))
+            Profile.of(
+                "net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),)
+            )
         )
         with EventLog(tmp_path) as log:
             log.write(report, 0)
@@ -233,7 +236,7 @@ def test_sliding_asks_for_pictures_alone_and_for_the_rest_when_it_ends(
     tab, start_tensorboard, tmp_path
 ):
     report = Report(
-        Profile("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),))
+        Profile.of("net", (SiteStats(0, "dense", "dense", "Dense", "weight", forward_ratio=1.0),))
     )
     with EventLog(tmp_path) as log:
         for step in range(20):

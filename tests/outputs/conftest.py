@@ -30,19 +30,12 @@ from tensorboard.context import RequestContext
 from tensorboard.data import grpc_provider
 from tensorboard.data.provider import RunTagFilter
 
-from keras_initcheck.records.profile import (
-    Columns,
-    Histogram,
-    Labels,
-    Moments,
-    Places,
-    Profile,
-    SiteStats,
-    Spectrum,
-    Target,
-    WeightStats,
-)
-from keras_initcheck.records.report import Finding, MeanFieldSummary, Report
+from keras_initcheck.records.data import Labels, OutputStats, TabularInput
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile, Spectrum
+from keras_initcheck.records.report import MeanFieldSummary, Report
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Histogram, Moments, Places
 
 NASTY_NAMES = (
     "plain",
@@ -61,7 +54,7 @@ def moments(second_moment: float = 1.0, **changes: float) -> Moments:
     values = {
         "mean": 0.0,
         "variance": second_moment,
-        "largest": 3.0,
+        "max_abs": 3.0,
         "share_zero": 0.5,
         "share_nonfinite": 0.0,
         "batch_share": 0.25,
@@ -123,11 +116,10 @@ def kernel(site: SiteStats) -> WeightStats:
         moments(0.25),
         64.0,
         0.5,
-        True,
         moments(0.01),
         12.8,
         16,
-        "Adam",
+        optimizer="Adam",
     )
 
 
@@ -145,12 +137,12 @@ def report(
         "weights": tuple(kernel(site) for site in sites if site.kind == "weight"),
         "batch_size": 32,
         "backend": "jax",
-        "data": "standard normal inputs",
+        "source": "standard normal inputs",
         "log10_forward_gain": 0.5,
         "log10_backward_gain": -0.5,
         "seconds": 1.5,
     }
-    return Report(Profile(sites=sites, **{**facts, **changes}), tuple(findings))  # type: ignore[arg-type]
+    return Report(Profile.of(sites=sites, **{**facts, **changes}), tuple(findings))  # type: ignore[arg-type]
 
 
 SPECTRUM = Spectrum(
@@ -225,8 +217,8 @@ def full_report() -> Report:
         seed=3,
         versions=(("keras", "3.15.1"),),
         histograms=(("weight/dense", Histogram(-1.0, 1.0, (1.0, 2.0))),),
-        targets=(
-            Target(
+        outputs=(
+            OutputStats(
                 "out",
                 0,
                 "softmax",
@@ -241,7 +233,7 @@ def full_report() -> Report:
                 True,
             ),
         ),
-        columns=(Columns("table", 13, (12, 3), 0.98, 700.0, 2.5),),
+        tabular_inputs=(TabularInput("table", 13, (12, 3), 0.98, 700.0, 2.5),),
         spectrum=SPECTRUM,
         is_loss_scaled=True,
     )

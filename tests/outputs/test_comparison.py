@@ -3,7 +3,7 @@
 import math
 
 from keras_initcheck.outputs.comparison import render
-from keras_initcheck.records.profile import Places
+from keras_initcheck.records.statistics import Places
 
 
 def test_probes_stand_below_each_other_in_columns(make):

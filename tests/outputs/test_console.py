@@ -10,8 +10,9 @@ import pytest
 from rich.cells import cell_len
 
 from keras_initcheck.outputs.console import print_report, render
-from keras_initcheck.records.profile import Places, Profile
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import MeanFieldSummary, Report
+from keras_initcheck.records.statistics import Places
 
 WIDTHS = (40, 60, 80, 120, 200)
 COLOURS = ("\x1b[31m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m")
@@ -201,7 +202,7 @@ def test_what_was_not_probed_is_listed(make):
 
 
 def test_report_without_sites_is_shown():
-    lines = render(Report(Profile("empty", ())), 80).split("\n")
+    lines = render(Report(Profile.of("empty", ())), 80).split("\n")
     assert lines[0] == "empty: 0 weight layers, 0 parameters, step 0"
     assert lines[-1] == "empty: healthy. No layer loses or blows up the signal."
 
@@ -316,7 +317,7 @@ def test_title_counts_shared_layers_once(make):
         replace(make.kernel(sites[0]), shape=(10, 100)),
         replace(make.kernel(sites[0]), shape=(100,)),
     )
-    report = replace(report, profile=replace(report.profile, weights=weights))
+    report = replace(report, profile=report.profile.with_changes(weights=weights))
     assert render(report, 80).split("\n")[0] == "net: 1 weight layer, 1.1k parameters, step 12"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_initcheck.outputs.event_writer import EventWriter, histogram, plugin_data, scalar, text
-from keras_initcheck.records.profile import Histogram
+from keras_initcheck.records.statistics import Histogram
 
 FLOAT32_LARGEST = 3.4028234663852886e38
 

@@ -14,8 +14,9 @@ import pytest
 
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.outputs.site_statistics import STATISTICS
-from keras_initcheck.records.profile import Histogram, Places, Profile
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.statistics import Histogram, Places
 
 UNKNOWN_DATA_CLASS = 0
 
@@ -353,7 +354,7 @@ def test_hundred_findings_are_small(tmp_path, make):
 
 
 def test_report_without_sites_is_logged(tmp_path, read):
-    log = read(logged(tmp_path, (0, Report(Profile("empty", ()))), per_layer=True))
+    log = read(logged(tmp_path, (0, Report(Profile.of("empty", ()))), per_layer=True))
     assert log.scalars("initcheck") == {"initcheck/findings": {0: 0.0}}
     found = log.tensors("initcheck", "initcheck")
     assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 28)
@@ -445,11 +446,13 @@ def test_logging_loads_no_framework(tmp_path):
     code = """
 import sys
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.records.profile import Histogram, Profile, SiteStats
+from keras_initcheck.records.statistics import Histogram
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.records.report import Report
 histograms = (("weight", Histogram(0.0, 1.0, (1.0,))),)
 with EventLog(sys.argv[1], per_layer=True) as log:
-    log.write(Report(Profile("net", (SiteStats(0, "a", "a", "Dense", "weight", forward_ratio=1.0),), histograms=histograms)), 0)
+    log.write(Report(Profile.of("net", (SiteStats(0, "a", "a", "Dense", "weight", forward_ratio=1.0),), histograms=histograms)), 0)
 print(sorted({"tensorflow", "jax", "torch", "keras"} & set(sys.modules)))
 """
     said = subprocess.run(

@@ -15,7 +15,7 @@ from keras_initcheck.outputs.json_format import encode
 from keras_initcheck.outputs.log_reading import read_description, read_judgement
 from keras_initcheck.outputs.logged import Judgement
 from keras_initcheck.outputs.site_statistics import describe, hash_sites, measure
-from keras_initcheck.records.profile import Places
+from keras_initcheck.records.statistics import Places
 
 
 def read_back(report, read, log_dir):

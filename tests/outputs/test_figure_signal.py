@@ -7,7 +7,7 @@ import pytest
 
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
-from keras_initcheck.records.profile import Places
+from keras_initcheck.records.statistics import Places
 
 LN10 = math.log(10)
 

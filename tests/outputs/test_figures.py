@@ -11,8 +11,9 @@ from keras_initcheck.outputs.figures.layout import tick_distance
 from keras_initcheck.outputs.figures.palette import DARK, LIGHT, dark_for_light
 from keras_initcheck.outputs.figures.text import break_lines, escape
 from keras_initcheck.records.errors import InitCheckError, MissingPackageError
-from keras_initcheck.records.profile import Histogram, Profile
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.statistics import Histogram
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_no_frames_are_an_error(kind):
 
 @pytest.mark.parametrize("kind", ["signal", "ratios", "heat_map", "update_ratio"])
 def test_picture_of_a_network_without_layers_says_that_it_has_no_numbers(kind):
-    figure = draw(kind, [FigureData.from_report(Report(Profile("empty", ())))])
+    figure = draw(kind, [FigureData.from_report(Report(Profile.of("empty", ())))])
     assert NOTHING in [each.text for each in figure.layout.annotations]
 
 

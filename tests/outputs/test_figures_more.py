@@ -9,7 +9,7 @@ from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
 from keras_initcheck.outputs.figures.histograms import outline
 from keras_initcheck.outputs.figures.training_figures import MAP_LEGEND_ROOM
-from keras_initcheck.records.profile import Histogram, Places
+from keras_initcheck.records.statistics import Histogram, Places
 
 
 def frame_of(make, seconds, step=0, **changes):
@@ -99,8 +99,7 @@ def test_frames_of_different_models_are_an_error(make, kind):
 
 def test_update_ratio_is_a_curve_for_each_layer(make):
     report = make.report([make.site(index, f"layer{index}") for index in range(2)])
-    slower = replace(
-        report.profile,
+    slower = report.profile.with_changes(
         step=10,
         weights=tuple(replace(each, gradient_norm=0.0) for each in report.profile.weights),
     )

@@ -103,7 +103,7 @@ def test_names_are_never_read_as_markup(make):
         [make.site(0, NASTY, layer_type=NASTY, activation=NASTY)],
         found,
         model=NASTY,
-        data=NASTY,
+        source=NASTY,
         not_probed=((NASTY, NASTY),),
     )
     plain = make.report([make.site(0, "a")], [make.finding("a")], not_probed=(("a", "b"),))
@@ -176,7 +176,7 @@ def test_figures_hold_a_point_for_each_site(make):
 
 def test_network_without_sites_has_a_page(make):
     report = make.report([make.site(0, "a")])
-    empty = type(report)(type(report.profile)("empty", ()))
+    empty = type(report)(type(report.profile).of("empty", ()))
     page = render(empty)
     assert "empty: healthy" in page
     assert "<table" not in page

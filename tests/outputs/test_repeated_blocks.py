@@ -3,7 +3,7 @@
 import pytest
 
 from keras_initcheck.outputs.repeated_blocks import RepeatedBlock, fold
-from keras_initcheck.records.profile import SiteStats
+from keras_initcheck.records.sites import SiteStats
 
 
 def rows(sites, loud=()):

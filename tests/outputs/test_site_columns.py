@@ -8,7 +8,7 @@ from keras_initcheck.outputs import summary
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.site_columns import COLUMNS, site_columns
 from keras_initcheck.outputs.site_statistics import STATISTICS
-from keras_initcheck.records.profile import Places
+from keras_initcheck.records.statistics import Places
 
 
 def columns(make, *sites):

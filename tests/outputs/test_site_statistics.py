@@ -15,7 +15,8 @@ from keras_initcheck.outputs.site_statistics import (
     measure,
     worst_log10_ratio,
 )
-from keras_initcheck.records.profile import Places, Profile
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.statistics import Places
 
 BY_HAND = {
     "log10_second_moment_x": 2.0,  # of 100
@@ -63,7 +64,7 @@ def profile(make):
         share_zero=0.75,
         share_nonfinite=0.125,
         batch_share=0.625,
-        largest=1e4,
+        max_abs=1e4,
     )
     site = make.site(
         0,
@@ -97,7 +98,7 @@ def profile(make):
     bias = replace(
         make.kernel(site), role="bias", moments=make.moments(1e6), norm=1e6, gradient_norm=1e6
     )
-    return Profile("net", (site,), (*kernels, bias))
+    return Profile.of("net", (site,), (*kernels, bias))
 
 
 def column(profile, name):
@@ -111,18 +112,18 @@ def test_statistic_is_what_it_is_by_hand(profile, name):
 
 def test_what_was_not_measured_is_nan(make):
     site = replace(make.other(0, "add", "Add", "merge"), activations=Places())
-    assert np.isnan(measure(Profile("net", (site,)))).all()
+    assert np.isnan(measure(Profile.of("net", (site,)))).all()
 
 
 def test_rows_are_the_sites_in_order(make):
     sites = tuple(
         make.site(index, name, ratio) for index, name, ratio in ((0, "b", 0.01), (1, "a", 10.0))
     )
-    assert column(Profile("net", sites), "log10_forward_ratio") == [-2.0, 1.0]
+    assert column(Profile.of("net", sites), "log10_forward_ratio") == [-2.0, 1.0]
 
 
 def test_no_sites_are_a_matrix_without_rows():
-    matrix = measure(Profile("empty", ()))
+    matrix = measure(Profile.of("empty", ()))
     assert (matrix.shape, matrix.dtype) == ((0, 28), np.float64)
 
 
@@ -131,7 +132,7 @@ def test_second_moments_keep_their_extremes(make):
     sites = tuple(
         make.site(index, "a", activations=Places(h=each)) for index, each in enumerate(moments)
     )
-    assert column(Profile("net", sites), "log10_second_moment_h") == pytest.approx(
+    assert column(Profile.of("net", sites), "log10_second_moment_h") == pytest.approx(
         [-math.inf, math.inf, math.nan, 300.0], nan_ok=True
     )
 
@@ -142,7 +143,7 @@ def test_ratios_keep_their_extremes(make):
         for index, ratio in enumerate((0.0, math.inf, math.nan, 1e300, 1e-300))
     )
     expected = [-math.inf, math.inf, math.nan, 300.0, -300.0]
-    assert column(Profile("net", sites), "log10_forward_ratio") == pytest.approx(
+    assert column(Profile.of("net", sites), "log10_forward_ratio") == pytest.approx(
         expected, nan_ok=True
     )
 
@@ -161,7 +162,7 @@ def test_ratios_keep_their_extremes(make):
 )
 def test_gradient_to_weight_at_its_limits(make, changes, expected):
     site = make.site(0, "dense")
-    profile = Profile("net", (site,), (replace(make.kernel(site), **changes),))
+    profile = Profile.of("net", (site,), (replace(make.kernel(site), **changes),))
     assert column(profile, "log10_gradient_to_weight") == pytest.approx([expected], nan_ok=True)
 
 
@@ -176,7 +177,7 @@ def test_description_lists_the_sites_column_by_column(make):
         output_shape=None,
         unpredicted="a recurrent layer",
     )
-    facts = json.loads(json.dumps(encode(describe(Profile("net", (dense, again))))))
+    facts = json.loads(json.dumps(encode(describe(Profile.of("net", (dense, again))))))
     assert facts["model"] == "net"
     assert facts["statistics"] == list(BY_HAND)
     assert facts["sites"] == {
@@ -204,8 +205,8 @@ def test_hash_is_that_of_the_list_of_sites(make):
         [sites[0], make.site(1, "b", layer_type="Conv2D")],
         [],
     ]
-    hashes = [hash_sites(Profile("net", tuple(each))) for each in (sites, *others)]
-    assert hash_sites(Profile("another net", tuple(same))) == hashes[0]
+    hashes = [hash_sites(Profile.of("net", tuple(each))) for each in (sites, *others)]
+    assert hash_sites(Profile.of("another net", tuple(same))) == hashes[0]
     assert len(set(hashes)) == len(hashes)
     assert all(len(bytes.fromhex(each)) == 6 for each in hashes)
 
@@ -228,4 +229,4 @@ def test_worst_ratio_is_the_largest_distance_from_one(make, ratios, expected):
         for index, (f, b) in enumerate(ratios)
     ]
     head = make.site(len(sites), "head", 1e9, is_head=True)
-    assert worst_log10_ratio(Profile("net", (*sites, head))) == expected
+    assert worst_log10_ratio(Profile.of("net", (*sites, head))) == expected

@@ -9,8 +9,9 @@ from rich.cells import cell_len
 
 from keras_initcheck.outputs import table as layout
 from keras_initcheck.outputs.figure_data import FigureData
-from keras_initcheck.records.profile import Places, Profile
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.statistics import Places
 
 ALL = (
     "type",
@@ -34,7 +35,7 @@ BASIC = ("type", "output", "std z", "forward", "backward", "gain")
 def widest(make):
     """Sites whose cells are as wide as cells can be."""
     extreme = make.moments(
-        1.23456e-300, mean=-1.23456e-300, largest=1.23456e-300, batch_share=1.23456e-300
+        1.23456e-300, mean=-1.23456e-300, max_abs=1.23456e-300, batch_share=1.23456e-300
     )
     facts = {
         "layer_type": "MultiHeadAttentionWithRelativePositions",
@@ -55,7 +56,7 @@ def widest(make):
 
 def lay_out(sites, marks, width):
     """The table of all those sites, and its titles."""
-    data = FigureData.from_report(Report(Profile("net", tuple(sites))))
+    data = FigureData.from_report(Report(Profile.of("net", tuple(sites))))
     return layout.lay_out(data, range(len(sites)), marks, width)
 
 

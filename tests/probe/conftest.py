@@ -9,7 +9,7 @@ import pytest
 
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.records.profile import Moments
+from keras_initcheck.records.statistics import Moments
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def moments_by_hand(array):
         mean=finite.mean(),
         variance=variance,
         second_moment=np.mean(finite**2),
-        largest=np.abs(finite).max(),
+        max_abs=np.abs(finite).max(),
         share_zero=np.mean(array == 0),
         share_nonfinite=np.mean(~is_finite),
         batch_share=batch_share,

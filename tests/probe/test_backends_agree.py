@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from keras_initcheck.outputs import json_format
-from keras_initcheck.records.profile import Moments, Profile, WeightStats
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.sites import WeightStats
+from keras_initcheck.records.statistics import Moments
 
 pytestmark = pytest.mark.backend(
     "tensorflow"
@@ -151,5 +153,5 @@ def test_comparison_notices_a_thousandth(profiles):
     profile = profiles("tensorflow", "relu_mlp")
     site = profile.sites[1]
     changed = dataclasses.replace(site, forward_ratio=site.forward_ratio * 1.001)
-    other = dataclasses.replace(profile, sites=(profile.sites[0], changed, *profile.sites[2:]))
+    other = profile.with_changes(sites=(profile.sites[0], changed, *profile.sites[2:]))
     assert list(disagreements(other, profile, TOLERANCE)) == [f".sites[{site.name}].forward_ratio"]

@@ -64,7 +64,7 @@ def test_kernel_with_nan_has_no_rank(measure, normal):
 
 def columns_of(measure, table):
     model = keras.Sequential([keras.Input(table.shape[1:]), LAYERS.Dense(3)])
-    return measure(model, table.astype("float32")).columns
+    return measure(model, table.astype("float32")).tabular_inputs
 
 
 def test_largest_column_is_measured_against_the_median(measure, normal):

@@ -54,7 +54,7 @@ def log_softmax(z):
 def test_classifier_has_loss_and_logits_of_numpy(measure, x, classes, activation):
     model = model_of((4, activation))
     model.compile("sgd", LOSSES.SparseCategoricalCrossentropy(from_logits=activation is None))
-    (target,) = measure(model, x, classes).targets
+    (target,) = measure(model, x, classes).outputs
     z = logits_of(model, x)
     assert (target.name, target.activation, target.width, target.loss) == (
         "a",
@@ -75,7 +75,7 @@ def test_classifier_has_loss_and_logits_of_numpy(measure, x, classes, activation
 def test_softmax_as_a_layer_is_seen_through(measure, x, classes):
     model = keras.Sequential([keras.Input((6,)), LAYERS.Dense(4), LAYERS.Softmax()])
     model.compile("sgd", "sparse_categorical_crossentropy")
-    (target,) = measure(model, x, classes).targets
+    (target,) = measure(model, x, classes).outputs
     z = x.astype("float64") @ keras.ops.convert_to_numpy(model.layers[0].kernel)
     assert target.activation == "softmax"
     assert target.logit_deviation == pytest.approx(math.sqrt(z.var(axis=1).mean()), rel=TIGHT)
@@ -85,7 +85,7 @@ def test_regression_has_error_and_deviation_of_numpy(measure, x, normal):
     y = 3 * normal(12, 2, seed=1) + 5
     model = model_of((2, None))
     model.compile("sgd", "mse")
-    (target,) = measure(model, x, y).targets
+    (target,) = measure(model, x, y).outputs
     z = logits_of(model, x)
     assert target.value == pytest.approx(np.square(z - y).mean(), rel=TIGHT)
     assert (target.minimum, target.maximum) == pytest.approx((z.min(), z.max()), rel=TIGHT)
@@ -102,7 +102,7 @@ def test_large_logits_do_not_overflow(measure, x, classes):
     model = model_of((4, None))
     model.layers[-1].kernel.assign(model.layers[-1].kernel * 1e25)
     model.compile("sgd", LOSSES.SparseCategoricalCrossentropy(from_logits=True))
-    (target,) = measure(model, x, classes).targets
+    (target,) = measure(model, x, classes).outputs
     assert target.logit_deviation == pytest.approx(
         math.sqrt(logits_of(model, x).var(axis=1).mean()), rel=TIGHT
     )
@@ -112,7 +112,7 @@ def test_value_is_the_plain_mean_without_weights_and_regularisation(measure, x):
     model = keras.Sequential([keras.Input((6,)), LAYERS.Dense(1, kernel_regularizer="l2")])
     model.compile("sgd", LOSSES.MeanSquaredError(reduction="sum"), loss_weights=[3.0])
     y, weights = np.ones((12, 1), "float32"), np.arange(12, dtype="float32")
-    (target,) = measure(model, x, y, weights).targets
+    (target,) = measure(model, x, y, weights).outputs
     assert target.value == pytest.approx(np.square(logits_of(model, x) - y).mean(), rel=TIGHT)
     assert target.is_weighted
 
@@ -144,7 +144,7 @@ def test_outputs_find_their_labels_and_losses(measure, x, classes, loss, names, 
     model.compile("sgd", loss)
     values = np.linspace(-1, 1, 12, dtype="float32")
     y = {"a": classes, "b": values} if is_dict else [classes, values]
-    found = measure(model, x, y).targets
+    found = measure(model, x, y).outputs
     assert [target.loss for target in found] == names
     assert [target.name for target in found] == ["a", "b"][: len(found)]
     assert [target.labels.maximum for target in found] == [3.0, 1.0][: len(found)]
@@ -158,7 +158,7 @@ def test_outputs_in_a_dict_find_theirs_by_name(measure, x, classes):
         t.name: t
         for t in measure(
             model, x, {"first": classes, "second": np.full(12, 7.0, "float32")}
-        ).targets
+        ).outputs
     }
     assert (found["first"].width, found["second"].labels.mean) == (4, 7.0)
 
@@ -188,7 +188,7 @@ def test_what_is_not_plain_is_left_out(measure, x, make):
     start = keras.Input((6,))
     model, loss, y = make(start, LAYERS.Dense(1, "softplus")(start))
     model.compile("sgd", loss)
-    assert measure(model, x, y).targets == ()
+    assert measure(model, x, y).outputs == ()
 
 
 def test_activation_outside_of_layers_is_unknown(measure, x, classes):
@@ -202,7 +202,7 @@ def test_activation_outside_of_layers_is_unknown(measure, x, classes):
 
     model = Outside()
     model.compile("sgd", "sparse_categorical_crossentropy")
-    (target,) = measure(model, x, classes).targets
+    (target,) = measure(model, x, classes).outputs
     assert target.activation == "unknown"
     assert math.isnan(target.logit_deviation)
 
@@ -212,14 +212,14 @@ def test_softmax_over_positions_is_no_softmax_over_classes(measure, normal, axis
     start = keras.Input((5, 4))
     model = keras.Model(start, LAYERS.Softmax(axis=axis)(start))
     model.compile("sgd", "sparse_categorical_crossentropy")
-    (target,) = measure(model, normal(3, 5, 4), np.zeros((3, 5), int)).targets
+    (target,) = measure(model, normal(3, 5, 4), np.zeros((3, 5), int)).outputs
     assert target.activation == ("softmax" if axis == -1 else "unknown")
 
 
 def test_ignored_class_is_left_out_of_the_labels(measure, x, classes):
     model = model_of((4, None))
     model.compile("sgd", LOSSES.SparseCategoricalCrossentropy(from_logits=True, ignore_class=3))
-    (target,) = measure(model, x, classes).targets
+    (target,) = measure(model, x, classes).outputs
     assert (target.labels.maximum, target.labels.share_invalid) == (2.0, 0.0)
     assert target.labels.entropy == pytest.approx(math.log(3))
 
@@ -239,7 +239,7 @@ def test_rows_that_are_no_distribution_are_counted(measure, x, classes, row, sha
     y[5] = row
     model = model_of((4, "softmax"))
     model.compile("sgd", "categorical_crossentropy")
-    (target,) = measure(model, x, y).targets
+    (target,) = measure(model, x, y).outputs
     assert (target.labels.share_invalid, target.labels.is_multi_hot) == (
         pytest.approx(share),
         is_multi_hot,
@@ -250,7 +250,7 @@ def test_repeated_probe_leaves_targets_and_tables_alone(measure, x, classes):
     model = model_of((4, None))
     model.compile("sgd", SPARSE)
     profile = measure(model, x, classes, cotangents=(LOSS,), is_exact=False)
-    assert (profile.targets, profile.columns) == ((), ())
+    assert (profile.outputs, profile.tabular_inputs) == ((), ())
     assert [weight.rank for weight in profile.weights] == [None, None]
 
 
@@ -259,7 +259,7 @@ def test_labels_that_a_framework_refuses_are_measured_all_the_same(measure, x, c
     model = model_of((4, "softmax"))
     model.compile("sgd", "sparse_categorical_crossentropy")
     profile = measure(model, x, classes + shift)
-    assert profile.targets[0].labels.share_invalid == 0.25
+    assert profile.outputs[0].labels.share_invalid == 0.25
     assert profile.loss is not None or "out of range" in dict(profile.not_probed)["loss"]
 
 

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.records.profile import Profile, SiteStats
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Report
+from keras_initcheck.records.sites import SiteStats
 
 
 def finding(site="dense", code="IC102", severity="warning", **changes):
@@ -18,7 +20,7 @@ def report(*findings, model="net", sites=("dense",)):
     places = tuple(
         SiteStats(index, name, name, "Dense", "weight") for index, name in enumerate(sites)
     )
-    return Report(Profile(model, places), findings)
+    return Report(Profile.of(model, places), findings)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_stream_that_is_normalised_in_between_starts_anew(make):
         )
         for site in profile.sites
     )
-    assert all(len(stack) < 4 for stack in stacks(replace(profile, sites=sites)))
+    assert all(len(stack) < 4 for stack in stacks(profile.with_changes(sites=sites)))
 
 
 def test_shrinking_branch_of_a_block_is_beside_its_skip(make):

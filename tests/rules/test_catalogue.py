@@ -26,7 +26,7 @@ def ill(make, healthy, broken):
     )
     glorot = replace(sites[2], predicted_forward_ratio=0.5, predicted_backward_ratio=0.5)
     sites = (*sites[:2], glorot, *sites[3:])
-    return replace(healthy, sites=sites, inputs=(("x", broken),), loss=float("nan"))
+    return healthy.with_changes(sites=sites, inputs=(("x", broken),), loss=float("nan"))
 
 
 def found(profile, **choices):
@@ -140,7 +140,7 @@ def test_dead_layer_follows_from_its_own_zero_kernel_only(make, zero):
 
 
 def test_loss_stands_for_itself_where_the_signal_is_finite(make, healthy, broken):
-    profile = replace(healthy, inputs=(("x", broken),), loss=float("nan"))
+    profile = healthy.with_changes(inputs=(("x", broken),), loss=float("nan"))
     assert [(finding.code, finding.severity) for finding in found(profile)] == [
         ("IC401", "error"),
         ("IC402", "error"),

@@ -1,17 +1,19 @@
 """Tables whose columns have different scales."""
 
-from dataclasses import replace
-
 import pytest
 
-from keras_initcheck.records.profile import SYNTHETIC_DATA
 from keras_initcheck.rules.column_rules import ColumnScale
 
 
 def table(make, columns, *between, layer=None, **changes):
     first = layer if layer is not None else make.weight_layer("first", input_shape=(8, 13))
     return make.chain(
-        *between, first, make.weight_layer("second"), make.head(), columns=(columns,), **changes
+        *between,
+        first,
+        make.weight_layer("second"),
+        make.head(),
+        tabular_inputs=(columns,),
+        **changes,
     )
 
 
@@ -51,7 +53,7 @@ def test_normalised_output_makes_it_information(make):
         make.site("norm", "normalization"),
         make.head(),
     )
-    assert severities(make.chain(*layers, columns=(make.columns(400.0),))) == ["info"]
+    assert severities(make.chain(*layers, tabular_inputs=(make.columns(400.0),))) == ["info"]
 
 
 def test_frozen_and_other_layers_are_silent(make):
@@ -63,11 +65,11 @@ def test_frozen_and_other_layers_are_silent(make):
 
 
 def test_made_up_inputs_say_nothing(make):
-    assert not severities(table(make, make.columns(400.0), data=SYNTHETIC_DATA))
+    assert not severities(table(make, make.columns(400.0), is_synthetic=True))
 
 
 def test_two_tables_of_one_width_cannot_be_told_apart(make):
     profile = table(make, make.columns(400.0))
     assert not severities(
-        replace(profile, columns=(make.columns(1.0, input="y"), make.columns(400.0)))
+        profile.with_changes(tabular_inputs=(make.columns(1.0, input="y"), make.columns(400.0)))
     )

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.records.profile import SYNTHETIC_DATA
 from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
 from keras_initcheck.rules.weight_rules import NonfiniteWeights
 
@@ -18,21 +17,21 @@ def test_healthy_network_is_silent(healthy):
 
 def test_input_with_nan_is_named(make, healthy):
     inputs = (("image", make.moments()), ("age", make.moments(share_nonfinite=0.25)))
-    (finding,) = NonfiniteInput().check(replace(healthy, inputs=inputs))
+    (finding,) = NonfiniteInput().check(healthy.with_changes(inputs=inputs))
     assert (finding.severity, finding.measured) == ("error", 0.25)
     assert "25% of the values of input `age`" in finding.message
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_nonfinite_loss_is_an_error(healthy, loss):
-    assert [finding.severity for finding in NonfiniteLoss().check(replace(healthy, loss=loss))] == [
-        "error"
-    ]
+    assert [
+        finding.severity for finding in NonfiniteLoss().check(healthy.with_changes(loss=loss))
+    ] == ["error"]
 
 
 @pytest.mark.parametrize("loss", [None, 0.0, 1e30])
 def test_finite_or_unknown_loss_is_silent(healthy, loss):
-    assert not list(NonfiniteLoss().check(replace(healthy, loss=loss)))
+    assert not list(NonfiniteLoss().check(healthy.with_changes(loss=loss)))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_nonfinite_weight_is_an_error_unless_it_may_be_a_mask(
     make, healthy, broken, changes, severity
 ):
     weight = make.kernel("dense_3", 0.1, **{"moments": broken, "site": 3, **changes})
-    (finding,) = NonfiniteWeights().check(replace(healthy, weights=(weight,)))
+    (finding,) = NonfiniteWeights().check(healthy.with_changes(weights=(weight,)))
     assert finding.severity == severity
     assert weight.name in finding.message
 
@@ -91,6 +90,6 @@ def test_normalised_and_frozen_first_layers_bear_any_scale(make):
 def test_scale_of_made_up_inputs_is_not_held_against_the_model(make):
     made_up = replace(
         make.chain(make.weight_layer("first", activations=make.places(x=1e-5)), make.head()),
-        data=SYNTHETIC_DATA,
+        is_synthetic=True,
     )
     assert [finding.severity for finding in InputScale().check(made_up)] == ["info"]

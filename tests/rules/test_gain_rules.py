@@ -251,6 +251,6 @@ def test_a_layer_that_its_bias_leads_is_left_to_the_measured_rules(make):
             )
             for k in range(6)
         ]
-        led = replace(plain, weights=(*plain.weights, *biases))
+        led = plain.with_changes(weights=(*plain.weights, *biases))
         assert len(list(ForwardGain().check(led))) == expected
         assert len(list(BackwardGain().check(led))) == 1

@@ -51,8 +51,7 @@ def test_one_layer_with_a_gradient_is_enough(make, zero):
     profile = untrainable(make, zero)
     assert not list(
         NoGradient().check(
-            replace(
-                profile,
+            profile.with_changes(
                 sites=(
                     replace(profile.sites[0], random_gradients=make.places()),
                     *profile.sites[1:],
@@ -69,7 +68,7 @@ def test_zero_head_lets_no_gradient_through_at_first(make, zero):
         for weight in profile.weights
     )
     assert [
-        finding.severity for finding in NoGradient().check(replace(profile, weights=heads))
+        finding.severity for finding in NoGradient().check(profile.with_changes(weights=heads))
     ] == ["info"]
 
 
@@ -89,7 +88,7 @@ def test_zero_gates_are_an_excuse_only_if_the_first_step_moves_one(make, zero, g
                 make.kernel(f"norm_{number}", 0.0, gradient=gradient), role="scale", moments=zero
             )
         )
-    (finding,) = NoGradient().check(replace(profile, weights=(*profile.weights, *gammas)))
+    (finding,) = NoGradient().check(profile.with_changes(weights=(*profile.weights, *gammas)))
     assert finding.severity == severity
     assert finding.culprits == (("norm_0", "norm_1") if severity == "error" else ())
 
@@ -141,12 +140,14 @@ def test_frozen_weights_need_no_gradient(make, zero):
 def test_zero_weights_excuse_missing_gradients(make, zero):
     profile = with_gradients(make, zero)
     head = replace(profile.weights[-1], moments=zero)
-    (finding,) = NoWeightGradient().check(replace(profile, weights=(*profile.weights[:-1], head)))
+    (finding,) = NoWeightGradient().check(
+        profile.with_changes(weights=(*profile.weights[:-1], head))
+    )
     assert finding.severity == "info"
 
 
 def test_zero_weights_without_a_gradient_excuse_nothing(make, zero):
     profile = with_gradients(make, zero)
     gate = replace(make.kernel("gate", 0.0, gradient=zero), role="other", moments=zero)
-    (finding,) = NoWeightGradient().check(replace(profile, weights=(*profile.weights, gate)))
+    (finding,) = NoWeightGradient().check(profile.with_changes(weights=(*profile.weights, gate)))
     assert (finding.severity, finding.culprits) == ("warning", ("b", "gate"))

@@ -12,7 +12,7 @@ def profile(make, *targets, **changes):
     return make.chain(
         make.weight_layer("hidden"),
         make.head(),
-        **{"targets": targets, "backend": "torch", **changes},
+        **{"outputs": targets, "backend": "torch", **changes},
     )
 
 
@@ -85,7 +85,7 @@ def test_binary_decision_is_held_against_ln_2(make):
 def test_large_input_of_the_head_is_named(make):
     head = make.head(activations=make.places(x=400.0))
     (finding,) = LossAtInit().check(
-        make.chain(make.weight_layer("hidden"), head, targets=(logits(make, 30.0),))
+        make.chain(make.weight_layer("hidden"), head, outputs=(logits(make, 30.0),))
     )
     assert "What enters the head has a root mean square of 20." in finding.message
     assert (finding.site, finding.culprits) == ("head", ("head",))
@@ -102,7 +102,7 @@ def test_layer_that_makes_the_heads_input_large_is_the_culprit(make, variance, c
         make.weight_layer("b", variance),
         make.head(activations=make.places(x=400.0)),
     ]
-    (finding,) = LossAtInit().check(make.chain(*layers, targets=(logits(make, 30.0, site=2),)))
+    (finding,) = LossAtInit().check(make.chain(*layers, outputs=(logits(make, 30.0, site=2),)))
     assert (finding.site, finding.culprits) == ("head", culprits)
     assert ("`b` ½ · 64 · 2 = 64." in finding.message) is (culprits == ("b",))
 
@@ -172,7 +172,7 @@ def test_softmax_over_one_unit_explains_the_missing_gradient(make):
 
 def test_large_input_explains_large_logits(make):
     first = make.weight_layer("hidden", activations=make.places(x=1e6))
-    report = judge(make.chain(first, make.head(), targets=(logits(make, 300.0),)))
+    report = judge(make.chain(first, make.head(), outputs=(logits(make, 300.0),)))
     assert [(finding.code, finding.severity) for finding in report.findings] == [
         ("IC403", "warning"),
         ("IC404", "info"),

@@ -115,7 +115,7 @@ def test_zero_kernel_before_arithmetic_outside_of_layers_is_taken_for_a_branch(m
 def test_zero_kernels_that_are_not_called_or_recurrent_are_silent(make, zeros):
     layer, (weight,) = zeros()
     recurrent = make.chain((replace(layer, kind="recurrent"), [weight]), make.head())
-    uncalled = replace(recurrent, weights=(replace(weight, site=None),))
+    uncalled = recurrent.with_changes(weights=(replace(weight, site=None),))
     assert not severities(ZeroKernel(), recurrent)
     assert not severities(ZeroKernel(), uncalled)
 

@@ -10,7 +10,7 @@ from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
 
 
 def profile(make, *targets, **changes):
-    return make.chain(make.weight_layer("hidden"), make.head(), targets=targets, **changes)
+    return make.chain(make.weight_layer("hidden"), make.head(), outputs=targets, **changes)
 
 
 def severities(rule, profile):

@@ -34,7 +34,7 @@ def six(make):
             *layers,
             make.head(),
         )
-        return replace(profile, optimizer="SGD")
+        return profile.with_changes(optimizer="SGD")
 
     return made
 
@@ -62,7 +62,7 @@ def test_gain_that_the_weights_explain_is_left_to_their_rule(six):
         replace(site, predicted_forward_ratio=6.0) if site.name.startswith("dense") else site
         for site in profile.sites
     )
-    assert not list(MeasuredForwardGain().check(replace(profile, weights=weights, sites=sites)))
+    assert not list(MeasuredForwardGain().check(profile.with_changes(weights=weights, sites=sites)))
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,16 @@ def test_normalisation_behind_makes_it_harmless(make, six):
     sites = list(profile.sites)
     normalised = make.site("norm", "normalization")
     head = replace(sites[-1], index=8, inputs=(7,))
-    profile = replace(profile, sites=(*sites[:-1], replace(normalised, index=7, inputs=(6,)), head))
+    profile = profile.with_changes(
+        sites=(*sites[:-1], replace(normalised, index=7, inputs=(6,)), head)
+    )
     assert not list(MeasuredForwardGain().check(profile))
 
 
 def test_large_biases_are_named_as_the_cause(make, six):
     profile = six(2.1)
     bias = make.kernel("dense_3", 1.0, role="bias", shape=(64,))
-    (finding,) = MeasuredForwardGain().check(replace(profile, weights=(*profile.weights, bias)))
+    (finding,) = MeasuredForwardGain().check(profile.with_changes(weights=(*profile.weights, bias)))
     assert "Biases make a good part of it in `dense_3`." in finding.message
 
 
@@ -110,7 +112,7 @@ def test_layer_without_a_ratio_leaves_the_stretch_unjudged(six, ratio):
         replace(site, forward_ratio=ratio) if site.name == "dense_2" else site
         for site in profile.sites
     )
-    assert not list(MeasuredForwardGain().check(replace(profile, sites=sites)))
+    assert not list(MeasuredForwardGain().check(profile.with_changes(sites=sites)))
 
 
 def test_single_layer_out_of_line_is_information(six):
@@ -119,7 +121,7 @@ def test_single_layer_out_of_line_is_information(six):
         replace(site, forward_ratio=4.0) if site.name == "dense_2" else site
         for site in profile.sites
     )
-    (finding,) = MeasuredLayers().check(replace(profile, sites=sites))
+    (finding,) = MeasuredLayers().check(profile.with_changes(sites=sites))
     assert (finding.severity, finding.site) == ("info", "dense_2")
     assert "1 of 7 layers" in finding.message
 

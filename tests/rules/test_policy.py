@@ -78,7 +78,7 @@ def test_rules_that_do_not_apply_exempt_nothing(constant):
 
 
 def test_finding_about_the_network_is_never_exempt(healthy):
-    profile = replace(healthy, loss=float("nan"))
+    profile = healthy.with_changes(loss=float("nan"))
     assert [finding.code for finding in judge(profile, Policy(exempt={"*": ["*"]})).findings] == [
         "IC402"
     ]

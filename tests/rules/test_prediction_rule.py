@@ -30,7 +30,7 @@ def net(make):
             }
             layers.append(make.weight_layer(f"dense_{number}", **{**facts, **own}))
         profile = make.chain(*([first] if first else []), *layers, make.head())
-        return replace(profile, weights=(*profile.weights, *(weights or ())))
+        return profile.with_changes(weights=(*profile.weights, *(weights or ())))
 
     return made
 
@@ -56,7 +56,7 @@ def test_silent_where_the_prediction_holds(healthy, net):
 def test_head_is_left_to_the_loss(net):
     profile = net([0.0, 0.0])
     head = replace(profile.sites[-1], predicted_log10_second_moment=9.0)
-    assert not check(replace(profile, sites=(*profile.sites[:-1], head)))
+    assert not check(profile.with_changes(sites=(*profile.sites[:-1], head)))
 
 
 @pytest.mark.parametrize("predicted", [None, math.nan, -math.inf], ids=str)
@@ -134,8 +134,7 @@ def test_sum_has_something_in_common(make, net):
 
 
 def _predicted(profile):
-    return replace(
-        profile,
+    return profile.with_changes(
         sites=tuple(replace(site, predicted_log10_second_moment=0.0) for site in profile.sites),
     )
 
@@ -165,14 +164,14 @@ class TestCause:
     def test_same_kernel_again(self, net):
         profile = net([0.0, 4.0])
         weights = tuple(replace(weight, fingerprint=1.5) for weight in profile.weights)
-        (finding,) = check(replace(profile, weights=weights))
+        (finding,) = check(profile.with_changes(weights=weights))
         assert "the same weights as `dense_0`" in finding.message
 
     def test_weights_with_a_mean(self, net, make):
         profile = net([0.0, 4.0])
         kernel = replace(profile.weights[1], moments=make.moments(2 / 64, mean=0.1))
         (finding,) = check(
-            replace(profile, weights=(profile.weights[0], kernel, *profile.weights[2:]))
+            profile.with_changes(weights=(profile.weights[0], kernel, *profile.weights[2:]))
         )
         assert "The weights have a mean" in finding.message
 
@@ -180,12 +179,12 @@ class TestCause:
         ("x", "sentence"),
         [
             (
-                {"largest": 20.0},
+                {"max_abs": 20.0},
                 "The data is not normalised: its largest value is 20 times the root mean square.",
             ),
             ({"mean": 0.9}, "The data is not centred"),
             ({"batch_share": 0.02}, "2% of the variance is between them"),
-            ({"largest": 9.0, "mean": 0.5, "batch_share": 0.2}, "No cause is known"),
+            ({"max_abs": 9.0, "mean": 0.5, "batch_share": 0.2}, "No cause is known"),
         ],
         ids=["outlier", "uncentred", "alike", "none"],
     )
@@ -194,7 +193,7 @@ class TestCause:
         assert sentence in finding.message
 
     def test_outlier_in_depth_is_not_said_of_the_data(self, net, make):
-        (finding,) = check(net([0.0, 4.0], activations=make.places(x=make.moments(largest=20.0))))
+        (finding,) = check(net([0.0, 4.0], activations=make.places(x=make.moments(max_abs=20.0))))
         assert "A few values make most of the signal" in finding.message
 
     def test_saturation(self, net, make):
@@ -217,5 +216,5 @@ class TestCause:
             [0.0, 4.0], layer_type="Conv2D", input_shape=(8, 6, 6, 64), output_shape=after
         )
         kernels = (profile.weights[0], replace(kernel, shape=(3, 3, 64, 64), fingerprint=3.0))
-        (finding,) = check(replace(profile, weights=kernels))
+        (finding,) = check(profile.with_changes(weights=kernels))
         assert ("Its padding" in finding.message) is is_padded

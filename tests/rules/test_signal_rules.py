@@ -89,7 +89,7 @@ def test_zero_input_and_zero_gamma_are_no_dead_layers(make, zero):
 
 
 def test_underflow_of_the_second_moment_is_no_dead_layer(make):
-    tiny = make.weight_layer("tiny", activations=make.places(h=make.moments(0.0, largest=1e-200)))
+    tiny = make.weight_layer("tiny", activations=make.places(h=make.moments(0.0, max_abs=1e-200)))
     assert not list(DeadLayer().check(make.chain(tiny, make.head())))
 
 
@@ -155,6 +155,6 @@ def test_dead_layer_is_found_where_the_largest_magnitude_was_not_taken(make, sha
     """As in the probes of a training after the first one. A second moment of zero alone may be an
     underflow.
     """
-    unmeasured = make.moments(0.0, largest=math.nan, share_zero=share_zero)
+    unmeasured = make.moments(0.0, max_abs=math.nan, share_zero=share_zero)
     dead = make.weight_layer("dead", activations=make.places(unmeasured, unmeasured, 1.0))
     assert bool(list(DeadLayer().check(make.chain(dead, make.head())))) is is_dead

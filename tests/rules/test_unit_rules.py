@@ -1,7 +1,6 @@
 """Saturated and dead units, and collapsed samples."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -136,7 +135,7 @@ def recurrent_layer(make, std, activation="tanh", **changes):
         make.kernel("gru", std**2, fan, 32.0, name=f"gru/{name}")
         for name, fan in (("kernel", 8.0), ("recurrent_kernel", 32.0))
     ]
-    return replace(make.chain(site, make.head()), weights=tuple(kernels), **changes)
+    return make.chain(site, make.head()).with_changes(weights=tuple(kernels), **changes)
 
 
 @pytest.mark.parametrize(("std", "expected"), [(0.2, 0), (1.2, 0), (1.5, 1), (2.0, 1)])

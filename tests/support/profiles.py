@@ -5,16 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_initcheck.records.profile import (
-    Columns,
-    Labels,
-    Moments,
-    Places,
-    Profile,
-    SiteStats,
-    Target,
-    WeightStats,
-)
+from keras_initcheck.records.data import Labels, OutputStats, TabularInput
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Moments, Places
 
 HALF = {"relu": 0.5, None: 1.0}
 
@@ -23,7 +17,7 @@ def moments(second_moment=1.0, **changes):
     facts = {
         "mean": 0.0,
         "variance": second_moment,
-        "largest": 3.0 * second_moment,
+        "max_abs": 3.0 * second_moment,
         "share_zero": 0.0,
         "share_nonfinite": 0.0,
     }
@@ -106,7 +100,7 @@ def chain(*layers, **changes):
         inputs = each.inputs or ((index - 1,) if index and each.inputs_known else ())
         sites.append(replace(each, index=index, inputs=inputs))
         weights += [replace(weight, site=index) for weight in kernels]
-    return Profile(
+    return Profile.of(
         **{
             "model": "net",
             "sites": tuple(sites),
@@ -139,7 +133,7 @@ def target(loss="sparse_categorical_crossentropy", **changes):
         "value": 2.3,
         "minimum": 0.0,
     }
-    return Target(
+    return OutputStats(
         loss=loss,
         **{**facts, "maximum": 1.0, "logit_deviation": 1.0, "labels": labels(), **changes},
     )
@@ -175,7 +169,7 @@ def columns(ratio, share=0.99, **changes):
         "root_mean_square": ratio,
         "median": 1.0,
     }
-    return Columns(**{**facts, **changes})
+    return TabularInput(**{**facts, **changes})
 
 
 @pytest.fixture
@@ -200,13 +194,13 @@ def make():
 @pytest.fixture
 def broken():
     """Moments of a tensor that is NaN throughout."""
-    return moments(0.0, largest=0.0, share_nonfinite=1.0)
+    return moments(0.0, max_abs=0.0, share_nonfinite=1.0)
 
 
 @pytest.fixture
 def zero():
     """Moments of a tensor that is zero throughout."""
-    return moments(0.0, largest=0.0, share_zero=1.0)
+    return moments(0.0, max_abs=0.0, share_zero=1.0)
 
 
 @pytest.fixture

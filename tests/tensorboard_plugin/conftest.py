@@ -20,8 +20,11 @@ from tensorboard.plugins.base_plugin import TBContext
 from werkzeug.test import Client
 
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.records.profile import Moments, Places, Profile, SiteStats
-from keras_initcheck.records.report import Finding, Report
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.report import Report
+from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.statistics import Moments, Places
 from keras_initcheck.tensorboard_plugin.plugin import InitcheckPlugin
 
 NASTY = "<script>alert(1)</script>/größe|層`x`"
@@ -73,7 +76,7 @@ def finding(layer="dense_0", severity="error"):
 
 def report(num_sites=3, findings=(), **changes):
     sites = tuple(site(index, **changes) for index in range(num_sites))
-    return Report(Profile("net", sites), tuple(findings))
+    return Report(Profile.of("net", sites), tuple(findings))
 
 
 @pytest.fixture(scope="session")

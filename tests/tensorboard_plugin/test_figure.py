@@ -38,15 +38,16 @@ def points(drawn, axis="y"):
 
 def with_ratio_gradients(report):
     """The report with weight gradients, which the figure of updates is about."""
-    from keras_initcheck.records.profile import Moments, WeightStats
+    from keras_initcheck.records.sites import WeightStats
+    from keras_initcheck.records.statistics import Moments
 
     values = Moments(0.0, 1.0, 1.0, 3.0, 0.0, 0.0, math.nan, 64)
-    facts = ("kernel", (8, 8), 8.0, 8.0, values, 10.0, 0.5, True, values, 0.1)
+    facts = ("kernel", (8, 8), 8.0, 8.0, values, 10.0, 0.5, values, 0.1)
     weights = tuple(
         WeightStats(f"{site.name}/kernel", site.layer, site.index, *facts)
         for site in report.profile.sites
     )
-    return replace(report, profile=replace(report.profile, weights=weights))
+    return replace(report, profile=report.profile.with_changes(weights=weights))
 
 
 def test_list_says_what_there_is(tab, tmp_path):
@@ -102,7 +103,9 @@ def test_numbers_at_their_limits_are_strict_json(tab, log, make, name):
         for site, ratio in zip(report.profile.sites, ratios, strict=True)
     )
     assert figure(
-        tab(log("a", (0, replace(report, profile=replace(report.profile, sites=sites))))), name, 0
+        tab(log("a", (0, replace(report, profile=report.profile.with_changes(sites=sites))))),
+        name,
+        0,
     )["data"]
 
 

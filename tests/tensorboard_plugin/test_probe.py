@@ -64,7 +64,7 @@ def test_number_at_its_limits_is_strict_json(tab, log, make, ratio, value, text)
     first, second = report.profile.sites
     sites = (replace(first, forward_ratio=ratio), second)
     forward = column(
-        ask(tab(log("a", (0, replace(report, profile=replace(report.profile, sites=sites)))))),
+        ask(tab(log("a", (0, replace(report, profile=report.profile.with_changes(sites=sites)))))),
         "forward",
     )
     assert (forward["values"][0], forward["texts"][0]) == (value, text)

@@ -15,7 +15,7 @@ from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.figures import text
 from keras_initcheck.outputs.number_format import format_power_of_ten, format_share
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
 
 GRADIENT_CODES = ("IC103", "IC3")
 """First characters of the codes of findings that are about the gradient."""

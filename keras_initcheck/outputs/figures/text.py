@@ -7,7 +7,7 @@ from keras_initcheck.outputs.cleaning import clean, one_line
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.number_format import format_count, format_power_of_ten
 from keras_initcheck.outputs.severity_marks import MARKS
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
 
 HOVER_WIDTH = 46
 """Characters in a line of a hover box: what a screen of 400 pixels has room for."""

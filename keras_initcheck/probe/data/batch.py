@@ -1,11 +1,10 @@
-"""One batch from whatever `fit` takes: arrays, nests of arrays, datasets, generators, loaders; or a
-synthetic one.
-"""
+"""One batch from whatever `fit` takes: arrays, nests of arrays, datasets, generators, loaders."""
 
 import contextlib
 import random
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,14 +18,28 @@ BATCH_SIZE = 32
 """Samples of a batch that is cut from arrays, as `fit` does."""
 
 
-class Batch(NamedTuple):
-    """One batch of backend tensors, in the structure in which the model takes them. It holds no
-    randomness of its own.
+@dataclass(frozen=True)
+class Batch:
+    """One batch of backend tensors, in the structure in which the model takes them.
+
+    Attributes:
+        x: Inputs.
+        y: Labels, or `None`.
+        sample_weight: Weights of the samples, or `None`.
+        source: Where the batch came from, in words.
+        is_synthetic: Whether it was made up for a model that came without data.
     """
 
     x: Any
     y: Any = None
     sample_weight: Any = None
+    source: str = field(default="", kw_only=True)
+    is_synthetic: bool = field(default=False, kw_only=True)
+
+    @property
+    def parts(self) -> tuple[Any, Any, Any]:
+        """Inputs, labels and sample weights."""
+        return self.x, self.y, self.sample_weight
 
 
 def take_batch(
@@ -68,9 +81,10 @@ def take_batch(
     else:
         size = batch_size or BATCH_SIZE
         parts = tuple(_head(part, size) for part in (x, y, sample_weight))
-    batch = Batch(
-        *(keras.tree.map_structure(to_tensor, part) if part is not None else None for part in parts)
+    tensors = (
+        None if part is None else keras.tree.map_structure(to_tensor, part) for part in parts
     )
+    batch = Batch(*tensors, source=f"first batch of {type(x).__name__}")
     _check_lengths(batch)
     return batch
 
@@ -198,7 +212,7 @@ def to_tensor(value: Any) -> Any:
 def _check_lengths(batch: Batch) -> None:
     lengths = {
         int(tensor.shape[0])
-        for part in batch
+        for part in batch.parts
         if part is not None
         for tensor in keras.tree.flatten(part)
         if len(tensor.shape)
@@ -208,7 +222,7 @@ def _check_lengths(batch: Batch) -> None:
     if len(lengths) > 1:
         shapes = [
             tuple(tensor.shape)
-            for part in batch
+            for part in batch.parts
             if part is not None
             for tensor in keras.tree.flatten(part)
         ]

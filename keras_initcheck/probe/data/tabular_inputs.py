@@ -10,7 +10,7 @@ import numpy as np
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
-from keras_initcheck.records.profile import Columns
+from keras_initcheck.records.data import TabularInput
 
 MOST_COLUMNS = 2048
 """Wider inputs are flattened images, bags of words and the like."""
@@ -22,7 +22,7 @@ MOST_LEADERS = 0.1
 """Share of the columns that may count as the largest ones."""
 
 
-def columns(x: Any) -> tuple[Columns, ...]:
+def columns(x: Any) -> tuple[TabularInput, ...]:
     """Statistics of each input that is a table of two dense columns or more."""
     found = []
     for name, tensor in introspection.flatten_with_names(x):
@@ -32,7 +32,7 @@ def columns(x: Any) -> tuple[Columns, ...]:
     return tuple(found)
 
 
-def _statistics(name: str, table: np.ndarray) -> Columns | None:
+def _statistics(name: str, table: np.ndarray) -> TabularInput | None:
     if not np.isfinite(table).all():
         return None
     is_dense = ((table == 0).mean(axis=0) <= MOST_ZEROS) & (np.ptp(table, axis=0) > 0)
@@ -43,7 +43,7 @@ def _statistics(name: str, table: np.ndarray) -> Columns | None:
     second_moments = np.square(table[:, positions] / size).mean(axis=0)
     order = np.argsort(second_moments)[::-1]
     leaders = order[: max(1, int(MOST_LEADERS * len(positions)))]
-    return Columns(
+    return TabularInput(
         input=name,
         width=table.shape[1],
         largest=tuple(int(positions[index]) for index in leaders),

@@ -26,7 +26,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_initcheck.records.profile import Histogram, Moments
+from keras_initcheck.records.statistics import Histogram, Moments
 
 COLUMNS = (
     "scale",
@@ -278,7 +278,7 @@ def to_moments(row: np.ndarray, num_elements: int, divisor: float = 1.0) -> Mome
         mean=mean,
         variance=variance,
         second_moment=variance + mean * mean,
-        largest=float(row[3]) * scale,
+        max_abs=float(row[3]) * scale,
         share_zero=float(row[4]),
         share_nonfinite=float(row[5]),
         batch_share=float(row[6]) / float(row[2]) if row[2] > 0 else math.nan,

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_initcheck.records.structure import SiteKind
 from keras_initcheck.theory import fans
 from keras_initcheck.theory.fans import Fans
 
@@ -74,9 +75,9 @@ _ACTIVATION_OPERATIONS = frozenset(
 )
 
 
-def kind_of(operation: Any) -> str:
+def kind_of(operation: Any) -> SiteKind:
     """The kind of a layer or graph operation, as in `SiteStats.kind`."""
-    table = (
+    table: tuple[tuple[SiteKind, tuple[type, ...]], ...] = (
         ("weight", WEIGHT),
         ("recurrent", RECURRENT),
         ("normalization", NORMALIZATION),
@@ -96,7 +97,7 @@ def kind_of(operation: Any) -> str:
     )
 
 
-def _kind_of_graph_operation(operation: Any) -> str:
+def _kind_of_graph_operation(operation: Any) -> SiteKind:
     name = snake_case(type(operation).__name__)
     if name in _ACTIVATION_OPERATIONS:
         return "activation"

@@ -5,7 +5,8 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from keras_initcheck.probe.keras_model.activations import describe
-from keras_initcheck.records.profile import Moments, WeightStats
+from keras_initcheck.records.sites import WeightStats
+from keras_initcheck.records.statistics import Moments
 from keras_initcheck.theory.propagation.activation import Activation
 from keras_initcheck.theory.propagation.linear import IDENTITY
 from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable

@@ -11,7 +11,7 @@ from keras_initcheck.probe.prediction.merge_layers import operands
 from keras_initcheck.probe.prediction.neighbors import complete_rule
 from keras_initcheck.probe.prediction.site_network import SiteNetwork
 from keras_initcheck.probe.tap.recorder import MODEL_INPUT, Operand, SiteRecord
-from keras_initcheck.records.profile import Moments
+from keras_initcheck.records.statistics import Moments
 from keras_initcheck.theory.propagation.rule import Source, Unpredictable
 from keras_initcheck.theory.propagation.signal import Signal
 

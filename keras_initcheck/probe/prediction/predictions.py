@@ -11,7 +11,8 @@ from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
 from keras_initcheck.probe.prediction.network_builder import NetworkBuilder
 from keras_initcheck.probe.prediction.site_network import SiteNetwork
 from keras_initcheck.probe.tap.recorder import SiteRecord
-from keras_initcheck.records.profile import Moments, SiteStats, WeightStats
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.statistics import Moments
 from keras_initcheck.theory.propagation.rule import Unpredictable
 
 UNOBSERVED = "its output is not observed"

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from keras_initcheck.records.profile import Labels
+from keras_initcheck.records.data import Labels
 
 LARGEST_ROUNDING = 1e-2
 """How far a row of class probabilities may sum from one: bfloat16 and float16 round sums of many

@@ -1,5 +1,5 @@
 """Each output beside its labels and its loss: a small row on the device while the pass is traced,
-and a `Target` from it on the host.
+and a `OutputStats` from it on the host.
 """
 
 import math
@@ -17,7 +17,7 @@ from keras_initcheck.probe.keras_model.activations import UNKNOWN, describe
 from keras_initcheck.probe.keras_model.losses import OutputWithLoss, match_outputs
 from keras_initcheck.probe.tap import label_statistics
 from keras_initcheck.probe.tap.recorder import Recorder, SiteRecord
-from keras_initcheck.records.profile import Labels, Target
+from keras_initcheck.records.data import Labels, OutputStats
 
 NUM_COLUMNS = 5
 """Loss, smallest and largest output, then the size of the logits and the deviation of the logits
@@ -87,7 +87,7 @@ def observed(
 
 def assembled(
     records: Sequence[TargetRecord], rows: np.ndarray, y: Any, is_weighted: bool
-) -> tuple[Target, ...]:
+) -> tuple[OutputStats, ...]:
     """The records with their measured rows and the statistics of their labels."""
     found = (
         _target(record, row, y, is_weighted) for record, row in zip(records, rows, strict=True)
@@ -132,13 +132,13 @@ def _statistics(pairing: OutputWithLoss, width: int, y: Any) -> Labels | None:
     )
 
 
-def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) -> Target | None:
+def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) -> OutputStats | None:
     loss = record.pairing.loss
     statistics = _statistics(record.pairing, record.width, y)
     if statistics is None:
         return None
     value, minimum, maximum, size, relative_deviation = (float(number) for number in row)
-    return Target(
+    return OutputStats(
         name=record.pairing.name,
         site=record.site,
         activation=record.activation,

@@ -29,6 +29,7 @@ from keras_initcheck.probe.tap.wrapping import (
     replaced_activation,
     wrapped_calls,
 )
+from keras_initcheck.records.structure import SiteKind
 
 MODEL_INPUT = -1
 """Owner of the tensors that enter the model."""
@@ -72,7 +73,7 @@ class SiteRecord:
     name: str
     layer_path: str
     layer: Any
-    kind: str
+    kind: SiteKind
     is_first_call: bool
     inputs: tuple[int, ...] = ()
     inputs_known: bool = True
@@ -288,7 +289,12 @@ class Recorder:
                 )
 
     def _open(
-        self, operation: Any, name: str, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        operation: Any,
+        name: str,
+        kind: SiteKind,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> SiteRecord:
         path = "/".join([*self._scopes, name])
         self._calls[path] += 1

@@ -1,0 +1,64 @@
+"""A finding: a rule's verdict on a site or on the whole network."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from keras_initcheck.records.record import Record
+
+Severity = Literal["info", "warning", "error"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""From harmless to harmful."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding(Record):
+    """A rule's verdict on a site or on the whole network.
+
+    Attributes:
+        code: Stable code such as `IC102`; never reused.
+        slug: Name of the problem, such as `forward-gain`.
+        severity: `"info"`, `"warning"` or `"error"`. It follows the consequence for training, not
+            the size of the deviation.
+        message: One sentence: what was measured, where.
+        why: Why it matters.
+        fix: The smallest thing that cures it.
+        site: Name of the site, or `None` where it is about the network.
+        layer: Path of the layer to blame, or `None`.
+        measured: The measured number, or `None`.
+        expected: The expected range, in words.
+        culprits: Paths of the layers that caused it, worst first.
+    """
+
+    code: str
+    slug: str
+    severity: Severity
+    message: str
+    why: str
+    fix: str
+    site: str | None = None
+    layer: str | None = None
+    measured: float | None = None
+    expected: str = ""
+    culprits: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(
+                f"`severity` must be one of {SEVERITIES}. Received: severity={self.severity!r}."
+            )
+
+    @property
+    def rank(self) -> int:
+        """The severity as a number: 0 is information."""
+        return SEVERITIES.index(self.severity)
+
+    def is_like(self, other: "Finding") -> bool:
+        """Whether both say the same of the same place, with whatever numbers.
+
+        Which of several culprits is worst, and gives a gain its site, is chance where weights are
+        drawn anew: one in common is enough.
+        """
+        is_same_place = (self.site, self.layer) == (other.site, other.layer) or not {
+            *self.culprits
+        }.isdisjoint(other.culprits)
+        return self.code == other.code and is_same_place
