@@ -10,10 +10,10 @@ from keras import layers
 import keras_initcheck as ic
 from keras_initcheck.probe import profile_builder
 from keras_initcheck.probe.data import tabular_inputs
-from keras_initcheck.probe.prediction import predictions
 from keras_initcheck.probe.tap import outputs_and_labels
 from keras_initcheck.probe.tap.recorder import Recorder
 from keras_initcheck.records.errors import DataError, ProbeError
+from keras_initcheck.theory.propagation.graph import Network
 
 X = np.random.default_rng(0).standard_normal((8, 6)).astype("float32")
 Y = np.random.default_rng(1).standard_normal((8, 3)).astype("float32")
@@ -279,7 +279,7 @@ def test_compute_loss_of_the_users_own_is_blamed_itself():
 
 
 def test_prediction_that_fails_is_noted_and_costs_nothing(monkeypatch, harmless_failures):
-    monkeypatch.setattr(predictions, "propagate", refuse)
+    monkeypatch.setattr(Network, "log_gradients", refuse)
     report = ic.check(network(), X, Y)
     assert report.profile.sites[0].activations.h is not None
     (note,) = [why for name, why in report.profile.not_probed if name == "head"]
@@ -289,6 +289,6 @@ def test_prediction_that_fails_is_noted_and_costs_nothing(monkeypatch, harmless_
 
 
 def test_prediction_that_fails_is_an_error_in_tests(monkeypatch):
-    monkeypatch.setattr(predictions, "propagate", refuse)
+    monkeypatch.setattr(Network, "log_gradients", refuse)
     with pytest.raises(ProbeError, match="nobody thought of this"):
         ic.check(network(), X, Y)
