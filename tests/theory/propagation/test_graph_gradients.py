@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from keras_initcheck.theory.activations import numpy_activation
 from keras_initcheck.theory.propagation.activation import Activation
-from keras_initcheck.theory.propagation.graph import Node, propagate
 from keras_initcheck.theory.propagation.linear import Affine, Weight
 from keras_initcheck.theory.propagation.merge import Multiply, Sum
 from keras_initcheck.theory.propagation.noise import Dropout
 from keras_initcheck.theory.propagation.rule import Source
 from keras_initcheck.theory.propagation.signal import Signal
+from tests.support.propagation import propagate
 
 RELU = Activation(numpy_activation("relu"))
 STEP = 1e-4  # in ln q
@@ -34,33 +34,33 @@ unary_rules = st.one_of(
 
 def add_step(draw, nodes):
     """Adds a random step; only weights receive a ReLU's output, and give it mean zero again."""
-    earlier = st.sampled_from([each for each, node in enumerate(nodes) if node.rule is not RELU])
+    earlier = st.sampled_from([each for each, (rule, _) in enumerate(nodes) if rule is not RELU])
     kind = draw(st.sampled_from(["unary", "relu", "sum", "product"]))
     if kind in ("sum", "product"):
         inputs = tuple(draw(st.lists(earlier, min_size=2, max_size=3)))
         coefficients = tuple(draw(st.lists(sizes, min_size=len(inputs), max_size=len(inputs))))
-        nodes.append(Node(Sum(coefficients) if kind == "sum" else Multiply(), inputs))
+        nodes.append((Sum(coefficients) if kind == "sum" else Multiply(), inputs))
         return
-    nodes.append(Node(RELU if kind == "relu" else draw(unary_rules), (draw(earlier),)))
+    nodes.append((RELU if kind == "relu" else draw(unary_rules), (draw(earlier),)))
     if kind == "relu":
-        nodes.append(Node(draw(weights), (len(nodes) - 1,)))
+        nodes.append((draw(weights), (len(nodes) - 1,)))
 
 
 @st.composite
 def networks(draw):
     """Nodes behind two sources; ends in the sum of all nodes that no other one uses."""
-    nodes = [Node(Source(Signal(draw(st.floats(-2.0, 2.0))))) for _ in range(2)]
+    nodes = [(Source(Signal(draw(st.floats(-2.0, 2.0)))), ()) for _ in range(2)]
     for _ in range(draw(st.integers(1, 7))):
         add_step(draw, nodes)
-    used = {index for node in nodes for index in node.inputs}
-    return [*nodes, Node(Sum(), tuple(each for each in range(len(nodes)) if each not in used))]
+    used = {index for _, inputs in nodes for index in inputs}
+    return [*nodes, (Sum(), tuple(each for each in range(len(nodes)) if each not in used))]
 
 
 def output_second_moment(nodes, position, log_change):
     """`q` of the last node with the source at that position changed by a factor."""
-    source = nodes[position].rule.signal
+    source = nodes[position][0].signal
     changed = list(nodes)
-    changed[position] = Node(Source(Signal(source.log_second_moment + log_change)))
+    changed[position] = (Source(Signal(source.log_second_moment + log_change)), ())
     return propagate(changed)[-1].signal.second_moment
 
 
