@@ -1,8 +1,7 @@
-"""The command `initcheck`: what it does in which order, its exit codes, and one line for every
-error. Glue only.
+"""The command `initcheck`: its order of work, its exit statuses, and one line for every error.
 
-Imports of what is heavy stand inside functions: `--help` has to answer at once, and the backend is
-chosen before Keras is imported.
+Heavy modules are imported inside functions, because `--help` has to respond at once and the backend
+has to be chosen before Keras is imported.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from keras_initcheck.command.arguments import parse
 from keras_initcheck.command.sources import check_source
-from keras_initcheck.command.terminal import say, show_traceback
+from keras_initcheck.command.terminal import print_text, show_traceback
 from keras_initcheck.command.user_code import reason
 from keras_initcheck.outputs.cleaning import one_line, without_colours
 from keras_initcheck.records.errors import DataError, InitCheckError
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 
 HEALTHY, FINDINGS, FAILED = 0, 1, 2
 INTERRUPTED = 130
-"""128 + SIGINT, as shells count."""
+"""128 + SIGINT, the convention of shells."""
 CLOSED_PIPE = 141
-"""128 + SIGPIPE: whoever read the output has gone, as in `initcheck ... | head`."""
+"""128 + SIGPIPE: the reader of the output has gone, as in `initcheck ... | head`."""
 DEMO_LOG_DIR = "initcheck_demo_logs"
 
 
@@ -41,14 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Its arguments; those of the process unless given.
+        argv: The arguments; by default those of the process.
 
     Returns:
-        0, or 1 for findings, 2 for an error, 130 for an interrupt, 141 for a closed pipe.
+        The exit status: 0, or 1 for findings, 2 for an error, 130 for an interrupt, 141 for a
+        closed pipe.
 
-    Side effects: `TF_CPP_MIN_LOG_LEVEL` is set where it is not, and `KERAS_BACKEND` where the
-    configured backend is not installed; the directory of the code that MODEL and DATA name goes on
-    `sys.path`.
+    Side effects: `TF_CPP_MIN_LOG_LEVEL` is set unless it is set already, and `KERAS_BACKEND` if the
+    configured backend is not installed; the directory of the code that MODEL and DATA name is put
+    on `sys.path`.
     """
     try:
         arguments = parse(argv)
@@ -62,19 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or the interpreter's own last flush would complain
+        # Otherwise the interpreter's own last flush would fail with a message.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = CLOSED_PIPE
-    except Exception as error:  # left alone it would give exit status 1, which says "findings"
+    except Exception as error:
+        # Python's own exit status for an error is 1, which here means findings.
         show_traceback(error, error.__traceback__)
-        code = _fail(
-            f"The command ended with a {type(error).__name__}; the traceback above says where."
-        )
-    except BaseException as error:  # SystemExit of a layer or a generator: a status of its own would say something else
-        code = _fail(
-            f"MODEL or DATA must let the command come to its end. Received: {reason(error)}"
-        )
+        code = _fail(f"The command ended with a {type(error).__name__}; see the traceback above.")
+    except BaseException as error:
+        # A SystemExit of a layer or a generator must not set the exit status.
+        code = _fail(f"MODEL and DATA must not end the command. Received: {reason(error)}")
     return code
 
 
@@ -82,36 +79,10 @@ def _run(arguments: Namespace) -> int:
     if arguments.demo:
         return _demo(arguments)
     if arguments.compare is not None:
-        _compare(arguments.compare, arguments.html, arguments.max_size)
-        return HEALTHY
+        return _compare(arguments.compare, arguments.html, arguments.max_size)
     if arguments.model is None:
         return _list(arguments)
-    from keras_initcheck.command.backend import start_keras
-    from keras_initcheck.command.baseline import compare, read_report
-    from keras_initcheck.command.saving import check_place
-    from keras_initcheck.command.settings import settle
-
-    settings = settle(arguments, Path.cwd())
-    for role, source in (("MODEL", arguments.model), ("DATA", arguments.data)):
-        if source is not None:
-            check_source(role, source)
-    if arguments.save is not None:
-        check_place(arguments.save, is_forced=arguments.force)
-    baseline = (
-        read_report("--baseline", arguments.baseline, arguments.max_size)
-        if arguments.baseline is not None
-        else None
-    )
-    start_keras()
-    model, data = _open(arguments)
-    report, repair = _check(model, data, arguments, settings)
-    comparison = compare(report, baseline, settings.policy) if baseline is not None else None
-    _write(report, arguments, comparison, repair)
-    worst = report.worst if comparison is None else comparison.worst
-    code = FINDINGS if _is_failure(worst, settings.fail_on) else HEALTHY
-    if repair is not None and arguments.save is not None:
-        _save(model, arguments, is_worth_it=repair.applied or code == HEALTHY)
-    return code
+    return _check_model(arguments)
 
 
 def _demo(arguments: Namespace) -> int:
@@ -126,14 +97,68 @@ def _demo(arguments: Namespace) -> int:
     return HEALTHY
 
 
+def _compare(paths: Sequence[str], html: str | None, most: int | None) -> int:
+    """Prints a short table of several reports, and writes the page if one is asked for."""
+    from keras_initcheck.command.baseline import read_report
+    from keras_initcheck.outputs.comparison import render, titles
+
+    reports = [read_report("--compare", path, most) for path in paths]
+    pairs = list(zip(titles(paths), reports, strict=True))
+    print_text(render(pairs))
+    if html is not None:
+        from keras_initcheck.outputs.html_report import compare_html
+
+        with _naming("--html", html):
+            compare_html(pairs, html)
+    return HEALTHY
+
+
 def _list(arguments: Namespace) -> int:
     from keras_initcheck.command import listings
 
     if arguments.explain is not None:
-        print(listings.page(arguments.explain), end="")
+        text = listings.page(arguments.explain)
+    elif arguments.list_rules:
+        text = listings.rules()
     else:
-        print(listings.rules() if arguments.list_rules else listings.thresholds(), end="")
+        text = listings.thresholds()
+    print(text, end="")
     return HEALTHY
+
+
+def _check_model(arguments: Namespace) -> int:
+    """Checks or repairs a model; everything that can be checked without Keras comes first."""
+    from keras_initcheck.command.backend import start_keras
+    from keras_initcheck.command.baseline import compare
+    from keras_initcheck.command.settings import settle
+
+    settings = settle(arguments, Path.cwd())
+    baseline = _check_files(arguments)
+    start_keras()
+    model, data = _open(arguments)
+    report, repair = _probe(model, data, arguments, settings)
+    comparison = None if baseline is None else compare(report, baseline, settings.policy)
+    _write(report, arguments, comparison, repair)
+    worst = report.worst if comparison is None else comparison.worst
+    code = FINDINGS if _is_failure(worst, settings.fail_on) else HEALTHY
+    if repair is not None and arguments.save is not None:
+        _save(model, arguments, is_worth_it=repair.applied or code == HEALTHY)
+    return code
+
+
+def _check_files(arguments: Namespace) -> "Report | None":
+    """Checks the files that the command line names, and reads the baseline if there is one."""
+    from keras_initcheck.command.baseline import read_report
+    from keras_initcheck.command.saving import check_place
+
+    for role, source in (("MODEL", arguments.model), ("DATA", arguments.data)):
+        if source is not None:
+            check_source(role, source)
+    if arguments.save is not None:
+        check_place(arguments.save, is_forced=arguments.force)
+    if arguments.baseline is None:
+        return None
+    return read_report("--baseline", arguments.baseline, arguments.max_size)
 
 
 def _is_failure(worst: str | None, fail_on: str) -> bool:
@@ -145,7 +170,7 @@ def _is_failure(worst: str | None, fail_on: str) -> bool:
 
 
 def _fail(message: str) -> int:
-    say(f"initcheck: error: {one_line(without_colours(message))}", sys.stderr)
+    print_text(f"initcheck: error: {one_line(without_colours(message))}", sys.stderr)
     return FAILED
 
 
@@ -154,35 +179,32 @@ def _open(arguments: Namespace) -> "tuple[Any, Data]":
     from keras_initcheck.command.user_code import Importer, UserCodeError
 
     importer = Importer()
+    most = arguments.max_size
     try:
-        model = open_model(
-            arguments.model, importer, is_unsafe=arguments.unsafe, most=arguments.max_size
-        )
-        return model, (
-            open_data(arguments.data, importer, model, arguments.max_size)
-            if arguments.data is not None
-            else Data()
-        )
+        model = open_model(arguments.model, importer, is_unsafe=arguments.unsafe, most=most)
+        if arguments.data is None:
+            return model, Data()
+        return model, open_data(arguments.data, importer, model, most)
     except UserCodeError as error:
-        _show_traceback(error.__cause__)
+        _show_user_traceback(error.__cause__)
         raise
 
 
-def _check(
+def _probe(
     model: Any, data: "Data", arguments: Namespace, settings: "Settings"
 ) -> "tuple[Report, Repair | None]":
-    """The report on the model, of a repaired one as it is then, and what became of the repair."""
+    """Returns the report on the model as it is in the end, and the repair if one was asked for."""
     from keras_initcheck.api import check
-    from keras_initcheck.command.repairing import repaired
+    from keras_initcheck.command.repairing import run_repair
 
     if sys.stderr.isatty():
-        say(f"probing {model.name} ...", sys.stderr)
+        print_text(f"probing {model.name} ...", sys.stderr)
     try:
         if arguments.repair is None:
             options = {**settings.options, "jacobian_spectrum": arguments.spectrum}
             return check(model, data.x, data.y, sample_weight=data.sample_weight, **options), None
-        outcome = repaired(model, data, arguments, settings.options)
-        return outcome.result, outcome
+        repair = run_repair(model, data, arguments, settings.options)
+        return repair.result, repair
     except DataError as error:
         raise DataError(
             f"DATA {arguments.data!r}: {error}" if arguments.data is not None else str(error)
@@ -191,8 +213,8 @@ def _check(
         raise InitCheckError(str(error)) from error
 
 
-def _show_traceback(error: BaseException | None) -> None:
-    """The traceback of what the user's code raised, from where that code begins."""
+def _show_user_traceback(error: BaseException | None) -> None:
+    """Prints the traceback of an error from the first frame of the user's own code on."""
     if error is None:
         return
     frames = error.__traceback__
@@ -206,70 +228,52 @@ def _show_traceback(error: BaseException | None) -> None:
 def _write(
     report: "Report", arguments: Namespace, comparison: "Comparison | None", repair: "Repair | None"
 ) -> None:
-    """The report, what is new in it and what was repaired to the terminal, and the report to the
-    files that were asked for.
-    """
+    """Prints the report, its comparison with the baseline and the repair, and writes the files."""
     from keras_initcheck.command import repairing
     from keras_initcheck.outputs.console import print_report
 
-    is_pure = arguments.json == "-"
     others = _beside_json(arguments)
     if repair is not None:
-        say(repairing.introduction(repair), others, end="")
-    if is_pure:
+        print_text(repairing.introduction(repair), others, end="")
+    if arguments.json == "-":
         print(report.to_json(indent=1))
     else:
         print_report(report, width=arguments.width)
     if repair is not None:
-        say(repairing.conclusion(repair), others)
+        print_text(repairing.conclusion(repair), others)
     if comparison is not None:
-        say(f"\n{comparison}", others)
-    if arguments.json is not None and not is_pure:
+        print_text(f"\n{comparison}", others)
+    _write_files(report, arguments, repair)
+
+
+def _write_files(report: "Report", arguments: Namespace, repair: "Repair | None") -> None:
+    if arguments.json not in (None, "-"):
         with _naming("--json", arguments.json):
             report.save_json(arguments.json)
     if arguments.html is not None:
         with _naming("--html", arguments.html):
-            (repair if repair is not None and repair.applied else report).save_html(arguments.html)
+            page = repair if repair is not None and repair.applied else report
+            page.save_html(arguments.html)
     if arguments.log_dir is not None:
         _write_events(report, arguments.log_dir)
-        say(f"For TensorBoard: tensorboard --logdir {shlex.quote(arguments.log_dir)}", others)
+        open_it = f"tensorboard --logdir {shlex.quote(arguments.log_dir)}"
+        print_text(f"For TensorBoard: {open_it}", _beside_json(arguments))
 
 
 def _beside_json(arguments: Namespace) -> TextIO:
-    """Where text goes that is not the report: standard output belongs to the JSON where that goes
-    there.
-    """
+    """The file for all other text: JSON on standard output must be alone there."""
     return sys.stderr if arguments.json == "-" else sys.stdout
 
 
 def _save(model: Any, arguments: Namespace, *, is_worth_it: bool) -> None:
     from keras_initcheck.command.saving import save
 
-    if not is_worth_it:
-        say(
-            f"\nNot saved to {arguments.save}: the model is what it was, with its findings.",
-            _beside_json(arguments),
-        )
-        return
-    save(model, arguments.save)
-    say(f"\nSaved to {arguments.save}.", _beside_json(arguments))
-
-
-def _compare(paths: Sequence[str], html: str | None, most: int | None) -> None:
-    """Several reports beside each other: a short table to the terminal, and the page that was asked
-    for.
-    """
-    from keras_initcheck.command.baseline import read_report
-    from keras_initcheck.outputs.comparison import render, titles
-
-    reports = [read_report("--compare", path, most) for path in paths]
-    pairs = list(zip(titles(paths), reports, strict=True))
-    say(render(pairs))
-    if html is not None:
-        from keras_initcheck.outputs.html_report import compare_html
-
-        with _naming("--html", html):
-            compare_html(pairs, html)
+    if is_worth_it:
+        save(model, arguments.save)
+        message = f"Saved to {arguments.save}."
+    else:
+        message = f"Not saved to {arguments.save}: the model is unchanged and has its findings."
+    print_text(f"\n{message}", _beside_json(arguments))
 
 
 def _write_events(report: "Report", log_dir: str) -> None:
@@ -281,7 +285,7 @@ def _write_events(report: "Report", log_dir: str) -> None:
 
 @contextlib.contextmanager
 def _naming(option: str, path: str) -> Iterator[None]:
-    """Names the option in what the operating system says against its path."""
+    """Adds the option's name to an error of the operating system."""
     try:
         yield
     except (OSError, ValueError) as error:

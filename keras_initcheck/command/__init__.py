@@ -1,3 +1,1 @@
-"""What the command `initcheck` needs around `check`: its arguments, a backend that is there, and
-what the arguments name.
-"""
+"""The parts of the command `initcheck`: its arguments, the backend, and the model and the data."""

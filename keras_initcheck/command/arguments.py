@@ -1,5 +1,6 @@
-"""The arguments of the command `initcheck` and its help. Nothing is imported here that takes
-time.
+"""Parses the arguments of the command `initcheck`, and holds its help.
+
+Nothing is imported here that takes time.
 """
 
 import argparse
@@ -13,8 +14,19 @@ from keras_initcheck.repairs.options import AUTO
 from keras_initcheck.theory.fans import FORWARD, MODES
 
 NARROWEST = 40
-REPAIR_OPTIONS = ("--save", "--force", "--dry-run", "--layers", "--mode", "--allow-trained")
-"""Options that mean nothing without --repair."""
+
+COMPANIONS = {
+    "--quick": "--demo",
+    "--spectrum": "MODEL",
+    "--save": "--repair",
+    "--force": "--save",
+    "--dry-run": "--repair",
+    "--layers": "--repair",
+    "--mode": "--repair",
+    "--allow-trained": "--repair",
+    "--repair": "MODEL",
+}
+"""Options that have no meaning on their own, and what each must come with."""
 
 USAGE = """initcheck MODEL [DATA] [options]
        initcheck MODEL [DATA] --repair [METHOD] (--save PATH | --dry-run)
@@ -23,51 +35,53 @@ USAGE = """initcheck MODEL [DATA] [options]
        initcheck --explain CODE | --list-rules | --list-thresholds"""
 
 DESCRIPTION = """\
-Probes a Keras model with one batch before training, and tells which layers
-lose or blow up the signal and its gradient, and why. The model is not changed,
-unless --repair asks for it, and then its file is not, unless --force does.
+Probes a Keras model with one batch before training, and reports which layers
+lose or blow up the signal or its gradient, and why. The model is not changed
+unless --repair is given, and its file is not changed unless --force is given.
 """
 
 EPILOG = """\
 MODEL
-  model.keras, model.h5      A file that Keras wrote. Python code in it (Lambda
-                             layers) is refused, unless --unsafe says otherwise.
-  package.module:factory     A callable without required arguments that returns
-  file.py:factory            a model, or a model; `module:class.method` works.
-                             It is your code, and is run.
+  model.keras, model.h5      A file that Keras has saved. Python code in it (in
+                             Lambda layers) is not run unless --unsafe is given.
+  package.module:factory     A model, or a callable without required arguments
+  file.py:factory            that returns one; `module:class.method` works too.
+                             This is your own code, and it is run.
   keras.applications:NAME    Built with weights=None: nothing is downloaded, and
-                             the initialisation is what is examined.
+                             the initialization is what is examined.
 
 DATA
-  data.npz                   Keys x, or x1, x2, ..., or the names of the model's
-                             inputs; y for the loss; sample_weight.
+  data.npz                   Keys: x, or x1, x2, ..., or the names of the inputs
+                             of the model; y for the loss; sample_weight.
   data.npy                   The inputs.
-  package.module:function    Returns x, (x, y), (x, y, sample_weight), or what
-  file.py:function           yields batches: a dataset, loader or generator.
-  none                       Standard normal inputs of the model's own shapes.
+  package.module:function    Returns x, (x, y), (x, y, sample_weight), or an
+  file.py:function           object that yields batches: a dataset, a loader or
+                             a generator.
+  omitted                    Standard normal inputs of the model's own shapes.
 
 --repair METHOD
-  auto                       The least that works: multiplies kernels of a wrong
-                             size, draws degenerate ones anew, resets biases,
-                             settles on the batch what is left. The default.
-  he, glorot, lecun,         Draws all kernels anew, with true fans and the gain
-  orthogonal                 of their activations.
+  auto                       The smallest change that works: rescales kernels of
+                             the wrong size, redraws degenerate ones, resets
+                             biases, and adjusts the rest to the batch. This is
+                             the default.
+  he, glorot, lecun,         Redraws all kernels, with the true fans and the
+  orthogonal                 gain of each activation.
   lsuv, fixup                Mishkin & Matas 2016; Zhang et al. 2019.
-  What a new probe does not find better is undone.
+  Changes are undone unless a new probe finds the model improved.
 
 configuration
-  [keras_initcheck] in setup.cfg of the current directory (as a table of
-  pyproject.toml: [tool.keras_initcheck]) may hold select, ignore, fail_on,
-  batch_size, seed, thresholds and exempt. What the command line says wins.
+  [keras_initcheck] in setup.cfg of the current directory, or the table
+  [tool.keras_initcheck] in pyproject.toml, may set select, ignore, fail_on,
+  batch_size, seed, thresholds and exempt. The command line takes precedence.
 
 exit status
   0    no finding at or above --fail-on
-  1    at least one; with --baseline, one that is new. By default only an error
-       counts: something that ruins a training. So
-       `initcheck train.py:model && python train.py` starts what can train.
-       --fail-on warning also stops for what makes it slow. With --repair it is
-       the repaired model that counts; with --dry-run the model as it is.
-  2    the command could not do its work, and says why in one line
+  1    at least one finding; with --baseline, at least one new finding. By
+       default only errors count: findings that ruin a training. Therefore
+       `initcheck train.py:model && python train.py` starts whatever can train.
+       --fail-on warning also rejects what makes training slow. With --repair,
+       the repaired model counts; with --dry-run, the model as it is.
+  2    the command could not do its work, and reports why in one line
   130  interrupted
 
 examples
@@ -84,68 +98,67 @@ examples
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are exceptions, so that they are reported like every other."""
+    """A parser that raises its errors, so that they are reported like all others."""
 
     def error(self, message: str) -> NoReturn:
-        """Raises what is wrong with the arguments."""
-        raise InitCheckError(f"{message} (initcheck --help shows what it takes)")
+        """Raises an `InitCheckError` with the message."""
+        raise InitCheckError(f"{message} See: initcheck --help")
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments, checked.
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parses and checks the arguments.
+
+    Args:
+        argv: The arguments; by default those of the process.
 
     Raises:
-        InitCheckError: They make no sense.
+        InitCheckError: They are invalid.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    is_comparison = arguments.compare is not None
-    listings = [arguments.explain is not None, arguments.list_rules, arguments.list_thresholds]
-    chosen = [arguments.model is not None, arguments.demo, is_comparison, *listings]
-    if sum(chosen) != 1:
-        received = "none" if not any(chosen) else "several"
-        parser.error(
-            "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and"
-            f" --list-thresholds. Received: {received}."
-        )
-    if is_comparison and len(arguments.compare) < 2:
+    _check_task(parser, arguments)
+    _check_companions(parser, arguments)
+    if arguments.compare is not None and len(arguments.compare) < 2:
         parser.error(
             "--compare must name two reports or more, as --json writes them. Received:"
             f" {arguments.compare[0]} alone."
         )
-    if arguments.spectrum and (arguments.model is None or arguments.repair is not None):
-        received = "no MODEL" if arguments.model is None else "--repair"
-        parser.error(
-            "--spectrum must come with MODEL and without --repair. Received: --spectrum with"
-            f" {received}."
-        )
-    if arguments.quick and not arguments.demo:
-        parser.error("--quick must come with --demo. Received: --quick alone.")
-    _check_repair(parser, arguments)
+    if arguments.repair is not None:
+        _check_repair(parser, arguments)
     return arguments
 
 
-def _check_repair(parser: Parser, arguments: argparse.Namespace) -> None:
-    if arguments.repair is None:
-        given = [
-            name
-            for name in REPAIR_OPTIONS
-            if getattr(arguments, name.removeprefix("--").replace("-", "_"))
-        ]
-        if given:
-            parser.error(f"{given[0]} must come with --repair. Received: {given[0]} alone.")
-    elif arguments.model is None:
+def _check_task(parser: Parser, arguments: argparse.Namespace) -> None:
+    """Checks that the command is asked for exactly one thing."""
+    tasks = ("MODEL", "--demo", "--compare", "--explain", "--list-rules", "--list-thresholds")
+    given = [task for task in tasks if _is_given(arguments, task)]
+    if len(given) != 1:
         parser.error(
-            "--repair must come with MODEL, the model to repair. Received: --repair without one."
+            "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and"
+            f" --list-thresholds. Received: {' and '.join(given) or 'none'}."
         )
-    elif (arguments.save is None) != arguments.dry_run:
+
+
+def _check_companions(parser: Parser, arguments: argparse.Namespace) -> None:
+    for option, companion in COMPANIONS.items():
+        if _is_given(arguments, option) and not _is_given(arguments, companion):
+            parser.error(f"{option} must come with {companion}. Received: {option} alone.")
+
+
+def _check_repair(parser: Parser, arguments: argparse.Namespace) -> None:
+    if arguments.spectrum:
+        parser.error("--spectrum must come without --repair. Received: --spectrum with --repair.")
+    if (arguments.save is None) != arguments.dry_run:
         received = "both" if arguments.dry_run else "neither"
         parser.error(
             "--repair must come with one of --save PATH, which keeps the repaired model, and"
-            f" --dry-run, which shows what would be done. Received: {received}."
+            f" --dry-run, which shows the plan. Received: {received}."
         )
-    elif arguments.force and arguments.save is None:
-        parser.error("--force must come with --save. Received: --force alone.")
+
+
+def _is_given(arguments: argparse.Namespace, option: str) -> bool:
+    value = getattr(arguments, option.removeprefix("--").replace("-", "_").lower())
+    return value is not None and value is not False
 
 
 def _parser() -> Parser:
@@ -159,8 +172,10 @@ def _parser() -> Parser:
         ),
         allow_abbrev=False,
     )
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="what to check, see below")
-    parser.add_argument("data", metavar="DATA", nargs="?", help="what to check it with, see below")
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="the model to check, see below")
+    parser.add_argument(
+        "data", metavar="DATA", nargs="?", help="the data to check it with, see below"
+    )
     _add_options(parser)
     _add_repair(parser)
     other = parser.add_argument_group("instead of a check")
@@ -176,21 +191,21 @@ def _parser() -> Parser:
         "--compare",
         metavar="REPORT",
         nargs="+",
-        help="reports that --json wrote, beside each other; with --html as a page",
+        help="compare reports that --json wrote; with --html, also as a page",
     )
-    other.add_argument("--explain", metavar="CODE", help="what a rule means")
-    other.add_argument("--list-rules", action="store_true", help="all rules, a line each")
+    other.add_argument("--explain", metavar="CODE", help="explain a rule, given its code or slug")
+    other.add_argument("--list-rules", action="store_true", help="list all rules")
     other.add_argument(
         "--list-thresholds",
         action="store_true",
-        help="the numbers that rules judge by, and what they mean",
+        help="list the thresholds of the rules, with their meanings",
     )
     other.add_argument("--version", action="version", version=f"initcheck {__version__}")
     return parser
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    """Options that a configuration file may hold too are `None` where they are not given."""
+    """Adds the options of a check; those of the configuration file default to `None`."""
     parser.add_argument(
         "--log-dir", metavar="DIR", help="write events for TensorBoard to DIR/initcheck"
     )
@@ -202,17 +217,17 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         metavar="PATH",
-        help="write the report as JSON; - for standard output, then with nothing else on it",
+        help="write the report as JSON; - writes it, and nothing else, to standard output",
     )
     parser.add_argument(
         "--baseline",
         metavar="PATH",
-        help="an earlier --json report; only findings that it lacks count",
+        help="an earlier --json report; only findings that it does not contain count",
     )
     parser.add_argument(
         "--fail-on",
         choices=FAIL_ON,
-        help="the least severity that gives exit status 1 (default: error)",
+        help="the lowest severity that gives exit status 1 (default: error)",
     )
     parser.add_argument(
         "--select", metavar="CODES", type=codes, help="apply only these rules, such as IC101,IC201"
@@ -224,7 +239,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=exemption,
         action="append",
         help=(
-            "layers that these rules leave alone, such as 'backbone/*=IC102' or 'head=*'; may be"
+            "layers that these rules ignore, such as 'backbone/*=IC102' or 'head=*'; may be"
             " repeated"
         ),
     )
@@ -234,48 +249,48 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         dest="thresholds",
         type=threshold,
         action="append",
-        help="judge by this number, such as sgd_gain_warning=8; may be repeated",
+        help="set a threshold of the rules, such as sgd_gain_warning=8; may be repeated",
     )
     parser.add_argument(
         "--seed",
         metavar="N",
         type=at_least(0),
-        help="seed of synthetic inputs, gradient and redrawn weights (default: 0)",
+        help="seed of synthetic inputs, random gradients and redrawn weights (default: 0)",
     )
     parser.add_argument(
         "--batch-size",
         metavar="N",
         type=at_least(1),
-        help="samples of synthetic inputs or arrays (default: 32)",
+        help="number of samples, of synthetic inputs or of arrays (default: 32)",
     )
     parser.add_argument(
         "--spectrum",
         action="store_true",
-        help="estimate the singular values of the Jacobian too, in some 60 more passes",
+        help="also estimate the singular values of the Jacobian, in about 60 more passes",
     )
     parser.add_argument(
         "--no-config",
         dest="config",
         action="store_false",
-        help="leave setup.cfg and pyproject.toml unread",
+        help="do not read setup.cfg and pyproject.toml",
     )
     parser.add_argument(
-        "--unsafe", action="store_true", help="run Python code that is stored in the model file"
+        "--unsafe", action="store_true", help="run Python code that the model file contains"
     )
     parser.add_argument(
         "--max-size",
         metavar="MIB",
         type=at_least(1),
         help=(
-            "read no larger report (default: 64), and no compressed MODEL or DATA that unpacks to"
-            " more (default: 256 and 1024)"
+            "limit, in MiB, of a report's size (default: 64), and of the size to which a compressed"
+            " MODEL or DATA unpacks (default: 256 and 1024)"
         ),
     )
     parser.add_argument(
         "--width",
         metavar="N",
         type=at_least(NARROWEST),
-        help="cells in a line (default: the terminal's)",
+        help="columns in a line (default: the terminal's width)",
     )
 
 
@@ -287,7 +302,7 @@ def _add_repair(parser: argparse.ArgumentParser) -> None:
         type=method,
         nargs="?",
         const=AUTO,
-        help="re-initialise what drifts and probe again, see below",
+        help="re-initialize what drifts and probe again, see below",
     )
     repair.add_argument(
         "--save",
@@ -295,26 +310,26 @@ def _add_repair(parser: argparse.ArgumentParser) -> None:
         help="write the repaired model to a .keras file, or its weights to a .weights.h5 file",
     )
     repair.add_argument(
-        "--force", action="store_true", help="with --save: replace a file that exists"
+        "--force", action="store_true", help="with --save: replace an existing file"
     )
-    repair.add_argument(
-        "--dry-run", action="store_true", help="show what would be done, and change nothing"
-    )
+    repair.add_argument("--dry-run", action="store_true", help="show the plan, and change nothing")
     repair.add_argument(
         "--layers",
         metavar="PATTERN",
         nargs="+",
         action="extend",
-        help="the only layers that may change, by path, such as 'head/*'",
+        help="change only layers whose path matches, such as 'head/*'",
     )
     repair.add_argument(
         "--mode",
         choices=MODES,
         help=(
-            "what keeps its size where layers widen or narrow: signal, gradient, or both (default:"
-            f" {FORWARD})"
+            "what to preserve where layers widen or narrow: the signal, the gradient, or a balance"
+            f" of both (default: {FORWARD})"
         ),
     )
     repair.add_argument(
-        "--allow-trained", action="store_true", help="repair a model whose optimizer has made steps"
+        "--allow-trained",
+        action="store_true",
+        help="repair a model even if its optimizer has made steps",
     )

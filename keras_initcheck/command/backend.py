@@ -1,5 +1,6 @@
-"""Starts Keras on a backend that is installed, quietly. Only the command does this: the library
-leaves the environment alone.
+"""Starts Keras on an installed backend, quietly.
+
+Only the command does this: the library does not change the environment.
 """
 
 import contextlib
@@ -15,17 +16,17 @@ from pathlib import Path
 from keras_initcheck.records.errors import InitCheckError
 
 BACKENDS = ("tensorflow", "jax", "torch")
-"""Those that compute gradients, in the order in which one is chosen."""
+"""Backends that compute gradients, in order of preference."""
 
 
 def start_keras() -> None:
     """Imports Keras.
 
-    Where the configured backend is not installed, and `KERAS_BACKEND` does not ask for it, another
-    one is chosen for this process.
+    If the configured backend is not installed, another one is chosen for this process, unless
+    `KERAS_BACKEND` names the missing one.
 
     Raises:
-        InitCheckError: No backend is installed, or not the one that `KERAS_BACKEND` asks for, or it
+        InitCheckError: No backend is installed, the one in `KERAS_BACKEND` is not, or the backend
             does not start.
     """
     if "keras" in sys.modules:
@@ -41,10 +42,8 @@ def start_keras() -> None:
             f" `python -c 'import {_configured()}'` shows more; KERAS_BACKEND chooses another one"
             f" of {', '.join(BACKENDS)}."
         ) from error
-    for name in (
-        "absl",
-        "tensorflow",
-    ):  # on old formats and repeated tracing: nothing that the command's user could change
+    # Warnings about old formats and repeated tracing, about which the user can do nothing.
+    for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
@@ -72,7 +71,7 @@ def _choose_backend() -> None:
 
 
 def _configured() -> str:
-    """The backend that Keras would take: from the environment, from its file, or TensorFlow."""
+    """The backend that Keras would use: from the environment, from its file, or TensorFlow."""
     if "KERAS_BACKEND" in os.environ:
         return os.environ["KERAS_BACKEND"]
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
@@ -87,14 +86,13 @@ def _is_installed(name: str) -> bool:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return False
-    return (
-        spec is not None and spec.origin is not None
-    )  # a mere directory of that name has no origin
+    # A directory that happens to have the package's name has no origin.
+    return spec is not None and spec.origin is not None
 
 
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Sends the process' standard error nowhere: TensorFlow's first log lines obey no setting."""
+    """Discards the process's standard error, because no setting stops TensorFlow's first lines."""
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,5 @@
-"""Reports that `--baseline` and `--compare` name, and how a new one differs from a baseline.
+"""Reads the reports of `--baseline` and `--compare`, and compares a report with a baseline.
+
 Nothing is imported here that takes time.
 """
 
@@ -14,22 +15,22 @@ from keras_initcheck.rules.policy import Policy
 
 
 def read_report(option: str, path: str, most: int | None = None) -> Report:
-    """The report in a file.
+    """Reads a report.
 
     Args:
-        option: What names it on the command line.
-        path: The file, or a pipe.
-        most: MiB of the longest one that is read.
+        option: The option that names the file, for the error message.
+        path: A file or a pipe.
+        most: Limit of its size in MiB.
 
     Raises:
-        InitCheckError: There is none.
+        InitCheckError: The file does not contain a report, or is too large.
     """
     most = MAX_MEBIBYTES if most is None else most
     try:
         with Path(path).open("rb") as file:
-            content = file.read(most * 2**20 + 1)  # a pipe does not tell its size
+            content = file.read(most * 2**20 + 1)  # a pipe has no known size
         if len(content) > most * 2**20:
-            raise ValueError(f"It has more than {most} MiB. If that is right: --max-size")
+            raise ValueError(f"It has more than {most} MiB. If that is intended: --max-size")
         return from_json(content.decode(), max_mebibytes=most)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
@@ -41,12 +42,12 @@ def read_report(option: str, path: str, most: int | None = None) -> Report:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of the findings, warnings and errors alone.
+    """The difference between a report and a baseline, in warnings and errors.
 
     Attributes:
-        num_known: Number of findings that the baseline has too.
-        new: Findings that it lacks, worst first.
-        gone: Its findings that are no longer there.
+        num_known: Number of findings that are in both.
+        new: Findings that are not in the baseline, worst first.
+        gone: Findings that are only in the baseline.
     """
 
     num_known: int
@@ -55,21 +56,21 @@ class Comparison:
 
     @property
     def worst(self) -> str | None:
-        """The worst severity among what is new, `None` if nothing is."""
+        """The worst severity of the new findings, or `None` if there are none."""
         return self.new[0].severity if self.new else None
 
     def __str__(self) -> str:
-        """A line of counts, and one for each difference."""
+        """A line of counts, followed by one line for each difference."""
         known = f"{self.num_known} known finding{'' if self.num_known == 1 else 's'} accepted"
         head = f"Compared with the baseline: {known}, {len(self.new)} new, {len(self.gone)} gone."
         return "\n".join([head, *_listed("new", self.new), *_listed("gone", self.gone)])
 
 
 def compare(report: Report, baseline: Report, policy: Policy) -> Comparison:
-    """What is new in a report, and what is gone, of what the policy asks for.
+    """Compares a report with a baseline, of which only findings under the policy count.
 
     Raises:
-        InitCheckError: The baseline is of another model.
+        InitCheckError: The baseline is a report on another model.
     """
     baseline = replace(baseline, findings=tuple(policy.kept(baseline.findings)))
     try:

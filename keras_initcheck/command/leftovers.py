@@ -1,6 +1,4 @@
-"""The folder in which a file is written before it takes its place, and what is left of such folders
-where a process was killed.
-"""
+"""Provides the folder in which a file is written, and removes the folders of killed processes."""
 
 import contextlib
 import os
@@ -13,15 +11,14 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def writing_folder(place: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """A new folder in `place`, which is removed on leaving. First those are swept that no living
-    process writes to any more.
+    """Makes a folder in `place` that is removed on leaving, as are those of dead processes before.
 
     Args:
         place: An existing directory.
-        suffixes: Endings of the files that are written: a folder that holds anything else is not
-            swept.
+        suffixes: Endings of the files that are written; a folder that contains any other file is
+            kept.
     """
-    if os.name == "posix":  # elsewhere there is no harmless way to ask whether a process lives
+    if os.name == "posix":  # elsewhere no harmless call tests whether a process is alive
         for entry in [*os.scandir(place)]:
             if _is_stale(entry):
                 _sweep(Path(entry.path), suffixes)
@@ -30,21 +27,19 @@ def writing_folder(place: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _prefix() -> str:
-    """With the computer's name: a number means a process of this computer only, and a disk may be
-    shared.
-    """
+    """A prefix with the computer's name: a disk may be shared, but process numbers are not."""
     return f".initcheck-{re.sub(r'[^A-Za-z0-9.]', '_', platform.node())}-"
 
 
 def _is_stale(entry: os.DirEntry[str]) -> bool:
-    """Whether a process of this user on this computer made that folder, and is gone."""
+    """Whether the folder was made by a process of this user and computer that no longer exists."""
     found = re.fullmatch(re.escape(_prefix()) + r"(\d{1,9})-[a-z0-9_]{8}", entry.name)
     if found is None or not entry.is_dir(follow_symlinks=False):
         return False
-    return entry.stat(follow_symlinks=False).st_uid == os.getuid() and not _lives(int(found[1]))
+    return entry.stat(follow_symlinks=False).st_uid == os.getuid() and not _is_alive(int(found[1]))
 
 
-def _lives(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -55,9 +50,7 @@ def _lives(process: int) -> bool:
 
 
 def _sweep(folder: Path, suffixes: tuple[str, ...]) -> None:
-    """Removes the folder if it holds such files only. What another process removes meanwhile, or
-    may not be removed, is left to it.
-    """
+    """Removes the folder if it contains such files only; errors, as of a race, are ignored."""
     with contextlib.suppress(OSError):
         entries = [*os.scandir(folder)]
         if all(

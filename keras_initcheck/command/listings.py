@@ -1,6 +1,4 @@
-"""What the command tells of the rules without a model: their list, the page of one, and the
-thresholds by name.
-"""
+"""Lists the rules, one rule's page, and the thresholds, for which no model is needed."""
 
 import textwrap
 from dataclasses import asdict
@@ -13,7 +11,7 @@ WIDTH = 80
 
 
 def page(code: str) -> str:
-    """The page of one rule.
+    """Returns the page of one rule.
 
     Raises:
         InitCheckError: No rule has that code or slug.
@@ -25,13 +23,13 @@ def page(code: str) -> str:
 
 
 def rules() -> str:
-    """A line for each rule."""
+    """Returns a line for each rule."""
     longest = max(len(rule.slug) for rule in RULES)
     return "".join(f"{rule.code}  {rule.slug:<{longest}}  {rule.title}\n" for rule in RULES)
 
 
 def thresholds() -> str:
-    """Name and default of each threshold, as `--threshold` takes them, and what it means."""
+    """Returns the name, the default and the meaning of each threshold."""
     return "".join(
         f"{name}={default:g}\n{_indented(MEANINGS[name])}\n"
         for name, default in asdict(DEFAULTS).items()

@@ -1,8 +1,7 @@
-"""Opens what the command line names, a model and its data, or says in one line why it cannot.
-Nothing is probed here.
+"""Opens the model and the data that the command line names, or reports why it cannot.
 
-A model file is data and is opened as such: code inside it is not run unless the user asks for it. A
-factory is the user's own code, and is run.
+A model file is treated as data: code inside it is not run unless the user asks for it. A factory is
+the user's own code, and is run. Nothing is probed here.
 """
 
 import re
@@ -13,23 +12,21 @@ import keras
 import numpy as np
 from packaging.version import Version
 
-from keras_initcheck.command.promises import check_arrays_file, check_model_file
+from keras_initcheck.command.declared_sizes import check_arrays_file, check_model_file
 from keras_initcheck.command.sources import LoadError, target
 from keras_initcheck.command.user_code import Importer, call, reason, signature_of
 from keras_initcheck.initializers import ForActivation
 from keras_initcheck.records.errors import DataError
 
 FIRST_KERAS_WITH_SAFE_H5 = (3, 11, 3)
-"""Before this release `safe_mode` was ignored for .h5 files: CVE-2025-9905,
-keras-team/keras#21602.
-"""
+"""Earlier releases ignore `safe_mode` for .h5 files: CVE-2025-9905, keras-team/keras#21602."""
 LARGE_FILE = 2**28
 """Bytes above which a .npy file is mapped, so that only the batch is read."""
 _NUMBERED = re.compile(r"([xy])([1-9]\d*)")
 
 
 class Data(NamedTuple):
-    """What `check` takes behind the model."""
+    """The arguments of `check` that follow the model."""
 
     x: Any = None
     y: Any = None
@@ -39,19 +36,19 @@ class Data(NamedTuple):
 def open_model(
     source: str, importer: Importer, *, is_unsafe: bool = False, most: int | None = None
 ) -> keras.Model:
-    """The model in a file, or from `package.module:factory` or `file.py:factory`.
+    """Opens the model in a file, or from `package.module:factory` or `file.py:factory`.
 
-    Factories of `keras.applications` are called with `weights=None`: nothing is downloaded, and
-    initialisation is what is examined.
+    Factories of `keras.applications` are called with `weights=None`: nothing is downloaded, and the
+    initialization is what is examined.
 
     Args:
-        source: What the command line says.
-        importer: Imports the code that is named.
+        source: MODEL from the command line.
+        importer: Imports the code that MODEL names.
         is_unsafe: Whether code inside a model file may run.
-        most: MiB that a model file may unpack to, as `promises.check_model_file` takes it.
+        most: MiB to which a model file may unpack, as in `declared_sizes.check_model_file`.
 
     Raises:
-        LoadError: There is no model there, or it cannot be opened.
+        LoadError: MODEL is not a model, or cannot be opened.
     """
     named = target(source)
     if named is None:
@@ -65,23 +62,23 @@ def open_model(
     if not isinstance(model, keras.Model):
         kind = f"{type(model).__module__}.{type(model).__qualname__}".removeprefix("builtins.")
         raise LoadError(
-            f"MODEL must give a keras.Model. Received: {source!r}, which gives a {kind}."
+            f"MODEL must return a keras.Model. Received: {source!r}, which returns a {kind}."
         )
     return model
 
 
 def open_data(source: str, importer: Importer, model: keras.Model, most: int | None = None) -> Data:
-    """The data in a .npz or .npy file, or from `package.module:function` or `file.py:function`.
+    """Opens the data in a file, or from `package.module:function` or `file.py:function`.
 
     Args:
-        source: What the command line says.
-        importer: Imports the code that is named.
-        model: The model; the names of its inputs may be the keys of a .npz file.
-        most: MiB that a .npz file may unpack to.
+        source: DATA from the command line; a file is a .npz or .npy file.
+        importer: Imports the code that DATA names.
+        model: The model, whose inputs may give a .npz file its keys.
+        most: MiB to which a .npz file may unpack.
 
     Raises:
-        LoadError: There is no such code, or it fails.
-        DataError: The file does not hold what it should.
+        LoadError: The code does not exist, or fails.
+        DataError: The file does not contain valid data.
     """
     named = target(source)
     if named is None:
@@ -97,14 +94,14 @@ def open_data(source: str, importer: Importer, model: keras.Model, most: int | N
 
 
 def _check_real(data: Data, source: str, model: keras.Model) -> None:
-    """Frameworks take the real part of complex numbers, with a warning at most."""
+    """Refuses complex data, of which frameworks use the real part with a warning at most."""
     if any("complex" in str(tensor.dtype) for tensor in getattr(model, "inputs", None) or []):
         return
     for array in keras.tree.flatten(tuple(data)):
         if isinstance(array, np.ndarray) and array.dtype.kind == "c":
             raise DataError(
                 f"DATA must hold real numbers for this model. Received: {source} with"
-                f" {array.dtype}. Give real and imaginary parts as channels, or the magnitudes."
+                f" {array.dtype}. Pass real and imaginary parts as channels, or the magnitudes."
             )
 
 
@@ -124,16 +121,15 @@ def _from_file(path: Path, is_unsafe: bool, most: int | None) -> keras.Model:
         return keras.models.load_model(
             path, custom_objects={"ForActivation": ForActivation}, safe_mode=not is_unsafe
         )
-    except Exception as error:  # zip, HDF5, JSON and Keras each have their own
+    except Exception as error:  # zip, HDF5, JSON and Keras raise their own kinds
         if "safe_mode" in str(error) and not is_unsafe:
             raise LoadError(
-                f"{path} holds Python code (a Lambda layer or the like), and code in a model file"
-                " is not run unless you say so. If you trust where the file comes from: --unsafe"
-                " runs it."
+                f"{path} contains Python code, such as a Lambda layer, and code in a model file is"
+                " not run unless you allow it. If you trust the file's origin: --unsafe runs it."
             ) from error
         raise LoadError(
-            f"MODEL must be a file that Keras wrote. Received: {path}, which it cannot open."
-            f" {reason(error)} If it needs classes of your own: file.py:factory, a function that"
+            f"MODEL must be a file that Keras has saved. Received: {path}, which Keras cannot open."
+            f" {reason(error)} If it needs your own classes, use file.py:factory, a function that"
             " returns the model."
         ) from error
 
@@ -142,8 +138,8 @@ def _check_safety(path: Path) -> None:
     if path.suffix != ".keras" and Version(keras.__version__).release < FIRST_KERAS_WITH_SAFE_H5:
         raise LoadError(
             f"MODEL must be a .keras file with this Keras. Received: {str(path)!r}, and Keras"
-            f" {keras.__version__} runs whatever code is in a .h5 file. Upgrade to keras>=3.11.3,"
-            " save as .keras, or use --unsafe if you trust where the file comes from."
+            f" {keras.__version__} runs any code in a .h5 file. Upgrade to keras>=3.11.3, save as"
+            " .keras, or use --unsafe if you trust the file's origin."
         )
 
 
@@ -158,18 +154,16 @@ def _from_arrays(path: Path, model: keras.Model, most: int | None) -> Data:
             arrays = {name: content[name] for name in content.files}
     except DataError:
         raise
-    except (
-        Exception
-    ) as error:  # zip, its compression, NumPy's parser and the operating system each have their own
+    except Exception as error:  # zip, NumPy and the operating system raise their own kinds
         raise DataError(
-            "DATA must hold arrays of numbers as numpy.save or numpy.savez write them. Received:"
+            "DATA must contain arrays of numbers as numpy.save or numpy.savez write them. Received:"
             f" {path}. {reason(error)}"
         ) from error
     return _assigned(arrays, path, model)
 
 
 def _assigned(arrays: dict[str, Any], path: Path, model: keras.Model) -> Data:
-    """The arrays of a .npz file by their keys."""
+    """Assigns the arrays of a .npz file by their keys."""
     rest = dict(arrays)
     sample_weight, y, x = rest.pop("sample_weight", None), _take("y", rest), _take("x", rest)
     names = [str(tensor.name) for tensor in getattr(model, "inputs", None) or []]
@@ -178,14 +172,14 @@ def _assigned(arrays: dict[str, Any], path: Path, model: keras.Model) -> Data:
     if x is None or rest:
         raise DataError(
             f"DATA must have the keys x (or x1, x2, ... or the model's input names {names}) and,"
-            f" for the loss, y; sample_weight may come with them. Received: {path} with the keys"
+            f" for the loss, y; sample_weight is optional. Received: {path} with the keys"
             f" {list(arrays)}."
         )
     return Data(x, y, sample_weight)
 
 
 def _take(letter: str, arrays: dict[str, Any]) -> Any:
-    """Takes `x`, or else `x1`, `x2` and so on as a list, out of the arrays."""
+    """Removes and returns `x`, or else the list of `x1`, `x2` and so on."""
     if letter in arrays:
         return arrays.pop(letter)
     numbered = sorted(

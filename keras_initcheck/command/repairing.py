@@ -1,4 +1,4 @@
-"""`--repair`: runs it, and tells on the terminal what was, what was done, and what came of it."""
+"""Runs `--repair`, and describes the state before, the changes and the result."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -13,22 +13,23 @@ from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.theory.fans import FORWARD
 
 MOST_FINDINGS = 12
-"""Findings of the model before its repair that are listed; --html and --json without --repair have
-them all.
+"""Limit of the listed findings of the model before its repair.
+
+--html, and --json without --repair, contain all of them.
 """
 
 
-def repaired(model: Any, data: Data, arguments: Namespace, options: Mapping[str, Any]) -> Repair:
-    """What became of the repair that the command line asks for.
+def run_repair(model: Any, data: Data, arguments: Namespace, options: Mapping[str, Any]) -> Repair:
+    """Repairs the model as the command line asks.
 
     Args:
         model: The model, which is changed.
-        data: What `repair` takes behind the model.
+        data: The arguments of `repair` that follow the model.
         arguments: The command line.
-        options: Arguments of `check`, as the settings give them.
+        options: Keyword arguments of `check`, from the settings.
 
     Raises:
-        ValueError: As `repair`, in the command line's words.
+        ValueError: As `repair`, with the names of the command line's options.
     """
     try:
         return repair(
@@ -52,8 +53,9 @@ def repaired(model: Any, data: Data, arguments: Namespace, options: Mapping[str,
 
 
 def introduction(outcome: Repair) -> str:
-    """What stands above the report: of a changed model, what was wrong and what was done. Else
-    nothing.
+    """Returns the text above the report: the findings before the repair, and the changes.
+
+    It is empty if nothing was changed.
     """
     if not outcome.applied:
         return ""
@@ -71,7 +73,7 @@ def introduction(outcome: Repair) -> str:
 
 
 def conclusion(outcome: Repair) -> str:
-    """What stands below it: before and after beside each other, or what was planned or tried."""
+    """Returns the text below the report: a comparison, or the plan if nothing was changed."""
     if outcome.applied:
         return "\n" + comparison.render([("before", outcome.before), ("after", outcome.result)])
     return "\n".join(["", *_done("Plan" if outcome.after is None else "Repair", outcome)])

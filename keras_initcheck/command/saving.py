@@ -1,6 +1,4 @@
-"""Writes a repaired model to the file that `--save` names: whole or not at all, and over nothing
-that was not given up.
-"""
+"""Writes a repaired model to the file of `--save`: completely or not at all."""
 
 import os
 import shutil
@@ -15,18 +13,18 @@ MODEL_SUFFIX, WEIGHTS_SUFFIX = ".keras", ".weights.h5"
 
 
 class SaveError(InitCheckError):
-    """The repaired model cannot be written, or must not be."""
+    """The repaired model cannot be written to the file, or must not be."""
 
 
 def check_place(path: str, *, is_forced: bool) -> None:
-    """Checks that a model may and can be written there: in no time, before Keras starts.
+    """Checks that a model can and may be written to a file, before Keras is started.
 
     Args:
         path: The file.
-        is_forced: Whether a file that is there may be replaced.
+        is_forced: Whether an existing file may be replaced.
 
     Raises:
-        SaveError: It may or can not, and why.
+        SaveError: It cannot or must not.
     """
     place = Path(path)
     if not place.name.endswith((MODEL_SUFFIX, WEIGHTS_SUFFIX)):
@@ -38,10 +36,10 @@ def check_place(path: str, *, is_forced: bool) -> None:
         what = (
             "which is a directory"
             if place.is_dir()
-            else f"and {str(place.parent)!r} is no directory that can be written"
+            else f"and {str(place.parent)!r} is not a directory that can be written"
         )
         raise SaveError(
-            f"--save must name a file in a directory that is there. Received: {path!r}, {what}."
+            f"--save must name a file in an existing directory. Received: {path!r}, {what}."
         )
     if place.exists() and not is_forced:
         raise SaveError(
@@ -51,18 +49,18 @@ def check_place(path: str, *, is_forced: bool) -> None:
 
 
 def save(model: Any, path: str) -> None:
-    """Writes the model, or its weights where the name ends in `.weights.h5`.
+    """Writes the model, or only its weights if the name ends in `.weights.h5`.
 
-    It is written beside the file and then takes its place, with its permissions, in one step:
-    whatever happens on the way, an old file is whole. A link is followed. What a killed process
-    left there of an earlier attempt is removed.
+    The model is written next to the file, which it then replaces in one step, with the same
+    permissions: an old file stays intact if anything fails. A link is followed. Files that a killed
+    process left behind are removed.
 
     Args:
         model: A Keras model.
         path: The file.
 
     Raises:
-        SaveError: Keras or the operating system cannot write it; what was there is as it was.
+        SaveError: Keras or the operating system cannot write it; an old file is unchanged.
     """
     target = Path(os.path.realpath(path))
     _check_names(model, path)
@@ -73,13 +71,11 @@ def save(model: Any, path: str) -> None:
             if target.exists():
                 shutil.copymode(target, written)
             os.replace(written, target)
-    except (
-        Exception
-    ) as error:  # a layer's get_config, HDF5 and the operating system each have their own
+    except Exception as error:  # `get_config`, HDF5 and the operating system raise their own kinds
         advice = (
             ""
             if path.endswith(WEIGHTS_SUFFIX)
-            else f" If the model has no configuration: a {WEIGHTS_SUFFIX} file needs none."
+            else f" If the model has no configuration: a {WEIGHTS_SUFFIX} file does not need one."
         )
         raise SaveError(
             f"--save {path}: the repaired model could not be written. {reason(error)}{advice}"
@@ -87,11 +83,11 @@ def save(model: Any, path: str) -> None:
 
 
 def _check_names(model: Any, path: str) -> None:
-    r"""HDF5 ends a name at its first `\0`."""
+    r"""Refuses names with `\0`, at which HDF5 would end them."""
     name = next((variable.path for variable in model.variables if "\0" in variable.path), None)
     if name is not None:
         raise SaveError(
-            f"--save {path}: names of layers must hold no NUL character in a file. Received:"
+            f"--save {path}: names of layers must not contain a NUL character. Received:"
             f" {name!r}. Rename that layer."
         )
 
@@ -102,7 +98,7 @@ def _write(model: Any, path: Path) -> None:
     else:
         model.save(path)
     with path.open("rb") as file:
-        os.fsync(file.fileno())  # or a power cut could leave the new name with nothing behind it
+        os.fsync(file.fileno())  # a power failure could otherwise leave an empty file
 
 
 def _folder(path: Path) -> Path:

@@ -1,6 +1,4 @@
-"""What MODEL and DATA may name. Told apart, and checked as far as that goes without opening
-anything.
-"""
+"""Distinguishes what MODEL and DATA may name, and checks it without opening anything."""
 
 import re
 from pathlib import Path
@@ -18,13 +16,16 @@ _FORMS = {
 
 
 class LoadError(InitCheckError):
-    """The command line names something that cannot be opened."""
+    """MODEL or DATA cannot be opened."""
 
 
 def target(source: str) -> tuple[str, str] | None:
-    """Module or file and attribute of a name in code; `None` for a file of data.
+    """Splits the name of an object in code into its module or file and its attribute.
 
-    >>> target("train.py:make_model"), target("keras.applications:VGG16"), target("C:/models/model.keras")
+    Returns:
+        Both parts, or `None` if the source is a file of data.
+
+    >>> target("train.py:make_model"), target("keras.applications:VGG16"), target("C:/model.keras")
     (('train.py', 'make_model'), ('keras.applications', 'VGG16'), None)
     """
     match = _TARGET.fullmatch(source)
@@ -32,14 +33,14 @@ def target(source: str) -> tuple[str, str] | None:
 
 
 def check_source(role: str, source: str) -> None:
-    """Checks that the form is known and the file is there: in no time, before Keras starts.
+    """Checks that a source has a known form and that its file exists, before Keras is started.
 
     Args:
         role: `"MODEL"` or `"DATA"`.
-        source: What the command line says.
+        source: The argument from the command line.
 
     Raises:
-        LoadError: It cannot be opened, and why.
+        LoadError: The source cannot be opened.
     """
     form, suffixes = _FORMS[role]
     named = target(source)
@@ -48,8 +49,8 @@ def check_source(role: str, source: str) -> None:
     path = Path(source if named is None else named[0])
     if named is None and path.suffix == ".py":
         raise LoadError(
-            f"{role} must be {form}. Received: {source!r}, which names nothing in the file. Write"
-            f" {source}:NAME."
+            f"{role} must be {form}. Received: {source!r}, which names no object in the file."
+            f" Write {source}:NAME."
         )
     if named is None and path.suffix not in suffixes:
         raise LoadError(f"{role} must be {form}. Received: {source!r}.")

@@ -1,5 +1,6 @@
-"""Puts text on the terminal: the one place where the command prints what others have written.
-Nothing heavy is imported.
+"""Prints text that others have written; the command prints it nowhere else.
+
+Nothing is imported here that takes time.
 """
 
 import sys
@@ -13,13 +14,13 @@ MOST_LINES = 200
 """Lines of a traceback that are shown."""
 
 
-def say(text: str, file: TextIO | None = None, end: str = "\n") -> None:
-    """Prints the text, each line cleaned, in what the file's encoding can show.
+def print_text(text: str, file: TextIO | None = None, end: str = "\n") -> None:
+    """Prints a text after cleaning each line and replacing what the file's encoding lacks.
 
     Args:
-        text: Any text, names and messages of others in it.
-        file: Where to; standard output by default.
-        end: What comes behind it.
+        text: Any text, which may contain names and messages of others.
+        file: The file; standard output by default.
+        end: Text that is appended.
     """
     file = sys.stdout if file is None else file
     shown = "\n".join(clean(line) for line in text.split("\n"))
@@ -28,12 +29,12 @@ def say(text: str, file: TextIO | None = None, end: str = "\n") -> None:
 
 
 def show_traceback(error: BaseException, frames: TracebackType | None) -> None:
-    """Prints what Python would of an error, from these frames on, cleaned and not endless."""
+    """Prints the traceback of an error from a frame on, cleaned and with a limited length."""
     try:
         text = "".join(traceback.format_exception(type(error), error, frames))
-    except Exception as failure:  # an exception of others may fail to say what it is
+    except Exception as failure:  # the message of a foreign exception may raise itself
         text = f"{type(error).__name__}, whose message cannot be read: {type(failure).__name__}"
     lines = [clip(line.expandtabs()) for line in without_colours(text).splitlines()]
     if len(lines) > MOST_LINES:
         lines[MOST_LINES // 2 : -MOST_LINES // 2] = [f"… ({len(lines) - MOST_LINES} more lines)"]
-    say("\n".join(lines), sys.stderr)
+    print_text("\n".join(lines), sys.stderr)

@@ -1,5 +1,6 @@
-"""Imports and calls the user's own code that the command line names as `package.module:name` or
-`file.py:name`. No Keras here.
+"""Imports and calls the user's own code, named `package.module:name` or `file.py:name`.
+
+Nothing here needs Keras.
 """
 
 import importlib
@@ -14,34 +15,34 @@ from keras_initcheck.command.sources import LoadError
 from keras_initcheck.outputs.cleaning import one_line, without_colours
 
 MOST_NAMES = 8
-"""Names that an error message lists."""
+"""Limit of the names that an error message lists."""
 
 
 class UserCodeError(LoadError):
-    """The user's module or function failed. `__cause__` is what it raised."""
+    """The user's module or function failed; `__cause__` is the error that it raised."""
 
 
 class Importer:
-    """Gives the objects that one run of the command names. A file that is named twice is run once.
+    """Imports the objects that one command line names; a file that is named twice is run once.
 
-    Side effects: the current directory, or that of the file, goes to the front of `sys.path`, as
-    `python file.py` would do.
+    Side effects: the current directory, or the file's directory, is put at the front of `sys.path`,
+    as `python file.py` does.
     """
 
     def __init__(self) -> None:
         self._files: dict[Path, ModuleType] = {}
 
     def find(self, role: str, place: str, attribute: str) -> Any:
-        """The object of that name.
+        """Returns the object of a name.
 
         Args:
-            role: What it is for, `MODEL` or `DATA`, for the error.
+            role: `"MODEL"` or `"DATA"`, for the error message.
             place: A module, or a file that ends in .py.
-            attribute: Its name there; dots lead to attributes of attributes.
+            attribute: Name in the module; dots lead to attributes of attributes.
 
         Raises:
-            LoadError: There is no such module or attribute.
-            UserCodeError: Importing it failed.
+            LoadError: The module or the attribute does not exist.
+            UserCodeError: The import failed.
         """
         module = (
             self._file(role, Path(place).resolve())
@@ -65,10 +66,16 @@ class Importer:
 
 
 def call(role: str, function: Any, source: str, **arguments: Any) -> Any:
-    """What `function` returns.
+    """Calls the user's function and returns its result.
+
+    Args:
+        role: `"MODEL"` or `"DATA"`, for the error message.
+        function: The function.
+        source: Its name on the command line.
+        **arguments: Arguments of the call.
 
     Raises:
-        LoadError: It is not callable, or not with these arguments alone.
+        LoadError: It is not callable with these arguments.
         UserCodeError: It failed.
     """
     if not callable(function):
@@ -86,12 +93,12 @@ def call(role: str, function: Any, source: str, **arguments: Any) -> Any:
         return function(**arguments)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # SystemExit, GeneratorExit and the like must not end the command with a status of their own
+    except BaseException as error:  # SystemExit, for example, would set a misleading exit status
         raise UserCodeError(f"{role}: {source} failed. {reason(error)}") from error
 
 
 def signature_of(function: Any) -> inspect.Signature | None:
-    """The signature of a callable; `None` for those, written in C, that have none."""
+    """Returns the signature of a callable, or `None` for one written in C that has none."""
     try:
         return inspect.signature(function)
     except (TypeError, ValueError):
@@ -99,14 +106,14 @@ def signature_of(function: Any) -> inspect.Signature | None:
 
 
 def reason(error: BaseException, longest: int = 200) -> str:
-    r"""The kind and the beginning of an error, on one line that ends in a full stop.
+    r"""Describes an error by its type and the beginning of its message, on one line.
 
     >>> reason(ValueError("first line\nsecond line"))
     'ValueError: first line second line.'
     """
     try:
         text = one_line(without_colours(str(error)), longest)
-    except Exception:  # an exception of others may fail to say what it is
+    except Exception:  # the message of a foreign exception may raise itself
         text = "its message cannot be read"
     return f"{type(error).__name__}: {text or 'no message'}".rstrip(".") + "."
 
@@ -159,7 +166,7 @@ def _can_bind(signature: inspect.Signature, arguments: dict[str, Any]) -> bool:
 
 
 def _public(module: ModuleType) -> str:
-    """What the module itself defines, and what it imports only where it defines nothing."""
+    """Names that the module defines itself, or else those that it imports."""
     public = [name for name in dir(module) if not name.startswith("_")]
     own = [
         name

@@ -50,8 +50,8 @@ def workplace(make_workplace):
                 " --list-thresholds. Received: none."
             ),
         ),
-        (["a.keras", "--demo"], "Received: several."),
-        (["a.keras", "--compare", "a.json", "b.json"], "Received: several."),
+        (["a.keras", "--demo"], "Received: MODEL and --demo."),
+        (["a.keras", "--compare", "a.json", "b.json"], "Received: MODEL and --compare."),
         (
             ["--compare", "a.json"],
             (
@@ -107,7 +107,7 @@ def test_arguments_that_make_no_sense(error_of, arguments, expected):
         ),
         (
             "models.py",
-            "Received: 'models.py', which names nothing in the file. Write models.py:NAME.",
+            "Received: 'models.py', which names no object in the file. Write",
         ),
         ("only.weights.h5", "which holds weights only. Save it with model.save(...)."),
         ("no_such_module:model", "there is no module 'no_such_module'"),
@@ -127,7 +127,7 @@ def test_arguments_that_make_no_sense(error_of, arguments, expected):
         (
             "models.py:gives_nothing",
             (
-                "MODEL must give a keras.Model. Received: 'models.py:gives_nothing', which gives a"
+                "MODEL must return a keras.Model. Received: 'models.py:gives_nothing', which returns a"
                 " NoneType."
             ),
         ),
@@ -144,13 +144,13 @@ def test_model_that_is_none(error_of, source, expected):
         (
             "garbage.keras",
             (
-                "MODEL must be a readable .keras file. Received: 'garbage.keras', which is cut off"
-                " or something else."
+                "MODEL must be a readable .keras file. Received: 'garbage.keras', which is"
+                " incomplete or has another format."
             ),
         ),
         (
             "garbage.h5",
-            "MODEL must be a file that Keras wrote. Received: garbage.h5, which it cannot open.",
+            "MODEL must be a file that Keras has saved. Received: garbage.h5, which Keras cannot open.",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_lambda_in_a_file_is_refused_and_run_only_with_unsafe(error_of, capsys):
     for name in ("code.keras", "code.h5"):
         model.save(name)
         error = error_of(name)
-        assert f"{name} holds Python code" in error
+        assert f"{name} contains Python code" in error
         assert "--unsafe runs it" in error
         assert main([name, "--unsafe"]) == 0
 
@@ -206,7 +206,7 @@ def test_lambda_in_a_file_is_refused_and_run_only_with_unsafe(error_of, capsys):
 def test_h5_is_refused_by_keras_releases_that_run_its_code(error_of, monkeypatch):
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)]).save("model.h5")
     monkeypatch.setattr(loading.keras, "__version__", "3.11.2")
-    assert "Keras 3.11.2 runs whatever code is in a .h5 file" in error_of("model.h5")
+    assert "Keras 3.11.2 runs any code in a .h5 file" in error_of("model.h5")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_h5_is_refused_by_keras_releases_that_run_its_code(error_of, monkeypatch
         ({"y": np.ones(8)}, "Received: data.npz with the keys ['y']."),
         (
             {"x": np.array([{}], dtype=object)},
-            "DATA must hold arrays of numbers. Received: data.npz at 'x' with Python objects",
+            "DATA must contain arrays of numbers. Received: data.npz at 'x' with Python objects",
         ),
     ],
     ids=[
@@ -259,8 +259,8 @@ def test_data_that_does_not_fit(error_of, arrays, expected):
                 " Received: 'notes.csv'."
             ),
         ),
-        ("garbage.npz", "DATA must hold arrays of numbers"),
-        ("garbage.npy", "DATA must hold arrays of numbers"),
+        ("garbage.npz", "DATA must contain arrays of numbers"),
+        ("garbage.npy", "DATA must contain arrays of numbers"),
         ("models.py:number", "`x` must be an array"),
     ],
 )

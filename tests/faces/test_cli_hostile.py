@@ -111,25 +111,25 @@ def zipped(**members):
             "x.npy",
             header((10**12, 6)),
             (
-                "DATA must hold what its header promises. Received: x.npy with the shape"
+                "DATA must contain the array that its header declares. Received: x.npy with the shape"
                 " (1000000000000, 6)"
             ),
         ),
-        ("x.npy", header((10**12, 6), is_fortran=True), "what its header promises"),
-        ("x.npy", header((10**30, 10**30)), "what its header promises"),
+        ("x.npy", header((10**12, 6), is_fortran=True), "the array that its header declares"),
+        ("x.npy", header((10**30, 10**30)), "the array that its header declares"),
         (
             "x.npy",
             header((-8, -4)),
-            "what its header promises. Received: x.npy with the shape (-8, -4)",
+            "the array that its header declares. Received: x.npy with the shape (-8, -4)",
         ),
-        ("x.npy", header((8, 4)) + b"1234", "128 bytes, and 4 bytes of it are there"),
-        ("x.npy", header((8, 4), "(1000000000,)f8"), "DATA must hold arrays of numbers"),
+        ("x.npy", header((8, 4)) + b"1234", "128 bytes, of which 4 are present"),
+        ("x.npy", header((8, 4), "(1000000000,)f8"), "DATA must contain arrays of numbers"),
         (
             "x.npy",
             header((8, 4), "|O"),
-            "DATA must hold arrays of numbers. Received: x.npy with Python objects",
+            "DATA must contain arrays of numbers. Received: x.npy with Python objects",
         ),
-        ("x.npy", header((8, 4))[:40], "DATA must hold arrays of numbers"),
+        ("x.npy", header((8, 4))[:40], "DATA must contain arrays of numbers"),
         (
             "x.npz",
             zipped(**{"x.npy": header((10**12, 6))}),
@@ -143,9 +143,9 @@ def zipped(**members):
         (
             "x.npz",
             zipped(**{"x.npy": header((8, 4)) + bytes(128)})[:-30],
-            "DATA must hold arrays of numbers",
+            "DATA must contain arrays of numbers",
         ),
-        ("x.npz", zipped(**{"x.txt": "text"}), "DATA must hold arrays of numbers"),
+        ("x.npz", zipped(**{"x.txt": "text"}), "DATA must contain arrays of numbers"),
     ],
 )
 def test_arrays_that_are_not_there_are_not_waited_for(error_of, name, content, expected):
@@ -198,7 +198,7 @@ def test_description_of_a_model_is_bounded(error_of):
     with zipfile.ZipFile("model.keras", "a") as archive:
         archive.writestr("assets/more.json", " " * (2**20 + 1))
     assert (
-        "MODEL must be described in 1 MiB at most. Received: 'model.keras' with 1 MiB in"
+        "MODEL must have a description of 1 MiB at most. Received: 'model.keras' with 1 MiB in"
         " assets/more.json." in error_of("model.keras", "--max-size", "1")
     )
 
@@ -208,8 +208,8 @@ def test_model_file_that_is_cut_off_is_told_as_such(error_of):
     Path("cut.keras").write_bytes(Path("whole.keras").read_bytes()[:-100])
     error = error_of("cut.keras")
     assert (
-        "MODEL must be a readable .keras file. Received: 'cut.keras', which is cut off or something"
-        " else." in error
+        "MODEL must be a readable .keras file. Received: 'cut.keras', which is incomplete or has"
+        " another format." in error
     )
     assert "not found" not in error
 
@@ -253,9 +253,7 @@ def test_interrupted_factory_is_an_interrupt():
 def test_exit_of_the_users_code_is_not_the_exit_of_the_command(capsys, arguments):
     np.save("x.npy", np.ones((8, 4), "float32"))
     assert main(arguments) == 2
-    assert (
-        "must let the command come to its end. Received: SystemExit: 0." in capsys.readouterr().err
-    )
+    assert "must not end the command. Received: SystemExit: 0." in capsys.readouterr().err
 
 
 def test_names_reach_the_terminal_cleaned(capsys):
@@ -305,7 +303,7 @@ def test_list_of_no_codes_is_refused(error_of, option):
 def test_name_that_hdf5_cannot_hold_is_blamed_on_the_layer(capsys):
     assert main(["models.py:null", "--repair", "--save", "saved.keras"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "--save saved.keras: names of layers must hold no NUL character in a file." in error
+    assert "--save saved.keras: names of layers must not contain a NUL character." in error
     assert not Path("saved.keras").exists()
 
 
@@ -329,6 +327,6 @@ def test_report_that_is_too_large_is_refused_by_its_size(error_of, capsys):
     main(["models.py:model", "--json", "good.json"])
     capsys.readouterr()
     Path("large.json").write_text(Path("good.json").read_text() + " " * 2**20)
-    expected = "Received: 'large.json'. It has more than 1 MiB. If that is right: --max-size"
+    expected = "Received: 'large.json'. It has more than 1 MiB. If that is intended: --max-size"
     assert expected in error_of("--compare", "good.json", "large.json", "--max-size", "1")
     assert main(["--compare", "good.json", "large.json", "--max-size", "2"]) == 0

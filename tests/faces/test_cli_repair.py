@@ -194,7 +194,7 @@ def test_crash_while_saving_leaves_the_old_file_and_nothing_else(
 def test_model_that_has_no_configuration_is_told_of_weight_files(error_of):
     message = error_of("models.py:unsaveable", "--repair", "--save", "repaired.keras")
     assert (
-        "no configuration here. If the model has no configuration: a .weights.h5 file needs none."
+        "no configuration here. If the model has no configuration: a .weights.h5 file does not need one."
         in message
     )
     assert set(os.listdir()) <= {"models.py", "__pycache__"}
@@ -215,7 +215,9 @@ def test_dry_run_shows_the_plan_and_changes_nothing(exploding_file, capsys):
 def test_what_no_weights_cure_is_said_and_not_saved(capsys):
     assert main([EXPLODING, "--repair", "--layers", "head", "--save", "repaired.keras"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "Not saved to repaired.keras: the model is what it was, with its findings."
+    assert lines[-1] == (
+        "Not saved to repaired.keras: the model is unchanged and has its findings."
+    )
     (said,) = (
         line
         for line in lines
@@ -325,7 +327,7 @@ def test_baseline_is_held_against_the_model_after_the_repair(capsys):
         ),
         (
             [EXPLODING, "--repair", "--save", "none/a.keras"],
-            "and 'none' is no directory that can be written.",
+            "and 'none' is not a directory that can be written.",
         ),
         (
             [EXPLODING, "--repair", "--dry-run", "--layers", "body"],

@@ -1,8 +1,7 @@
-"""What files promise to hold, held against their size before anybody allocates memory for it.
-Nothing is loaded here.
+"""Compares the sizes that files declare with their own size, before memory is allocated for them.
 
-A few kilobytes can promise terabytes: a header with a shape, an archive of zeros, a dataset that
-was never written.
+A few kilobytes can declare terabytes: by a header with a shape, an archive of zeros, or a dataset
+that was never written. Nothing is loaded here.
 """
 
 import io
@@ -20,23 +19,25 @@ from keras_initcheck.records.errors import DataError
 
 MEBIBYTE = 2**20
 MOST_UNPACKED = {"MODEL": 256, "DATA": 1024}
-"""MiB that a compressed file may unpack to unless the user allows more."""
+"""MiB to which a compressed file may unpack by default."""
 MOST_DESCRIBED = 64
-"""MiB of the JSON that describes a model; the largest models that Keras brings along have one."""
+"""MiB of the JSON that describes a model; it is about one for the largest models of Keras."""
 HONEST = 4
-"""A file that unpacks to at most this many times its size may be of any size: Keras stores its
-archives as they are, and real weights and data hardly shrink."""
+"""A file that unpacks to at most this many times its own size may have any size.
+
+Keras does not compress its archives, and real weights and data hardly shrink.
+"""
 
 
 def check_model_file(path: Path, most: int | None = None) -> None:
-    """Checks that a model file is what its name says, and unpacks to no more than it may.
+    """Checks that a model file has the format of its name, and does not unpack to too much.
 
     Args:
         path: A .keras or .h5 file.
-        most: MiB that it may unpack to.
+        most: MiB to which it may unpack.
 
     Raises:
-        LoadError: It is or does not, and why.
+        LoadError: The file has another format, or is too large.
     """
     if path.is_dir():
         return
@@ -52,10 +53,10 @@ def check_model_file(path: Path, most: int | None = None) -> None:
                 _check_member(path, archive, member, most)
     except LoadError:
         raise
-    except Exception as error:  # zip files that are no such thing fail in as many ways as there are
+    except Exception as error:  # files that are no zip archives fail in many ways
         raise LoadError(
-            f"MODEL must be a readable .keras file. Received: {str(path)!r}, which is cut off or"
-            " something else. Save it again with model.save(...)."
+            f"MODEL must be a readable .keras file. Received: {str(path)!r}, which is incomplete"
+            " or has another format. Save it again with model.save(...)."
         ) from error
 
 
@@ -65,28 +66,27 @@ def _check_member(
     limit = MOST_DESCRIBED if most is None else most
     if member.filename.endswith(".json") and member.file_size > limit * MEBIBYTE:
         raise LoadError(
-            f"MODEL must be described in {limit} MiB at most. Received: {str(path)!r} with"
-            f" {member.file_size / MEBIBYTE:.4g} MiB in {member.filename}. If that is right:"
+            f"MODEL must have a description of {limit} MiB at most. Received: {str(path)!r} with"
+            f" {member.file_size / MEBIBYTE:.4g} MiB in {member.filename}. If that is intended:"
             f" --max-size {member.file_size // MEBIBYTE + 1}."
         )
     if member.filename.endswith(".h5"):
-        with archive.open(
-            member
-        ) as file:  # going to and fro in a compressed member would unpack it again each time
+        with archive.open(member) as file:
+            # Each step back in a compressed member would unpack it from its beginning again.
             place = file if member.compress_type == zipfile.ZIP_STORED else io.BytesIO(file.read())
             _check_unpacked("MODEL", path, _stored(place), most, LoadError)
 
 
 def check_arrays_file(path: Path, most: int | None = None) -> None:
-    """Checks that a .npy or .npz file holds the arrays that its headers promise, of numbers.
+    """Checks that a .npy or .npz file contains the arrays of numbers that its headers declare.
 
     Args:
         path: The file.
-        most: MiB that a .npz file may unpack to.
+        most: MiB to which a .npz file may unpack.
 
     Raises:
-        DataError: It does not, and why.
-        Exception: It is no such file; zip and NumPy each have their own.
+        DataError: The file does not contain them, or is too large.
+        Exception: The file has another format; zip and NumPy raise errors of their own.
     """
     if path.suffix == ".npy":
         with path.open("rb") as file:
@@ -117,9 +117,7 @@ def _check_unpacked(
 
 
 def _stored(file: Path | Any) -> int:
-    """Bytes of all arrays in an HDF5 file, as they would be in memory; 0 where it is no such file,
-    which Keras says better.
-    """
+    """Bytes of all arrays of an HDF5 file in memory; 0 for other files, which Keras reports."""
     try:
         with h5py.File(file, "r") as content:
             return sum(_sizes(content))
@@ -140,7 +138,7 @@ def _sizes(group: Any) -> Iterator[int]:
 
 
 def _check_array(path: Path, place: str, file: BinaryIO | Any, size: int) -> None:
-    """Holds one array's header against the bytes that are there."""
+    """Compares the header of one array with the number of bytes that follow."""
     version = np.lib.format.read_magic(file)
     read = (
         np.lib.format.read_array_header_1_0
@@ -150,14 +148,14 @@ def _check_array(path: Path, place: str, file: BinaryIO | Any, size: int) -> Non
     shape, _, dtype = read(file)
     if dtype.hasobject:
         raise DataError(
-            f"DATA must hold arrays of numbers. Received: {path}{place} with Python objects, which"
-            " are code that is not run. Make an array of floats or integers of them."
+            f"DATA must contain arrays of numbers. Received: {path}{place} with Python objects,"
+            " which may contain code. Convert them to an array of floats or integers."
         )
     there = size - file.tell()
     promised = prod(shape) * dtype.itemsize
     if promised > there or min(shape, default=0) < 0:
         raise DataError(
-            f"DATA must hold what its header promises. Received: {path}{place} with the shape"
-            f" {shape} of {dtype}, {promised} bytes, and {there} bytes of it are there. Write it"
-            " again with numpy.save."
+            f"DATA must contain the array that its header declares. Received: {path}{place} with"
+            f" the shape {shape} of {dtype}, {promised} bytes, of which {there} are present. Write"
+            " it again with numpy.save."
         )
