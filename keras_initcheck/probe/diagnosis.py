@@ -103,7 +103,7 @@ def _own_failure(
     try:
         with preserved(model):
             engine.compile_pass(plain, model, _one_number, is_repeated=options.is_repeated(model))(
-                batch
+                batch.parts
             )
     except InitCheckError as failure:
         return failure
@@ -195,9 +195,9 @@ class _PlainPass:
         self._entered: list[str] = []
 
     def __call__(
-        self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any
+        self, make_slot: Callable[[int, str], Any], parts: Any, state_mapping: Any
     ) -> Pass:
-        model = self._model
+        model, batch = self._model, Batch(*parts)
         self.has_run = False
         make_slot(
             1, "float32"

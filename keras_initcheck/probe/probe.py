@@ -29,7 +29,7 @@ from keras_initcheck.records.errors import InitCheckError, ProbeError
 from keras_initcheck.records.profile import Profile, Spectrum
 from keras_initcheck.theory.activation_factors import FactorTable
 
-CompiledPass = tuple[Forward, Callable[[Batch], np.ndarray]]
+CompiledPass = tuple[Forward, Callable[[tuple[Any, Any, Any]], np.ndarray]]
 
 
 class Probe:
@@ -147,7 +147,7 @@ class Probe:
             with without_strategy():
                 try:
                     with preserved(self.model):
-                        vector = run(batch)
+                        vector = run(batch.parts)
                 except InitCheckError:
                     raise
                 except Exception as error:

@@ -119,11 +119,13 @@ class Forward:
         self._exact_weight_row = engine.compile_row(statistics_rows.exact_weight_row)
 
     def __call__(
-        self, make_slot: Callable[[int, str], Any], batch: Batch, state_mapping: Any
+        self, make_slot: Callable[[int, str], Any], parts: Any, state_mapping: Any
     ) -> Pass:
-        """Runs the model once on `batch`. The engine provides the slots and, on JAX, the variables'
-        values.
+        """Runs the model once on the parts of a batch, a nest of tensors that can be traced.
+
+        The engine provides the slots and, on JAX, the variables' values.
         """
+        batch = Batch(*parts)
         layout = self.layout = Layout()
         taps: list[Any] = []
         links: list[Any] = []
