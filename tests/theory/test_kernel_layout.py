@@ -31,11 +31,15 @@ def test_fans_follow_from_shape_and_geometry(options, shape, fans):
         ({"groups": 4}, (3, 3, 16, 128), (4, 144, 32)),
         ({"num_gates": 4}, (28, 128), (4, 28, 32)),
         ({"is_depthwise": True}, (5, 5, 64, 2), (64, 25, 2)),
+        ({"is_depthwise": True}, (5, 64, 2), (64, 5, 2)),
+        ({"is_depthwise": True}, (2, 3, 5, 64, 2), (64, 30, 2)),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_matrices_are_those_that_share_inputs(options, shape, matrices):
-    assert KernelLayout(**options).matrices(shape) == matrices
+    found = KernelLayout(**options).matrices(shape)
+    assert found == matrices
+    assert all(isinstance(number, int) for number in found)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,13 @@ def test_singular_value_of_zero_keeps_its_error():
     assert singular_value(0.0, 0.04) == (0.0, pytest.approx(0.2))
 
 
+@pytest.mark.parametrize("eigenvalue", [0.25, 1.0, 400.0])
+def test_error_of_a_singular_value_falls_with_its_size(eigenvalue):
+    # |s² - t²| <= e for the eigenvalue, hence |s - t| <= e / t.
+    value, error = singular_value(eigenvalue, 0.2)
+    assert (value, error) == pytest.approx((eigenvalue**0.5, 0.2 / eigenvalue**0.5))
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.just(0.0) | st.floats(1e-9, 100.0), min_size=1, max_size=12), st.integers(1, 12))
 def test_any_spectrum_is_bounded_from_below_within_the_error(spectrum, num_steps):
