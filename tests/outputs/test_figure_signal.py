@@ -255,6 +255,20 @@ def test_several_runs_lie_over_each_other_in_different_colours(make):
     assert sum(trace.fill == "toself" for trace in figure.data if trace.yaxis == "y") == 1
 
 
+def test_runs_may_have_different_numbers_of_layers(make):
+    frames = [
+        FigureData.from_report(make.report(chain(make, [1.0] * count)), run=f"of {count}")
+        for count in (1, 3)
+    ]
+    for each in (frames, frames[::-1]):
+        (band,) = (
+            trace
+            for trace in draw("signal", each).data
+            if trace.fill == "toself" and trace.yaxis == "y"
+        )
+        assert max(band.x) == len(each[0]) - 1
+
+
 def test_before_and_after_need_two_frames(make):
     frame = FigureData.from_report(make.report())
     figure = draw("before_after", [frame, frame])

@@ -316,8 +316,8 @@ def _without_gaps(places: list[float], values: list[float]) -> tuple[list[float]
 
 
 def _runs(indices: Sequence[int], line: Column) -> list[npt.NDArray[np.int64]]:
-    """Those of the sites in a row that have a prediction."""
-    drawn = np.asarray(indices, int)
+    """Those of the sites in a row that have a prediction, which may be fewer sites than drawn."""
+    drawn = np.array([index for index in indices if index < len(line)], int)
     is_known = np.isfinite(line[drawn])
     ends = np.flatnonzero(np.diff(is_known)) + 1
     return [part for part in np.split(drawn, ends) if len(part) and np.isfinite(line[part[0]])]
