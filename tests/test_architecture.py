@@ -57,7 +57,7 @@ FOREIGN = {
     "probe": {"numpy", "keras"},
     "rules": {"numpy"},
     "repairs": {"numpy", "keras"},
-    "outputs": {"numpy", "rich", "tensorboard", "plotly", "jinja2", "pydantic"},
+    "outputs": {"numpy", "rich", "tensorboard", "plotly", "jinja2", "markupsafe", "pydantic"},
     "island": {"numpy", "tensorboard", "werkzeug"},
     "watch": {"numpy", "keras"},
     "faces": {"numpy", "keras", "h5py", "packaging", "rich", "sklearn", "tomli"},

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from keras_initcheck.outputs import console, html_text
+from keras_initcheck.outputs import console
 from keras_initcheck.outputs.cell_text import wrap
 from keras_initcheck.outputs.cleaning import LONGEST, one_line
+from keras_initcheck.outputs.html_findings import MOST_FINDINGS
 from keras_initcheck.outputs.html_report import render as render_html
 from keras_initcheck.outputs.markdown import render_verdict
 
@@ -34,8 +35,10 @@ def test_message_of_five_megabytes_is_bounded(make, show):
 
 
 def test_page_shows_two_thousand_findings_and_counts_the_others(make):
-    text = html_text.findings([make.finding(f"dense_{index}") for index in range(5_000)], {})
-    assert text.count("<article") == html_text.MOST_FINDINGS == 2_000
+    text = render_html(
+        make.report(findings=[make.finding(f"dense_{index}") for index in range(5_000)])
+    )
+    assert text.count("<article") == MOST_FINDINGS == 2_000
     assert "And 3000 more findings" in text
 
 

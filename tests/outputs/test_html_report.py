@@ -158,7 +158,7 @@ def test_numbers_can_be_sorted(make):
         make.site(3, "d", forward_ratio=None),
     ]
     page = render(make.report(sites))
-    rows = re.findall(r'<tr id="site-\d".*?</tr>', page)
+    rows = re.findall(r'<tr id="site-\d".*?</tr>', page, re.DOTALL)
     values = [re.findall(r'data-value="([^"]*)"', row)[3] for row in rows]
     assert values == [repr(math.log10(0.125)), "Infinity", "", ""]
 
