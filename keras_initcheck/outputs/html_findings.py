@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS
-from keras_initcheck.records.report import Finding
+from keras_initcheck.records.finding import Finding
 
 MOST_OF_A_CODE = 6
 """Findings of one code that are shown unfolded."""
