@@ -1,8 +1,6 @@
-"""Probe a Keras model with one batch before training, and tell which layers lose or blow up the
-signal, and why.
+"""Probes a Keras model with one batch before training, and reports where and why its signal is lost.
 
-Names are loaded when they are first used: importing this package imports neither Keras nor a
-framework.
+Names are loaded at their first use: importing this package imports neither Keras nor a framework.
 """
 
 import importlib

@@ -1,3 +1,4 @@
-"""Frozen records of plain numbers: what was measured, and what was found. Nothing here measures,
-judges or renders.
+"""Frozen records of measurements and findings.
+
+Nothing here measures or judges.
 """

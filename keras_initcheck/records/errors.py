@@ -1,23 +1,24 @@
-"""The error tree and the warning class of this package. Every error says what was expected,
-received, and how to fix it.
+"""The error tree and the warning class of this package.
+
+Every message names what was expected, what was received, and how to fix it.
 """
 
 
 class InitCheckError(Exception):
-    """Base of everything that this package raises on its own behalf, apart from `ValueError` and
-    `TypeError` for arguments.
-    """
+    """Base of this package's errors, apart from `ValueError` and `TypeError` for arguments."""
 
 
 class ProbeError(InitCheckError):
-    """The model could not be probed: it does not run on this batch, or has no output that a
-    gradient could start from.
+    """The model cannot be probed.
+
+    It does not run on this batch, or has no output from which a gradient could start.
     """
 
 
 class DataError(InitCheckError):
-    """The data gave no usable batch: it is empty, has the wrong shape or dtype, or does not fit the
-    model's loss.
+    """The data yield no usable batch.
+
+    They are empty, have a wrong shape or dtype, or do not fit the model's loss.
     """
 
 
@@ -26,11 +27,14 @@ class MissingPackageError(InitCheckError, ImportError):
 
 
 class DriftError(InitCheckError):
-    """`InitCheck(on_drift="raise")` met a finding that is a warning or an error.
+    """A probe of `InitCheck(on_drift="raise")` reported a warning or an error.
 
     Args:
-        message: The findings, as text.
-        report: The `keras_initcheck.Report` that holds them.
+        message: The findings as text.
+        report: The `keras_initcheck.Report` with the findings.
+
+    Attributes:
+        report: As given.
     """
 
     def __init__(self, message: str, report: object = None) -> None:
@@ -39,4 +43,4 @@ class DriftError(InitCheckError):
 
 
 class InitCheckWarning(UserWarning):
-    """What `InitCheck` found, or why it had to step aside while training went on."""
+    """Findings of `InitCheck`, or the reason why it stepped aside while the training went on."""

@@ -17,12 +17,12 @@ class Finding(Record):
     Attributes:
         code: Stable code such as `IC102`; never reused.
         slug: Name of the problem, such as `forward-gain`.
-        severity: `"info"`, `"warning"` or `"error"`. It follows the consequence for training, not
-            the size of the deviation.
-        message: One sentence: what was measured, where.
-        why: Why it matters.
-        fix: The smallest thing that cures it.
-        site: Name of the site, or `None` where it is about the network.
+        severity: `"info"`, `"warning"` or `"error"`: the consequence for training, not the size of
+            the deviation.
+        message: The measurement and its site, in one sentence.
+        why: The consequence for training.
+        fix: The smallest change that resolves it.
+        site: Name of the site; `None` for a finding about the network.
         layer: Path of the layer to blame, or `None`.
         measured: The measured number, or `None`.
         expected: The expected range, in words.
@@ -49,14 +49,14 @@ class Finding(Record):
 
     @property
     def rank(self) -> int:
-        """The severity as a number: 0 is information."""
+        """The severity as a number: 0 for information, 2 for an error."""
         return SEVERITIES.index(self.severity)
 
     def is_like(self, other: "Finding") -> bool:
-        """Whether both say the same of the same place, with whatever numbers.
+        """Whether both report the same problem at the same place, with any numbers.
 
-        Which of several culprits is worst, and gives a gain its site, is chance where weights are
-        drawn anew: one in common is enough.
+        The worst of several culprits, which gives a gain its site, is chance in weights that are
+        redrawn, so that one common culprit is enough.
         """
         is_same_place = (self.site, self.layer) == (other.site, other.layer) or not {
             *self.culprits

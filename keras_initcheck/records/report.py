@@ -23,25 +23,25 @@ weights takes about 6 KB, the largest models that Keras brings along 10 MB.
 
 @dataclass(frozen=True, eq=False)
 class MeanFieldSummary(Record):
-    """What mean field theory says of the longest run of like layers, from their weights alone;
-    nothing but a `reason` where there is none.
+    """Depth scales of the longest run of similar layers, by mean field theory from their weights.
 
     Attributes:
-        reason: Why nothing is said, in words; `None` where something is.
+        reason: The reason why there are none, in words; `None` if there are. All other attributes
+            have their defaults then.
         first: Name of the run's first site.
-        last: That of its last.
+        last: Name of its last site.
         num_layers: Number of its layers.
-        activation: The activation that follows each.
-        weight_variance: `σ_w² = n E[w²]`, their geometric mean.
-        bias_variance: `σ_b²`, their mean.
-        second_moment: `q` of the pre-activations for which the rest is computed: `q*`, where it
-            settles within the run, else the measured.
-        chi1: `χ1`, by which each layer multiplies the gradient's second moment there.
-        correlation: `c*`, to which the correlation of two inputs goes: 1 where they become alike.
-        correlation_scale: `ξ_c`, layers over which the distance from `c*` falls by e; `inf` where
-            it does not fall exponentially.
-        gradient_scale: `ξ_∇ = 1 / |ln χ1|`, layers over which the gradient's second moment changes
-            by e.
+        activation: The activation after each layer.
+        weight_variance: `σ_w² = n E[w²]`, geometric mean over the layers.
+        bias_variance: `σ_b²`, mean over the layers.
+        second_moment: `q` of the pre-activations for which the rest is computed: the fixed point
+            `q*` if it is reached within the run, else the measured value.
+        chi1: `χ1`, the factor by which each layer multiplies the gradient's second moment there.
+        correlation: `c*`, the limit of the correlation of two inputs; 1 if they become alike.
+        correlation_scale: `ξ_c`, number of layers over which the distance from `c*` falls by a
+            factor of e; `inf` if it does not fall exponentially.
+        gradient_scale: `ξ_∇ = 1 / |ln χ1|`, number of layers over which the gradient's second
+            moment changes by a factor of e.
         sentence: The same in words, beside the number of layers.
     """
 
@@ -95,11 +95,13 @@ class Report(Record):
         return sum(finding.severity == severity for finding in self.findings)
 
     def new_findings(self, baseline: "Report") -> tuple[Finding, ...]:
-        """Warnings and errors that an earlier report on the model lacks: not of that code, not
-        there, or not as severe.
+        """Warnings and errors that an earlier report lacks, or has with a lower severity.
+
+        Args:
+            baseline: An earlier report on the same model.
 
         Raises:
-            ValueError: `baseline` is on another model.
+            ValueError: `baseline` is a report on another model.
         """
         pairs, _ = self._compared(baseline)
         return tuple(
@@ -109,11 +111,13 @@ class Report(Record):
         )
 
     def resolved_findings(self, baseline: "Report") -> tuple[Finding, ...]:
-        """Warnings and errors of an earlier report on the model that have no like in this one, not
-        even as information.
+        """Warnings and errors of an earlier report that this one lacks, even as information.
+
+        Args:
+            baseline: An earlier report on the same model.
 
         Raises:
-            ValueError: `baseline` is on another model.
+            ValueError: `baseline` is a report on another model.
         """
         _, left = self._compared(baseline)
         return tuple(finding for finding in left if finding.severity != "info")
@@ -121,8 +125,10 @@ class Report(Record):
     def _compared(
         self, baseline: "Report"
     ) -> tuple[list[tuple[Finding, Finding | None]], list[Finding]]:
-        """Each finding with its like in the baseline, worst with worst, and what is left of the
-        baseline.
+        """Pairs each finding with its counterpart in the baseline, worst with worst.
+
+        Returns:
+            The pairs, and the findings of the baseline without a counterpart.
         """
         self._check_model(baseline)
         left, pairs = list(baseline.findings), []
@@ -134,8 +140,10 @@ class Report(Record):
         return pairs, left
 
     def _check_model(self, baseline: "Report") -> None:
-        """Names that Keras numbers may differ from run to run: the same sites show that it is the
-        same model.
+        """Refuses a baseline of another model.
+
+        Keras numbers models, so that names may differ from run to run; the same sites prove that
+        the model is the same.
         """
         sites = [[site.name for site in report.profile.sites] for report in (self, baseline)]
         if self.profile.model != baseline.profile.model and sites[0] != sites[1]:

@@ -1,3 +1,1 @@
-"""Re-initialises what drifted: a plan from a report, applied to the model, verified by a new probe,
-and undone if it is not better.
-"""
+"""Repairs: a plan from the findings, applied, verified by a new probe, and undone if not better."""

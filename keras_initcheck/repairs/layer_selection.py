@@ -34,9 +34,7 @@ def options_for(
         TypeError: An entry is neither a string nor a layer.
     """
     chosen = selection(options.layers, owned)
-    selects: Selection = chosen
-    if may_change is not every_weight:
-        selects = lambda weight: chosen(weight) and may_change(weight)  # noqa: E731
+    selects = chosen if may_change is every_weight else _both(chosen, may_change)
     return ModelRepairOptions(**vars(options), seed=seed, selects=selects)
 
 
@@ -57,6 +55,10 @@ def selection(layers: Any, owned: Sequence[OwnedVariable]) -> Selection:
     entries = layers if isinstance(layers, Sequence) and not isinstance(layers, str) else [layers]
     chosen = {path for entry in entries for path in _paths(entry, owned)}
     return lambda weight: weight.layer in chosen
+
+
+def _both(first: Selection, second: Selection) -> Selection:
+    return lambda weight: first(weight) and second(weight)
 
 
 def _paths(entry: Any, owned: Sequence[OwnedVariable]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Plan, apply, verify, and undo what did not help."""
+"""Plans a repair, applies it, verifies it with a new probe, and undoes it if it did not help."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -31,8 +31,8 @@ class Repairer:
     Args:
         probe: A probe that has measured `before`.
         batch: The batch that it measured, for the verification and for settling.
-        judge: What makes a report of a profile.
-        options: The choices.
+        judge: Makes the report on a profile of the changed model.
+        options: The options of this repair.
     """
 
     probe: Probe
@@ -44,20 +44,19 @@ class Repairer:
     def run(
         self, before: Report, is_dry: bool = False, findings: Sequence[Finding] | None = None
     ) -> Repair:
-        """Repairs the model, or says what it would do.
+        """Repairs the model, or plans to.
 
-        The new values are kept if a new probe shows that every finding the plan went for is gone
-        and that none is new. Else the model gets its old values back. Whatever fails on the way,
-        the model is bitwise what it was.
+        The model keeps the new values if a new probe shows that every targeted finding is resolved
+        and that none is new. Otherwise, and after any error, it gets its old values back, bitwise.
 
         Args:
-            before: The report to go by.
-            is_dry: Whether to leave the model alone.
-            findings: Those of its findings to go for, all unless told. The others may stay, but not
-                get worse.
+            before: The report to start from.
+            is_dry: Whether to plan only.
+            findings: The findings of `before` to target, all by default. The others may stay, but
+                not get worse.
 
         Returns:
-            The outcome.
+            The repair.
         """
         with ONE_AT_A_TIME:
             return self._run(before, is_dry, findings)
@@ -67,7 +66,7 @@ class Repairer:
             before.profile, before.findings if findings is None else findings, self.options
         )
         if is_dry:
-            message = "Nothing was changed: this is what a repair would begin with."
+            message = "Nothing was changed. A repair would begin with these steps."
             return Repair(before, None, planned, message)
         if not planned.steps:
             return Repair(before, None, planned, _nothing_to_do(before, planned))
@@ -104,7 +103,7 @@ class Repairer:
     def _apply(
         self, steps: Sequence[Step], owned: dict[str, OwnedVariable]
     ) -> tuple[tuple[Step, ...], Report]:
-        """The steps with what became of them, and the report on the changed model."""
+        """Applies the steps; returns them as done, and the report on the changed model."""
         apply(steps, owned, self.options.seed)
         done = (
             tuple(self._settle(steps, owned))
@@ -132,7 +131,7 @@ class Repairer:
 
 
 def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
-    """Why the changed model is not better; empty if it is."""
+    """The reason why the changed model is not better; empty if it is."""
     new = after.new_findings(before)
     stayed = [
         target
@@ -141,27 +140,27 @@ def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
     ]
     if new:
         return f"{_listed(new)} would be new. {new[0].message}"
-    return f"{_listed(stayed)} would stay." if stayed else ""
+    return f"{_listed(stayed)} would remain." if stayed else ""
 
 
 def _success(done: Plan) -> str:
     layers = len({step.layer for step in done.steps})
-    left = (
-        f" Left: {_listed([finding for finding, _ in done.unresolved])}." if done.unresolved else ""
-    )
+    unresolved = _listed([finding for finding, _ in done.unresolved])
     return (
-        f"Changed {layers} layer{'s' * (layers > 1)}; a new probe finds no"
-        f" {_listed(done.targets) or 'fault'} any more.{left}"
+        f"Changed {layers} layer{'s' * (layers > 1)}; a new probe no longer reports"
+        f" {_listed(done.targets, 'or') or 'any fault'}."
+        f"{f' Unresolved: {unresolved}.' if unresolved else ''}"
     )
 
 
 def _nothing_to_do(before: Report, planned: Plan) -> str:
     if before.ok:
-        return "Nothing to repair: the model has no finding."
+        return "Nothing to repair: the model has no warning and no error."
     return "Nothing was changed. " + " ".join(
         f"{finding.code} {finding.slug} stays: {reason}" for finding, reason in planned.unresolved
     )
 
 
-def _listed(findings: Sequence[Finding]) -> str:
-    return ", ".join(dict.fromkeys(f"{finding.code} {finding.slug}" for finding in findings))
+def _listed(findings: Sequence[Finding], conjunction: str = "and") -> str:
+    names = list(dict.fromkeys(f"{finding.code} {finding.slug}" for finding in findings))
+    return f" {conjunction} ".join([", ".join(names[:-1]), *names[-1:]] if names[1:] else names)

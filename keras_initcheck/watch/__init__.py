@@ -1,3 +1,1 @@
-"""What `InitCheck` does from the start of a training to its end: when it probes, on which batch,
-and what it does about findings.
-"""
+"""`InitCheck` in a training: when it probes, on which batch, and how it reacts to findings."""

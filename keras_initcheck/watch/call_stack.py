@@ -1,4 +1,4 @@
-"""Where in the user's program a call came from, read off the stack."""
+"""Reads the call stack: the user's own line, and the `fit` that is running."""
 
 import inspect
 import warnings
@@ -8,14 +8,16 @@ from typing import Any
 from keras_initcheck.records.errors import InitCheckWarning
 
 INTERNAL = ("keras", "keras_initcheck")
-"""Packages whose lines tell a user nothing. `warnings.warn` can skip files by itself from Python
-3.12 on only.
+"""Packages whose lines are of no help in a warning.
+
+Only from Python 3.12 on can `warnings.warn` skip files itself.
 """
 
 
 def warn_user(message: str) -> None:
-    """Warns at the user's own line: the innermost one outside of Keras and this package, such as
-    the one that calls `fit`.
+    """Warns at the user's own line, such as the one that calls `fit`.
+
+    It is the innermost line outside of Keras and this package.
     """
     frame, level = inspect.currentframe(), 1
     while frame is not None and _is_internal(frame):
@@ -24,9 +26,7 @@ def warn_user(message: str) -> None:
 
 
 def running_fit(model: Any) -> int | None:
-    """The id of the frame in which the innermost `fit` of `model` runs now, in this thread; `None`
-    where none runs.
-    """
+    """The id of the frame of the innermost running `fit` of `model` in this thread, or `None`."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:

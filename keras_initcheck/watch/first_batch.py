@@ -1,5 +1,7 @@
-"""Takes the first batch of a running training without losing or reordering one. Glue for the
-callback.
+"""Takes the first batch of a running training without losing or reordering one.
+
+Keras gives a callback no batch. Every trainer, however, calls `model.train_function` with its
+iterator, so that a function in its place sees the batches before the first step does.
 """
 
 import itertools
@@ -17,25 +19,26 @@ from keras_initcheck.watch.call_stack import running_fit
 def intercept_first_batch(
     model: Any, use: Callable[[Batch], None], give_up: Callable[[Exception], None]
 ) -> Callable[[], None]:
-    """Arranges that `use` gets the batch of the step that comes next, before that step.
+    """Arranges that `use` gets the batch of the next step, before that step.
 
-    `model.train_function` is replaced for one call by a function that takes as many batches off the
-    iterator as one call consumes, hands exactly these on to the original function, and has put the
-    original back before it does. A training that was meant and has ended before its step (another
-    callback raised, Ctrl-C) leaves a function behind that does nothing but put the original back.
+    `model.train_function` is replaced for one call. The replacement takes as many batches off the
+    iterator as one call consumes, puts the original function back, and passes it exactly these.
 
     Args:
         model: A model inside `fit`, or before a `train_on_batch`, which may make the train function
             only then.
-        use: Called once, with the variables' values on the model, which it may change. It must not
-            raise unless the training shall end.
-        give_up: Called with the reason where the iterator cannot be replayed; nothing has been
-            taken off it then.
+        use: Called once, while the model holds the variables' values, which it may change. An
+            exception from it ends the training.
+        give_up: Called with the reason if the iterator cannot be replayed; nothing has been taken
+            off it then.
 
     Returns:
         A function that puts the original back if no step was taken.
     """
     original = model.train_function
+    # A training can end before its step: another callback raises, or the user presses Ctrl-C. The
+    # replacement is then still on the model when the next training begins, whose batch is none of
+    # this callback's business. It tells the two apart and only puts the original back.
     training = _training(model)
     is_over = False
 
@@ -44,7 +47,7 @@ def intercept_first_batch(
         is_stale = is_over or _training(model) != training
         is_over = True
         restore()
-        if original is None:  # `train_on_batch` would have made it
+        if original is None:  # `train_on_batch` would have made it by now
             model.make_train_function(force=True)
             original = model.train_function
         return (
@@ -60,8 +63,9 @@ def intercept_first_batch(
 
 
 def _training(model: Any) -> tuple[int | None, Any]:
-    """Tells trainings of a model apart. A frame's id may come again once the frame is gone; each
-    `fit` makes a History as well.
+    """A key that tells trainings of a model apart.
+
+    The id of a frame may come again once the frame is gone, but each `fit` makes a new History.
     """
     return running_fit(model), getattr(model, "history", None)
 
@@ -72,7 +76,12 @@ def _seen(
     use: Callable[[Batch], None],
     give_up: Callable[[Exception], None],
 ) -> tuple[Any, ...]:
-    """The arguments of a train function, after `use` has seen the first batch that they hold."""
+    """The arguments of a train function, after `use` has seen the first batch in them.
+
+    On torch, `fit` passes a list of one batch, which anybody may read. On TensorFlow and JAX it
+    passes an iterator, which is replaced by one that yields the same batches again; on JAX the
+    variables' values come before it.
+    """
     *state, iterator = arguments
     batches: list[Any] = []
     try:
@@ -83,9 +92,7 @@ def _seen(
         )
         if state:
             _attach(model, state[0])
-    except (
-        Exception
-    ) as error:  # whatever a framework raises for an iterator of a kind that it cannot make again
+    except Exception as error:  # a framework's own, for an iterator that it cannot make again
         give_up(error)
         return arguments
     batches += (
@@ -99,12 +106,15 @@ def _seen(
 
 
 def assign_state(model: Any, state: Any) -> None:
-    """Gives a model the values that a loop of `stateless_call` holds: the trainable ones, and the
-    others.
+    """Assigns to a model the values that a loop of `stateless_call` holds.
+
+    Args:
+        model: A `keras.Model`.
+        state: Values of the trainable variables, and of the non-trainable ones.
 
     Raises:
-        ValueError: They are not as many as the model's variables, or of other shapes; nothing was
-            assigned then.
+        ValueError: Their number or their shapes differ from the variables'; then nothing is
+            assigned.
     """
     if (
         not isinstance(state, list | tuple)
@@ -139,16 +149,14 @@ def assign_state(model: Any, state: Any) -> None:
 
 
 def _attach(model: Any, state: Any) -> None:
-    """On JAX, `fit` keeps the variables' values in the state that it passes along; the probe reads
-    them from the model.
-    """
+    """Assigns the values in JAX's training state to the model, from which the probe reads them."""
     for variables, values in zip(_owners(model), state, strict=True):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
 
 def _values(model: Any) -> tuple[list[Any], ...]:
-    """The state that JAX's `fit` goes on with: the values that the variables have now."""
+    """The training state with which JAX's `fit` goes on: the variables' values now."""
     return tuple([variable.value for variable in variables] for variables in _owners(model))
 
 

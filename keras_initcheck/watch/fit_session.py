@@ -108,7 +108,7 @@ class FitSession(Session):
         )
 
     def _probe_again(self, with_histograms: bool = False) -> None:
-        self._pace.probed()
+        self._pace.mark_probe()
         for each in self.watched:
             each.guarded(partial(self._probe_later, each, with_histograms))
 

@@ -1,4 +1,4 @@
-"""When a probe is due: counts the steps of a training from what Keras calls before each of them."""
+"""Counts the steps of a training, and decides when a probe is due."""
 
 import operator
 from typing import Any
@@ -7,11 +7,13 @@ from keras_initcheck.probe.engine.arrays import to_numpy
 
 
 def as_step(value: Any) -> int:
-    """A number of updates, as an integer, a NumPy number, a tensor or a variable such as
-    `optimizer.iterations`.
+    """Converts a number of updates to an `int`.
+
+    Args:
+        value: An integer, a NumPy number, a tensor, or a variable such as `optimizer.iterations`.
 
     Raises:
-        ValueError: It is no whole number, or below 0.
+        ValueError: It is not a whole number, or below 0.
     """
     try:
         number = operator.index(
@@ -19,7 +21,7 @@ def as_step(value: Any) -> int:
             if hasattr(type(value), "__index__") and not hasattr(value, "shape")
             else to_numpy(value).item()
         )
-    except Exception:  # each framework has its own for what has no value, or none that is a number
+    except Exception:  # each framework raises its own type for a value that is no number
         number = -1
     if number < 0 or isinstance(value, bool):
         raise ValueError(f"`step` must be a whole number, 0 or more. Received: step={value!r:.80}.")
@@ -27,13 +29,15 @@ def as_step(value: Any) -> int:
 
 
 class Pace:
-    """Counts steps without `on_train_batch_end`: where a callback has one, Keras waits for the
-    device after each batch.
+    """Counts steps by the calls that Keras makes before each of them.
+
+    `on_train_batch_end` would be simpler, but Keras waits for the device after every batch as soon
+    as one callback has that method.
 
     Args:
-        every: Steps between probes; `None` where only epochs are probed.
+        every: Steps between probes; `None` if only epochs are probed.
         steps_per_execution: Steps that one call of the train function takes.
-        steps_per_epoch: Steps of an epoch, where they are known.
+        steps_per_epoch: Steps of an epoch, if they are known.
 
     Attributes:
         taken: Steps that the training has taken so far.
@@ -53,16 +57,16 @@ class Pace:
         self._last_probe = 0
 
     def before_execution(self) -> None:
-        """The train function is about to be called."""
+        """Records that the train function is about to be called."""
         self.taken = self._before_epoch + self._in_epoch
         self._in_epoch += self._steps_per_execution
 
     def after_epoch(self, found_nothing: bool = False) -> None:
-        """The epoch is over.
+        """Records that the epoch is over.
 
         Args:
-            found_nothing: Whether the last execution found the data used up, as happens once where
-                their number is not known.
+            found_nothing: Whether the last execution found the data used up, which happens once
+                if the number of batches is not known.
         """
         taken = self._in_epoch - self._steps_per_execution * found_nothing
         self._before_epoch += max(
@@ -73,9 +77,9 @@ class Pace:
 
     @property
     def is_due(self) -> bool:
-        """Whether the next probe is due, counted in steps."""
+        """Whether enough steps were taken since the last probe."""
         return self._every is not None and self.taken - self._last_probe >= self._every
 
-    def probed(self) -> None:
-        """A probe was made now."""
+    def mark_probe(self) -> None:
+        """Records that a probe is made now."""
         self._last_probe = self.taken

@@ -1,4 +1,4 @@
-"""What is watched: the model that is trained, or parts of it under names of their own."""
+"""The watched models: the trained one, or parts of it under the names that the user gave."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 MAX_NAME = 100
-"""Characters of a directory's name; file systems take 255 bytes."""
+"""Longest name of a directory, in characters; file systems allow 255 bytes."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Part:
 
     Attributes:
         model: The model.
-        label: What the user calls it; empty where there is one model only.
-        data: What to probe it with: a tuple of `x`, `y` and `sample_weight` or fewer, whatever
-            yields batches, or `None`.
-        directory: Name of its directory in the log; empty where there is one model only.
+        label: The user's name for it; empty for the only model.
+        data: Data to probe it with: a tuple of `x`, `y` and `sample_weight` or fewer, an object
+            that yields batches, or `None`.
+        directory: Name of its directory in the log; empty for the only model.
     """
 
     model: Any
@@ -30,21 +30,21 @@ class Part:
     directory: str = ""
 
     def is_same(self, other: "Part") -> bool:
-        """Whether it is the same model under the same name, with the same data."""
+        """Whether both are the same model under the same name, with the same data."""
         return self.model is other.model and self.label == other.label and self.data is other.data
 
     def log_dir(self, root: str | Path | None) -> str | Path | None:
-        """Where its log goes, in the user's log directory."""
+        """The directory of its log, inside the user's log directory."""
         return root if root is None or not self.directory else Path(root) / self.directory
 
 
 def parts_of(parts: Mapping[str, tuple[Any, ...]] | None, data: Any) -> tuple[Part, ...]:
-    """The parts that the user named.
+    """The parts that the user named; none if only the trained model is watched.
 
     Raises:
-        ValueError: There are parts and data as well, or a part is no `(model, x)`, `(model, x, y)`
+        ValueError: Both parts and data were passed, or a part is not `(model, x)`, `(model, x, y)`
             or `(model, x, y, sample_weight)`.
-        TypeError: A part's model is no `keras.Model`.
+        TypeError: A part's model is not a `keras.Model`.
     """
     if parts is None:
         return ()
@@ -82,8 +82,9 @@ def parts_of(parts: Mapping[str, tuple[Any, ...]] | None, data: Any) -> tuple[Pa
 
 
 def _directory(label: str, taken: list[str]) -> str:
-    """`label` as the name of a directory on every file system, unlike the others also where case
-    does not count.
+    """`label` as the name of a directory on every file system.
+
+    It differs from the names that are taken by more than case.
     """
     name = re.sub(r"[^\w.-]", "_", label).lstrip(".")[:MAX_NAME] or "part"
     folded = [other.casefold() for other in taken]

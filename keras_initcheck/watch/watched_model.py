@@ -215,7 +215,7 @@ class WatchedModel:
             self._warn_of_news(report)
 
     def _warn_of_news(self, report: Report) -> None:
-        """Warns of layers that a rule blames for the first time in this training, and of no others."""
+        """Warns only of layers that a rule blames for the first time in this training."""
         found = _faults(report)
         news = [finding for finding in found if (finding.code, finding.layer) not in self._warned]
         self._warned |= {

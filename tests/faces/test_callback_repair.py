@@ -100,6 +100,34 @@ def test_trained_model_is_told_about_and_left_alone():
     assert check.repairs == ()
 
 
+def test_embedding_that_nobody_names_is_left_alone_as_by_repair():
+    """It is constant, which a rule blames, but `layers` does not name it."""
+    keras.utils.set_random_seed(3)
+    embedding = keras.layers.Embedding(50, 64, embeddings_initializer="ones", name="embedding")
+    hidden = [
+        keras.layers.Dense(64, "relu", kernel_initializer=normal(1.0)(), name=f"hidden_{n}")
+        for n in range(3)
+    ]
+    model = compiled(
+        keras.Sequential(
+            [
+                keras.Input((8,), dtype="int32"),
+                embedding,
+                keras.layers.Flatten(),
+                *hidden,
+                keras.layers.Dense(10),
+            ]
+        )
+    )
+    check = ic.InitCheck(None, on_drift="repair")
+    with pytest.warns(ic.InitCheckWarning):
+        model.fit(
+            np.arange(400).reshape(50, 8) % 50, np.arange(50) % 10, verbose=0, callbacks=[check]
+        )
+    assert {step.layer for step in check.repairs[0].steps} == {"hidden_0", "hidden_1", "hidden_2"}
+    assert "IC105" in {finding.code for finding, _ in check.repairs[0].unresolved}
+
+
 def test_layers_that_break_later_are_repaired_within_limits():
     model = compiled(mlp(keras.initializers.HeNormal, depth=3))
 

@@ -100,7 +100,7 @@ def test_both_states_the_steps_and_their_outcome_are_told(capsys):
         for line in lines[headings[1] : headings[2]]
     )
     assert any(
-        "a new probe finds no IC102 forward-gain" in line
+        "a new probe no longer reports IC102 forward-gain" in line
         for line in lines[headings[1] : headings[2]]
     )
     assert "network: healthy. No layer loses or blows up the signal." in lines[headings[2] :]
@@ -208,7 +208,7 @@ def test_dry_run_shows_the_plan_and_changes_nothing(exploding_file, capsys):
     lines = capsys.readouterr().out.splitlines()
     plan = lines[lines.index("Plan") :]
     assert plan[1].startswith("  1. multiply hidden_0/kernel by 0.2")
-    assert plan[-1] == "  Nothing was changed: this is what a repair would begin with."
+    assert plan[-1] == "  Nothing was changed. A repair would begin with these steps."
     assert (sorted(os.listdir()), exploding_file.read_bytes()) == (content, before)
 
 
@@ -230,7 +230,7 @@ def test_what_no_weights_cure_is_said_and_not_saved(capsys):
 
 def test_healthy_model_is_saved_as_it_is(capsys):
     assert main(["models.py:healthy", "--repair", "--save", "repaired.keras"]) == 0
-    assert "  Nothing to repair: the model has no finding." in capsys.readouterr().out
+    assert "  Nothing to repair: the model has no warning and no error." in capsys.readouterr().out
     assert main(["repaired.keras"]) == 0
 
 

@@ -13,7 +13,7 @@ def probed_steps(pace, epochs):
 
     def ask():
         if pace.is_due:
-            pace.probed()
+            pace.mark_probe()
             found.append(pace.taken)
 
     for executions, found_nothing in epochs:

@@ -40,7 +40,7 @@ def losses_by_hand(model, x, y):
     return {"mse": np.mean(difference**2), "mae": np.mean(np.abs(difference))}
 
 
-def test_fit_compile_fit_freeze_fit():
+def test_fit_compile_fit_freeze_fit_abort_fit():
     model, (x, y), check = make_model(), data(), ic.InitCheck(None, on_drift="ignore")
     optimizer = keras.optimizers.SGD(1e-3)
     for loss in ("mse", "mae"):
@@ -57,6 +57,19 @@ def test_fit_compile_fit_freeze_fit():
     assert {
         weight.layer for weight in check.report.profile.weights if weight.gradient is not None
     } == {"last"}
+    with pytest.raises(KeyError, match="aborted"):
+        model.fit(x, y, batch_size=16, verbose=0, callbacks=[check, Aborting()])
+    assert check.report is None
+    model.fit(x, y, batch_size=16, verbose=0, callbacks=[check])
+    assert (check.first_report.profile.step, check.report.profile.step) == (1, 2)
+    assert check.report.profile.loss == pytest.approx(losses_by_hand(model, x, y)["mae"], rel=1e-5)
+
+
+class Aborting(keras.callbacks.Callback):
+    """Ends a training before its first step."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        raise KeyError("aborted")
 
 
 def test_a_repeated_pass_sees_another_loss():
