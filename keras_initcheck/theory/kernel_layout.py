@@ -20,8 +20,8 @@ class KernelLayout:
     Attributes:
         strides: Strides of the window, one number or one for each axis.
         groups: Groups of a convolution.
-        is_depthwise: Whether each channel has kernels of its own.
-        is_transposed: Whether the kernel is a transposed convolution's,
+        is_depthwise: True if each channel has kernels of its own.
+        is_transposed: True for the kernel of a transposed convolution,
             `(*window, filters, channels)`.
         num_gates: Kernels side by side in the last axis: 3 for GRU, 4 for LSTM.
         equation: Equation of an `EinsumDense` layer.

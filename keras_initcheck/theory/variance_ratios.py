@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 def forward_ratio(fan_in: float, weight_second_moment: float, forward_factor: float) -> float:
-    """`n E[w²] E[f²]/q`: second moment of a layer's output over that of its input.
+    """`n E[w²] E[f²]/q`: second moments of a layer, output over input.
 
     Assumes weights that are independent of the input, of zero mean (or an input of zero mean) and
     uncorrelated with each other, no bias, and a pre-activation that is Gaussian. He et al. 2015,
@@ -24,7 +24,7 @@ def forward_ratio(fan_in: float, weight_second_moment: float, forward_factor: fl
 
 
 def backward_ratio(fan_out: float, weight_second_moment: float, backward_factor: float) -> float:
-    """`n̂ E[w²] E[f'²]`: second moment of the gradient at a layer's input over that at its output.
+    """`n̂ E[w²] E[f'²]`: second moments of the gradient, a layer's input over its output.
 
     Assumes in addition that the gradient is independent of the weights and of `f'`. He et al. 2015,
     section 2.2, equations 13 and 14, with the 1/2 of ReLU replaced by `E[f'²]`; Glorot & Bengio

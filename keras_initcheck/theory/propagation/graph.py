@@ -52,7 +52,7 @@ class Network:
         """Adds a node, applies its rule to the signals of its inputs, and returns its position.
 
         Args:
-            rule: What the node does.
+            rule: The node's rule.
             inputs: Positions of the nodes whose outputs it receives; none where a network starts.
 
         Raises:
@@ -80,7 +80,7 @@ class Network:
         pass the next, and gradients grow by some 10% more in every such block.
 
         Args:
-            seeds: By position, `ln` of the mean square of the gradient with which an output begins:
+            seeds: `ln` of the mean square of the gradient with which an output begins, by position:
                 0 for a random N(0, 1) cotangent.
 
         Returns:

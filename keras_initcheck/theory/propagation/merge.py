@@ -65,7 +65,7 @@ class Multiply(PropagationRule):
     (0.5, 1.0)
 
     Attributes:
-        repeats: How often each operand is broadcast.
+        repeats: Number of copies of each operand; 1 if not given.
     """
 
     repeats: tuple[float, ...] = ()

@@ -11,13 +11,18 @@ from keras_initcheck.theory.propagation.signal import Signal, exponential
 from keras_initcheck.theory.quadrature import Array
 
 _LARGEST_STD = 10.0
-"""Of the logits. Beyond it one probability is close to one: with two logits, `E a²` is within 6% of
-its limit `1/n`."""
+"""Standard deviation of the logits beyond which one probability is close to one.
+
+With two logits, `E a²` is within 6% of its limit `1/n` there.
+"""
 
 _REACH = 9.0  # standard deviations: the Gaussian beyond holds 2e-19
 _STEP = 0.4
-"""Of logits and of `ln t`. The error of the trapezoidal rule is about `e^(-π²/0.4)` = 2e-11, since
-`e^-e^x` is the sharpest feature."""
+"""Distance of the quadrature's points, in logits and in `ln t`.
+
+The error of the trapezoidal rule is about `e^(-π²/0.4)` = 2e-11, since `e^-e^x` is the sharpest
+feature.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a prediction is compared with a simulated tensor."""
+"""Comparison of a prediction with a simulated tensor."""
 
 import numpy as np
 import pytest
