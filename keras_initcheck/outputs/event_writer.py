@@ -6,7 +6,6 @@ memory on a GPU), and works in a thread that keeps what it could not write to it
 is in the file, or the caller knows that it is not.
 """
 
-import io
 import itertools
 import os
 import socket
@@ -27,9 +26,9 @@ from tensorboard.compat.proto.summary_pb2 import (
 from tensorboard.plugins.histogram import metadata as histogram_plugin
 from tensorboard.plugins.scalar import metadata as scalar_plugin
 from tensorboard.plugins.text import metadata as text_plugin
-from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from keras_initcheck.outputs.crc32c import frame
 from keras_initcheck.records.statistics import Histogram
 
 FILE_VERSION = "brain.Event:2"
@@ -136,9 +135,7 @@ class EventWriter:
         self._file.close()
 
     def _append(self, event: Event) -> None:
-        record = io.BytesIO()
-        RecordWriter(record).write(event.SerializeToString())
-        start, rest = self._file.tell(), memoryview(record.getvalue())
+        start, rest = self._file.tell(), memoryview(frame(event.SerializeToString()))
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]

@@ -35,6 +35,7 @@ from keras_initcheck.outputs.site_statistics import (
 )
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.structure import Structure
 from keras_initcheck.tensorboard_plugin.log_format import (
     BY_DEPTH,
     EACH,
@@ -133,6 +134,8 @@ class EventLog:
         self._writer: EventWriter | None = None
         self._last_step = 0
         self._last_found: object = None
+        self._structure: Structure | None = None
+        self._description = ("", "")
 
     def write(self, report: Report, step: int) -> None:
         """Adds a probe to the run, or begins a new run if `step` is not above the last one.
@@ -237,13 +240,23 @@ class EventLog:
         if is_first:
             _write_by_depth(self._writer.directory / BY_DEPTH, matrix)
 
+    def _described(self, profile: Profile) -> tuple[str, str]:
+        """Hash of the sites and description of the matrix, made once for each structure."""
+        if self._structure is not profile.structure:
+            self._structure = profile.structure
+            self._description = (
+                hash_sites(profile.structure),
+                _strict(describe(profile)),
+            )
+        return self._description
+
     def _plugin_values(
         self, report: Report, matrix: Matrix, is_first: bool
     ) -> Iterator[Summary.Value]:
         """For the package's own tab. The first probe has tags of its own: TensorBoard samples
         steps, and loses the first one soonest.
         """
-        sites, content = hash_sites(report.profile), _strict(describe(report.profile))
+        sites, content = self._described(report.profile)
         findings = _findings(report, self.max_findings)
         with np.errstate(over="ignore"):
             numbers = matrix.astype(np.float32)

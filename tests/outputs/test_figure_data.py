@@ -22,7 +22,7 @@ def read_back(report, read, log_dir):
     with EventLog(log_dir) as log:
         log.write(report, 7)
     reader = read(log_dir)
-    tag = f"initcheck/probe/{hash_sites(report.profile)}"
+    tag = f"initcheck/probe/{hash_sites(report.profile.structure)}"
     tensors = reader.tensors("initcheck", "initcheck")
     findings = json.loads(zlib.decompress(tensors["initcheck/probe_findings"][7].item(1)))
     description = read_description(reader.descriptions("initcheck")[tag])

@@ -205,8 +205,8 @@ def test_hash_is_that_of_the_list_of_sites(make):
         [sites[0], make.site(1, "b", layer_type="Conv2D")],
         [],
     ]
-    hashes = [hash_sites(Profile.of("net", tuple(each))) for each in (sites, *others)]
-    assert hash_sites(Profile.of("another net", tuple(same))) == hashes[0]
+    hashes = [hash_sites(Profile.of("net", tuple(each)).structure) for each in (sites, *others)]
+    assert hash_sites(Profile.of("another net", tuple(same)).structure) == hashes[0]
     assert len(set(hashes)) == len(hashes)
     assert all(len(bytes.fromhex(each)) == 6 for each in hashes)
 
