@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises an `InitCheckError` with the message."""
-        raise InitCheckError(f"{message} See: initcheck --help")
+        raise InitCheckError(f"{message.rstrip('.')}. See: initcheck --help")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

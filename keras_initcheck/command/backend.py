@@ -47,6 +47,17 @@ def start_keras() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def import_tensorflow_quietly() -> None:
+    """Imports TensorFlow if it is installed, without its log lines.
+
+    Keras imports it to save a model, whatever the backend is.
+    """
+    if "tensorflow" in sys.modules or not _is_installed("tensorflow"):
+        return
+    with contextlib.suppress(ImportError), _quiet_stderr():
+        importlib.import_module("tensorflow")
+
+
 def _choose_backend() -> None:
     configured = _configured()
     if _is_installed(configured):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from keras_initcheck.command.backend import import_tensorflow_quietly
 from keras_initcheck.command.leftovers import writing_folder
 from keras_initcheck.command.user_code import reason
 from keras_initcheck.records.errors import InitCheckError
@@ -96,6 +97,7 @@ def _write(model: Any, path: Path) -> None:
     if path.name.endswith(WEIGHTS_SUFFIX):
         model.save_weights(path)
     else:
+        import_tensorflow_quietly()
         model.save(path)
     with path.open("rb") as file:
         os.fsync(file.fileno())  # a power failure could otherwise leave an empty file

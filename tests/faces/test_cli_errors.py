@@ -68,7 +68,7 @@ def workplace(make_workplace):
             "Received: 'models.py'. `text` must be strict JSON.",
         ),
         (["a.keras", "--quick"], "--quick must come with --demo."),
-        (["a.keras", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["a.keras", "--nonsense"], "unrecognized arguments: --nonsense. See: initcheck --help"),
         (
             ["a.keras", "--batch-size", "0"],
             "--batch-size: must be an integer, 1 or more. Received: '0'.",

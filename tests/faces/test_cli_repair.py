@@ -111,17 +111,21 @@ def test_both_states_the_steps_and_their_outcome_are_told(capsys):
     assert lines[-1] == "Saved to repaired.keras."
 
 
-def test_saved_model_is_healthy_in_a_new_process():
-    main([EXPLODING, "--repair", "--save", "repaired.keras"])
+def in_a_new_process(*arguments):
+    """Exit status, last line of standard output and standard error of the command."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "keras_initcheck", "repaired.keras", "--fail-on", "warning"]
+    command = [sys.executable, "-m", "keras_initcheck", *arguments]
     result = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    assert (result.returncode, result.stdout.splitlines()[-1]) == (
-        0,
-        "network: healthy. No layer loses or blows up the signal.",
-    )
+    return result.returncode, result.stdout.splitlines()[-1], result.stderr
+
+
+def test_saved_model_is_healthy_in_a_new_process_and_standard_error_stays_empty():
+    saved = in_a_new_process(EXPLODING, "--repair", "--save", "repaired.keras")
+    assert saved == (0, "Saved to repaired.keras.", "")
+    checked = in_a_new_process("repaired.keras", "--fail-on", "warning")
+    assert checked == (0, "network: healthy. No layer loses or blows up the signal.", "")
 
 
 def test_saved_weights_are_those_of_the_saved_model():
