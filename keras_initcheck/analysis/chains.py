@@ -1,47 +1,26 @@
 """Chains: weight layers in a row, so that the ratios of one multiply with those of the next.
 
-A chain ends at a normalisation, a merge, a fork, an embedding, a recurrent layer and wherever a
+A chain ends at a normalization, a merge, a fork, an embedding, a recurrent layer and wherever a
 link cannot be told. What happens there is another law than the product of He et al. (2015, section
 2.2).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from keras_initcheck.records.sites import SiteStats
-from keras_initcheck.theory.variance_ratios import log10_product
+from keras_initcheck.records.structure import Site
 
 _TRANSPARENT = ("pass", "activation")
 
 
-def assign(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
-    """The sites with their chain and running gains filled in. Heads must be marked.
+def find_chains(sites: Sequence[Site]) -> list[list[int]]:
+    """Indices of the hidden weight layers of each chain, in order of execution.
 
-    The forward gain of a layer is the product of the measured forward ratios from the start of its
-    chain through the layer itself; the backward gain that of the backward ratios from the end of
-    the chain back through it. Heads belong to no product: no activation follows them, and their
-    scale is the loss's business.
+    Every hidden weight layer is in one chain. Heads, which must be marked, are in none: no
+    activation follows them, and their scale is the loss's business. Cost: linear in the sites.
     """
-    found = {site.index: site for site in sites}
-    for number, chain in enumerate(chains(sites)):
-        forward = [found[index].forward_ratio for index in chain]
-        backward = [found[index].backward_ratio for index in chain]
-        for position, index in enumerate(chain):
-            found[index] = replace(
-                found[index],
-                chain=number,
-                log10_forward_gain=_gain(forward[: position + 1]),
-                log10_backward_gain=_gain(backward[position:]),
-            )
-    return tuple(found[index] for index in sorted(found))
-
-
-def chains(sites: Sequence[SiteStats]) -> list[list[int]]:
-    """Indices of the hidden weight layers of each chain, in order of execution. Every hidden
-    weight layer is in one.
-    """
-    before = {site.index: _previous_weight(site, sites) for site in sites if site.kind == "weight"}
+    before = _previous_weights(sites)
     followers = Counter(previous for previous in before.values() if previous is not None)
     found: dict[int, list[int]] = {}
     ordered: list[list[int]] = []
@@ -57,40 +36,11 @@ def chains(sites: Sequence[SiteStats]) -> list[list[int]]:
     return ordered
 
 
-def _gain(ratios: Sequence[float | None]) -> float | None:
-    known = [ratio for ratio in ratios if ratio is not None]
-    return log10_product(known) if len(known) == len(ratios) and known else None
+def mark_heads(sites: Sequence[Site]) -> list[Site]:
+    """The sites with the heads marked.
 
-
-def _previous_weight(site: SiteStats, sites: Sequence[SiteStats]) -> int | None:
-    """The weight layer whose output, through layers that only pass on, is this layer's input;
-    `None` at the start of a chain.
-    """
-    consumers = Counter(index for other in sites for index in other.inputs)
-    for previous in _upstream(site, sites):
-        if consumers[previous.index] > 1:
-            return None
-        if previous.kind == "weight":
-            return previous.index
-        if previous.kind not in _TRANSPARENT:
-            return None
-    return None
-
-
-def _upstream(site: SiteStats, sites: Sequence[SiteStats]) -> Iterator[SiteStats]:
-    while True:
-        if site.inputs_known and len(site.inputs) == 1:
-            site = sites[site.inputs[0]]
-        elif site.follows_previous:
-            site = sites[site.index - 1]
-        else:
-            return
-        yield site
-
-
-def mark_heads(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
-    """The sites with the heads marked: weight layers that no other weight layer, recurrent layer or
-    normalisation comes after.
+    Heads are weight layers that no other weight layer, recurrent layer or normalization comes
+    after.
     """
     reached: set[int] = set()
     for site in reversed(sites):
@@ -98,6 +48,38 @@ def mark_heads(sites: Sequence[SiteStats]) -> tuple[SiteStats, ...]:
             reached.update(site.inputs)
             if not site.inputs_known and site.index:
                 reached.add(site.index - 1)
-    return tuple(
+    return [
         replace(site, is_head=site.kind == "weight" and site.index not in reached) for site in sites
-    )
+    ]
+
+
+def _previous_weights(sites: Sequence[Site]) -> dict[int, int | None]:
+    """For each weight layer the one whose output it receives, directly or through other layers.
+
+    The layers between only pass the signal on, and nobody else receives it. `None` at the start of
+    a chain.
+    """
+    num_receivers = Counter(index for site in sites for index in site.inputs)
+    carried: list[int | None] = []
+    before: dict[int, int | None] = {}
+    for site in sites:
+        source = _source(site)
+        is_sole = source is not None and num_receivers[source] <= 1
+        arriving = carried[source] if source is not None and is_sole else None
+        if site.kind == "weight":
+            before[site.index] = arriving
+        carried.append(_carried(site, arriving))
+    return before
+
+
+def _carried(site: Site, arriving: int | None) -> int | None:
+    """The weight layer whose signal leaves the site."""
+    if site.kind == "weight":
+        return site.index
+    return arriving if site.kind in _TRANSPARENT else None
+
+
+def _source(site: Site) -> int | None:
+    if site.inputs_known and len(site.inputs) == 1:
+        return site.inputs[0]
+    return site.index - 1 if site.follows_previous else None

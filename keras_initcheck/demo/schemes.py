@@ -10,7 +10,7 @@ import numpy as np
 from keras_initcheck.demo.alexnet import alexnet
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.probe.tap.forward import RANDOM
+from keras_initcheck.probe.tap.pass_record import RANDOM
 from keras_initcheck.records.profile import Profile
 
 SEED = 0

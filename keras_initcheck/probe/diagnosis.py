@@ -14,12 +14,20 @@ import keras
 from keras import ops
 
 from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.engine.row_layout import (
+    SCALARS,
+    RowLayout,
+    Section,
+    gradients_of,
+    weight_gradients_of,
+)
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.graph import operations_without_layers, symbolic_inputs
 from keras_initcheck.probe.keras_model.messages import describe_tensors, error_summary
 from keras_initcheck.probe.keras_model.private_api import flatten_layers, without_rematerialization
-from keras_initcheck.probe.tap.forward import LOSS, Options, Pass
+from keras_initcheck.probe.tap.forward import Pass
+from keras_initcheck.probe.tap.pass_record import LOSS, Options
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.refused_loss import explain_loss, why_left_out
 from keras_initcheck.probe.tap.wrapping import wrapped_calls
@@ -216,7 +224,14 @@ class _PlainPass:
                 outputs = introspection.call_in_training(model, batch.x)
             self.has_run = True
             objectives = [*self._sums(outputs), *self._losses(batch, outputs)]
-        return Pass(objectives, [True] * len(objectives), [ops.ones((1,))])
+        named = {f"objective {number}": each for number, each in enumerate(objectives)}
+        sections = [Section(SCALARS, 1, 1)]
+        for name in named:
+            num_weights = len(model.trainable_variables)
+            sections.append(Section(gradients_of(name), 1, 1))
+            sections.append(Section(weight_gradients_of(name), num_weights, 1))
+        layout = RowLayout(tuple(sections))
+        return Pass(named, {SCALARS: [ops.ones((1,))]}, layout, trained=tuple(named))
 
     def _watched(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -2,25 +2,24 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from importlib import metadata
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_initcheck.probe import engine, profile_builder, variables
-from keras_initcheck.probe.data import tabular_inputs
-from keras_initcheck.probe.data.batch import Batch, num_samples
+from keras_initcheck.probe import engine, variables
+from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.diagnosis import explain, our_own, unbuilt, without_call
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.pass_cache import PassCache
-from keras_initcheck.probe.tap import outputs_and_labels
-from keras_initcheck.probe.tap.forward import LOSS, RANDOM, Forward, Layout, Options
+from keras_initcheck.probe.profile_builder import ProfileBuilder
+from keras_initcheck.probe.tap.forward import Forward
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.tap.jacobian import measure_spectrum
+from keras_initcheck.probe.tap.pass_record import LOSS, RANDOM, Options, PassRecord
 from keras_initcheck.probe.tap.preserve import building, preserved
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.probe.tap.wrapping import without_rematerialization
@@ -29,7 +28,20 @@ from keras_initcheck.records.errors import InitCheckError, ProbeError
 from keras_initcheck.records.profile import Profile, Spectrum
 from keras_initcheck.theory.activation_factors import FactorTable
 
-CompiledPass = tuple[Forward, Callable[[tuple[Any, Any, Any]], np.ndarray]]
+
+@dataclass(frozen=True)
+class CompiledPass:
+    """A pass of the model under one set of options, ready to run on batches of one shape.
+
+    Attributes:
+        forward: The observed forward pass.
+        run: Brings all rows of a batch to the host.
+        profiles: Builds profiles from them.
+    """
+
+    forward: Forward
+    run: Callable[[tuple[Any, Any, Any]], np.ndarray]
+    profiles: ProfileBuilder
 
 
 class Probe:
@@ -55,7 +67,7 @@ class Probe:
         self.seed = seed
         self._engine = engine.load()
         self._factors = FactorTable()
-        self._layout: Layout | None = None
+        self._record: PassRecord | None = None
         self._passes: PassCache[CompiledPass] = PassCache()
 
     def measure(
@@ -88,33 +100,20 @@ class Probe:
         """
         start = time.perf_counter()
         options = Options(tuple(cotangents), is_exact, with_histograms, self.seed)
-        forward, table = self._run(options, batch)
+        compiled, table = self._run(options, batch)
         if not is_exact and not table.is_reliable:
-            forward, table = self._run(replace(options, is_exact=True), batch)
-        self._layout = forward.layout
-        with without_strategy(), our_own("the statistics"):
-            measured = profile_builder.profile(
-                self.model,
-                forward.layout,
+            compiled, table = self._run(replace(options, is_exact=True), batch)
+        self._record = compiled.forward.record
+        with without_strategy():
+            profile = compiled.profiles.build(
+                self._record,
                 table,
-                None if is_exact else self._factors,
-                self._facts(),
+                batch,
+                self._factors,
+                seed=self.seed,
+                step=steps_taken(self.model) if step is None else step,
             )
-        with our_own("the labels"):
-            compared = outputs_and_labels.assembled(
-                forward.layout.targets, table.targets, batch.y, batch.sample_weight is not None
-            )
-        with our_own("the columns of the inputs"):
-            columns = tabular_inputs.columns(batch.x) if is_exact else ()
-        circumstances: dict[str, Any] = {
-            "batch_size": num_samples(batch),
-            "source": batch.source,
-            "is_synthetic": batch.is_synthetic,
-            "seed": self.seed,
-            "step": steps_taken(self.model) if step is None else step,
-            "seconds": time.perf_counter() - start,
-        }
-        return replace(measured, outputs=compared, tabular_inputs=columns, **circumstances)
+        return replace(profile, seconds=time.perf_counter() - start)
 
     @property
     def owned(self) -> list[OwnedVariable]:
@@ -124,12 +123,12 @@ class Probe:
         Raises:
             ProbeError: Nothing was measured yet.
         """
-        if self._layout is None:
+        if self._record is None:
             raise ProbeError(
                 "Variables have names once the model was measured. Received: a new probe. Call"
                 " measure first."
             )
-        return list(variables.owned_variables(self.model, self._layout.sites).values())
+        return list(variables.owned_variables(self.model, self._record.sites).values())
 
     @without_strategy()
     def spectrum(self, batch: Batch) -> Spectrum:
@@ -138,31 +137,31 @@ class Probe:
         """
         return measure_spectrum(self.model, batch, self._engine, self.seed)
 
-    def _run(self, options: Options, batch: Batch) -> tuple[Forward, RowTable]:
+    def _run(self, options: Options, batch: Batch) -> tuple[CompiledPass, RowTable]:
         if not introspection.has_call(self.model):
             raise without_call(self.model)
         with ONE_AT_A_TIME:
             self._build(batch)
-            forward, run = self._compiled_pass(options, batch)
+            compiled = self._compiled_pass(options, batch)
             with without_strategy():
                 try:
                     with preserved(self.model):
-                        vector = run(batch.parts)
+                        vector = compiled.run(batch.parts)
                 except InitCheckError:
                     raise
                 except Exception as error:
                     failure = explain(
-                        self.model, self._engine, options, batch, error, forward.failed_at
+                        self.model, self._engine, options, batch, error, compiled.forward.failed_at
                     )
                     raise failure from failure.__cause__
-        if not forward.layout.sites:
+        record = compiled.forward.record
+        if not record.sites:
             raise ProbeError(
                 f"The model must call at least one layer. Received: {self.model.name!r}, which"
                 " calls none."
             )
-        return forward, RowTable(
-            vector, forward.layout, options, len(self.model.trainable_variables)
-        )
+        with our_own("the rows of the pass"):
+            return compiled, RowTable(vector, record, options)
 
     def _build(self, batch: Batch) -> None:
         if introspection.is_built(self.model):
@@ -177,21 +176,15 @@ class Probe:
             raise unbuilt(self.model, batch, error) from error
 
     def _compiled_pass(self, options: Options, batch: Batch) -> CompiledPass:
-        def compiled() -> CompiledPass:
+        def compile_pass() -> CompiledPass:
             forward = Forward(self.model, self._engine, options)
             is_repeated = options.is_repeated(self.model)
-            return forward, self._engine.compile_pass(
+            run = self._engine.compile_pass(
                 forward, self.model, forward.gradient_row, is_repeated=is_repeated
             )
+            return CompiledPass(forward, run, ProfileBuilder(self.model))
 
-        return self._passes.get(self.model, batch, options, compiled)
-
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "backend": keras.backend.backend(),
-            "dtype": str(getattr(self.model.dtype_policy, "name", "float32")),
-            "versions": _versions(),
-        }
+        return self._passes.get(self.model, batch, options, compile_pass)
 
 
 def _no_model(model: Any) -> str:
@@ -202,8 +195,3 @@ def _no_model(model: Any) -> str:
         else ""
     )
     return f"`model` must be a keras.Model. Received: one of type {type(model).__name__}.{hint}"
-
-
-def _versions() -> tuple[tuple[str, str], ...]:
-    backend = keras.backend.backend()
-    return (("keras", keras.__version__), (backend, metadata.version(backend)))

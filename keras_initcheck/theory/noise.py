@@ -7,6 +7,12 @@ other activations.
 """
 
 import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = float | npt.NDArray[np.float64]
 
 RELU_ACTIVATION_NOISE = 3.0
 """`ActivationMoments.activation_noise` of ReLU: `Var(f²/E f² - z²/q)` = 3."""
@@ -26,7 +32,7 @@ STATIC_FLOOR = math.log(STATIC_FACTOR)
 """`STATIC_FACTOR` as a natural logarithm."""
 
 
-def layer_log_variance(width: float, activation_noise: float = RELU_ACTIVATION_NOISE) -> float:
+def layer_log_variance(width: Numbers, activation_noise: Numbers = RELU_ACTIVATION_NOISE) -> Any:
     """Variance of `ln(q_l / q_{l-1})`, the log ratio of successive pre-activation second moments.
 
     `v = v0 (1 + v0)` with `v0 = (2 + V_a) / n`: 5/n for ReLU layers, whose sum governs the
@@ -42,6 +48,9 @@ def layer_log_variance(width: float, activation_noise: float = RELU_ACTIVATION_N
     Args:
         width: `n`, units of the layer, channels of a convolution.
         activation_noise: `V_a`, `ActivationMoments.activation_noise`.
+
+    Returns:
+        A number, or an array if one of the two is an array.
     """
     variance = (2.0 + activation_noise) / width
     return variance * (1.0 + variance)

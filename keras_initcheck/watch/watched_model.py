@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.probe.tap.forward import LOSS, RANDOM
+from keras_initcheck.probe.tap.pass_record import LOSS, RANDOM
 from keras_initcheck.records.errors import DriftError, InitCheckWarning
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.report import Report

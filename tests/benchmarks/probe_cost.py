@@ -21,7 +21,7 @@ from keras import layers
 
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.probe.tap.forward import LOSS
+from keras_initcheck.probe.tap.pass_record import LOSS
 
 BACKEND = keras.backend.backend()
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initcheck.probe.tap.forward import LOSS
+from keras_initcheck.probe.tap.pass_record import LOSS
 from keras_initcheck.records.errors import DataError
 
 LAYERS, LOSSES = keras.layers, keras.losses

@@ -12,7 +12,7 @@ from keras import layers
 import keras_initcheck as ic
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
-from keras_initcheck.probe.tap.forward import LOSS
+from keras_initcheck.probe.tap.pass_record import LOSS
 from keras_initcheck.records.errors import ProbeError
 
 X = np.random.default_rng(0).standard_normal((16, 6)).astype("float32")

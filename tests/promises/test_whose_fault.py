@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import keras_initcheck as ic
-from keras_initcheck.probe import profile_builder
+from keras_initcheck.probe import structure_builder
 from keras_initcheck.probe.data import tabular_inputs
 from keras_initcheck.probe.tap import outputs_and_labels
 from keras_initcheck.probe.tap.recorder import Recorder
@@ -90,7 +90,7 @@ def test_fault_of_ours_names_the_layer_and_is_to_be_reported(monkeypatch):
 @pytest.mark.parametrize(
     ("module", "name", "work"),
     [
-        (profile_builder, "_site", "the statistics of layer 'head'"),
+        (structure_builder, "_site", "the statistics of layer 'head'"),
         (outputs_and_labels, "_target", "the labels"),
         (tabular_inputs, "columns", "the columns of the inputs"),
     ],

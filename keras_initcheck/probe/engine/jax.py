@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils, sparse
 
+from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
 from keras_initcheck.probe.engine.statistics_rows import sample_stride
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
 
@@ -223,7 +224,8 @@ def compile_pass(
     trainable = list(model.trainable_variables)
     others = list(model.non_trainable_variables)
     slot_types: list[tuple[int, str]] = []
-    flags: list[bool] = []
+    names: list[str] = []
+    latest: list[Any] = []
     taken: list[tuple[int, str]] = []
 
     def run(values: Any, slots: Any, state: Any, batch: Any) -> Any:
@@ -236,12 +238,12 @@ def compile_pass(
             return slots[len(taken) - 1]
 
         mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
-        result = forward(next_slot, batch, mapping)
-        return tuple(result.objectives), result.rows
+        latest[:] = [forward(next_slot, batch, mapping)]
+        return latest[0]
 
-    def objective(index: int, state: Any, batch: Any, values: Any, slots: Any) -> Any:
-        objectives, rows = run(values, slots, state, batch)
-        return objectives[index], rows
+    def objective(name: str, state: Any, batch: Any, values: Any, slots: Any) -> Any:
+        result = run(values, slots, state, batch)
+        return result.objectives[name], result.rows
 
     def count_slots(values: Any, state: Any, batch: Any) -> Any:
         def make_slot(width: int, dtype: str) -> Any:
@@ -251,24 +253,24 @@ def compile_pass(
         slot_types.clear()
         mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
         result = forward(make_slot, batch, mapping)
-        flags[:] = result.with_weight_gradients
+        names[:] = result.objectives
         return result.rows
 
     def step(values: Any, state: Any, batch: Any) -> Any:
         slots = [jnp.zeros(width, dtype) for width, dtype in slot_types]
-        rows, gradients = [] if flags else list(run(values, slots, state, batch)[1]), []
-        for index, with_weights in enumerate(flags):
+        rows, gradients = {} if names else run(values, slots, state, batch).rows, {}
+        for name in names:
             # A pass for each objective: pulling zero through the other ones would reach tensors
             # that this one does not depend on.
             value, pull, rows = jax.vjp(
-                functools.partial(objective, index, state, batch), values, slots, has_aux=True
+                functools.partial(objective, name, state, batch), values, slots, has_aux=True
             )
             weight_gradients, slot_gradients = pull(jnp.ones_like(value))
-            gradients += slot_gradients[: len(taken)]
-            gradients += (
-                [gradient_row(gradient) for gradient in weight_gradients] if with_weights else []
-            )
-        return jnp.concatenate([row.astype(row_dtype()) for row in [*rows, *gradients]])
+            gradients[gradients_of(name)] = slot_gradients[: len(taken)]
+            if name in latest[0].trained:
+                gradients[weight_gradients_of(name)] = list(map(gradient_row, weight_gradients))
+        ordered = latest[0].layout.pack({**rows, **gradients})
+        return jnp.concatenate([row.astype(row_dtype()) for row in ordered])
 
     run_step = jax.jit(step) if is_repeated else step
 

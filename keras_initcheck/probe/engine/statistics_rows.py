@@ -1,5 +1,4 @@
-"""A row: the statistics of one tensor as one small vector on the device, and its way back to
-`Moments` on the host.
+"""A row: the statistics of one tensor as one small vector on the device.
 
 Columns of an exact row, in this order:
 
@@ -14,8 +13,7 @@ Columns of an exact row, in this order:
 * `connected`: 1. Where no gradient reaches a tensor its row is all zero.
 
 Fast rows, which the engines make, are shorter, because each small operation counts: `FAST_SIGNAL`
-and `FAST_GRADIENT`. On the host `from_fast` gives them the columns of an exact row, `nan` where a
-statistic was not taken.
+and `FAST_GRADIENT`. `tap.row_moments` reads both kinds on the host.
 """
 
 import math
@@ -25,8 +23,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-
-from keras_initcheck.records.statistics import Histogram, Moments
 
 COLUMNS = (
     "scale",
@@ -219,75 +215,3 @@ def histogram_row(tensor: Any) -> Any:
     below = ops.mean(ops.cast(sample[:, None] < edges[None, :], sample.dtype), axis=0)
     cumulative = ops.concatenate([ops.zeros_like(below[:1]), below, ops.ones_like(below[:1])])
     return ops.concatenate([ops.stack([low, high]), (cumulative[1:] - cumulative[:-1]) * size])
-
-
-def from_fast(row: np.ndarray) -> np.ndarray:
-    """A fast row with the columns of an exact one; a histogram behind it stays."""
-    is_gradient = _is_gradient(row)
-    width = len(FAST_GRADIENT if is_gradient else FAST_SIGNAL)
-    mean, second = float(row[0]), float(row[1])
-    batch_variance, share_zero = (
-        (math.nan, math.nan) if is_gradient else (second - float(row[2]), float(row[3]))
-    )
-    is_connected = float(not is_gradient or mean != 0 or second != 0)
-    expanded = (
-        1.0,
-        mean,
-        second - mean * mean,
-        math.nan,
-        share_zero,
-        0.0,
-        batch_variance,
-        math.nan,
-        math.nan,
-        is_connected,
-    )
-    return np.concatenate([expanded, row[width:]])
-
-
-def is_reliable(row: np.ndarray) -> bool:
-    """Whether a fast row is in the range where unscaled float32 squares are right.
-
-    All zero is right too. A signal whose squares vanished is told from that by its share of zeros,
-    a gradient by its mean.
-    """
-    mean, second = float(row[0]), float(row[1])
-    is_zero = mean == 0.0 == second and (_is_gradient(row) or float(row[3]) == 1.0)
-    return is_zero or FAST_RANGE[0] < second < FAST_RANGE[1]
-
-
-def _is_gradient(row: np.ndarray) -> bool:
-    return len(row) in (len(FAST_GRADIENT), len(FAST_GRADIENT) + 2 + NUM_BINS)
-
-
-def is_connected(row: np.ndarray) -> bool:
-    """Whether a gradient reached the tensor of this row."""
-    return bool(row[NUM_COLUMNS - 1] != 0)
-
-
-def to_moments(row: np.ndarray, num_elements: int, divisor: float = 1.0) -> Moments | None:
-    """The moments of `tensor / divisor` from the row of `tensor`; `None` for an unconnected row.
-
-    Computed in float64, where the square of any float32 is representable.
-    """
-    if not is_connected(row):
-        return None
-    scale = float(row[0]) / divisor
-    mean, variance = float(row[1]) * scale, max(float(row[2]), 0.0) * scale * scale
-    return Moments(
-        mean=mean,
-        variance=variance,
-        second_moment=variance + mean * mean,
-        max_abs=float(row[3]) * scale,
-        share_zero=float(row[4]),
-        share_nonfinite=float(row[5]),
-        batch_share=float(row[6]) / float(row[2]) if row[2] > 0 else math.nan,
-        num_elements=num_elements,
-        share_dead=float(row[7]),
-    )
-
-
-def to_histogram(row: np.ndarray, divisor: float = 1.0) -> Histogram:
-    """The histogram of `tensor / divisor` from the columns that follow a row's statistics."""
-    low, high, *counts = (float(value) for value in row[NUM_COLUMNS:])
-    return Histogram(low / divisor, high / divisor, tuple(counts))

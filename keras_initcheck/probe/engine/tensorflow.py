@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
 from keras_initcheck.probe.engine.statistics_rows import sample_stride
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
 from keras_initcheck.probe.tap.wrapping import on_the_way_back
@@ -345,17 +346,16 @@ def compile_pass(
     in one transfer.
 
     Args:
-        forward: `forward(make_slot, batch, state_mapping)` gives an object with `objectives`,
-            `rows` and `with_weight_gradients`.
+        forward: `forward(make_slot, batch, state_mapping)` gives a `Pass`: scalars to
+            differentiate by name, rows by section, and the layout of all rows.
         model: The model; its variables are read when the function runs, not when it is traced.
         gradient_row: Row of a weight's gradient.
         is_repeated: Whether the function will be called often enough for tracing to pay: that takes
             ten times as long as one eager call.
 
     Returns:
-        A function that returns all rows, one after the other, as one vector: those of the pass,
-        then for each objective those of the slots' gradients and, where asked for, of the gradients
-        of the trainable variables (zeros where there is none).
+        A function that returns all rows in the order of the layout as one vector. The row of a
+        gradient that does not exist is zero.
     """
 
     def step(batch: Any) -> Any:
@@ -370,21 +370,21 @@ def compile_pass(
         variables = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape(persistent=True) as tape:
             result = forward(make_slot, batch, ())
-        rows = list(result.rows)
-        for objective, with_weights in zip(
-            result.objectives, result.with_weight_gradients, strict=True
-        ):
+        rows = dict(result.rows)
+        for name, objective in result.objectives.items():
+            wanted = variables if name in result.trained else []
             with on_the_way_back(model):
-                found = tape.gradient(objective, [slots, variables if with_weights else []])
-            rows += [
+                of_slots, of_weights = tape.gradient(objective, [slots, wanted])
+            rows[gradients_of(name)] = [
                 slot if gradient is None else gradient
-                for slot, gradient in zip(slots, found[0], strict=True)
+                for slot, gradient in zip(slots, of_slots, strict=True)
             ]
-            rows += [
+            rows[weight_gradients_of(name)] = [
                 gradient_row(tf.convert_to_tensor(_present(*pair)))
-                for pair in zip(found[1], variables, strict=False)
+                for pair in zip(of_weights, wanted, strict=True)
             ]
-        return tf.concat([tf.cast(row, row_dtype()) for row in rows], axis=0)
+        ordered = result.layout.pack(rows)
+        return tf.concat([tf.cast(row, row_dtype()) for row in ordered], axis=0)
 
     traced: list[Callable[[Any], Any]] = []
 

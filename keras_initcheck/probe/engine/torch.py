@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
 from keras_initcheck.probe.engine.statistics_rows import sample_stride
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
 from keras_initcheck.probe.tap.wrapping import on_the_way_back
@@ -289,12 +290,10 @@ def compile_pass(
                 )
                 slots.clear()
                 result = forward(make_slot, batch, ())
-        rows = list(result.rows)
-        for index, (objective, with_weights) in enumerate(
-            zip(result.objectives, result.with_weight_gradients, strict=True)
-        ):
-            wanted = [*slots, *(variables if with_weights else [])]
-            is_last = index == len(result.objectives) - 1
+        rows = dict(result.rows)
+        for number, (name, objective) in enumerate(result.objectives.items(), start=1):
+            wanted = [*slots, *(variables if name in result.trained else [])]
+            is_last = number == len(result.objectives)
             found = [None] * len(wanted)
             if (
                 objective.requires_grad
@@ -304,13 +303,11 @@ def compile_pass(
                 torch.zeros_like(source) if gradient is None else gradient
                 for gradient, source in zip(found, wanted, strict=True)
             ]
-            rows += [
-                *found[: len(slots)],
-                *(gradient_row(gradient) for gradient in found[len(slots) :]),
-            ]
-        return np.asarray(
-            torch.cat([row.detach().to(getattr(torch, row_dtype())) for row in rows]).cpu()
-        )
+            rows[gradients_of(name)] = found[: len(slots)]
+            rows[weight_gradients_of(name)] = list(map(gradient_row, found[len(slots) :]))
+        dtype = getattr(torch, row_dtype())
+        ordered = result.layout.pack(rows)
+        return np.asarray(torch.cat([row.detach().to(dtype) for row in ordered]).cpu())
 
     return call
 

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 from keras_initcheck.probe.prediction import network_builder
@@ -19,19 +19,42 @@ UNOBSERVED = "its output is not observed"
 BARE_FUNCTION = "a function that is no layer makes its output"
 
 
-def with_predictions(
+@dataclass(frozen=True)
+class SitePrediction:
+    """Prediction for the output `h` of a site.
+
+    Attributes:
+        log10_second_moment: log10 of the signal's second moment; `None` if it is not known.
+        log10_gradient: log10 of the mean square of the random cotangent's gradient.
+        unpredicted: Why one of the two is not known, in words; `None` if both are.
+    """
+
+    log10_second_moment: float | None = None
+    log10_gradient: float | None = None
+    unpredicted: str | None = None
+
+    @property
+    def is_our_failure(self) -> bool:
+        """Whether a fault of this package stands behind the missing prediction."""
+        reason = self.unpredicted
+        return reason is not None and reason.startswith(network_builder.FAILED)
+
+
+def predict(
     model: Any,
-    sites: tuple[SiteStats, ...],
+    sites: Sequence[SiteStats],
+    makers: Sequence[int | None],
     records: Sequence[SiteRecord],
     inputs: dict[str, Moments],
     weights: Sequence[WeightStats],
     cotangent_places: Sequence[tuple[int, bool] | None],
-) -> tuple[SiteStats, ...]:
-    """The sites with the predictions for their output `h`, or with the reason why there is none.
+) -> list[SitePrediction]:
+    """Predictions for all sites, from the model's inputs and all weights on the way.
 
     Args:
         model: The model.
-        sites: The sites, with the activation that follows each weight layer.
+        sites: The sites.
+        makers: For each site the index of the one that makes its `h`; `None` if no site does.
         records: Their records.
         inputs: Moments of the model's inputs, by name.
         weights: The model's variables.
@@ -44,19 +67,20 @@ def with_predictions(
     try:
         gradients = network.network.log_gradients(_seeds(network, cotangent_places))
     except Exception as error:  # a prediction must never cost the measurement
-        failed = network_builder.failure_reason(error)
-        return tuple(replace(site, unpredicted=failed) for site in sites)
+        failed = SitePrediction(unpredicted=network_builder.failure_reason(error))
+        return [failed for _ in sites]
     reader = _Reader(network, gradients, [site.name for site in sites])
-    receivers = _receivers(sites)
-    return tuple(reader.read(site, _output(site, receivers[site.index])) for site in sites)
+    return [reader.read(site, maker) for site, maker in zip(sites, makers, strict=True)]
 
 
-def failures(sites: Sequence[SiteStats]) -> tuple[tuple[str, str], ...]:
+def failures(
+    sites: Sequence[SiteStats], predictions: Sequence[SitePrediction]
+) -> tuple[tuple[str, str], ...]:
     """Predictions that failed by a fault of this package: the first site, and the reason."""
     found: dict[str, str] = {}
-    for site in sites:
-        if site.unpredicted is not None and site.unpredicted.startswith(network_builder.FAILED):
-            found.setdefault(site.unpredicted, site.name)
+    for site, prediction in zip(sites, predictions, strict=True):
+        if prediction.is_our_failure:
+            found.setdefault(str(prediction.unpredicted), site.name)
     return tuple(
         (name, f"{why}; please report it, since this is a fault of keras_initcheck")
         for why, name in found.items()
@@ -69,28 +93,6 @@ def _seeds(network: SiteNetwork, places: Sequence[tuple[int, bool] | None]) -> d
         for site, is_pre_activation in (place for place in places if place is not None)
     )
     return {position: math.log(count) for position, count in starts.items()}
-
-
-def _receivers(sites: Sequence[SiteStats]) -> list[list[SiteStats]]:
-    """For each site, the sites that receive its output."""
-    found: list[list[SiteStats]] = [[] for _ in sites]
-    for site in sites:
-        for index in site.inputs:
-            found[index].append(site)
-    return found
-
-
-def _output(site: SiteStats, receivers: Sequence[SiteStats]) -> int | None:
-    """The site that makes `h` of a site: itself, or the activation that alone follows its weights.
-
-    `None` where a function that is no site makes it.
-    """
-    if site.kind != "weight" or site.activation is None:
-        return site.index
-    if len(receivers) == 1 and receivers[0].kind == "activation":
-        follower = receivers[0]
-        return follower.index if follower.activations.h is site.activations.h else site.index
-    return None if not receivers and site.activation == "unknown" else site.index
 
 
 class _Reader:
@@ -113,22 +115,17 @@ class _Reader:
             for index in node.inputs:
                 self._users[index].append(position)
 
-    def read(self, site: SiteStats, output: int | None) -> SiteStats:
-        """The site with its predictions."""
-        if output is None or site.activations.h is None:
-            return replace(site, unpredicted=BARE_FUNCTION if output is None else UNOBSERVED)
-        position = self._network.outputs[output]
+    def read(self, site: SiteStats, maker: int | None) -> SitePrediction:
+        """The prediction for a site whose `h` another site, or itself, makes."""
+        if maker is None or site.activations.h is None:
+            return SitePrediction(unpredicted=BARE_FUNCTION if maker is None else UNOBSERVED)
+        position = self._network.outputs[maker]
         node = self._network.nodes[position]
         is_seen = site.random_gradients is not None and site.random_gradients.h is not None
         gradient, why_no_gradient = self._gradient(position) if is_seen else (None, None)
-        return replace(
-            site,
-            predicted_log10_second_moment=(
-                node.signal.log10_second_moment if node.signal.is_known else None
-            ),
-            predicted_log10_gradient=gradient,
-            unpredicted=self._reason(site, node.unknown_since) or why_no_gradient,
-        )
+        second_moment = node.signal.log10_second_moment if node.signal.is_known else None
+        reason = self._reason(site, node.unknown_since) or why_no_gradient
+        return SitePrediction(second_moment, gradient, reason)
 
     def _gradient(self, position: int) -> tuple[float | None, str | None]:
         """log10 of the gradient's mean square, or the reason why it is not known."""

@@ -3,7 +3,7 @@ for all backends.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -12,85 +12,35 @@ import numpy as np
 from keras import ops
 
 from keras_initcheck.probe.data.batch import Batch
-from keras_initcheck.probe.engine import statistics_rows
+from keras_initcheck.probe.engine import row_layout, statistics_rows
+from keras_initcheck.probe.engine.row_layout import RowLayout
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.tap import rank_sketch
-from keras_initcheck.probe.tap.outputs_and_labels import TargetRecord, observed
-from keras_initcheck.probe.tap.recorder import Channel, Recorder, SiteRecord
+from keras_initcheck.probe.tap.outputs_and_labels import observed
+from keras_initcheck.probe.tap.pass_record import LOSS, RANDOM, Options, PassRecord
+from keras_initcheck.probe.tap.recorder import Channel, Recorder
 from keras_initcheck.probe.tap.refused_loss import why_left_out
 
-LOSS, RANDOM = "loss", "random"
 COMPLEX = "complex numbers are not measured, and a layer of real numbers drops their imaginary part"
 _COTANGENT_SIZE = 2**16 + 1  # a prime: tiling it never lines up with an axis
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a pass computes; each combination is compiled once per batch shape.
-
-    Attributes:
-        cotangents: Some of `"loss"` and `"random"`: where the backward passes start.
-        is_exact: Whether every statistic is over every element and safe from overflow. Otherwise
-            fast rows are made.
-        with_histograms: Whether rows carry a histogram.
-        seed: Seed of the random cotangent.
-    """
-
-    cotangents: tuple[str, ...] = (LOSS, RANDOM)
-    is_exact: bool = True
-    with_histograms: bool = False
-    seed: int = 0
-
-    def is_repeated(self, model: Any) -> bool:
-        """Whether a pass of `model` will run often enough to be compiled, and may be."""
-        return not self.is_exact and not getattr(model, "run_eagerly", False)
-
-    @property
-    def signal_width(self) -> int:
-        """Number of columns of a signal's row."""
-        return (
-            statistics_rows.NUM_COLUMNS if self.is_exact else len(statistics_rows.FAST_SIGNAL)
-        ) + self._histogram_width
-
-    @property
-    def gradient_width(self) -> int:
-        """Number of columns of the row of a gradient or a weight."""
-        return (
-            statistics_rows.NUM_COLUMNS if self.is_exact else len(statistics_rows.FAST_GRADIENT)
-        ) + self._histogram_width
-
-    @property
-    def _histogram_width(self) -> int:
-        return 2 + statistics_rows.NUM_BINS if self.with_histograms else 0
-
-
-@dataclass
-class Layout:
-    """What the rows of a pass stand for, learnt while it is traced; `cotangent_places` are those of
-    `Recorder.cotangent_place`.
-    """
-
-    sites: list[SiteRecord] = field(default_factory=list)
-    channels: list[Channel] = field(default_factory=list)
-    weights: list[Any] = field(default_factory=list)
-    sketched: list[Any] = field(default_factory=list)
-    inputs: list[tuple[str, Channel]] = field(default_factory=list)
-    objectives: list[str] = field(default_factory=list)
-    targets: list[TargetRecord] = field(default_factory=list)
-    num_links: int = 0
-    cotangent_places: list[tuple[int, bool] | None] = field(default_factory=list)
-    unobserved: dict[str, str] = field(default_factory=dict)
-    notes: list[tuple[str, str]] = field(default_factory=list)
-
-
 @dataclass
 class Pass:
-    """What an engine differentiates and brings to the host."""
+    """What an engine differentiates and brings to the host.
 
-    objectives: list[Any]
-    with_weight_gradients: list[bool]
-    rows: list[Any]
+    Attributes:
+        objectives: Scalars to differentiate, by name.
+        rows: The rows of the forward pass, by section; the engine adds those of the gradients.
+        layout: Order of all rows.
+        trained: Names of the objectives whose gradients of the weights are wanted, too.
+    """
+
+    objectives: dict[str, Any]
+    rows: dict[str, list[Any]]
+    layout: RowLayout
+    trained: tuple[str, ...] = (LOSS,)
 
 
 class Forward:
@@ -102,7 +52,7 @@ class Forward:
         options: What to compute.
 
     Attributes:
-        layout: What the rows stand for; filled whenever the pass is traced.
+        record: What the rows stand for; made anew whenever the pass is traced.
         copies: Whether what is observed is passed on as a copy: for layers that write to the
             tensors they are given.
         failed_at: Path of the layer at which the latest run failed, if at one.
@@ -112,7 +62,7 @@ class Forward:
         self.model = model
         self.engine = engine
         self.options = options
-        self.layout = Layout()
+        self.record = PassRecord(self.options)
         self.copies = False
         self.failed_at: str | None = None
         self._exact_row = engine.compile_row(statistics_rows.exact_row)
@@ -126,7 +76,9 @@ class Forward:
         The engine provides the slots and, on JAX, the variables' values.
         """
         batch = Batch(*parts)
-        layout = self.layout = Layout()
+        record = self.record = PassRecord(
+            self.options, trainable=list(self.model.trainable_variables)
+        )
         taps: list[Any] = []
         links: list[Any] = []
 
@@ -135,7 +87,7 @@ class Forward:
                 len(taps), tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype)
             )
             taps.append(self.signal_row(tensor))
-            layout.channels.append(channel)
+            record.channels.append(channel)
             return (
                 self.engine.tap(
                     tensor,
@@ -157,26 +109,31 @@ class Forward:
         with keras.StatelessScope(
             state_mapping or introspection.regularised_values(self.model), collect_losses=True
         ):
-            weights = self._weight_rows(layout)
-            sketches = self._sketches(layout)
+            weights = self._weight_rows(record)
+            sketches = self._sketches(record)
             recorder = Recorder(self.model, observe, relate, self.engine.trace_state)
             recorder.enter(batch.x)
-            inputs = self._input_rows(layout, batch.x)
+            inputs = self._input_rows(record, batch.x)
             try:
                 with recorder.installed():
                     outputs = recorder.leave(introspection.call_model(self.model, batch.x))
             finally:
                 self.failed_at = recorder.failed_at
-            objectives, scalars = self._objectives(layout, batch, outputs, recorder)
-            compared = self._target_rows(layout, batch, outputs, recorder)
-        layout.sites, layout.unobserved, layout.num_links = (
-            recorder.sites,
-            recorder.unobserved,
-            len(links),
-        )
-        related = [ops.stack(links)] if links else []
-        rows_in_order = [scalars, *related, *compared, *sketches, *inputs, *weights, *taps]
-        return Pass(objectives, [name == LOSS for name in layout.objectives], rows_in_order)
+            objectives, scalars = self._objectives(record, batch, outputs, recorder)
+            record.objectives = list(objectives)
+            compared = self._target_rows(record, batch, outputs, recorder)
+        record.sites, record.unobserved = recorder.sites, recorder.unobserved
+        record.num_links = len(links)
+        rows = {
+            row_layout.SCALARS: [scalars],
+            row_layout.LINKS: [ops.stack(links)] if links else [],
+            row_layout.OUTPUTS: compared,
+            row_layout.SKETCHES: sketches,
+            row_layout.INPUTS: inputs,
+            row_layout.WEIGHTS: weights,
+            row_layout.SIGNALS: taps,
+        }
+        return Pass(objectives, rows, record.rows)
 
     def signal_row(self, tensor: Any) -> Any:
         """The row of a signal."""
@@ -209,39 +166,39 @@ class Forward:
     def _slot_dtype(self) -> str:
         return self.engine.row_dtype() if self.options.is_exact else "float32"
 
-    def _weight_rows(self, layout: Layout) -> list[Any]:
-        layout.weights = [
+    def _weight_rows(self, record: PassRecord) -> list[Any]:
+        record.weights = [
             v
             for v in self.model.weights
             if keras.backend.is_float_dtype(v.dtype) and 0 not in v.shape
         ]
-        return [self.weight_row(variable.value) for variable in layout.weights]
+        return [self.weight_row(variable.value) for variable in record.weights]
 
-    def _sketches(self, layout: Layout) -> list[Any]:
-        layout.sketched = (
-            [v for v in layout.weights if rank_sketch.is_sketched(v)]
+    def _sketches(self, record: PassRecord) -> list[Any]:
+        record.sketched = (
+            [v for v in record.weights if rank_sketch.is_sketched(v)]
             if self.options.is_exact
             else []
         )
         return [
             rank_sketch.row(self.engine.stop_gradient(variable.value))
-            for variable in layout.sketched
+            for variable in record.sketched
         ]
 
-    def _input_rows(self, layout: Layout, x: Any) -> list[Any]:
+    def _input_rows(self, record: PassRecord, x: Any) -> list[Any]:
         found: list[Any] = []
         for path, tensor in introspection.flatten_with_names(x):
             if is_observable(tensor):
-                layout.inputs.append(
+                record.inputs.append(
                     (path, Channel(len(found), tuple(tensor.shape), str(tensor.dtype)))
                 )
                 found.append(self.signal_row(tensor))
             elif "complex" in keras.backend.standardize_dtype(tensor.dtype):
-                layout.notes.append((path, COMPLEX))
+                record.notes.append((path, COMPLEX))
         return found
 
     def _target_rows(
-        self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder
+        self, record: PassRecord, batch: Batch, outputs: Any, recorder: Recorder
     ) -> list[Any]:
         """Of a single probe: labels do not change in a training."""
         if (
@@ -250,31 +207,29 @@ class Forward:
             or not introspection.is_compiled(self.model)
         ):
             return []
-        has_loss = LOSS in layout.objectives
+        has_loss = LOSS in record.objectives
         found = observed(
             self.model, batch.y, outputs, recorder, self.engine.stop_gradient, has_loss=has_loss
         )
-        layout.targets = [record for record, _ in found]
+        record.outputs = [output for output, _ in found]
         return [row for _, row in found]
 
     def _objectives(
-        self, layout: Layout, batch: Batch, outputs: Any, recorder: Recorder
-    ) -> tuple[list[Any], Any]:
-        found: list[Any] = []
+        self, record: PassRecord, batch: Batch, outputs: Any, recorder: Recorder
+    ) -> tuple[dict[str, Any], Any]:
+        found: dict[str, Any] = {}
         scale = loss = ops.ones((), "float32")
         if LOSS in self.options.cotangents and introspection.is_compiled(self.model):
-            value = self._loss(layout, batch, outputs)
+            value = self._loss(record, batch, outputs)
             if value is not None:
                 loss = ops.cast(value, "float32")
                 scaled = self._scaled(value)
                 scale = ops.cast(self._scaled(ops.ones((), value.dtype)), "float32")
-                layout.objectives.append(LOSS)
-                found.append(scaled)
+                found[LOSS] = scaled
         if RANDOM in self.options.cotangents:
-            value = self._random_objective(layout, outputs, recorder)
+            value = self._random_objective(record, outputs, recorder)
             if value is not None:
-                layout.objectives.append(RANDOM)
-                found.append(value)
+                found[RANDOM] = value
         return found, self.engine.stop_gradient(ops.stack([loss, scale]))
 
     def _scaled(self, value: Any) -> Any:
@@ -284,7 +239,7 @@ class Forward:
         optimizer = getattr(self.model, "optimizer", None)
         return optimizer.scale_loss(value) if optimizer is not None else value
 
-    def _loss(self, layout: Layout, batch: Batch, outputs: Any) -> Any | None:
+    def _loss(self, record: PassRecord, batch: Batch, outputs: Any) -> Any | None:
         try:
             return introspection.compute_loss(
                 self.model, batch.x, batch.y, outputs, batch.sample_weight
@@ -293,16 +248,16 @@ class Forward:
             note = why_left_out(self.model, batch, outputs, error)
             if note is None:
                 raise
-            layout.notes.append(("loss", note))
+            record.notes.append(("loss", note))
             return None
 
-    def _random_objective(self, layout: Layout, outputs: Any, recorder: Recorder) -> Any | None:
+    def _random_objective(self, record: PassRecord, outputs: Any, recorder: Recorder) -> Any | None:
         generator = np.random.default_rng(self.options.seed)
         terms = []
         for output in keras.tree.flatten(outputs):
             if is_observable(output):
                 start = recorder.before_activation(output)
-                layout.cotangent_places.append(recorder.cotangent_place(output))
+                record.cotangent_places.append(recorder.cotangent_place(output))
                 size = min(int(np.prod(start.shape)), _COTANGENT_SIZE)
                 direction = statistics_rows.tiled(
                     generator.standard_normal(size), tuple(start.shape), start.dtype

@@ -1,63 +1,106 @@
-"""The rows that a pass brought to the host, by what they stand for."""
+"""The rows that a pass brought to the host, as arrays of moments by what they stand for."""
 
 import numpy as np
+import numpy.typing as npt
 
-from keras_initcheck.probe.engine import statistics_rows
-from keras_initcheck.probe.tap import outputs_and_labels, rank_sketch
-from keras_initcheck.probe.tap.forward import LOSS, Layout, Options
+from keras_initcheck.probe.engine import row_layout
+from keras_initcheck.probe.engine.statistics_rows import (
+    COLUMNS,
+    FAST_GRADIENT,
+    FAST_SIGNAL,
+    MOST_TURNS,
+    NUM_COLUMNS,
+)
+from keras_initcheck.probe.tap import row_moments
+from keras_initcheck.probe.tap.pass_record import LOSS, Options, PassRecord
+
+FloatArray = npt.NDArray[np.float64]
 
 
 class RowTable:
-    """The rows of a pass by meaning, all with the columns of exact rows.
+    """The rows of a pass by meaning.
 
     Args:
         vector: Everything that came to the host.
-        layout: What was traced.
+        record: What was traced.
         options: What was computed.
-        num_trainable: Number of weight gradients that follow the loss's slots.
+
+    Attributes:
+        loss: Value of the loss; 1 if there was none.
+        loss_scale: Factor by which the optimizer had multiplied it.
+        follows: `(links,)`, whether the later tensor of a link is an element-wise function of the
+            earlier one.
+        outputs: `(outputs, columns)`, as `outputs_and_labels` reads them.
+        sketches: `(kernels, columns)`, as `rank_sketch` reads them.
+        inputs: `(inputs, moments)`; so are `weights` and `signals`. `nan` where a statistic was not
+            taken.
+        fingerprints: `(weights,)`, `nan` where they were not taken.
+        gradients: `(signals, moments)` by objective; a row is `nan` throughout where no gradient
+            reached the signal.
+        weight_gradients: `(trainable weights, moments)`, or `None` without a loss.
+        histograms: `(rows, columns)` by section; empty if none were asked for.
+        is_reliable: Whether all unscaled sums of squares were in float32's range.
     """
 
-    def __init__(
-        self, vector: np.ndarray, layout: Layout, options: Options, num_trainable: int
-    ) -> None:
-        self._remaining = np.asarray(vector, "float64")
+    def __init__(self, vector: npt.ArrayLike, record: PassRecord, options: Options) -> None:
+        self._blocks = record.rows.unpack(vector)
         self._is_exact = options.is_exact
         self.is_reliable = True
-        self.loss, self.loss_scale = (float(value) for value in self._take(1, 2)[0])
-        self.has_loss = LOSS in layout.objectives
-        self._turns = self._take(1, layout.num_links)[0]
-        self.targets = self._take(len(layout.targets), outputs_and_labels.NUM_COLUMNS)
-        self.sketches = self._take(len(layout.sketched), rank_sketch.NUM_COLUMNS)
-        self.inputs = self._rows(len(layout.inputs), options.signal_width)
-        self.weights = self._rows(len(layout.weights), options.gradient_width, is_signal=True)
-        self.signals = self._rows(len(layout.channels), options.signal_width)
-        self.gradients: dict[str, np.ndarray] = {}
-        self.weight_gradients: np.ndarray | None = None
-        for name in layout.objectives:
-            self.gradients[name] = self._rows(len(layout.channels), options.gradient_width)
-            if name == LOSS:
-                self.weight_gradients = self._rows(num_trainable, options.gradient_width)
+        self.histograms: dict[str, FloatArray] = {}
+        self.loss, self.loss_scale = self._blocks[row_layout.SCALARS][0].tolist()
+        self.follows = self._blocks[row_layout.LINKS].ravel() <= MOST_TURNS
+        self.outputs = self._blocks[row_layout.OUTPUTS]
+        self.sketches = self._blocks[row_layout.SKETCHES]
+        sizes = record.sizes
+        self.inputs = self._signals(row_layout.INPUTS, sizes.inputs)
+        self.signals = self._signals(row_layout.SIGNALS, sizes.signals)
+        self.weights = self._weights(sizes.weights)
+        self.fingerprints = self._fingerprints()
+        self.gradients = {
+            name: self._gradients(row_layout.gradients_of(name), sizes.signals, self.scale(name))
+            for name in record.objectives
+        }
+        self.weight_gradients = (
+            self._gradients(row_layout.weight_gradients_of(LOSS), sizes.trainable, self.loss_scale)
+            if LOSS in record.objectives
+            else None
+        )
 
-    def divisor(self, objective: str) -> float:
-        """What the gradients of that objective were multiplied with."""
+    def scale(self, objective: str) -> float:
+        """The factor by which the gradients of an objective had been multiplied."""
         return self.loss_scale if objective == LOSS else 1.0
 
-    def is_elementwise(self, link: int | None) -> bool:
-        """Whether the two tensors of that comparison are an element-wise function of one
-        another.
-        """
-        return link is not None and bool(self._turns[link] <= statistics_rows.MOST_TURNS)
+    def _signals(self, section: str, sizes: FloatArray) -> FloatArray:
+        if self._is_exact:
+            return row_moments.exact_moments(self._split(section, NUM_COLUMNS), sizes)
+        block = self._split(section, len(FAST_SIGNAL))
+        self.is_reliable &= row_moments.are_signals_reliable(block)
+        return row_moments.fast_signal_moments(block, sizes)
 
-    def _take(self, count: int, width: int) -> np.ndarray:
-        taken, self._remaining = np.split(self._remaining, [count * width])
-        return taken.reshape(count, width)
+    def _weights(self, sizes: FloatArray) -> FloatArray:
+        if self._is_exact:
+            block = self._split(row_layout.WEIGHTS, NUM_COLUMNS)
+            return row_moments.exact_moments(block, sizes)
+        block = self._split(row_layout.WEIGHTS, len(FAST_GRADIENT))
+        self.is_reliable &= row_moments.are_gradients_reliable(block)
+        return row_moments.fast_weight_moments(block, sizes)
 
-    def _rows(self, count: int, width: int, is_signal: bool = False) -> np.ndarray:
-        block = self._take(count, width)
-        if self._is_exact or not count:
-            return block
-        self.is_reliable &= all(statistics_rows.is_reliable(row) for row in block)
-        expanded = np.stack([statistics_rows.from_fast(row) for row in block])
-        if is_signal:  # an all-zero weight is there all the same
-            expanded[:, statistics_rows.NUM_COLUMNS - 1] = 1.0
-        return expanded
+    def _gradients(self, section: str, sizes: FloatArray, scale: float) -> FloatArray:
+        if self._is_exact:
+            return row_moments.exact_moments(self._split(section, NUM_COLUMNS), sizes, scale)
+        block = self._split(section, len(FAST_GRADIENT))
+        self.is_reliable &= row_moments.are_gradients_reliable(block)
+        return row_moments.fast_gradient_moments(block, sizes, scale)
+
+    def _split(self, section: str, width: int) -> FloatArray:
+        """The columns of statistics; those of a histogram behind them are kept aside."""
+        block = self._blocks[section]
+        if block.shape[1] > width:
+            self.histograms[section] = block[:, width:]
+        return block[:, :width]
+
+    def _fingerprints(self) -> FloatArray:
+        block = self._blocks[row_layout.WEIGHTS]
+        if not self._is_exact:
+            return np.full(len(block), np.nan)
+        return block[:, COLUMNS.index("scale")] * block[:, COLUMNS.index("fingerprint")]
