@@ -11,7 +11,6 @@ from keras_initcheck.probe.data.probe_batch import probe_batch
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.layer_selection import options_for
 from keras_initcheck.repairs.options import RepairOptions, choose_options
@@ -167,13 +166,10 @@ def repair(
     _check_trained(model, options.allow_trained)
     batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
 
-    def judge_changed(profile: Profile) -> Report:
-        return judge(profile, policy)
-
     with ONE_AT_A_TIME:  # no other thread may change the model between measurement and cure
         before = judge(probe.measure(batch), policy)
         chosen = options_for(options, probe.owned, seed)
-        return Repairer(probe, batch, judge_changed, chosen).run(before, is_dry=dry_run)
+        return Repairer(probe, batch, policy, chosen).run(before, is_dry=dry_run)
 
 
 def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> None:

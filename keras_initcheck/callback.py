@@ -112,7 +112,7 @@ class InitCheck(keras.callbacks.Callback):
         repair_pause: int = 2,
     ) -> None:
         super().__init__()
-        self.settings = Settings(
+        self.settings: Settings = Settings(
             log_dir=log_dir,
             data=data,
             on_drift=on_drift,

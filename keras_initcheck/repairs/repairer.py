@@ -1,6 +1,6 @@
 """Plans a repair, applies it, verifies it with a new probe, and undoes it if it did not help."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from keras_initcheck.probe.data.batch import Batch
@@ -10,7 +10,6 @@ from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs import optimizer_slots
 from keras_initcheck.repairs.application import apply
@@ -20,8 +19,8 @@ from keras_initcheck.repairs.planner import plan, settling
 from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.repairs.settling import Settler
 from keras_initcheck.repairs.snapshot import Snapshot
-
-Judge = Callable[[Profile], Report]
+from keras_initcheck.rules.judgement import judge
+from keras_initcheck.rules.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,16 @@ class Repairer:
     Args:
         probe: A probe that has measured `before`.
         batch: The batch that it measured, for the verification and for settling.
-        judge: Makes the report on a profile of the changed model.
+        policy: The rules that judge the changed model.
         options: The options of this repair.
+        step: Number of training steps taken so far; by default the model's own count.
     """
 
     probe: Probe
     batch: Batch
-    judge: Judge
+    policy: Policy
     options: ModelRepairOptions
+    step: int | None = None
 
     @without_strategy()
     def run(
@@ -110,7 +111,7 @@ class Repairer:
             if any(step.action == SETTLE for step in steps)
             else tuple(steps)
         )
-        return done, self.judge(self.probe.measure(self.batch))
+        return done, judge(self.probe.measure(self.batch, step=self.step), self.policy)
 
     def _settle(self, steps: Sequence[Step], owned: dict[str, OwnedVariable]) -> list[Step]:
         kernels = {

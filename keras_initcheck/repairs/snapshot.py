@@ -21,7 +21,7 @@ class Snapshot:
 
     def __init__(self, variables: Iterable[Any]) -> None:
         self._values = [(variable, to_numpy(variable)) for variable in variables]
-        self.is_restored = False
+        self.is_restored: bool = False
 
     def restore(self) -> None:
         """Puts every value back; a Ctrl-C meanwhile takes effect afterwards."""

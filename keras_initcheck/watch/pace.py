@@ -47,8 +47,8 @@ class Pace:
     def __init__(
         self, every: int | None, steps_per_execution: int = 1, steps_per_epoch: int | None = None
     ) -> None:
-        self.taken = 0
-        self.epochs = 0
+        self.taken: int = 0
+        self.epochs: int = 0
         self._every = every
         self._steps_per_execution = steps_per_execution
         self._steps_per_epoch = steps_per_epoch

@@ -1,12 +1,10 @@
 """Decides when a model in training is repaired, and with which options."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.layer_selection import options_for
 from keras_initcheck.repairs.options import RepairOptions, Selection, every_weight
@@ -57,7 +55,8 @@ class RepairInFit:
         self._probes_to_pause = max(0, self._probes_to_pause - 1)
         if not self._is_due() or not _broken(report):
             return None
-        exact = self._judge(probe.measure(batch), report)  # the probe that found them was fast
+        # The probe that found them was fast: an exact one decides.
+        exact = judge(probe.measure(batch, step=report.profile.step), self._settings.policy)
         broken = _broken(exact)
         if not broken:
             return None
@@ -79,13 +78,9 @@ class RepairInFit:
     ) -> Repair:
         seed = self._settings.seed + len(self.done)  # each repair draws other numbers
         options = options_for(self._options, probe.owned, seed, may_change)
-        repairer = Repairer(probe, batch, lambda profile: self._judge(profile, report), options)
+        repairer = Repairer(probe, batch, self._settings.policy, options, report.profile.step)
         self.done.append(repairer.run(report, findings=findings))
         return self.done[-1]
-
-    def _judge(self, profile: Profile, report: Report) -> Report:
-        profile = replace(profile, step=report.profile.step)
-        return judge(profile, self._settings.policy)
 
 
 def _broken(report: Report) -> list[Finding]:

@@ -30,9 +30,9 @@ class Session:
 
     def __init__(self, settings: Settings, probes: PartProbes = ()) -> None:
         self.watched: list[WatchedModel] = []
-        self.is_over = False
+        self.is_over: bool = False
         self._settings = settings
-        self._probes = list(probes)
+        self._probes = tuple(probes)
 
     @property
     def probes(self) -> list[tuple[Part, Probe]]:
