@@ -16,7 +16,11 @@ import keras
 import numpy as np
 
 def network(std):
-    layers = [keras.layers.Dense(32, activation="relu", kernel_initializer=keras.initializers.RandomNormal(stddev=std)) for _ in range(5)]
+    def dense():
+        normal = keras.initializers.RandomNormal(stddev=std)
+        return keras.layers.Dense(32, activation="relu", kernel_initializer=normal)
+
+    layers = [dense() for _ in range(5)]
     model = keras.Sequential([keras.Input((32,)), *layers, keras.layers.Dense(3)], name="network")
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
@@ -27,7 +31,9 @@ def healthy():
 def exploding():
     return network(1.0)
 
-def drifting():  # the mean square grows by 4.5 a layer: ln 4.5 * 5 = 7.5, between the budgets of a warning and an error
+# The mean square grows by 4.5 a layer: ln 4.5 * 5 = 7.5, between the budgets of a warning and an
+# error.
+def drifting():
     return network((2 * 4.5 / 32) ** 0.5)
 
 def small():

@@ -14,8 +14,12 @@ def network(name, *stds, constant=False):
     normal = keras.initializers.RandomNormal
     kernels = [normal(0.0, std, seed=number) for number, std in enumerate(stds)]
     kernels[-1] = keras.initializers.Constant(0.1) if constant else kernels[-1]
-    layers = [keras.layers.Dense(64, "relu", kernel_initializer=kernel, name=f"dense_{n}") for n, kernel in enumerate(kernels)]
-    return keras.Sequential([keras.Input((64,)), *layers, keras.layers.Dense(3, name="head")], name=name)
+    layers = [
+        keras.layers.Dense(64, "relu", kernel_initializer=kernel, name=f"dense_{number}")
+        for number, kernel in enumerate(kernels)
+    ]
+    head = keras.layers.Dense(3, name="head")
+    return keras.Sequential([keras.Input((64,)), *layers, head], name=name)
 
 HE = (2 / 64) ** 0.5
 

@@ -15,13 +15,17 @@ from keras_initcheck.rules.thresholds import MEANINGS
 MODELS = """
 import keras
 
-def drifting():  # the mean square grows by e^1.5 a layer: e^9 forward and e^7.5 back to the first, warnings with SGD
+# The mean square grows by e^1.5 a layer: e^9 forward and e^7.5 back to the first, both warnings
+# with SGD.
+def drifting():
     def dense(number):
-        initializer = keras.initializers.RandomNormal(0.0, (2 * 2.718281828**1.5 / 64) ** 0.5, seed=number)
-        return keras.layers.Dense(64, "relu", kernel_initializer=initializer, name=f"dense_{number}")
+        std = (2 * 2.718281828**1.5 / 64) ** 0.5
+        normal = keras.initializers.RandomNormal(0.0, std, seed=number)
+        return keras.layers.Dense(64, "relu", kernel_initializer=normal, name=f"dense_{number}")
 
     body = keras.Sequential([keras.Input((64,)), *map(dense, range(6))], name="body")
-    return keras.Sequential([keras.Input((64,)), body, keras.layers.Dense(3, name="head")], name="drifting")
+    head = keras.layers.Dense(3, name="head")
+    return keras.Sequential([keras.Input((64,)), body, head], name="drifting")
 """
 DRIFTING = "models.py:drifting"
 

@@ -127,8 +127,8 @@ def test_arguments_that_make_no_sense(error_of, arguments, expected):
         (
             "models.py:gives_nothing",
             (
-                "MODEL must return a keras.Model. Received: 'models.py:gives_nothing', which returns a"
-                " NoneType."
+                "MODEL must return a keras.Model. Received: 'models.py:gives_nothing', which"
+                " returns a NoneType."
             ),
         ),
     ],
@@ -150,7 +150,7 @@ def test_model_that_is_none(error_of, source, expected):
         ),
         (
             "garbage.h5",
-            "MODEL must be a file that Keras has saved. Received: garbage.h5, which Keras cannot open.",
+            "MODEL must be a file that Keras has saved. Received: garbage.h5, which Keras cannot",
         ),
     ],
 )

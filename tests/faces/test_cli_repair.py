@@ -16,11 +16,13 @@ import keras
 import numpy as np
 
 def network(std):
-    layers = [
-        keras.layers.Dense(32, "relu", kernel_initializer=keras.initializers.RandomNormal(stddev=std, seed=seed), name=f"hidden_{seed}")
-        for seed in range(5)
-    ]
-    head = keras.layers.Dense(3, kernel_initializer=keras.initializers.GlorotNormal(seed=9), name="head")
+    def dense(seed):
+        normal = keras.initializers.RandomNormal(stddev=std, seed=seed)
+        return keras.layers.Dense(32, "relu", kernel_initializer=normal, name=f"hidden_{seed}")
+
+    layers = [dense(seed) for seed in range(5)]
+    glorot = keras.initializers.GlorotNormal(seed=9)
+    head = keras.layers.Dense(3, kernel_initializer=glorot, name="head")
     model = keras.Sequential([keras.Input((32,)), *layers, head], name="network")
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
@@ -43,7 +45,11 @@ def data():
 class Unsaveable(keras.Model):
     def __init__(self, width, *, name="unsaveable"):
         super().__init__(name=name)
-        self.hidden = [keras.layers.Dense(width, "relu", kernel_initializer=keras.initializers.RandomNormal(stddev=1.0)) for _ in range(5)]
+        normal = keras.initializers.RandomNormal
+        self.hidden = [
+            keras.layers.Dense(width, "relu", kernel_initializer=normal(stddev=1.0))
+            for _ in range(5)
+        ]
         self(keras.ops.zeros((1, 32)))
 
     def call(self, x):
@@ -198,8 +204,8 @@ def test_crash_while_saving_leaves_the_old_file_and_nothing_else(
 def test_model_that_has_no_configuration_is_told_of_weight_files(error_of):
     message = error_of("models.py:unsaveable", "--repair", "--save", "repaired.keras")
     assert (
-        "no configuration here. If the model has no configuration: a .weights.h5 file does not need one."
-        in message
+        "no configuration here. If the model has no configuration: a .weights.h5 file does not"
+        " need one." in message
     )
     assert set(os.listdir()) <= {"models.py", "__pycache__"}
     assert main(["models.py:unsaveable", "--repair", "--save", "repaired.weights.h5"]) == 0

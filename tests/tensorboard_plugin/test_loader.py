@@ -75,7 +75,8 @@ from tensorboard.plugins.base_plugin import TBContext
 board = program.TensorBoard(plugins=default.get_plugins())
 board.configure(argv=[None, "--logdir", "nowhere", "--port", "0"])
 (loader,) = (each for each in board.plugin_loaders if type(each).__name__ == "InitcheckLoader")
-print(loader.load(TBContext(flags=board.flags)).plugin_name, board.flags.samples_per_plugin["initcheck"])
+plugin = loader.load(TBContext(flags=board.flags))
+print(plugin.plugin_name, board.flags.samples_per_plugin["initcheck"])
 """
     environment = {
         **os.environ,
