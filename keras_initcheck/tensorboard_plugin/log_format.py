@@ -18,19 +18,21 @@ BY_DEPTH = "by_depth"
 """Name of the run inside a run whose step is the depth."""
 
 FIRST, EACH = "init", "probe"
-"""Kinds of tags. The first probe of a run is written to both: TensorBoard samples the steps of a
-tag, and loses the first one soonest.
+"""Kinds of tags.
+
+The first probe of a run is written to both: TensorBoard keeps a sample of a tag's steps, and is
+likely to drop the first one.
 """
 
 OK = "ok"
 SEVERITIES = (OK, "info", "warning", "error")
-"""Severities of a probe, mildest first; `"ok"` where nothing was found."""
+"""Severities of a probe, mildest first; `"ok"` means no findings."""
 
 _MATRIX_TAG = re.compile(rf"{PLUGIN}/({FIRST}|{EACH})/([0-9a-f]{{12}})")
 
 
 def matrix_tag(kind: str, sites: str) -> str:
-    """Tag of the matrix of numbers.
+    """Returns the tag of the matrix of numbers.
 
     Args:
         kind: `FIRST` or `EACH`.
@@ -40,13 +42,13 @@ def matrix_tag(kind: str, sites: str) -> str:
 
 
 def parse_matrix_tag(tag: str) -> tuple[str, str] | None:
-    """Kind and hash of sites of a matrix's tag, or `None` for another tag."""
+    """Splits the tag of a matrix into its kind and hash of sites; `None` for any other tag."""
     found = _MATRIX_TAG.fullmatch(tag)
     return (found[1], found[2]) if found else None
 
 
 def findings_tag(kind: str) -> str:
-    """Tag of the findings; `kind` is `FIRST` or `EACH`."""
+    """Returns the tag of the findings; `kind` is `FIRST` or `EACH`."""
     return f"{PLUGIN}/{kind}_findings"
 
 
@@ -54,24 +56,24 @@ FINDINGS_TAGS = tuple(findings_tag(kind) for kind in (FIRST, EACH))
 
 
 def pack_findings(severity: str, document: str) -> list[bytes]:
-    """The two strings that a findings tag holds for a probe: severity, and the compressed document.
+    """Packs the findings of a probe into two strings: their severity, and the compressed document.
 
     Args:
-        severity: One of `SEVERITIES`, which the tab shows for each step without unpacking.
+        severity: One of `SEVERITIES`, which the tab shows for each step without decompression.
         document: Verdict and findings as JSON text.
     """
     return [severity.encode(), zlib.compress(document.encode())]
 
 
 def split_findings(strings: list[object]) -> tuple[str | None, bytes]:
-    """Severity and compressed document of a probe.
+    """Splits what `pack_findings` made into the severity and the compressed document.
 
     Args:
         strings: The elements of a findings tag's tensor.
 
     Returns:
-        The severity is `None` where the log does not hold it: version 1 wrote the document alone.
-        The document is empty where the tensor holds something else.
+        The severity, which is `None` if the log does not contain it, as in version 1, and the
+        document, which is empty if the tensor contains something else.
     """
     *before, packed = strings or [b""]
     if not isinstance(packed, bytes) or len(before) > 1:
@@ -83,13 +85,13 @@ def split_findings(strings: list[object]) -> tuple[str | None, bytes]:
 
 
 def severity_of(document: Mapping[str, object]) -> str:
-    """Severity of a document with verdict and findings, one of `SEVERITIES`.
+    """Returns the worst severity in a document with a verdict and findings.
 
-    Findings that a log left out are not known: where none is held, a document that is not `ok` is
-    taken for a warning.
+    The document may lack findings, because their number is limited: if it contains none and is not
+    `ok`, the severity is taken to be a warning.
     """
     findings = document.get("findings")
-    held = findings if isinstance(findings, list) else []
-    known = [str(each.get("severity")) for each in held if isinstance(each, dict)]
+    present = findings if isinstance(findings, list) else []
+    known = [str(each.get("severity")) for each in present if isinstance(each, dict)]
     worst = max((SEVERITIES.index(each) for each in known if each in SEVERITIES), default=0)
     return SEVERITIES[worst] if worst else OK if document.get("ok") is True else "warning"
