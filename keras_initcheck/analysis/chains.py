@@ -1,17 +1,15 @@
 """Chains: weight layers in a row, so that the ratios of one multiply with those of the next.
 
 A chain ends at a normalization, a merge, a fork, an embedding, a recurrent layer and wherever a
-link cannot be told. What happens there is another law than the product of He et al. (2015, section
-2.2).
+link is unknown. The product of He et al. (2015, section 2.2) does not hold across these.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from keras_initcheck.analysis.site_kinds import TRANSPARENT
 from keras_initcheck.records.structure import Site
-
-_TRANSPARENT = ("pass", "activation")
 
 
 def find_chains(sites: Sequence[Site]) -> list[list[int]]:
@@ -76,7 +74,7 @@ def _carried(site: Site, arriving: int | None) -> int | None:
     """The weight layer whose signal leaves the site."""
     if site.kind == "weight":
         return site.index
-    return arriving if site.kind in _TRANSPARENT else None
+    return arriving if site.kind in TRANSPARENT else None
 
 
 def _source(site: Site) -> int | None:

@@ -1,16 +1,18 @@
-"""Depth scales of the longest run of like layers, where mean field theory describes it. No finding:
-a page beside them.
+"""Depth scales of the longest run of like layers, where mean field theory describes it.
+
+They are no finding, but a page beside the findings.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.analysis.variance_factors import FORWARD, Factor, chains
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.layer_fans import FORWARD
+from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import MeanFieldSummary
-from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.structure import Site
 from keras_initcheck.theory.activations import ACTIVATIONS, activation_moments, numpy_activation
 from keras_initcheck.theory.mean_field import MeanField
 from keras_initcheck.theory.noise import STATIC_FLOOR
@@ -20,12 +22,14 @@ FEWEST_LAYERS = 4
 TRAINABLE_SCALES = 6.0
 """Depth scales up to which networks were seen to train (Schoenholz et al. 2017, section 6)."""
 _CRITICAL = 10.0  # times the number of layers: what such a scale changes in them is below 10%
-_SAME_ACTIVATION = 0.02  # relative error of a factor that tells that parameters are the defaults: quadrature at the measured q is better
+_SAME_ACTIVATION = 0.02
+"""Relative error of a factor up to which an activation has its default parameters; quadrature at
+the measured `q` is better."""
 _SMALLEST = 1e-8  # a fixed point below vanishes
 
 
-def summarise(profile: Profile) -> MeanFieldSummary:
-    """What the theory says of the longest run of like layers.
+def summarize(profile: Profile) -> MeanFieldSummary:
+    """The depth scales of the longest run of like layers.
 
     A run are weight layers of one type, one after the other with nothing between but the same
     element-wise activation, whose weights have mean zero and variances within a factor of 1.5 of
@@ -38,7 +42,8 @@ def summarise(profile: Profile) -> MeanFieldSummary:
         return MeanFieldSummary(
             reason="the weights have been trained, and the theory is about random ones"
         )
-    run = max(_runs(profile), key=len, default=[])
+    evidence = Evidence(profile)
+    run = max(_like_layers(evidence), key=len, default=[])
     if len(run) < FEWEST_LAYERS:
         return MeanFieldSummary(
             reason=(
@@ -47,20 +52,22 @@ def summarise(profile: Profile) -> MeanFieldSummary:
             )
         )
     activation = str(run[0].site.activation)
-    if not _is_default(run[0]):
+    if not _has_default_parameters(run[0], evidence.pre_activation(run[0].site)):
         return MeanFieldSummary(reason=f"the parameters of {activation} are not known")
     try:
-        return _summary(profile, run, activation)
+        return _summary(evidence, run, activation)
     except (ValueError, ArithmeticError) as error:  # a page must never cost the report
         return MeanFieldSummary(reason=f"the maps of {activation} could not be computed: {error}")
 
 
-def _summary(profile: Profile, run: Sequence[Factor], activation: str) -> MeanFieldSummary:
-    log_variances = [math.log(factor.fan * factor.variance) for factor in run]
+def _summary(
+    evidence: Evidence, run: Sequence[PredictedRatio], activation: str
+) -> MeanFieldSummary:
+    log_variances = [math.log(ratio.fan * ratio.variance) for ratio in run]
     weight_variance = math.exp(math.fsum(log_variances) / len(run))
-    bias_variance = math.fsum(_bias(profile, factor.site) for factor in run) / len(run)
+    bias_variance = math.fsum(evidence.bias_second_moment(each.site) for each in run) / len(run)
     theory = MeanField(numpy_activation(activation), weight_variance, bias_variance)
-    q = _second_moment(theory, run)
+    q = _second_moment(theory, [evidence.pre_activation(each.site) for each in run])
     correlation, chi1 = theory.correlation_fixed_point(q), theory.chi1(q)
     found = MeanFieldSummary(
         first=run[0].site.name,
@@ -78,19 +85,18 @@ def _summary(profile: Profile, run: Sequence[Factor], activation: str) -> MeanFi
     return replace(found, sentence=" ".join(_sentences(found)))
 
 
-def _second_moment(theory: MeanField, run: Sequence[Factor]) -> float:
-    """`q*` where the run is long enough to reach it, else the geometric mean of what was
-    measured.
+def _second_moment(theory: MeanField, measured: Sequence[float]) -> float:
+    """`q*` where the run is long enough to reach it, else the geometric mean of what was measured.
+
+    Args:
+        theory: The theory of the run.
+        measured: Second moments of the pre-activations; `nan` where they were not measured.
     """
     settled = theory.fixed_point()
-    if _SMALLEST < settled < math.inf and _scale(theory.variance_slope(settled)) <= len(run):
+    if _SMALLEST < settled < math.inf and _scale(theory.variance_slope(settled)) <= len(measured):
         return settled
-    measured = [
-        factor.site.activations.z.second_moment
-        for factor in run
-        if factor.site.activations.z is not None
-    ]
-    return math.exp(math.fsum(map(math.log, measured)) / len(measured))
+    known = [each for each in measured if not math.isnan(each)]
+    return math.exp(math.fsum(map(math.log, known)) / len(known))
 
 
 def _sentences(found: MeanFieldSummary) -> Iterator[str]:
@@ -129,67 +135,56 @@ def _number(layers: float) -> str:
 
 
 def _scale(factor: float) -> float:
-    """Layers over which `factor` to their power is e or 1/e; `inf` where quadrature's error is all
-    that keeps it from 1.
+    """Number of layers over which `factor` to their power is e or 1/e.
+
+    `inf` where the error of quadrature is all that keeps the factor from 1.
     """
     return 1.0 / abs(math.log(factor)) if abs(math.log(factor)) > 1e-9 else math.inf
 
 
-def _runs(profile: Profile) -> Iterator[list[Factor]]:
-    graph = Graph(profile)
-    for chain in chains(profile, FORWARD):
-        run: list[Factor] = []
-        for factor in chain:
+def _like_layers(evidence: Evidence) -> Iterator[list[PredictedRatio]]:
+    is_fed_by_data = evidence.analysis.graph.is_fed_by_data
+    for number in range(len(evidence.runs(FORWARD))):
+        found: list[PredictedRatio] = []
+        for ratio in evidence.run(FORWARD, number):
             if (
-                graph.is_fed_by_data(factor.site)
-                or not factor.is_centred
-                or factor.site.activation not in ACTIVATIONS
+                is_fed_by_data[ratio.site.index]
+                or not ratio.is_centered
+                or ratio.site.activation not in ACTIVATIONS
             ):
-                yield run
-                run = []
+                yield found
+                found = []
                 continue
-            if run and not _continues(profile, run, factor):
-                yield run
-                run = []
-            run.append(factor)
-        yield run
+            if found and not _continues(evidence.analysis.sites, found, ratio):
+                yield found
+                found = []
+            found.append(ratio)
+        yield found
 
 
-def _continues(profile: Profile, run: Sequence[Factor], factor: Factor) -> bool:
+def _continues(sites: Sequence[Site], run: Sequence[PredictedRatio], ratio: PredictedRatio) -> bool:
     first, last = run[0].site, run[-1].site
-    is_like = (factor.site.layer_type, factor.site.activation) == (
+    is_like = (ratio.site.layer_type, ratio.site.activation) == (
         first.layer_type,
         first.activation,
     )
-    log_quotient = math.log(factor.fan * factor.variance / (run[0].fan * run[0].variance))
-    return is_like and abs(log_quotient) <= STATIC_FLOOR and _is_next(profile, last, factor.site)
+    log_quotient = math.log(ratio.fan * ratio.variance / (run[0].fan * run[0].variance))
+    return is_like and abs(log_quotient) <= STATIC_FLOOR and _is_next(sites, last, ratio.site)
 
 
-def _is_next(profile: Profile, before: SiteStats, site: SiteStats) -> bool:
+def _is_next(sites: Sequence[Site], before: Site, site: Site) -> bool:
     """Whether nothing but activations comes between."""
-    between = profile.sites[before.index + 1 : site.index]
+    between = sites[before.index + 1 : site.index]
     return site.inputs_known and all(each.kind == "activation" for each in between)
 
 
-def _is_default(factor: Factor) -> bool:
-    """Whether the factor that was predicted at the measured `q` is that of the activation with
-    Keras' default parameters.
+def _has_default_parameters(ratio: PredictedRatio, second_moment: float) -> bool:
+    """Whether the activation has Keras' default parameters.
+
+    Its factor at the measured second moment shows it.
     """
-    z = factor.site.activations.z
-    if z is None or not 0.0 < z.second_moment < math.inf:
+    if not 0.0 < second_moment < math.inf:
         return False
-    expected = activation_moments(
-        numpy_activation(str(factor.site.activation)), z.second_moment
-    ).forward_factor
-    return math.isclose(factor.activation, expected, rel_tol=_SAME_ACTIVATION)
-
-
-def _bias(profile: Profile, site: SiteStats) -> float:
-    return max(
-        (
-            weight.moments.second_moment
-            for weight in profile.weights
-            if (weight.layer, weight.role) == (site.layer, "bias")
-        ),
-        default=0.0,
-    )
+    function = numpy_activation(str(ratio.site.activation))
+    expected = activation_moments(function, second_moment).forward_factor
+    return math.isclose(ratio.activation_factor, expected, rel_tol=_SAME_ACTIVATION)

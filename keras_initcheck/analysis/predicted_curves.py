@@ -13,18 +13,16 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from keras_initcheck.analysis.site_kinds import SCALED_BY_CONSTANTS
+from keras_initcheck.theory.noise import TWO_SIDED_99
+
 FloatArray = npt.NDArray[np.float64]
-
-TWO_SIDED_99 = 2.576
-"""Normal quantile: 99% of healthy networks lie in the band."""
-
-_SCALED_BY_CONSTANTS = "Normalization"
-"""Keras' layer of kind "normalization" that keeps whatever scatter its input has."""
 
 
 def sources(inputs: Sequence[Sequence[int]], inputs_known: Sequence[bool]) -> list[Sequence[int]]:
-    """Indices of the sites that each site's input comes from; execution order serves where that is
-    not known.
+    """Indices of the sites that each site's input comes from.
+
+    Execution order serves where that is not known.
     """
     return [
         found if is_known else range(max(index - 1, 0), index)
@@ -34,7 +32,7 @@ def sources(inputs: Sequence[Sequence[int]], inputs_known: Sequence[bool]) -> li
 
 def removes_scatter(kind: str, layer_type: str) -> bool:
     """Whether the output of a site has the predicted scale, whatever the scale of its input was."""
-    return kind == "embedding" or (kind == "normalization" and layer_type != _SCALED_BY_CONSTANTS)
+    return kind == "embedding" or (kind == "normalization" and layer_type != SCALED_BY_CONSTANTS)
 
 
 def signal_variance(

@@ -1,16 +1,13 @@
-"""Finds the residual stacks of a network: blocks `x + F(x)` one after the other, whose stream is
-never normalised in between.
-"""
+"""Residual blocks `x + F(x)`, and stacks of them whose stream is never normalized in between."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.analysis.site_kinds import TRANSPARENT
+from keras_initcheck.records.structure import Site
 
-_TRANSPARENT = ("pass", "activation")
 SHORTEST = 3
-"""Blocks of a stack that is worth a word."""
+"""Blocks of the shortest stack that is worth mentioning."""
 
 
 @dataclass(frozen=True)
@@ -18,64 +15,58 @@ class Block:
     """One residual block.
 
     Attributes:
-        merge: The site that adds branch and stream.
+        merge: Index of the site that adds branch and stream.
         skip: Index of the site whose output the stream is.
-        stream: Second moment of the stream that enters.
-        branch: Second moment of what the branch adds.
-        is_normalised: Whether the branch holds a normalisation, so that what it adds does not
+        branch: Index of the site whose output is added to it.
+        is_normalized: Whether the branch holds a normalization, so that what it adds does not
             depend on the stream's scale.
         last_layer: Path of the branch's last weight layer, or `None`.
         sites: Indices of the sites of the branch.
     """
 
-    merge: SiteStats
+    merge: int
     skip: int
-    stream: float
-    branch: float
-    is_normalised: bool
+    branch: int
+    is_normalized: bool
     last_layer: str | None
     sites: frozenset[int]
 
 
-def stacks(profile: Profile) -> list[list[Block]]:
-    """The stacks of at least three blocks."""
-    found: list[list[Block]] = []
-    for block in blocks(profile):
-        if found and _continues(profile, found[-1][-1], block):
-            found[-1].append(block)
-        else:
-            found.append([block])
-    return [stack for stack in found if len(stack) >= SHORTEST]
-
-
-def blocks(profile: Profile) -> Iterator[Block]:
+def blocks(sites: Sequence[Site]) -> Iterator[Block]:
     """The blocks `x + F(x)`: one operand of the sum is what the other was made from."""
-    for merge in profile.sites:
+    for merge in sites:
         if merge.layer_type != "Add" or len(merge.inputs) != 2:
             continue
         first, second = merge.inputs
         for skip, branch in ((first, second), (second, first)):
-            path = _path(profile, branch, skip)
-            stream, added = profile.sites[skip].activations.h, profile.sites[branch].activations.h
-            if path is not None and stream is not None and added is not None:
-                last = next((site.layer for site in path if site.kind == "weight"), None)
-                is_normalised = any(site.kind == "normalization" for site in path)
-                indices = frozenset(site.index for site in path)
+            path = _path(sites, branch, skip)
+            if path is not None:
                 yield Block(
-                    merge,
-                    skip,
-                    stream.second_moment,
-                    added.second_moment,
-                    is_normalised,
-                    last,
-                    indices,
+                    merge=merge.index,
+                    skip=skip,
+                    branch=branch,
+                    is_normalized=any(site.kind == "normalization" for site in path),
+                    last_layer=next((site.layer for site in path if site.kind == "weight"), None),
+                    sites=frozenset(site.index for site in path),
                 )
                 break
 
 
-def _path(profile: Profile, branch: int, skip: int) -> list[SiteStats] | None:
-    """All sites between a branch's end and the site that it started from, last first; `None` if it
-    did not start there.
+def stacks(found: Iterable[Block], sites: Sequence[Site]) -> list[list[Block]]:
+    """Groups blocks into the stacks of at least three, each on the stream of the one before."""
+    grouped: list[list[Block]] = []
+    for block in found:
+        if grouped and _continues(sites, grouped[-1][-1], block):
+            grouped[-1].append(block)
+        else:
+            grouped.append([block])
+    return [stack for stack in grouped if len(stack) >= SHORTEST]
+
+
+def _path(sites: Sequence[Site], branch: int, skip: int) -> list[Site] | None:
+    """All sites between the end of a branch and the site it started from, last first.
+
+    `None` if the branch did not start there.
     """
     waiting, seen, is_reached = [branch], set(), False
     while waiting:
@@ -84,15 +75,16 @@ def _path(profile: Profile, branch: int, skip: int) -> list[SiteStats] | None:
             is_reached = True
         elif index > skip and index not in seen:
             seen.add(index)
-            waiting.extend(profile.sites[index].inputs)
-    return [profile.sites[index] for index in sorted(seen, reverse=True)] if is_reached else None
+            waiting.extend(sites[index].inputs)
+    return [sites[index] for index in sorted(seen, reverse=True)] if is_reached else None
 
 
-def _continues(profile: Profile, before: Block, block: Block) -> bool:
-    """Whether the stream of `block` is the sum of `before`, through layers that only pass on."""
-    site = profile.sites[block.skip]
-    while site.index != before.merge.index:
-        if site.kind not in _TRANSPARENT or len(site.inputs) != 1:
+def _continues(sites: Sequence[Site], before: Block, block: Block) -> bool:
+    """Whether the stream of `block` is the sum of `before`, through transparent layers."""
+    index = block.skip
+    while index != before.merge:
+        site = sites[index]
+        if site.kind not in TRANSPARENT or len(site.inputs) != 1:
             return False
-        site = profile.sites[site.inputs[0]]
+        index = site.inputs[0]
     return True

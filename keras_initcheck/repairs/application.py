@@ -1,6 +1,6 @@
 """Carries out steps on the variables of a model. Settling on data has a file of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,50 +8,74 @@ import numpy as np
 
 from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.repairs import kernel_draws
-from keras_initcheck.repairs.plan import RECENTRE, REDRAW, RENEW, RESCALE, RESET, Step
+from keras_initcheck.repairs.plan import RECENTER, REDRAW, RENEW, RESCALE, RESET, SETTLE, Step
+
+Owned = Mapping[str, OwnedVariable]
+"""The model's variables with their layers, by their names in the profile."""
 
 
-def apply(steps: Sequence[Step], owned: Mapping[str, OwnedVariable], seed: int) -> None:
+def apply(steps: Sequence[Step], owned: Owned, seed: int) -> None:
     """Changes the variables.
 
     Args:
-        steps: Steps to do; those that settle are left alone.
-        owned: The model's variables with their layers, by their names in the profile.
+        steps: Steps to carry out; those that settle are left alone.
+        owned: The model's variables.
         seed: Seed of what is drawn; each variable has its own stream, whatever the other steps are.
     """
-    positions = {name: position for position, name in enumerate(owned)}
+    numbers = {name: number for number, name in enumerate(owned)}
     for step in steps:
+        if step.action == SETTLE:
+            continue
         for position, name in enumerate(step.variables):
-            variable = owned[name].variable
-            if step.action == RESCALE:
-                variable.assign(variable.value * step.factor)
-            elif step.action == RECENTRE:
-                kernel = owned[step.kernel].variable.value
-                variable.assign(
-                    -0.5 * keras.ops.sum(kernel, axis=tuple(range(len(kernel.shape) - 1)))
-                )
-            elif step.action == RESET:
-                variable.assign(np.zeros(variable.shape))
-            elif step.action == RENEW:
-                variable.assign(first_values(owned[name]))
-            elif step.action == REDRAW:
-                generator = np.random.default_rng([seed, positions[name]])
-                shape = tuple(variable.shape)
-                values = kernel_draws.kernel(
-                    shape,
-                    step.stds[position],
-                    generator,
-                    num_gates=step.num_gates,
-                    is_orthogonal=step.is_orthogonal,
-                )
-                variable.assign(values)
+            generator = np.random.default_rng([seed, numbers[name]])
+            value = _NEW_VALUES[step.action](step, position, owned, generator)
+            owned[name].variable.assign(value)
+
+
+def _rescaled(step: Step, position: int, owned: Owned, generator: np.random.Generator) -> Any:
+    return owned[step.variables[position]].variable.value * step.factor
+
+
+def _recentered(step: Step, position: int, owned: Owned, generator: np.random.Generator) -> Any:
+    """Minus half of each unit's weights, which takes out what inputs around 1/2 add."""
+    kernel = owned[step.kernel].variable.value
+    return -0.5 * keras.ops.sum(kernel, axis=tuple(range(len(kernel.shape) - 1)))
+
+
+def _reset(step: Step, position: int, owned: Owned, generator: np.random.Generator) -> Any:
+    return np.zeros(owned[step.variables[position]].variable.shape)
+
+
+def _renewed(step: Step, position: int, owned: Owned, generator: np.random.Generator) -> Any:
+    return first_values(owned[step.variables[position]])
+
+
+def _redrawn(step: Step, position: int, owned: Owned, generator: np.random.Generator) -> Any:
+    return kernel_draws.kernel(
+        tuple(owned[step.variables[position]].variable.shape),
+        step.stds[position],
+        generator,
+        num_gates=step.num_gates,
+        is_orthogonal=step.is_orthogonal,
+    )
+
+
+NewValue = Callable[[Step, int, Owned, np.random.Generator], Any]
+_NEW_VALUES: Mapping[str, NewValue] = {
+    RESCALE: _rescaled,
+    RECENTER: _recentered,
+    RESET: _reset,
+    RENEW: _renewed,
+    REDRAW: _redrawn,
+}
+"""The new value of the variable at a position of a step, by the step's action."""
 
 
 def first_values(owned: OwnedVariable) -> Any:
-    """What the layer's own initialiser gives, such as its `gamma_initializer`; ones and zeros where
-    it names none.
+    """The values that the layer's own initializer gives, such as its `gamma_initializer`.
 
-    An embedding that its own initialiser makes constant gets Keras' default.
+    Ones and zeros where it names none. An embedding that its own initializer makes constant gets
+    Keras' default.
     """
     variable = owned.variable
     initializer = getattr(owned.owner, f"{variable.name}_initializer", None)

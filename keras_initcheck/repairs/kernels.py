@@ -1,13 +1,15 @@
-"""The kernels of a profile that a repair may change, each layer's together, and how large they
-should be.
-"""
+"""The kernels that a repair may change, layer by layer, and the size that they should have."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.predicted_ratios import MEAN_KEPT_BY_RESCALING, is_centered
+from keras_initcheck.analysis.site_kinds import TRANSPARENT
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.structure import Site
 from keras_initcheck.repairs.options import ModelRepairOptions
 from keras_initcheck.theory.fans import Fans
 from keras_initcheck.theory.weight_scales import recommended_scale
@@ -17,8 +19,6 @@ _SIGMOID_ON_SIGMOID, _SIGMOID_ON_CENTRED = 16.0, 4.0
 """`n Var[w]` that make of a sigmoid what Glorot's 1 makes of a tanh: its argument is twice as
 large, its output half as large.
 """
-_CENTRED = 0.01
-"""Share of a kernel's second moment that its mean may have: then multiplying keeps what matters."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,9 @@ class LayerKernels:
         return self.site.kind == "recurrent"
 
     @property
-    def is_centred(self) -> bool:
-        """Whether the kernels' means are negligible."""
-        return all(
-            kernel.moments.mean**2 <= _CENTRED * kernel.moments.second_moment
-            for kernel in self.kernels
-        )
+    def is_centered(self) -> bool:
+        """Whether the means of the kernels are negligible, so that rescaling keeps what matters."""
+        return all(is_centered(kernel, MEAN_KEPT_BY_RESCALING) for kernel in self.kernels)
 
     @property
     def is_zero(self) -> bool:
@@ -74,7 +71,7 @@ class LayerKernels:
         return max(1, round(self.kernels[0].shape[-1] / (self.kernels[0].fan_out or 1.0)))
 
     @property
-    def is_recentred(self) -> bool:
+    def is_recentered(self) -> bool:
         """Whether a bias of minus half of each unit's weights belongs to the right scale.
 
         A sigmoid is a tanh of half the size around 1/2: `σ(z) = (1 + tanh(z/2)) / 2`. With that
@@ -90,8 +87,9 @@ class LayerKernels:
         )
 
     def second_moments(self, mode: str) -> tuple[float, ...]:
-        """The `E[w²]` that each kernel should have: the layer's scale over its fans, in equal parts
-        where kernels multiply.
+        """The `E[w²]` that each kernel should have: the layer's scale over its fans.
+
+        Kernels that multiply get equal parts.
 
         Args:
             mode: Whose scale is kept. `"backward"` takes the outputs that an input feeds instead of
@@ -105,8 +103,9 @@ class LayerKernels:
         )
 
     def log_excess(self, mode: str) -> float:
-        """`ln` of what the layer's factor is beyond what it should be; of gates the kernel that is
-        off most.
+        """Natural logarithm of the layer's factor over what it should be.
+
+        Of the kernels of gates, the one that is off most counts.
         """
         wanted = self.second_moments(mode)
         parts = [
@@ -116,13 +115,14 @@ class LayerKernels:
         return max(parts, key=abs) if self.is_recurrent else math.fsum(parts)
 
     def _scale(self) -> float:
-        """`n Var[w]`: the usual one of the activation; for one that is not known, what the layer's
-        measured factor asks for.
+        """The `n Var[w]` that is recommended for the activation.
+
+        Where the activation is not known, the layer's measured factor determines it.
         """
         if self.is_recurrent or self.site.is_head or self.site.activation is None:
             return 1.0
         if self.site.activation == SIGMOID and self.bias is not None:
-            return _SIGMOID_ON_SIGMOID if self.is_recentred else _SIGMOID_ON_CENTRED
+            return _SIGMOID_ON_SIGMOID if self.is_recentered else _SIGMOID_ON_CENTRED
         known = recommended_scale(self.site.activation)
         ratio = self.site.predicted_forward_ratio
         if known is None and ratio is not None and 0.0 < ratio < math.inf:
@@ -135,39 +135,39 @@ class LayerKernels:
         return known or 1.0
 
 
-def changeable(profile: Profile, options: ModelRepairOptions) -> Iterator[LayerKernels]:
-    """The layers whose kernels have known fans, are trained, and are among those that the user
-    named.
+def changeable(evidence: Evidence, options: ModelRepairOptions) -> Iterator[LayerKernels]:
+    """The layers that may change.
+
+    Their kernels have known fans, are trained, and are among those that the user named.
     """
-    seen = set()
+    analysis = evidence.analysis
     biases = {
-        weight.site: weight
-        for weight in profile.weights
+        weight.site: position
+        for position, weight in enumerate(analysis.weights)
         if weight.role == "bias" and weight.is_trainable
     }
-    for site in profile.sites:
+    seen = set()
+    for site in analysis.sites:
         if site.kind not in ("weight", "recurrent") or site.layer in seen:
             continue
         seen.add(site.layer)
-        kernels = tuple(
-            weight
-            for weight in profile.weights
-            if weight.role == "kernel" and weight.site == site.index
-        )
+        kernels = tuple(map(evidence.weight, analysis.kernels_of_call.get(site.index, ())))
         is_known = all(
             kernel.fan_in and kernel.fan_out and kernel.is_trainable for kernel in kernels
         )
         if kernels and is_known and all(map(options.selects, kernels)):
+            bias = evidence.weight(biases[site.index]) if site.index in biases else None
             yield LayerKernels(
-                site, kernels, biases.get(site.index), _follows_sigmoid(profile, site)
+                evidence.site(site.index), kernels, bias, _follows_sigmoid(analysis.sites, site)
             )
 
 
 def protected(profile: Profile, options: ModelRepairOptions) -> dict[str, tuple[str, ...]]:
-    """Variables of the embeddings and normalisations that the user named and did not freeze, by
-    layer.
+    """Variables of the embeddings and normalizations that the user named, by layer.
+
+    Those that are frozen are left out.
     """
-    kinds = {site.index: site.kind for site in profile.sites}
+    kinds = [site.kind for site in profile.structure.sites]
     found: dict[str, tuple[str, ...]] = {}
     for weight in profile.weights:
         is_of_kind = weight.site is not None and kinds[weight.site] in (
@@ -180,12 +180,15 @@ def protected(profile: Profile, options: ModelRepairOptions) -> dict[str, tuple[
     return found
 
 
-def _follows_sigmoid(profile: Profile, site: SiteStats) -> bool:
-    """Looks through the activation layer of a layer before and through flattening and dropout."""
+def _follows_sigmoid(sites: Sequence[Site], site: Site) -> bool:
+    """Whether all that a layer receives are the outputs of a sigmoid.
+
+    Activation layers, flattening and dropout may come between.
+    """
     while site.inputs_known and len(site.inputs) == 1:
-        site = profile.sites[site.inputs[0]]
+        site = sites[site.inputs[0]]
         if site.kind == "weight":
             return site.activation == SIGMOID
-        if site.kind not in ("activation", "pass"):
+        if site.kind not in TRANSPARENT:
             return False
     return False

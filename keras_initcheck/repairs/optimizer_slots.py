@@ -1,6 +1,4 @@
-"""An optimizer's memory of variables that have got other values: momenta and moving averages that
-no longer mean anything.
-"""
+"""Slots of an optimizer for variables that have new values: their momenta and averages are void."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,8 +16,7 @@ weights, and begin with these.
 
 
 def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any, str]]:
-    """`(slot, variable, kind)` of each slot variable that an optimizer keeps for one of the
-    variables.
+    """`(slot, variable, kind)` of each slot variable that an optimizer keeps for some variables.
 
     Args:
         optimizer: A Keras optimizer, one that wraps others, or `None`. One that is not built has no

@@ -1,24 +1,24 @@
-"""What a repair intends to do, as plain records. Nothing here touches a model."""
+"""Plans of a repair, as plain records. Nothing here touches a model."""
 
 from dataclasses import dataclass
 
 from keras_initcheck.records.finding import Finding
 
-RESCALE, REDRAW, RESET, RECENTRE, SETTLE, RENEW = (
+RESCALE, REDRAW, RESET, RECENTER, SETTLE, RENEW = (
     "rescale",
     "redraw",
     "reset",
-    "recentre",
+    "recenter",
     "settle",
     "renew",
 )
 _WORDS = {
     RESCALE: "multiply",
-    REDRAW: "draw anew",
+    REDRAW: "redraw",
     RESET: "set to zero",
-    RECENTRE: "recentre",
+    RECENTER: "recenter",
     SETTLE: "settle on the batch",
-    RENEW: "give its first values to",
+    RENEW: "reinitialize",
 }
 
 
@@ -28,18 +28,18 @@ class Step:
 
     Attributes:
         layer: Path of the layer.
-        action: `"rescale"` (multiplied, so that distribution and orthogonality stay), `"redraw"`,
-            `"reset"` (to zero), `"recentre"` (a bias that takes out what inputs around 1/2 add to
-            each unit), `"settle"` (multiplied until the standard deviation of the pre-activation on
-            the batch is right) or `"renew"` (what the layer's own initialisers give).
+        action: `"rescale"` (multiply, so that distribution and orthogonality stay), `"redraw"`,
+            `"reset"` (to zero), `"recenter"` (give a bias that takes out what inputs around 1/2 add
+            to each unit), `"settle"` (multiply until the standard deviation of the pre-activation
+            on the batch is right) or `"renew"` (use the layer's own initializers).
         variables: Names of the variables that change, as in `WeightStats.name`.
-        why: What the step is for, in words.
-        factor: Number that each variable is multiplied by. Of `"settle"` it is known when it is
-            done, else `None`.
+        why: The reason of the step, in words.
+        factor: Number that each variable is multiplied by; for `"settle"` it is `None` until the
+            step was carried out.
         stds: Root mean squares that the variables are drawn with, one for each.
         num_gates: Kernels side by side in each variable's last axis, each drawn on its own.
         is_orthogonal: Whether what is drawn has orthonormal rows or columns.
-        kernel: Of `"recentre"` the kernel whose columns' sums the bias takes out.
+        kernel: For `"recenter"`, the kernel whose columns' sums the bias takes out.
     """
 
     layer: str
@@ -74,7 +74,7 @@ class Plan:
     Attributes:
         steps: The steps in the order in which they are applied.
         targets: The findings that they go for.
-        unresolved: `(finding, reason)` of warnings and errors that no re-initialisation cures.
+        unresolved: `(finding, reason)` of warnings and errors that no re-initialization cures.
     """
 
     steps: tuple[Step, ...] = ()

@@ -1,8 +1,7 @@
-"""Scales layers on a batch until their pre-activations have the wanted standard deviation, in one
-forward pass.
+"""Settles layers on a batch: scales their kernels until the pre-activations have the wanted size.
 
 The idea of LSUV (Mishkin & Matas 2016, section 3), with one difference: a layer is corrected when
-the pass reaches it, and what it makes then goes on to the next. The published procedure runs the
+the pass reaches it, and its new output then goes on to the next. The published procedure runs the
 network again for each layer, which costs depth squared.
 """
 
@@ -72,8 +71,9 @@ class Settler:
         self._engine = engine.load()
 
     def run(self, batch: Batch) -> None:
-        """Runs the model on the batch, eagerly and in training mode. All but the kernels stays what
-        it was, and they too if it fails.
+        """Runs the model on the batch, eagerly and in training mode.
+
+        All but the kernels keep their values, and the kernels do too if it fails.
 
         Side effects: the kernels get other values.
         """
@@ -94,8 +94,10 @@ class Settler:
                 kernel.assign(kernel.value if value is None else value)
 
     def factor(self, layer: int) -> float:
-        """Number that each kernel of the layer of that identity was multiplied by; 1 where the pass
-        did not settle it.
+        """Number by which each kernel of a layer was multiplied; 1 where it was not settled.
+
+        Args:
+            layer: Identity of the layer.
         """
         return self.settled[layer].factor if layer in self.settled else 1.0
 
@@ -142,9 +144,7 @@ class Settler:
         self.settled[id(layer)].factor *= factor ** (1.0 / len(kernels))
 
     def _settle_shared(self) -> None:
-        """A layer that was called again is corrected once more, for the geometric mean of its
-        calls.
-        """
+        """Corrects a layer with further calls once more, for the geometric mean of all calls."""
         for layer in self._layers():
             later = self._later.get(id(layer), [])
             if later and all(0.0 < each < math.inf for each in later):
@@ -155,8 +155,9 @@ class Settler:
 
 
 def _standard_deviation(tensor: Any) -> float | None:
-    """Over all elements, summed in float32 and safe at any scale; `None` for a tensor without a
-    value.
+    """Standard deviation over all elements; `None` for a tensor without a value.
+
+    It is summed in float32 and safe at any scale.
     """
     values = keras.ops.cast(tensor, "float32")
     try:

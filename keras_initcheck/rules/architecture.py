@@ -3,59 +3,64 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.analysis.residual_stacks import Block, stacks
-from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats
+import numpy as np
+
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.residual_stacks import Block
+from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.measurement import SECOND_MOMENT, H
 from keras_initcheck.rules import budgets
-from keras_initcheck.rules.rule import Rule
+from keras_initcheck.rules.cure import Cure
+from keras_initcheck.rules.rule import LARGEST_LOG, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory import residual
 
 
 class NarrowForDepth(Rule):
-    """Chance alone makes signal and gradient large or small."""
+    """A chain in which chance alone makes the signal and the gradient large or small."""
 
     code = "IC501"
     slug = "narrow-for-its-depth"
     title = "the network is narrow for its depth"
     what = (
-        "Over a chain without normalisation the logarithm of the gain scatters between one draw"
-        " of the weights and the next with a variance B above 2.5: about 5/n for each ReLU layer of"
-        " n units."
+        "Over a chain without normalization, the logarithm of the gain scatters between one"
+        " draw of the weights and the next with a variance B above 2.5. Each ReLU layer of n"
+        " units adds about 5/n to it."
     )
     why = (
-        "Its median is e^(-B/2), however well the weights are scaled: some draws start well and"
-        " others do not (Hanin & Rolnick 2018)."
+        "The median of the gain is e^(-B/2), however well the weights are scaled: some draws"
+        " start well and others do not (Hanin & Rolnick 2018)."
     )
     example = (
-        "A hundred ReLU layers of 64 units: B = 8.4, and half of all draws lose 98% of the signal's"
-        " second moment or more."
+        "A hundred ReLU layers of 64 units: B = 8.4, and half of all draws lose 98% of the"
+        " signal's second moment or more."
     )
     limits = (
-        "Always information: it is the architecture, and no initialisation cures it. Simulated for"
-        " ReLU."
+        "Always information: the architecture is the reason, and no initialization cures it."
+        " Simulated for ReLU."
     )
-    fix = "Wider layers, fewer of them, normalisation, or skip connections."
+    fix = "Use wider layers, fewer of them, normalization, or skip connections."
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each chain."""
-        runs: dict[int, list[SiteStats]] = {}
-        for site in profile.weight_sites:
-            if site.chain is not None and site.log_ratio_variance is not None:
-                runs.setdefault(site.chain, []).append(site)
-        for run in runs.values():
-            variance = math.fsum(site.log_ratio_variance or 0.0 for site in run)
-            if variance > thresholds.narrow_log_variance:
-                yield self.finding(
-                    "info",
-                    f"Over {len(run)} layers, `{run[0].name}` to `{run[-1].name}`, chance alone"
-                    f" moves ln of the gain by {math.sqrt(variance):.1f} from draw to draw, around"
-                    f" a median of {-variance / 2:.1f}.",
-                    site=run[0],
-                    measured=variance,
-                    expected=f"below {thresholds.narrow_log_variance:g}",
-                )
+        fans = evidence.analysis.fans
+        variances = evidence.measurement.log_ratio_variance[fans.sites[fans.order]]
+        is_known = ~np.isnan(variances)
+        known, chains = variances[is_known], fans.chain[is_known]
+        sums = np.bincount(chains, known) if known.size else known
+        for chain in (sums > thresholds.narrow_log_variance).nonzero()[0].tolist():
+            members = fans.sites[fans.order[is_known][chains == chain]].tolist()
+            variance = math.fsum(known[chains == chain])
+            first, last = (evidence.analysis.sites[members[end]] for end in (0, -1))
+            yield self.finding(
+                "info",
+                f"Over {len(members)} layers, `{first.name}` to `{last.name}`, the logarithm of the"
+                f" gain scatters by {math.sqrt(variance):.1f} from draw to draw by chance alone,"
+                f" around a median of {-variance / 2:.1f}.",
+                site=first,
+                measured=variance,
+                expected=f"below {thresholds.narrow_log_variance:g}",
+            )
 
 
 class ResidualGrowth(Rule):
@@ -63,72 +68,83 @@ class ResidualGrowth(Rule):
 
     code = "IC502"
     slug = "residual-growth"
-    title = "a residual stack without normalisation grows exponentially"
+    title = "a residual stack without normalization grows exponentially"
     what = (
-        "The stream of a residual stack, x + F(x), is compared with the growth that normalised"
-        " branches would give it, 1 + sum of the branches' variances. Each unnormalised branch"
-        " multiplies the stream instead of adding to it. The rule speaks where the excess leaves"
-        " the budgets of forward-gain."
+        "The growth of the stream in a residual stack, x + F(x), is compared with the growth"
+        " that normalized branches would give it, 1 + the sum of the branches' variances. Each"
+        " unnormalized branch multiplies the stream instead of adding to it. The rule reports an"
+        " excess that leaves the budgets of forward-gain."
     )
     why = (
-        "Signal and gradient both grow with every block, and the first blocks get a gradient of"
-        " another size than the last."
+        "Signal and gradient both grow with every block, and the first blocks receive a"
+        " gradient of another size than the last ones."
     )
     example = (
-        "48 blocks x + W relu(W x) with He weights: every block doubles the second moment, 2^48 ="
-        " 3e14 in all."
+        "48 blocks x + W relu(W x) with He weights: every block doubles the second moment, 2^48"
+        " = 3e14 in all."
     )
     limits = (
-        "Growth like 1 + l v, as in pre-norm transformers and ResNets with normalised branches, is"
-        " healthy. Stacks are seen where skip and branch meet in an Add layer or `+` of a"
-        " Functional graph."
+        "Growth like 1 + l v, as in pre-norm transformers and ResNets with normalized branches,"
+        " is healthy. Stacks are recognized where skip and branch meet in an Add layer or in `+`"
+        " of a Functional graph."
     )
     fix = (
-        "Normalise the branch's input, or scale the last layer of each of N branches by 1/sqrt(N),"
-        " or initialise it with zeros (Zhang et al. 2019, section 3: Fixup)."
+        "Normalize the input of the branch, scale the last layer of each of N branches by"
+        " 1/sqrt(N), or initialize it with zeros (Zhang et al. 2019, section 3: Fixup)."
     )
+    cure = Cure.SCALE_BRANCHES
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each stack."""
-        for stack in stacks(profile):
-            growth = _growth(stack)
-            optimizer = budgets.optimizer_of(
-                profile,
-                [profile.sites[index] for block in stack for index in block.sites],
-                thresholds,
-            )
-            severity = (
-                budgets.severity(growth.excess, optimizer, thresholds)
-                if growth is not None
-                else None
-            )
-            if growth is None or severity is None:
+        sizes = evidence.measurement.activations[:, H, SECOND_MOMENT].tolist()
+        least = budgets.smallest_warning(evidence, thresholds)
+        for stack in evidence.stacks:
+            growth = _growth(stack, sizes)
+            if growth is None or not abs(growth.excess) > least:
                 continue
-            culprits = tuple(
-                dict.fromkeys(block.last_layer for block in stack if block.last_layer is not None)
-            )
-            yield self.finding(
-                severity,
-                f"Over {len(stack)} residual blocks, up to `{stack[-1].merge.name}`, the signal's"
-                f" second moment is multiplied by e^{growth.log_growth:.1f}, and by"
-                f" e^{growth.excess:.1f} more than with normalised branches.",
-                site=stack[-1].merge,
-                measured=math.exp(min(growth.log_growth, 709.0)),
-                expected=(
-                    "growth like 1 + the sum of the branches' variances, within"
-                    f" {budgets.described(optimizer, thresholds)}"
-                ),
-                culprits=culprits,
-            )
+            sites = [evidence.analysis.sites[index] for block in stack for index in block.sites]
+            optimizer = budgets.optimizer_of(evidence, sites, thresholds)
+            severity = budgets.severity(growth.excess, optimizer, thresholds)
+            if severity is not None:
+                yield self._report(
+                    evidence, stack, growth, severity, budgets.described(optimizer, thresholds)
+                )
+
+    def _report(
+        self,
+        evidence: Evidence,
+        stack: Sequence[Block],
+        growth: residual.StreamGrowth,
+        severity: Severity,
+        budget: str,
+    ) -> Finding:
+        last = evidence.analysis.sites[stack[-1].merge]
+        layers = [block.last_layer for block in stack if block.last_layer is not None]
+        return self.finding(
+            severity,
+            f"Over {len(stack)} residual blocks, up to `{last.name}`, the signal's"
+            f" second moment is multiplied by e^{growth.log_growth:.1f}, and by"
+            f" e^{growth.excess:.1f} more than with normalized branches.",
+            site=last,
+            measured=math.exp(min(growth.log_growth, LARGEST_LOG)),
+            expected=f"growth like 1 + the sum of the branches' variances, within {budget}",
+            culprits=tuple(dict.fromkeys(layers)),
+        )
 
 
-def _growth(stack: Sequence[Block]) -> residual.StreamGrowth | None:
-    """How the stream of a stack grows; `None` where it is zero or not known somewhere."""
-    outputs = [block.merge.activations.h for block in stack]
-    sizes = [stack[0].stream, *(output.second_moment for output in outputs if output is not None)]
-    if len(sizes) <= len(stack) or not all(
-        0.0 < size < math.inf for size in (*sizes, *(block.stream for block in stack))
-    ):
+def _growth(stack: Sequence[Block], sizes: Sequence[float]) -> residual.StreamGrowth | None:
+    """How the stream of a stack grows; `None` where it is zero or not known somewhere.
+
+    Args:
+        stack: The blocks.
+        sizes: `(sites,)` second moments of the outputs.
+    """
+    streams = [sizes[block.skip] for block in stack]
+    sums = [streams[0], *[sizes[block.merge] for block in stack]]
+    if not all([0.0 < size < math.inf for size in (*sums, *streams)]):
         return None
-    added = [block.branch / (sizes[0] if block.is_normalised else block.stream) for block in stack]
-    return residual.stream_growth(list(map(math.log, sizes)), added)
+    added = [
+        sizes[block.branch] / (streams[0] if block.is_normalized else stream)
+        for block, stream in zip(stack, streams, strict=True)
+    ]
+    return residual.stream_growth(list(map(math.log, sums)), added)

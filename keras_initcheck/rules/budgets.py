@@ -4,10 +4,20 @@ Measured by tests/benchmarks/gain_cost.py (`make bench-gain-cost`): steps to a s
 over those of the same network with gain 1, from the least to the most of 10 settings. `ln C` is the
 logarithm of the gain in second moment, forward and backward alike; "-" is not within 600 steps.
 
-|`ln C`|-20    |-16    |-12    |-9     |-6     |-3     |+3     |+6     |+9     |+12    |+16    |+20    |
-|------|-------|-------|-------|-------|-------|-------|-------|-------|-------|-------|-------|-------|
-|SGD   |28 to -|7.5 to -|3.2 to -|2.0-4.8|1.4-2.9|1.0-1.7|0.8-1.4|1.2-2.2|2.1-4.5|3.3 to -|-|- |
-|Adam  |1.3 to -|1.2-15|1.2-4.0|1.1-3.4|1.0-1.8|1.0-1.2|1.0-1.2|1.4-1.6|1.9-4.0|2.8-6.5|6.6-10 |7.8 to -|
+|`ln C`|SGD      |Adam     |
+|------|---------|---------|
+|-20   |28 to -  |1.3 to - |
+|-16   |7.5 to - |1.2-15   |
+|-12   |3.2 to - |1.2-4.0  |
+|-9    |2.0-4.8  |1.1-3.4  |
+|-6    |1.4-2.9  |1.0-1.8  |
+|-3    |1.0-1.7  |1.0-1.2  |
+|+3    |0.8-1.4  |1.0-1.2  |
+|+6    |1.2-2.2  |1.4-1.6  |
+|+9    |2.1-4.5  |1.9-4.0  |
+|+12   |3.3 to - |2.8-6.5  |
+|+16   |-        |6.6-10   |
+|+20   |-        |7.8 to - |
 
 The settings: scikit-learn's digits and breast cancer, MLPs of width 64 with 6 and 12 hidden layers
 and of width 256 with 6, and four convolutions; ReLU, and where a gain shrinks tanh; batch size 32,
@@ -16,18 +26,18 @@ pays least for a gain that shrinks.
 
 In one setting each: forward gain alone cost as much as both or more; backward gain alone at most
 2.2 times the steps (SGD at e^-20; Adam nothing), though SGD needed lower learning rates where it
-grew; and behind batch normalisation a gain cost at most 1.6 times the steps. The data may be too
+grew; and behind batch normalization a gain cost at most 1.6 times the steps. The data may be too
 easy to tell what the lower layers' gradient is worth: the budgets hold for it as well.
 
 Limits: small data, small networks, the gain spread evenly, and for adaptive optimizers Adam alone.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.finding import Severity
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 ADAPTIVE = frozenset(
@@ -46,7 +56,9 @@ ADAPTIVE = frozenset(
             "Nadam",
             "RMSprop",
         ),
-        "ScheduleFreeAdamW",  # divides by the root of its squared gradients' mean as Adam does (Defazio et al. 2024, algorithm 1)
+        # Divides by the root of its squared gradients' mean as Adam does (Defazio et al. 2024,
+        # algorithm 1).
+        "ScheduleFreeAdamW",
     )
 )
 """Class names of Keras' optimizers whose step does not shrink with the gradient."""
@@ -54,8 +66,11 @@ ADAPTIVE = frozenset(
 
 @dataclass(frozen=True)
 class Budget:
-    """Bounds on `|ln C|` of a gain in second moment: a warning beyond the first, an error beyond
-    the second.
+    """Bounds on `|ln C|` of a gain in second moment.
+
+    Attributes:
+        warning: The bound beyond which there is a warning.
+        error: The bound beyond which there is an error.
     """
 
     warning: float
@@ -63,30 +78,30 @@ class Budget:
 
 
 def is_adaptive(optimizer: str | None) -> bool:
-    """Whether that class of optimizer rescales its gradients. Unknown ones and none at all count as
-    SGD: they may be it.
+    """Whether that class of optimizer rescales its gradients.
+
+    Unknown classes and none at all count as SGD: they may be it.
     """
     return optimizer in ADAPTIVE
 
 
 def optimizer_of(
-    profile: Profile, sites: Collection[SiteStats], thresholds: Thresholds = DEFAULTS
+    evidence: Evidence, sites: Sequence[Site], thresholds: Thresholds = DEFAULTS
 ) -> str | None:
-    """The class name of the optimizer by which to judge a chain: of several that train it, one
-    that bears least.
+    """The class name of the optimizer by which to judge a chain.
 
-    A chain that none trains is judged as if all did: what it makes of the signal is there for
-    every layer.
+    Of several that train it, the one with the smallest budget. A chain that none trains is judged
+    as if all did: what it makes of the signal reaches every layer.
     """
-    trained = [weight for weight in profile.weights if weight.optimizer is not None]
-    layers, indices = {site.layer for site in sites}, {site.index for site in sites}
-    own = [weight for weight in trained if weight.layer in layers or weight.site in indices]
-    names = {weight.optimizer for weight in own or trained}
     return min(
-        names,
+        evidence.optimizers_of(sites),
         key=lambda name: (budget_of(name, thresholds).warning, str(name)),
-        default=profile.optimizer,
     )
+
+
+def smallest_warning(evidence: Evidence, thresholds: Thresholds) -> float:
+    """The smallest budget of the optimizers that train the model: no chain is reported within."""
+    return min(budget_of(name, thresholds).warning for name in evidence.optimizers_of(()))
 
 
 def budget_of(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> Budget:
@@ -142,7 +157,7 @@ _COSTS = {
         "SGD",
         "grows",
         "error",
-    ): "SGD trained in no network at e^16 or e^20, at whatever learning rate",
+    ): "SGD trained in no network at e^16 or e^20, at any learning rate",
     (
         "Adam",
         "shrinks",
@@ -170,8 +185,9 @@ measured.
 
 
 def cost(ln_gain: float, optimizer: str | None) -> str:
-    """A sentence on what such a gain cost where it was measured; empty within the measured budget,
-    whatever a user's is.
+    """A sentence on what such a gain cost where it was measured.
+
+    Empty within the measured budget, whatever a user's budget is.
     """
     exceeded = severity(ln_gain, optimizer)
     if exceeded is None:

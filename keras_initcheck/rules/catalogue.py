@@ -1,7 +1,7 @@
 """All rules, by code and slug, and their pages."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
 from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
@@ -62,6 +62,8 @@ RULES: tuple[Rule, ...] = (
     ResidualGrowth(),
 )
 """Every rule, in the order of the codes."""
+RULES_BY_SLUG: Mapping[str, Rule] = {rule.slug: rule for rule in RULES}
+"""Every rule by its slug."""
 ALL_CODES = frozenset(rule.code for rule in RULES)
 
 _PAGE_WIDTH = 100

@@ -1,12 +1,11 @@
 """The columns of a table that enters the network."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from keras_initcheck.analysis.site_graph import Graph
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.data import TabularInput
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.rule import Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -20,53 +19,54 @@ class ColumnScale(Rule):
 
     code = "IC408"
     slug = "column-scale"
-    title = "a few columns of the input drown the others"
+    title = "a few columns of the input dominate all others"
     what = (
-        "One tenth of a table's columns, or one, has more than 95% of the second moment, and the"
-        " largest column's root mean square is more than 20 times the median column's. Constant"
-        " columns and those with more than a quarter of zeros are left out."
+        "One tenth of a table's columns, or a single one, has more than 95% of the second"
+        " moment, and the root mean square of the largest column is more than 20 times the one"
+        " of the median column. Constant columns and those with more than a quarter of zeros are"
+        " left out."
     )
     why = (
-        "Initialisers take all inputs for alike: every unit of the first layer begins as a copy of"
-        " the large columns, and the gradient of the others' weights is as much smaller as they"
-        " are. Learning rates that fit one are wrong for the other."
+        "Initializers treat all inputs alike: every unit of the first layer starts as a copy of"
+        " the large columns, and the gradients of the other columns' weights are smaller by the"
+        " same ratio. A learning rate that fits one is wrong for the others."
     )
     example = (
-        "sklearn.datasets.load_wine() as it comes: the proline column, around 750, has 98% of the"
-        " second moment of 13 columns."
+        "sklearn.datasets.load_wine() without scaling: the proline column, around 750, has 98%"
+        " of the second moment of 13 columns."
     )
     limits = (
-        "Inputs (batch, columns) that enter a trained weight layer directly, or through dropout and"
-        " the like. Silent where anything else comes first (a Normalization or Rescaling layer for"
-        " some columns), and where the inputs were made up; information where the first layer's"
-        " output is normalised."
+        "Inputs (batch, columns) that enter a trained weight layer directly, or through dropout"
+        " and the like. Not reported where any other layer comes first (a Normalization or"
+        " Rescaling layer for some columns), or where the inputs were made up; information where"
+        " the output of the first layer is normalized."
     )
     fix = (
-        "Standardise each column, with keras.layers.Normalization() and adapt(x), or before the"
+        "Standardize each column, with keras.layers.Normalization() and adapt(x), or before the"
         " model."
     )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such input."""
-        if profile.is_synthetic:
+        if evidence.profile.is_synthetic:
             return
-        graph = Graph(profile)
-        for columns in profile.tabular_inputs:
-            site = _first_site(profile, columns)
+        for columns in evidence.profile.tabular_inputs:
+            site = _first_site(evidence, columns)
             ratio = columns.root_mean_square / columns.median if columns.median else 0.0
             if (
                 site is not None
                 and columns.share > LARGEST_SHARE
                 and ratio > thresholds.column_ratio
             ):
-                yield self._report(columns, site, ratio, graph.is_normalised(site), thresholds)
+                is_normalized = bool(evidence.is_normalized[site.index])
+                yield self._report(columns, site, ratio, is_normalized, thresholds)
 
     def _report(
         self,
         columns: TabularInput,
-        site: SiteStats,
+        site: Site,
         ratio: float,
-        is_normalised: bool,
+        is_normalized: bool,
         thresholds: Thresholds,
     ) -> Finding:
         count = len(columns.largest)
@@ -75,7 +75,7 @@ class ColumnScale(Rule):
         )
         subject = f"Column {named} has" if count == 1 else f"Columns {named} have"
         return self.finding(
-            "info" if is_normalised else "warning",
+            "info" if is_normalized else "warning",
             f"{subject} {percent(columns.share)} of the second moment of the {columns.width}"
             f" columns of input `{columns.input}`: the largest has a root mean square of"
             f" {columns.root_mean_square:.3g}, the median one of {columns.median:.3g}.",
@@ -85,29 +85,27 @@ class ColumnScale(Rule):
         )
 
 
-def _first_site(profile: Profile, columns: TabularInput) -> SiteStats | None:
-    """The one trained weight layer that takes the table as it is; `None` where that is not plain to
-    see.
-    """
-    if sum(each.width == columns.width for each in profile.tabular_inputs) > 1:
+def _first_site(evidence: Evidence, columns: TabularInput) -> Site | None:
+    """The one trained weight layer that takes the table as it is; `None` where that is unclear."""
+    if sum(each.width == columns.width for each in evidence.profile.tabular_inputs) > 1:
         return None
+    sites = evidence.analysis.sites
     takers = [
         site
-        for site in profile.weight_sites
-        if _is_direct(site, profile) and (site.input_shape or ())[1:] == (columns.width,)
+        for site in sites
+        if site.kind == "weight"
+        and (site.input_shape or ())[1:] == (columns.width,)
+        and _is_direct(site, sites)
     ]
     return takers[0] if takers and all(site.is_trainable for site in takers) else None
 
 
-def _is_direct(site: SiteStats, profile: Profile) -> bool:
-    while (
-        site.inputs_known
-        and len(site.inputs) == 1
-        and _keeps_columns(profile.sites[site.inputs[0]])
-    ):
-        site = profile.sites[site.inputs[0]]
+def _is_direct(site: Site, sites: Sequence[Site]) -> bool:
+    """Whether nothing but dropout and the like stands between the input and the site."""
+    while site.inputs_known and len(site.inputs) == 1 and _keeps_columns(sites[site.inputs[0]]):
+        site = sites[site.inputs[0]]
     return site.inputs_known and not site.inputs
 
 
-def _keeps_columns(site: SiteStats) -> bool:
+def _keeps_columns(site: Site) -> bool:
     return site.kind == "pass" and site.layer_type != "Rescaling"

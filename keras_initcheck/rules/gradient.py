@@ -2,25 +2,27 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.moment_rows import are_nonfinite
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats, WeightStats
-from keras_initcheck.records.statistics import Moments, Places
-from keras_initcheck.rules import kernel_rules
+from keras_initcheck.records.measurement import (
+    MAX_ABS,
+    SECOND_MOMENT,
+    SHARE_NONFINITE,
+    SIZE,
+    H,
+    Z,
+)
+from keras_initcheck.records.structure import Site, Weight
+from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import Rule, further, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
-
-def _moments(places: Places | None) -> list[Moments]:
-    return (
-        [place for place in (places.h, places.z, places.x) if place is not None]
-        if places is not None
-        else []
-    )
-
-
-def _is_nonfinite(places: Places | None) -> bool:
-    return any(not moments.is_finite for moments in _moments(places))
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 
 
 class NonfiniteGradients(Rule):
@@ -30,66 +32,80 @@ class NonfiniteGradients(Rule):
     slug = "nonfinite-gradients"
     title = "the gradient becomes NaN or infinite"
     what = (
-        "The gradient of the loss, or of a random direction at the outputs, holds NaN or infinity."
-        " The first site on the way back is named, and the others are counted."
+        "The gradient of the loss, or of a random direction at the outputs, holds NaN or"
+        " infinity. The rule names the first such site on the way back and counts the others."
     )
-    why = "One step with it makes the weights NaN."
+    why = "One step with such a gradient makes the weights NaN."
     example = (
-        "ops.sqrt or ops.norm of something that is zero: finite forward, infinite slope. Or log of"
-        " a probability that underflows."
+        "ops.sqrt or ops.norm of something that is zero: finite forward, infinite slope. Or the"
+        " logarithm of a probability that underflows."
     )
     limits = (
-        "Information where only the loss's gradient overflows under a LossScaleOptimizer: it skips"
-        " such steps and lowers its scale. Layers that were not probed may hold the true first"
-        " place."
+        "Information where only the loss's gradient overflows under a LossScaleOptimizer, which"
+        " skips such steps and lowers its scale. The first place may be in a layer that was not"
+        " probed."
     )
     fix = (
-        "Add a small constant under roots, norms and logarithms; give losses logits"
+        "Add a small constant under roots, norms and logarithms; pass logits to losses"
         " (from_logits=True); look at backward-gain."
     )
+    cure = Cure.RESCALE
+    explained_by = (
+        "nonfinite-input",
+        "nonfinite-weights",
+        "nonfinite-activations",
+        "labels-out-of-range",
+        "nonfinite-loss",
+    )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
-        random = [site for site in profile.sites if _is_nonfinite(site.random_gradients)]
-        broken = [
-            site for site in profile.sites if site in random or _is_nonfinite(site.loss_gradients)
-        ]
-        if not broken:
-            yield from self._from_weights(profile)
+        random, loss = evidence.measurement.random_gradients, evidence.measurement.loss_gradients
+        is_random_broken = _is_broken_at(random, evidence)
+        broken = (is_random_broken | _is_broken_at(loss, evidence)).nonzero()[0]
+        if not broken.size:
+            yield from self._from_weights(evidence)
             return
-        first = broken[-1]
-        is_scaled = not random and profile.is_loss_scaled
-        source = "a random direction" if first in random else "the loss"
+        last = int(broken[-1])
+        site = evidence.analysis.sites[last]
+        is_scaled = not is_random_broken.any() and evidence.profile.is_loss_scaled
+        source = "a random direction" if is_random_broken[last] else "the loss"
+        shares = [each[last, :, SHARE_NONFINITE] for each in (random, loss) if each is not None]
         yield self.finding(
             "info" if is_scaled else "error",
-            f"The gradient of {source} is NaN or infinite at `{first.name}` ({first.layer_type}),"
-            f" the first on its way back{further(len(broken) - 1, 'site')}.",
-            site=first,
-            measured=max(
-                moments.share_nonfinite
-                for moments in (*_moments(first.random_gradients), *_moments(first.loss_gradients))
-            ),
+            f"The gradient of {source} is NaN or infinite at `{site.name}` ({site.layer_type}),"
+            f" the first on its way back{further(broken.size - 1, 'site')}.",
+            site=site,
+            measured=float(np.nanmax(shares)),
             expected="0",
-            culprits=(first.layer,),
+            culprits=(site.layer,),
         )
 
-    def _from_weights(self, profile: Profile) -> Iterable[Finding]:
-        """Of weights alone, such as those of a layer that is not probed."""
-        broken = [
-            weight
-            for weight in profile.weights
-            if weight.gradient is not None and not weight.gradient.is_finite
-        ]
-        if broken:
+    def _from_weights(self, evidence: Evidence) -> Iterable[Finding]:
+        """At most one finding on gradients that are broken at weights alone.
+
+        Those may belong to a layer that is not probed.
+        """
+        broken = are_nonfinite(evidence.measurement.weight_gradients).nonzero()[0]
+        if broken.size:
+            weight = evidence.analysis.weights[broken[-1]]
             yield self.finding(
-                "info" if profile.is_loss_scaled else "error",
-                f"The gradient of the loss for `{broken[-1].name}` is NaN or"
-                f" infinite{further(len(broken) - 1, 'gradient')}.",
-                layer=broken[-1].layer,
-                site=profile.sites[broken[-1].site] if broken[-1].site is not None else None,
+                "info" if evidence.profile.is_loss_scaled else "error",
+                f"The gradient of the loss for `{weight.name}` is NaN or"
+                f" infinite{further(broken.size - 1, 'gradient')}.",
+                site=evidence.site_of(weight),
+                layer=weight.layer,
                 expected="0",
-                culprits=(broken[-1].layer,),
+                culprits=(weight.layer,),
             )
+
+
+def _is_broken_at(gradients: FloatArray | None, evidence: Evidence) -> BoolArray:
+    """`(sites,)`, whether a gradient is NaN or infinite at a place of the site."""
+    if gradients is None:
+        return np.zeros(len(evidence.analysis.sites), bool)
+    found: BoolArray = np.logical_or.reduce(gradients[..., SHARE_NONFINITE] > 0.0, axis=1)
+    return found
 
 
 class NoGradient(Rule):
@@ -99,129 +115,154 @@ class NoGradient(Rule):
     slug = "no-gradient"
     title = "no gradient reaches any hidden layer"
     what = (
-        "A random direction at the outputs is pulled back through the network, and is exactly zero"
-        " at every hidden layer's pre-activation."
+        "A random direction at the outputs is pulled back through the network, and its gradient"
+        " is exactly zero at the pre-activation of every hidden layer."
     )
     why = "Nothing but the head can be trained."
     example = (
-        "A dead ReLU layer before the head; float16 gradients that underflow; a rounding or argmax"
-        " on the way."
+        "A dead ReLU layer before the head; float16 gradients that underflow; a rounding or"
+        " argmax on the way."
     )
     limits = (
-        "Judged with the random direction only: the loss's gradient may vanish for good reasons."
-        " Where a gradient is not defined (stop_gradient, integer outputs) nothing is said."
-        " Information where every head's kernel, or a scale or gate, is zero and gets a gradient"
-        " itself: the first step moves it. Nothing is said about a single sample, of which batch"
-        " normalisation or a few ReLU units leave no gradient."
+        "Judged by the random direction only: the loss's gradient may vanish for good reasons."
+        " Not reported where a gradient is not defined (stop_gradient, integer outputs), or for"
+        " a single sample, of which batch normalization or a few ReLU units leave no gradient."
+        " Information where the kernel of every head, or a scale or gate, is zero and receives a"
+        " gradient itself: the first step moves it."
     )
     fix = (
-        "Look at the findings on dead layers and zero kernels, and for operations without a slope"
-        " on the way to the output."
+        "Look at the findings on dead layers and zero kernels, and for operations without a"
+        " slope on the way to the output."
     )
     fix_of_zeros = (
         "Begin with ones, or with zeros only in branches beside a skip connection that carries"
         " signal and gradient."
     )
+    cure = Cure.RESCALE
+    explained_by = (
+        "nonfinite-input",
+        "nonfinite-weights",
+        "nonfinite-activations",
+        "zero-kernel",
+        "dead-layer",
+        "head-and-loss",
+    )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
-        hidden = [
-            site
-            for site in profile.sites
-            if site.kind in ("weight", "recurrent", "embedding") and not site.is_head
-        ]
-        received = [moments for moments in map(_arriving, hidden) if moments is not None]
-        if (
-            profile.batch_size == 1
-            or not received
-            or any(moments.max_abs != 0.0 or not moments.is_finite for moments in received)
-        ):
+        hidden = evidence.analysis.where(_is_hidden).nonzero()[0]
+        if evidence.profile.batch_size == 1 or not _are_gradients_zero(evidence, hidden):
             return
-        zeros = _zero_gates(profile)
-        moving = [weight for weight in zeros if _moves(weight)]
+        zeros = _zero_gates(evidence)
+        moving = [position for position in zeros if _moves(evidence, position)]
+        sites = [evidence.analysis.sites[index] for index in hidden.tolist()]
+        weights = [evidence.analysis.weights[position] for position in zeros]
+        fix = self.fix_of_zeros if zeros else self.fix
         yield self.finding(
             "info" if moving else "error",
-            "The gradient of a random direction is exactly zero in front of the activation of"
-            f" {_all(hidden)}" + _said_of(zeros, moving),
-            site=hidden[-1],
+            "The gradient of a random direction is exactly zero at the pre-activation of"
+            f" {_all(sites)}"
+            + _said_of(weights, [evidence.analysis.weights[position] for position in moving]),
+            site=sites[-1],
             measured=0.0,
             expected="a second moment above zero",
-            fix=(
-                "Nothing, if the zeros are meant."
-                if moving
-                else self.fix_of_zeros
-                if zeros
-                else self.fix
-            ),
-            culprits=() if moving else tuple(dict.fromkeys(weight.layer for weight in zeros)),
+            fix="Nothing, if the zeros are intended." if moving else fix,
+            culprits=() if moving else tuple(dict.fromkeys(each.layer for each in weights)),
         )
 
 
 class NoWeightGradient(Rule):
-    """Trainable weights that the loss does not reach."""
+    """Trainable weights that the loss's gradient does not reach."""
 
     code = "IC304"
     slug = "no-weight-gradient"
     title = "trainable weights get no gradient from the loss"
     what = (
-        "The gradient of the loss is exactly zero for every value of a trainable variable, although"
-        " other variables get one."
+        "The gradient of the loss is exactly zero for every value of a trainable variable,"
+        " although other variables receive one."
     )
-    why = "These weights will not be trained: the way to the loss is cut, or never led there."
+    why = "These weights are not trained: the path to the loss is cut, or never existed."
     example = (
         "A branch behind ops.stop_gradient, an output without a loss, a layer that is built but"
         " whose result is not used."
     )
     limits = (
-        "Needs labels and a compiled loss. Information where a kernel, scale or gate in the model"
-        " is zero on purpose (Fixup, ReZero, zero gamma) and gets a gradient itself: what lies"
-        " behind it gets its own after the first step. Biases are left out."
+        "Needs labels and a compiled loss. Information where a kernel, scale or gate of the"
+        " model is zero on purpose (Fixup, ReZero, zero gamma) and receives a gradient itself:"
+        " what lies behind it receives one after the first step. Biases are left out."
     )
-    fix = "Connect the layer to the loss, or set trainable=False to say that it is meant."
+    fix = "Connect the layer to the loss, or set trainable=False if it is intended."
+    cure = Cure.RESCALE
+    explained_by = (
+        "nonfinite-input",
+        "nonfinite-weights",
+        "nonfinite-activations",
+        "nonfinite-gradients",
+        "zero-kernel",
+        "dead-layer",
+        "uniform-attention",
+        "no-gradient",
+        "head-and-loss",
+    )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
-        trained = [
-            weight
-            for weight in profile.weights
-            if weight.is_trainable and weight.gradient is not None and weight.role != "bias"
-        ]
-        without = [
-            weight
-            for weight in trained
-            if weight.gradient is not None and _is_zero(weight.gradient)
-        ]
-        if not without or len(without) == len(trained):
+        gradients = evidence.measurement.weight_gradients
+        analysis = evidence.analysis
+        is_trained = analysis.is_trained_weight & ~analysis.is_bias & (gradients[:, SIZE] >= 0)
+        is_without = is_trained & _are_zero(gradients)
+        without = [analysis.weights[position] for position in is_without.nonzero()[0].tolist()]
+        num_trained = int(np.count_nonzero(is_trained))
+        if not without or len(without) == num_trained:
             return
         is_meant = any(
-            _is_zero(weight.moments) and _moves(weight)
-            for weight in profile.weights
-            if weight.is_trainable and weight.role != "bias" and not _is_offset(weight)
+            _moves(evidence, position) and not _is_offset(analysis.weights[position])
+            for position in _zero_weights(evidence, analysis.is_trained_weight & ~analysis.is_bias)
         )
         layers = tuple(dict.fromkeys(weight.layer for weight in without))
         yield self.finding(
             "info" if is_meant else "warning",
-            f"{len(without)} of {len(trained)} trainable weights get no gradient:"
+            f"{len(without)} of {num_trained} trainable weights receive no gradient:"
             f" {listed(weight.name for weight in without)}."
             + (
-                " Weights that are zero on purpose can cause that for the first step."
+                " Weights that are zero on purpose can cause that until the first step."
                 if is_meant
                 else ""
             ),
+            site=evidence.site_of(without[0]),
             layer=layers[0],
-            site=profile.sites[without[0].site] if without[0].site is not None else None,
             measured=0.0,
             expected="a gradient",
             culprits=layers,
         )
 
 
-def _is_zero(moments: Moments) -> bool:
-    """By the second moment: repeated probes take no largest magnitude."""
-    return moments.is_finite and moments.second_moment == 0.0
+def _is_hidden(site: Site) -> bool:
+    return site.kind in ("weight", "recurrent", "embedding") and not site.is_head
 
 
-def _all(hidden: Sequence[SiteStats]) -> str:
+def _are_zero(rows: FloatArray) -> BoolArray:
+    """`(...)`, by the second moment: repeated probes take no largest magnitude."""
+    found: BoolArray = (rows[..., SHARE_NONFINITE] == 0.0) & (rows[..., SECOND_MOMENT] == 0.0)
+    return found
+
+
+def _are_gradients_zero(evidence: Evidence, hidden: npt.NDArray[np.intp]) -> bool:
+    """Whether the gradient of the random direction is zero at the pre-activation of those sites.
+
+    Kernels are trained by it. Sites where it was not measured are left out.
+    """
+    gradients = evidence.measurement.random_gradients
+    if gradients is None:
+        return False
+    own, output = gradients[hidden, Z], gradients[hidden, H]
+    arriving = np.where(np.isnan(own[:, SIZE, None]), output, own)
+    received = arriving[~np.isnan(arriving[:, SIZE])]
+    is_something = (received[:, MAX_ABS] != 0.0) | (received[:, SHARE_NONFINITE] != 0.0)
+    return received.size > 0 and not is_something.any()
+
+
+def _all(hidden: Sequence[Site]) -> str:
     return (
         f"each of the {len(hidden)} hidden layers"
         if len(hidden) > 1
@@ -229,49 +270,51 @@ def _all(hidden: Sequence[SiteStats]) -> str:
     )
 
 
-def _arriving(site: SiteStats) -> Moments | None:
-    """The gradient of the random direction at a layer's pre-activation, which is what its kernel is
-    trained by.
-    """
-    places = site.random_gradients
-    return None if places is None else places.z or places.h
+def _zero_weights(evidence: Evidence, is_wanted: BoolArray) -> list[int]:
+    """Positions of the wanted weights that are zero."""
+    found: list[int] = (is_wanted & _are_zero(evidence.measurement.weights)).nonzero()[0].tolist()
+    return found
 
 
-def _zero_gates(profile: Profile) -> list[WeightStats]:
-    """Trained weights that are zero and let nothing through: all heads' kernels, or scales and
-    gates as in ReZero.
+def _zero_gates(evidence: Evidence) -> list[int]:
+    """Positions of trained weights that are zero and let nothing through.
+
+    These are the kernels of all heads, or scales and gates as in ReZero.
     """
-    heads = [site.layer for site in profile.sites if site.is_head]
-    if heads and all(any(map(kernel_rules.is_zero, profile.kernels(layer))) for layer in heads):
-        return [kernel for layer in heads for kernel in profile.kernels(layer)]
+    analysis = evidence.analysis
+    heads = dict.fromkeys(site.layer for site in analysis.sites if site.is_head)
+    if heads and all(map(evidence.has_zero_kernel, heads)):
+        return [position for layer in heads for position in analysis.kernels[layer]]
     return [
-        w
-        for w in profile.weights
-        if w.is_trainable
-        and w.role in ("scale", "other")
-        and not _is_offset(w)
-        and _is_zero(w.moments)
+        position
+        for position in _zero_weights(evidence, analysis.is_trained_weight)
+        if analysis.weights[position].role in ("scale", "other")
+        and not _is_offset(analysis.weights[position])
     ]
 
 
-def _moves(weight: WeightStats) -> bool:
-    """Whether the first step may change it. Zeros in a row, or behind ReLU, keep the gradient from
-    one another; without labels it may.
+def _moves(evidence: Evidence, position: int) -> bool:
+    """Whether the first step may change a weight.
+
+    Zeros in a row, or behind ReLU, keep the gradient from one another. Without labels it may.
     """
-    return weight.gradient is None or not _is_zero(weight.gradient)
+    gradient = evidence.measurement.weight_gradients[position]
+    return not bool(_are_zero(gradient))
 
 
-def _said_of(zeros: Sequence[WeightStats], moving: Sequence[WeightStats]) -> str:
+def _said_of(zeros: Sequence[Weight], moving: Sequence[Weight]) -> str:
     if moving:
         return (
-            f": {listed(weight.name for weight in moving)} are zero, and move with the first step."
+            f": all values of {listed(weight.name for weight in moving)} are zero, and the first"
+            " step moves them."
         )
     return (
-        f": {listed(weight.name for weight in zeros)} are zero, and get no gradient themselves."
+        f": all values of {listed(weight.name for weight in zeros)} are zero, and they receive no"
+        " gradient themselves."
         if zeros
         else "."
     )
 
 
-def _is_offset(weight: WeightStats) -> bool:
+def _is_offset(weight: Weight) -> bool:
     return weight.name.rsplit("/", 1)[-1] == "beta"

@@ -1,21 +1,23 @@
-"""The head: whether its activation fits the loss, and whether it starts out sure of guesses that it
-cannot have.
-"""
+"""Rules on the head: whether its activation fits the loss, and whether its logits are too large."""
 
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 
-from keras_initcheck.analysis.variance_factors import FORWARD, Factor, chains
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.layer_fans import FORWARD
+from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.data import OutputStats
 from keras_initcheck.records.finding import Finding, Severity
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.gains import main_contributors
-from keras_initcheck.rules.rule import Rule
+from keras_initcheck.rules.rule import FEWEST_SAMPLES, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
-FEWEST_SAMPLES = 4
+Fault = tuple[Severity, str, str]
+"""Severity, message and fix."""
 CATEGORICAL = ("sparse_categorical_crossentropy", "categorical_crossentropy")
 CROSSENTROPIES = (*CATEGORICAL, "binary_crossentropy")
 SURPLUS = 2.0
@@ -28,40 +30,40 @@ UNBOUNDED = (None, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplu
 """What makes no probabilities."""
 
 
-def uniform_loss(target: OutputStats) -> float:
+def uniform_loss(output: OutputStats) -> float:
     """Cross-entropy of a uniform guess in nats: `ln K`, and `ln 2` for each binary decision."""
-    return math.log(target.width) if target.loss in CATEGORICAL else math.log(2.0)
+    return math.log(output.width) if output.loss in CATEGORICAL else math.log(2.0)
 
 
-def site_of(target: OutputStats, profile: Profile) -> SiteStats | None:
-    """The site that made the output."""
-    return None if target.site is None else profile.sites[target.site]
+def site_of(output: OutputStats, evidence: Evidence) -> SiteStats | None:
+    """The site that made the output; `None` where it was made outside of layers."""
+    return None if output.site is None else evidence.site(output.site)
 
 
 class OutputRule(Rule):
     """A rule that says one thing at most of each output whose labels and loss are known."""
 
     @abstractmethod
-    def fault(self, target: OutputStats) -> tuple[Severity, str, str] | None:
+    def fault(self, output: OutputStats) -> Fault | None:
         """Severity, message and fix; `None` where nothing is wrong."""
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most for each output."""
-        for target in profile.outputs:
-            found = self.fault(target)
+        for output in evidence.profile.outputs:
+            found = self.fault(output)
             if found is not None:
                 severity, message, fix = found
-                site = site_of(target, profile)
+                site = site_of(output, evidence)
                 yield self.finding(
                     severity, message, site=site, fix=fix, culprits=(site.layer,) if site else ()
                 )
 
 
-def mismatch(target: OutputStats) -> tuple[Severity, str, str] | None:
+def mismatch(output: OutputStats) -> Fault | None:
     """Severity, message and fix where the head's activation and the loss do not belong together."""
-    if target.activation == "softmax" and target.width == 1:
+    if output.activation == "softmax" and output.width == 1:
         message = (
-            f"The output `{target.name}` is a softmax over one unit: it is 1 whatever comes in, and"
+            f"The output `{output.name}` is a softmax over one unit: it is 1 whatever comes in, and"
             " passes no gradient."
         )
         return (
@@ -72,29 +74,29 @@ def mismatch(target: OutputStats) -> tuple[Severity, str, str] | None:
                 " class."
             ),
         )
-    if target.loss not in CROSSENTROPIES:
+    if output.loss not in CROSSENTROPIES:
         return None
-    squashing = "softmax" if target.loss in CATEGORICAL else "sigmoid"
-    if target.from_logits and target.activation in ("softmax", "sigmoid"):
+    squashing = "softmax" if output.loss in CATEGORICAL else "sigmoid"
+    if output.from_logits and output.activation in ("softmax", "sigmoid"):
         message = (
-            f"The output `{target.name}` has been through {target.activation}, and its loss"
-            f" ({target.loss}, from_logits=True) applies {squashing} again."
+            f"The output `{output.name}` has been through {output.activation}, and its loss"
+            f" ({output.loss}, from_logits=True) applies {squashing} again."
         )
         return (
             "warning",
             message,
             (
-                "Leave the activation away and keep from_logits=True, or keep it with"
+                "Remove the activation and keep from_logits=True, or keep it and set"
                 " from_logits=False."
             ),
         )
-    is_outside = target.minimum < 0.0 or target.maximum > 1.0
-    if not target.from_logits and target.activation in UNBOUNDED and is_outside:
-        made = f"comes out of {target.activation}" if target.activation else "has no activation"
+    is_outside = output.minimum < 0.0 or output.maximum > 1.0
+    if not output.from_logits and output.activation in UNBOUNDED and is_outside:
+        made = f"is the output of {output.activation}" if output.activation else "has no activation"
         message = (
-            f"The output `{target.name}` {made} and reaches from {target.minimum:.3g} to"
-            f" {target.maximum:.3g}, but its loss ({target.loss}, from_logits=False) takes it for"
-            " probabilities, and clips what is none."
+            f"The output `{output.name}` {made} and ranges from {output.minimum:.3g} to"
+            f" {output.maximum:.3g}, but its loss ({output.loss}, from_logits=False) expects"
+            " probabilities, and clips all other values."
         )
         return (
             "warning",
@@ -111,59 +113,67 @@ class LossAtInit(Rule):
     slug = "loss-at-init"
     title = "the classifier starts far worse than guessing, because its logits are too large"
     what = (
-        "Before training the cross-entropy is more than 2 nats above that of a uniform guess (ln K"
-        " for K classes, ln 2 for a binary decision), and the logits of a sample have a standard"
-        " deviation above 20, or above 15 where the loss clips probabilities. Logits N(0, s²) cost"
-        " s²/2 nats while s is small, and about s times the largest of K standard normals where it"
-        " is large."
+        "Before training, the cross-entropy is more than 2 nats above the cross-entropy of a"
+        " uniform guess (ln K for K classes, ln 2 for a binary decision), and the logits of a"
+        " sample have a standard deviation above 20, or above 15 where the loss clips"
+        " probabilities. Logits N(0, s²) cost s²/2 nats while s is small, and about s times the"
+        " largest of K standard normals where it is large."
     )
     why = (
-        "The network is sure of guesses that it made at random, and the first steps go into taking"
-        " them back. Where softmax comes before a loss that clips probabilities (1e-7 in Keras),"
-        " the clipped ones get no gradient at all."
+        "The network is sure of guesses that it made at random, and the first steps are spent"
+        " on taking them back. Where a softmax comes before a loss that clips probabilities (at"
+        " 1e-7 in Keras), the clipped ones receive no gradient at all."
     )
     example = (
-        "Dense(10, kernel_initializer=RandomNormal(stddev=1.0)) on 1024 features of unit scale: the"
-        " logits have a deviation of 32."
+        "Dense(10, kernel_initializer=RandomNormal(stddev=1.0)) on 1024 features of unit scale:"
+        " the logits have a standard deviation of 32."
     )
     limits = (
-        "Keras' own cross-entropies, before the first step, batches of four samples and more, and"
-        " outputs whose logits can be seen. A head that a few times as large as usual is left"
-        " alone: it was measured to cost nothing."
+        "Keras' own cross-entropies, before the first step, for batches of at least four"
+        " samples and outputs whose logits can be measured. A head whose logits are only a few"
+        " times larger than usual is not reported; it was measured to cost nothing."
     )
-    fix = 'Draw the head\'s kernel smaller ("glorot_uniform"), or normalise what enters it.'
+    fix = 'Draw the kernel of the head smaller ("glorot_uniform"), or normalize what enters it.'
+    cure = Cure.SCALE_BRANCHES_OR_CHAIN
+    explained_by = (
+        "nonfinite-weights",
+        "forward-gain",
+        "nonfinite-activations",
+        "nonfinite-input",
+        "input-scale",
+    )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such output."""
-        if profile.step > 0 or profile.batch_size < FEWEST_SAMPLES:
+        if evidence.profile.step > 0 or evidence.profile.batch_size < FEWEST_SAMPLES:
             return
-        for target in profile.outputs:
+        for output in evidence.profile.outputs:
             if (
-                target.loss not in CROSSENTROPIES
-                or target.labels.share_invalid
-                or mismatch(target) is not None
+                output.loss not in CROSSENTROPIES
+                or output.labels.share_invalid
+                or mismatch(output) is not None
             ):
                 continue
-            guess = uniform_loss(target)
+            guess = uniform_loss(output)
             bound = (
                 thresholds.clipped_logit_deviation
-                if _is_clipped(target, profile)
+                if _is_clipped(output, evidence.profile)
                 else thresholds.logit_deviation
             )
-            if target.value > guess + SURPLUS and target.logit_deviation > bound:
-                site = site_of(target, profile)
-                grown = _amplifiers(profile, site)
+            if output.value > guess + SURPLUS and output.logit_deviation > bound:
+                site = site_of(output, evidence)
+                grown = _amplifiers(evidence, site)
                 yield self.finding(
                     "warning",
-                    f"The loss of the output `{target.name}` is {target.value:.3g} before training,"
+                    f"The loss of the output `{output.name}` is {output.value:.3g} before training,"
                     f" and {guess:.3g} by guessing: its logits have a standard deviation of"
-                    f" {target.logit_deviation:.3g}, so that it is sure of random guesses."
+                    f" {output.logit_deviation:.3g}, so that it is sure of random guesses."
                     + _said_of_input(site, grown),
                     site=site,
-                    measured=target.logit_deviation,
+                    measured=output.logit_deviation,
                     expected=f"below {bound:g}, best about 1; a loss near {guess:.3g}",
                     fix=(
-                        "Begin with the layers that amplify: the initialiser that fits their"
+                        "Begin with the layers that amplify: use the initializer that fits their"
                         " activation."
                         if grown
                         else self.fix
@@ -181,67 +191,66 @@ def _large_input(site: SiteStats | None) -> float | None:
     )
 
 
-def _amplifiers(profile: Profile, site: SiteStats | None) -> list[Factor]:
-    """The layers of the last chain before the head, worst first, if their product explains most
-    of a large input.
+def _amplifiers(evidence: Evidence, site: SiteStats | None) -> list[PredictedRatio]:
+    """The layers of the last chain before the head, worst first, if they explain its large input.
+
+    Their product has to explain most of it.
     """
     size = _large_input(site)
-    before = [
-        run
-        for run in chains(profile, FORWARD)
-        if site is not None and run[-1].site.index < site.index
-    ]
-    if size is None or not before:
+    if site is None or size is None:
         return []
-    run = max(before, key=lambda run: run[-1].site.index)
+    runs = [evidence.run(FORWARD, number) for number in range(len(evidence.runs(FORWARD)))]
+    before = [run for run in runs if run[-1].site.index < site.index]
+    run = max(before, key=lambda run: run[-1].site.index, default=[])
     ln_gain = math.fsum(each.log_ratio for each in run)
     return main_contributors(run, ln_gain) if ln_gain > math.log(size) / 2 else []
 
 
-def _said_of_input(site: SiteStats | None, grown: Sequence[Factor]) -> str:
+def _said_of_input(site: SiteStats | None, grown: Sequence[PredictedRatio]) -> str:
     size = _large_input(site)
     if size is None:
         return ""
     makers = ", ".join(f"`{each.site.name}` {each}" for each in grown[:3])
     further = f" and {len(grown) - 3} more" if len(grown) > 3 else ""
     reason = f", from layers that amplify the second moment: {makers}{further}" if grown else ""
-    return f" What enters the head has a root mean square of {math.sqrt(size):.3g}{reason}."
+    return f" The input of the head has a root mean square of {math.sqrt(size):.3g}{reason}."
 
 
-def _is_clipped(target: OutputStats, profile: Profile) -> bool:
-    """Whether the loss clips probabilities. On TensorFlow Keras finds the logits again that they
-    were made of.
+def _is_clipped(output: OutputStats, profile: Profile) -> bool:
+    """Whether the loss clips probabilities.
+
+    On TensorFlow, Keras finds the logits again that they were made of.
     """
-    return not target.from_logits and profile.backend != "tensorflow"
+    return not output.from_logits and profile.backend != "tensorflow"
 
 
 class HeadAndLoss(OutputRule):
-    """An activation of the head that its loss does not expect."""
+    """An activation of the head that does not fit the loss."""
 
     code = "IC406"
     slug = "head-and-loss"
     title = "the head's activation does not fit the loss"
     what = (
-        "A softmax over a single unit, a softmax or sigmoid whose loss applies one again"
-        " (from_logits=True), or an output without either whose cross-entropy expects probabilities"
-        " (from_logits=False)."
+        "A softmax over a single unit; a softmax or sigmoid whose loss applies one again"
+        " (from_logits=True); or an output with neither whose cross-entropy expects"
+        " probabilities (from_logits=False)."
     )
     why = (
-        "A softmax over one unit is constant. Two in a row keep the loss of ten classes above 1.46"
-        " and flatten its gradient. Without one, values below 0 and above 1 are clipped: they get"
-        " no gradient, and the loss is not that of the classes."
+        "A softmax over one unit is constant. Two in a row keep the loss of ten classes above"
+        " 1.46 and flatten its gradient. Without one, values below 0 and above 1 are clipped:"
+        " they receive no gradient, and the loss is not the cross-entropy of the classes."
     )
     example = (
         'Dense(10) compiled with "sparse_categorical_crossentropy", whose from_logits is False'
-        " unless told."
+        " by default."
     )
     limits = (
         "Keras' own losses, and outputs that a layer with a known activation makes. Missing"
-        " probabilities are told only where the output leaves 0..1 on the batch. TensorFlow undoes"
-        " the second softmax by itself where the first one is a layer's own activation."
+        " probabilities are reported only where the output leaves 0..1 on the batch. TensorFlow"
+        " undoes the second softmax itself where the first one is a layer's own activation."
     )
     fix = "Apply softmax or sigmoid once: in the model, or in the loss by from_logits=True."
 
-    def fault(self, target: OutputStats) -> tuple[Severity, str, str] | None:
+    def fault(self, output: OutputStats) -> Fault | None:
         """What does not belong together."""
-        return mismatch(target)
+        return mismatch(output)

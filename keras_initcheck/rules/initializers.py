@@ -1,9 +1,10 @@
-"""Which initialiser cures a gain, from the activation that follows the layer."""
+"""Which initializer cures a gain, from the activation that follows the layer."""
 
 import math
 from collections.abc import Sequence
 
-from keras_initcheck.analysis.variance_factors import BACKWARD, Factor
+from keras_initcheck.analysis.layer_fans import BACKWARD
+from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.sites import WeightStats
 from keras_initcheck.theory.fans import MEAN, keras_einsum_fans, keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
@@ -20,38 +21,37 @@ _BY_ACTIVATION = {
     "softsign": GLOROT,
     "linear": GLOROT,
 }
-"""The usual initialiser, whose `n Var[w]` (for Glorot that of a square layer) `recommended_scale`
+"""The usual initializer, whose `n Var[w]` (for Glorot that of a square layer) `recommended_scale`
 gives.
 """
 _EINSUM = "EinsumDense"
 _SQUASHING = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
 
 
-def advice(factor: Factor, kernels: Sequence[WeightStats]) -> str:
+def advice(ratio: PredictedRatio, kernels: Sequence[WeightStats]) -> str:
     """The smallest cure for a layer that spends gain, as an instruction.
 
     Args:
-        factor: The layer's factor.
+        ratio: The predicted ratio of the layer.
         kernels: Its kernels.
     """
-    name = factor.site.activation or "linear"
+    name = ratio.site.activation or "linear"
     if name == "unknown":
         return (
-            'Use the initialiser that fits the activation, which is no layer here: "he_normal" with'
-            ' ReLU, "glorot_normal" with tanh.'
+            "Use the initializer that fits the activation, whose name is not known here:"
+            ' "he_normal" with ReLU, "glorot_normal" with tanh.'
         )
     if name in _SQUASHING:
         return (
-            f"Use another activation than {name}, whose slope is at most 1/4: no initialiser keeps"
-            ' the gradient. relu with kernel_initializer="he_normal", or tanh with'
-            ' "glorot_normal", does.'
+            'Use relu with kernel_initializer="he_normal", or tanh with "glorot_normal": no'
+            f" initializer keeps the gradient of {name}, whose slope is at most 1/4."
         )
-    initializer, scale = _recommended(factor, name)
+    initializer, scale = _recommended(ratio, name)
     fan_in = math.prod(kernel.fan_in or 0.0 for kernel in kernels)
-    if abs(math.log(fan_in * factor.variance / scale)) < STATIC_FLOOR:
-        return _beyond_fan_in(factor, name, scale)
-    is_einsum = factor.site.layer_type == _EINSUM
-    if (is_einsum or "Conv" in factor.site.layer_type) and any(
+    if abs(math.log(fan_in * ratio.variance / scale)) < STATIC_FLOOR:
+        return _beyond_fan_in(ratio, name, scale)
+    is_einsum = ratio.site.layer_type == _EINSUM
+    if (is_einsum or "Conv" in ratio.site.layer_type) and any(
         keras_fans(kernel.shape).fan_in != kernel.fan_in for kernel in kernels
     ):
         share = scale ** (1.0 / len(kernels))
@@ -59,27 +59,28 @@ def advice(factor: Factor, kernels: Sequence[WeightStats]) -> str:
             f"stddev={math.sqrt(share / (kernel.fan_in or 1.0)):.3g}" for kernel in kernels
         )
         failing = (
-            "count this kernel's true fan-in from release 3.15 on only"
+            "count this kernel's true fan-in only from release 3.15 on"
             if is_einsum
             else "do not count this kernel's true fan-in"
         )
-        return f"Use RandomNormal({stds}): Keras' own initialisers {failing}."
+        return f"Use RandomNormal({stds}): Keras' own initializers {failing}."
     if initializer == GLOROT and _is_glorot(kernels[0], is_einsum):
         initializer = LECUN
     return f"Use kernel_initializer={initializer} for layers followed by {name}."
 
 
-def _recommended(factor: Factor, name: str) -> tuple[str, float]:
-    """An initialiser in Keras' words, and the `n Var[w]` that it makes."""
-    scale = recommended_scale(name) or 1.0 / factor.activation
+def _recommended(ratio: PredictedRatio, name: str) -> tuple[str, float]:
+    """An initializer in Keras' words, and the `n Var[w]` that it gives."""
+    scale = recommended_scale(name) or 1.0 / ratio.activation_factor
     if name in _BY_ACTIVATION:
         return _BY_ACTIVATION[name], scale
     return f'VarianceScaling({scale:.3g}, "fan_in") (1 / E[f²], gain {math.sqrt(scale):.3g})', scale
 
 
 def _is_glorot(kernel: WeightStats, is_einsum: bool) -> bool:
-    """Whether the kernel is a Glorot draw already, of whatever release of Keras, whose mean of two
-    fans is what does not fit.
+    """Whether the kernel is a Glorot draw already, of whatever release of Keras.
+
+    Then its mean of two fans is what does not fit.
     """
     assumed = [keras_fans(kernel.shape)]
     if is_einsum and kernel.fan_in:
@@ -90,16 +91,16 @@ def _is_glorot(kernel: WeightStats, is_einsum: bool) -> bool:
     )
 
 
-def _beyond_fan_in(factor: Factor, name: str, scale: float) -> str:
+def _beyond_fan_in(ratio: PredictedRatio, name: str, scale: float) -> str:
     """Where the kernel is already what is recommended, something else is to blame."""
-    right = f"n Var[w] is already {scale:.3g}, as {name} asks"
-    if factor.direction == BACKWARD:
-        change = "narrows" if factor.ratio < 1.0 else "widens"
+    right = f"n Var[w] is already {scale:.3g}, as {name} requires"
+    if ratio.direction == BACKWARD:
+        change = "narrows" if ratio.ratio < 1.0 else "widens"
         return (
             f"The layer {change}: {right}. Split the difference with VarianceScaling({scale:.3g},"
             ' "fan_avg").'
         )
     return (
-        f"Look at the layers before: {right}, and it is the size of the signal that arrives which"
-        " does not fit."
+        f"Look at the layers before: {right}, and it is the size of the incoming signal that does"
+        " not fit."
     )

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Iterable
 
-from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
+import numpy as np
+
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.records.finding import SEVERITIES, Finding
+from keras_initcheck.records.measurement import SECOND_MOMENT, SHARE_NONFINITE, X
 from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.records.statistics import Moments
-from keras_initcheck.rules.rule import Rule, percent
+from keras_initcheck.rules.rule import UNCENTERED_SHARE, Causes, Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-
-UNCENTRED_SHARE = 0.5
-"""Share of the input's second moment that its mean may have before the message mentions it."""
 
 
 class NonfiniteInput(Rule):
@@ -28,25 +27,25 @@ class NonfiniteInput(Rule):
         " zero."
     )
     limits = (
-        "One batch is looked at. A model that replaces NaN by itself is reported too: ignore the"
-        " rule there."
+        "Only one batch is inspected. A model that replaces NaN itself is reported too: ignore"
+        " the rule there."
     )
     fix = (
         "Replace or mask missing values before the model, and look for divisions by zero in the"
         " preprocessing."
     )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each input."""
-        for name, moments in profile.inputs:
-            if not moments.is_finite:
-                yield self.finding(
-                    "error",
-                    f"{percent(moments.share_nonfinite)} of the values of input `{name}` are NaN or"
-                    " infinite.",
-                    measured=moments.share_nonfinite,
-                    expected="0",
-                )
+        shares = evidence.measurement.inputs[:, SHARE_NONFINITE]
+        for position in (shares > 0.0).nonzero()[0].tolist():
+            share, name = float(shares[position]), evidence.profile.structure.inputs[position]
+            yield self.finding(
+                "error",
+                f"{percent(share)} of the values of input `{name}` are NaN or infinite.",
+                measured=share,
+                expected="0",
+            )
 
 
 class NonfiniteLoss(Rule):
@@ -58,21 +57,40 @@ class NonfiniteLoss(Rule):
     what = "The loss on the batch is NaN or infinite."
     why = "Its gradient makes all weights NaN with the first step."
     example = (
-        "Labels with NaN; a cross-entropy on probabilities that the model can make exactly zero;"
-        " sparse labels out of range."
+        "Labels with NaN; a cross-entropy on probabilities that the model can make exactly"
+        " zero; sparse labels out of range."
     )
-    limits = "Judged where there were labels and the model is compiled."
-    fix = "Check the labels for NaN and range, and give cross-entropies logits (from_logits=True)."
+    limits = "Needs labels and a compiled model."
+    fix = (
+        "Check the labels for NaN and their range, and pass logits to cross-entropies"
+        " (from_logits=True)."
+    )
+    explained_by = (
+        "nonfinite-input",
+        "nonfinite-weights",
+        "nonfinite-activations",
+        "labels-out-of-range",
+    )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
-        if profile.loss is not None and not math.isfinite(profile.loss):
+        loss = evidence.measurement.loss
+        if loss is not None and not math.isfinite(loss):
             yield self.finding(
                 "error",
-                f"The loss on the batch is {profile.loss}.",
-                measured=profile.loss,
+                f"The loss on the batch is {loss}.",
+                measured=loss,
                 expected="a finite number",
             )
+
+    def is_explained_by(self, slug: str, finding: Finding, causes: Causes) -> bool:
+        """Input and weights explain the loss by way of the signal alone.
+
+        Where signal and labels are finite, the loss stands for itself.
+        """
+        is_direct = slug in ("nonfinite-activations", "labels-out-of-range")
+        is_signal_broken = causes.rank("nonfinite-activations") >= SEVERITIES.index("error")
+        return super().is_explained_by(slug, finding, causes) and (is_direct or is_signal_broken)
 
 
 class InputScale(Rule):
@@ -82,43 +100,47 @@ class InputScale(Rule):
     slug = "input-scale"
     title = "the input is far from unit scale"
     what = (
-        "What enters the first weight layers has a second moment beyond e^6 or below e^-6: the"
-        " budget of forward-gain with SGD, spent before the first layer. Pixels of 0 to 255 have"
-        " e^10."
+        "The second moment of what enters the first weight layers is beyond e^6 or below e^-6:"
+        " the budget of forward-gain with SGD is spent before the first layer. Pixels of 0 to"
+        " 255 have e^10."
     )
     why = (
-        "Initialisers keep the scale that they are given: logits, loss and gradients have it too,"
-        " and learning rates that fit are unusual."
+        "Initializers keep the scale that they are given: logits, loss and gradients inherit"
+        " it, and usual learning rates do not fit."
     )
     example = "model.fit(images, ...) with uint8 images and no Rescaling layer."
     limits = (
         "Information where the first layer is not trained (pretrained networks have their own"
-        " scale), where a normalisation that removes it follows, and where the inputs were made up"
-        " because none were given: a model that divides by 255 expects others. Single columns of"
-        " another scale than the others are column-scale's."
+        " scale), where a normalization that removes the scale follows, and where the inputs"
+        " were made up because none were given: a model that divides by 255 expects others. A"
+        " column on another scale than the others is reported by column-scale."
     )
     fix = (
         "Subtract the mean and divide by the standard deviation, or put a Normalization or"
         " Rescaling layer in front."
     )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each first layer."""
-        graph = Graph(profile)
-        for site in profile.weight_sites:
-            x = site.activations.x
-            if x is None or not 0.0 < x.second_moment < math.inf or not graph.is_fed_by_data(site):
-                continue
-            if abs(math.log(x.second_moment)) > thresholds.input_scale:
-                is_harmless = (
-                    profile.is_synthetic or not site.is_trainable or graph.is_normalised(site)
-                )
-                yield self._report(site, x, is_harmless)
+        fans = evidence.analysis.fans
+        first = fans.sites[evidence.analysis.graph.is_fed_by_data[fans.sites]]
+        second_moment = evidence.measurement.activations[first, X, SECOND_MOMENT]
+        is_known = (second_moment > 0.0) & (second_moment < math.inf)
+        logs = np.log(np.where(is_known, second_moment, 1.0))
+        for index in first[np.abs(logs) > thresholds.input_scale].tolist():
+            site = evidence.site(index)
+            is_harmless = (
+                evidence.profile.is_synthetic
+                or not site.is_trainable
+                or bool(evidence.is_normalized[index])
+            )
+            if site.activations.x is not None:
+                yield self._report(site, site.activations.x, is_harmless)
 
     def _report(self, site: SiteStats, x: Moments, is_harmless: bool) -> Finding:
         centre = (
             f", most of it from its mean of {x.mean:.3g}"
-            if x.mean**2 > UNCENTRED_SHARE * x.second_moment
+            if x.mean**2 > UNCENTERED_SHARE * x.second_moment
             else ""
         )
         return self.finding(

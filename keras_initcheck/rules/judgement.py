@@ -1,9 +1,10 @@
 """Applies a policy's rules to a profile."""
 
 from keras_initcheck.analysis import depth_scales
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
-from keras_initcheck.rules.catalogue import RULES
+from keras_initcheck.rules.catalogue import RULES, RULES_BY_SLUG
 from keras_initcheck.rules.policy import EVERYTHING, Policy
 from keras_initcheck.rules.root_causes import demote_consequences
 
@@ -19,19 +20,19 @@ def judge(
         with_mean_field: Whether to compute the depth scales of mean field theory, too, which takes
             the host as long as all rules.
     """
+    evidence = Evidence(profile)
     found = [
         finding
         for rule in RULES
         if rule.code in policy.codes
-        for finding in rule.check(profile, policy.thresholds)
+        for finding in rule.check(evidence, policy.thresholds)
     ]
-    kept = policy.kept(
-        found
-    )  # what a cause that is not wanted brings about is still told as an error
-    places = {site.name: site.index for site in profile.sites}
+    # Demoted afterwards: consequences of a cause that is not wanted keep their severity.
+    kept = policy.kept(found)
+    places = {site.name: site.index for site in profile.structure.sites} if kept else {}
     ranked = sorted(
-        demote_consequences(kept),
+        demote_consequences(kept, RULES_BY_SLUG),
         key=lambda finding: (-finding.rank, places.get(finding.site or "", -1), finding.code),
     )
-    mean_field = depth_scales.summarise(profile) if with_mean_field else None
+    mean_field = depth_scales.summarize(profile) if with_mean_field else None
     return Report(profile, tuple(ranked), len(found) - len(kept), mean_field)

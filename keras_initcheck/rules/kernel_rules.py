@@ -1,16 +1,26 @@
-"""Kernels whose values are no random draw: all equal, all zero, those of another layer, or of few
-directions.
-"""
+"""Kernels whose values are no random draw: equal, zero, repeated, or of few directions."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from keras_initcheck.analysis.site_graph import Graph
+import numpy as np
+import numpy.typing as npt
+
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.measurement import (
+    SECOND_MOMENT,
+    SHARE_NONFINITE,
+    SHARE_ZERO,
+    SIZE,
+    VARIANCE,
+)
 from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+
+BoolArray = npt.NDArray[np.bool_]
 
 LARGEST_ZERO_SHARE = 0.01
 """Random draws in float32 hold next to no exact zero, identities and fixed filters many."""
@@ -19,104 +29,99 @@ RANK_COUNTED_TO = 16
 """Directions up to which `WeightStats.rank` counts."""
 
 
-def is_zero(weight: WeightStats) -> bool:
-    """Whether every value is exactly zero."""
-    return weight.moments.is_zero
+def are_constant(evidence: Evidence, share: float) -> BoolArray:
+    """`(weights,)`, whether all values of a weight are equal, and not zero."""
+    moments = evidence.measurement.weights
+    second_moment = moments[:, SECOND_MOMENT]
+    is_equal = moments[:, VARIANCE] <= share * second_moment
+    is_finite = moments[:, SHARE_NONFINITE] == 0.0
+    found: BoolArray = is_finite & (moments[:, SIZE] > 1) & (second_moment > 0.0) & is_equal
+    return found
 
 
-def is_constant(weight: WeightStats, share: float = DEFAULTS.constant_share) -> bool:
-    """Whether all values are equal, and not zero."""
-    moments = weight.moments
-    is_equal = moments.variance <= share * moments.second_moment
-    return (
-        moments.is_finite and moments.num_elements > 1 and moments.second_moment > 0.0 and is_equal
-    )
-
-
-def is_hidden(profile: Profile, layer: str) -> bool:
+def is_hidden(evidence: Evidence, layer: str) -> bool:
     """Whether the layer is no head in any of its calls."""
-    return not any(site.is_head for site in profile.sites if site.layer == layer)
+    return layer not in evidence.analysis.head_layers
 
 
-def _called(profile: Profile) -> Iterator[tuple[WeightStats, SiteStats]]:
-    """The kernels of weight layers that were called, each with its first site."""
-    for weight in profile.weights:
-        if (
-            weight.role == "kernel"
-            and weight.site is not None
-            and profile.sites[weight.site].kind == "weight"
-        ):
-            yield weight, profile.sites[weight.site]
+def _called(evidence: Evidence, is_wanted: BoolArray) -> list[tuple[WeightStats, SiteStats]]:
+    """The wanted kernels of weight layers that were called, each with its first site.
+
+    Args:
+        evidence: The evidence.
+        is_wanted: `(weights,)`, whether a weight is wanted.
+    """
+    kernels = evidence.analysis.called_kernels
+    weights = map(evidence.weight, kernels[is_wanted[kernels]].tolist())
+    return [(weight, evidence.site(weight.site)) for weight in weights if weight.site is not None]
 
 
 class ConstantKernel(Rule):
-    """All weights of a kernel are the same number."""
+    """A kernel whose values are all the same number."""
 
     code = "IC105"
     slug = "constant-kernel"
     title = "all weights of a kernel are equal"
-    what = "A kernel, or an embedding, whose values are all the same number, other than zero."
+    what = "All values of a kernel, or of an embedding, are the same number, other than zero."
     why = (
-        "All units of the layer compute the same thing: whatever comes in leaves as one number."
-        " Only differences between later layers' weights can tell the units apart; where those are"
-        " constant too, the units stay identical for ever. An embedding that is constant makes all"
-        " tokens one: no sample differs from another until its rows have drifted apart."
+        "All units of the layer compute the same number from whatever they receive. Only"
+        " differences between the weights of later layers can distinguish the units; where those"
+        " weights are constant too, the units stay identical forever. A constant embedding makes"
+        " all tokens alike: no sample differs from another until its rows have drifted apart."
     )
     example = 'Dense(64, activation="relu", kernel_initializer="ones"), as a first layer.'
     limits = (
-        "An error in hidden layers with several units that are trained; information in heads, in"
-        " depthwise kernels (an average of each channel may be meant), in frozen layers, where"
-        " there is one unit, and in embeddings that are merged. Recurrent kernels are not judged."
+        "An error in hidden layers with several units that are trained; information in heads,"
+        " in depthwise kernels (the average of each channel may be intended), in frozen layers,"
+        " in layers of one unit, and in embeddings that are merged. Recurrent kernels are not"
+        " judged."
     )
-    fix = 'Use a random initialiser, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
+    fix = 'Use a random initializer, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
+    cure = Cure.REDRAW
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such kernel or embedding."""
-        for weight, site in _called(profile):
-            if is_constant(weight, thresholds.constant_share):
-                is_fault = (
-                    is_hidden(profile, weight.layer)
-                    and weight.is_trainable
-                    and _num_mixing_units(weight, site) > 1
-                )
-                yield self.finding(
-                    "error" if is_fault else "info",
-                    f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}.",
-                    site=site,
-                    measured=weight.moments.variance,
-                    expected="a variance above zero",
-                    culprits=(weight.layer,),
-                )
-        yield from self._embeddings(profile, thresholds)
+        is_constant = are_constant(evidence, thresholds.constant_share)
+        for weight, site in _called(evidence, is_constant):
+            is_fault = (
+                is_hidden(evidence, weight.layer)
+                and weight.is_trainable
+                and _num_mixing_units(weight, site) > 1
+            )
+            yield self.finding(
+                "error" if is_fault else "info",
+                f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}.",
+                site=site,
+                measured=weight.moments.variance,
+                expected="a variance above zero",
+                culprits=(weight.layer,),
+            )
+        embeddings = evidence.analysis.called_embeddings
+        for position in embeddings[is_constant[embeddings]].tolist():
+            yield self._report_embedding(evidence, evidence.weight(position))
 
-    def _embeddings(self, profile: Profile, thresholds: Thresholds) -> Iterable[Finding]:
-        graph = Graph(profile)
-        for weight in profile.weights:
-            if (
-                weight.role == "embedding"
-                and weight.site is not None
-                and is_constant(weight, thresholds.constant_share)
-            ):
-                site = profile.sites[weight.site]
-                yield self.finding(
-                    (
-                        "info"
-                        if graph.is_branch(site) or not weight.is_trainable or weight.shape[0] == 1
-                        else "error"
-                    ),
-                    f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}:"
-                    " it gives the same for each token.",
-                    site=site,
-                    fix='Use a random initialiser: "uniform" is Keras\' default.',
-                    measured=weight.moments.variance,
-                    expected="a variance above zero",
-                    culprits=(weight.layer,),
-                )
+    def _report_embedding(self, evidence: Evidence, weight: WeightStats) -> Finding:
+        is_harmless = (
+            evidence.analysis.graph.is_branch[weight.site]
+            or not weight.is_trainable
+            or weight.shape[0] == 1
+        )
+        return self.finding(
+            "info" if is_harmless else "error",
+            f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}:"
+            " every token gets the same vector.",
+            site=evidence.site_of(weight),
+            fix='Use a random initializer: "uniform" is Keras\' default.',
+            measured=weight.moments.variance,
+            expected="a variance above zero",
+            culprits=(weight.layer,),
+        )
 
 
 def _num_mixing_units(weight: WeightStats, site: SiteStats) -> float:
-    """Units that see the same inputs; 1 for kernels that keep channels apart, and where the fans
-    are not known.
+    """Number of units that receive the same inputs.
+
+    It is 1 for kernels that keep channels apart, and where the fans are not known.
     """
     if (
         not weight.fan_in
@@ -128,44 +133,41 @@ def _num_mixing_units(weight: WeightStats, site: SiteStats) -> float:
 
 
 class ZeroKernel(Rule):
-    """All weights of a kernel are zero."""
+    """A kernel whose values are all zero."""
 
     code = "IC106"
     slug = "zero-kernel"
     title = "all weights of a kernel are zero"
-    what = "A kernel whose values are all zero."
+    what = "All values of a kernel are zero."
     why = (
         "Nothing of the input passes, and no gradient reaches the layers before. With ReLU the"
-        " layer itself gets none either, and stays dead."
+        " layer itself receives none either, and stays dead."
     )
     example = 'Dense(64, activation="relu", kernel_initializer="zeros") between two other layers.'
     limits = (
-        "Information where zeros are meant: in heads, and where the output is merged with something"
-        " else, directly or after a normalisation, scale, dropout or activation (the last layer of"
-        " a residual branch). That is assumed as well where a subclassed model does arithmetic"
-        " outside of layers on the output. Recurrent kernels and embeddings are not judged."
+        "Information where zeros are intended: in heads, and where the output is merged with"
+        " another one, directly or after a normalization, scale, dropout or activation (the last"
+        " layer of a residual branch). The same is assumed where a subclassed model does"
+        " arithmetic on the output outside of layers. Recurrent kernels and embeddings are not"
+        " judged."
     )
-    fix = 'Use a random initialiser, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
+    fix = 'Use a random initializer, such as "he_normal" with ReLU or "glorot_normal" with tanh.'
+    cure = Cure.REDRAW_ZEROS
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such kernel."""
-        graph = Graph(profile)
-        for weight, site in _called(profile):
-            if not is_zero(weight):
-                continue
-            meant = (
-                "a head"
-                if not is_hidden(profile, weight.layer)
-                else "a branch that is merged"
-                if graph.is_branch(site)
-                else ""
-            )
+        for weight, site in _called(evidence, evidence.is_zero_weight):
+            meant = ""
+            if not is_hidden(evidence, weight.layer):
+                meant = "a head"
+            elif evidence.analysis.graph.is_branch[site.index]:
+                meant = "a branch that is merged"
             yield self.finding(
                 "info" if meant else "error",
-                f"`{weight.name}` is all zero"
-                + (f": an intended zero, in {meant}." if meant else " in a hidden layer."),
+                f"All values of `{weight.name}` are zero"
+                + (f", which is intended in {meant}." if meant else " in a hidden layer."),
                 site=site,
-                fix="Nothing, if the zeros are meant." if meant else self.fix,
+                fix="Nothing, if the zeros are intended." if meant else self.fix,
                 measured=0.0,
                 expected="a variance above zero",
                 culprits=(weight.layer,),
@@ -173,51 +175,61 @@ class ZeroKernel(Rule):
 
 
 class DuplicateKernels(Rule):
-    """Two layers drew the same random numbers."""
+    """Layers that drew the same random numbers."""
 
     code = "IC107"
     slug = "duplicate-kernels"
     title = "different layers have bitwise identical kernels"
     what = (
-        "Kernels of different layers with the same shape, norm and fingerprint: the same random"
+        "Kernels of different layers have the same shape, norm and fingerprint: the same random"
         " numbers were drawn twice."
     )
     why = (
-        "Independent weights are what every initialisation rule assumes; identical ones correlate"
-        " the layers, and parallel ones learn the same. With one draw for all, SGD took 1.1 times"
-        " the steps for 10 and 20 ReLU layers on digits, and 1.5 times for 30; Adam hardly more"
-        " than usual (tests/benchmarks/steps_to_learn.py --seeds 3)."
+        "Every initialization rule assumes independent weights; identical ones correlate the"
+        " layers, and parallel layers learn the same. With one draw for all layers, SGD took 1.1"
+        " times the steps for 10 and 20 ReLU layers on digits, and 1.5 times for 30; Adam hardly"
+        " more than usual (tests/benchmarks/steps_to_learn.py --seeds 3)."
     )
     example = (
-        "init = HeNormal(seed=1); [Dense(64, kernel_initializer=init) for _ in range(4)]: a seeded"
-        " initialiser repeats itself."
+        "init = HeNormal(seed=1); [Dense(64, kernel_initializer=init) for _ in range(4)]: a"
+        " seeded initializer repeats itself."
     )
     limits = (
-        "Kernels that are constant, zero or hold many exact zeros (identity, fixed filters) and"
-        " kernels that are not trained (the slow copy of a momentum encoder) are left out. Repeated"
-        " probes of a running training do not take fingerprints, and cannot tell."
+        "Left out are kernels that are constant, zero or hold many exact zeros (identity, fixed"
+        " filters), and kernels that are not trained (the slow copy of a momentum encoder)."
+        " Repeated probes of a running training take no fingerprints, and cannot judge this."
     )
     fix = (
-        'Give each layer an initialiser of its own: a string such as "he_normal", or an instance'
-        " with another seed. For reproducibility call keras.utils.set_random_seed."
+        'Give each layer an initializer of its own: a string such as "he_normal", or an'
+        " instance with another seed. For reproducibility call keras.utils.set_random_seed."
     )
+    cure = Cure.REDRAW_ALL_BUT_FIRST
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each group of identical kernels."""
-        groups: dict[tuple[object, ...], list[tuple[WeightStats, SiteStats]]] = defaultdict(list)
-        for weight, site in _called(profile):
-            if _is_random(weight, thresholds.constant_share):
-                groups[weight.shape, weight.fingerprint, weight.norm].append((weight, site))
+        called = evidence.analysis.called_kernels
+        positions = called[_are_random(evidence, thresholds.constant_share)[called]].tolist()
+        fingerprints = evidence.measurement.weight_fingerprint.tolist()
+        norms = evidence.measurement.weight_norm.tolist()
+        groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        for position in positions:
+            shape = evidence.analysis.weights[position].shape
+            groups[shape, fingerprints[position], norms[position]].append(position)
         for group in groups.values():
-            layers = tuple(dict.fromkeys(weight.layer for weight, _ in group))
+            if len(group) == 1:
+                continue
+            layers = tuple(dict.fromkeys(evidence.analysis.weights[each].layer for each in group))
             if len(layers) > 1:
-                yield self._report(layers, *group[1])
+                second = evidence.weight(group[1])
+                yield self._report(layers, second, evidence.site_of(second))
 
-    def _report(self, layers: tuple[str, ...], weight: WeightStats, site: SiteStats) -> Finding:
+    def _report(
+        self, layers: tuple[str, ...], weight: WeightStats, site: SiteStats | None
+    ) -> Finding:
         return self.finding(
             "warning",
             f"{len(layers)} layers have the same kernel {weight.shape}, value for value:"
-            f" {listed(layers)}. Usually they share one instance of an initialiser, or a seed.",
+            f" {listed(layers)}. Usually they share one instance of an initializer, or a seed.",
             site=site,
             expected="independent random values",
             culprits=layers,
@@ -231,63 +243,71 @@ class CollapsedRank(Rule):
     slug = "collapsed-rank"
     title = "a kernel has few directions: its units are combinations of one another"
     what = (
-        "A kernel whose singular values are all below a hundredth of the largest one, but for as"
-        " many as a quarter of its smaller side, or 4 where that is above 16. Independent draws"
-        " have full rank, and their singular values are of one size: in a square kernel the median"
-        " one is 0.40 of the largest (Marchenko & Pastur 1967). Counted from the kernel's product"
-        " with 16 random vectors."
+        "All singular values of a kernel are below a hundredth of the largest one, except for"
+        " as many as a quarter of its smaller side, or 4 if that side is above 16. Independent"
+        " draws have full rank and singular values of one size: in a square kernel the median"
+        " one is 0.40 of the largest (Marchenko & Pastur 1967). They are counted from the"
+        " product of the kernel with 16 random vectors."
     )
     why = (
-        "The layer passes on that few numbers of its input, however many units it has. What it"
-        " drops is lost to all later layers, and the gradient to the earlier ones has as few"
-        " directions."
+        "The layer passes on no more than that many numbers of its input, however many units it"
+        " has. What it drops is lost to all later layers, and the gradient to earlier ones has"
+        " as few directions."
     )
     example = (
         "kernel.assign(np.outer(u, v)); a first filter that is broadcast to all others; a"
         " pretrained filter tiled over many channels."
     )
     limits = (
-        "Hidden kernels that are trained, with four units and more on both sides; information in"
-        " heads and frozen layers. A bottleneck or an adapter of low rank consists of kernels that"
-        " have their full rank. Constant and zero kernels have rules of their own. Repeated probes"
-        " of a running training do not count, and cannot tell."
+        "Hidden kernels that are trained, with at least four units on both sides; information"
+        " in heads and frozen layers. A bottleneck or an adapter of low rank consists of kernels"
+        " that have full rank themselves. Constant and zero kernels have rules of their own."
+        " Repeated probes of a running training do not count directions, and cannot judge this."
     )
-    fix = "Draw all values independently, or use orthogonal initialisation."
+    fix = "Draw all values independently, or use orthogonal initialization."
+    cure = Cure.REDRAW
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such kernel."""
-        for weight, site in _called(profile):
-            if (
-                weight.rank is None
-                or is_zero(weight)
-                or is_constant(weight, thresholds.constant_share)
-            ):
-                continue
-            side = min(weight.moments.num_elements // weight.shape[-1], weight.shape[-1])
+        is_counted = ~np.isnan(evidence.measurement.weight_rank)
+        if not is_counted.any():  # as in every repeated probe
+            return
+        has_own_rule = evidence.is_zero_weight | are_constant(evidence, thresholds.constant_share)
+        for weight, site in _called(evidence, is_counted & ~has_own_rule):
+            rank, num_units = weight.rank or 0, weight.shape[-1]
+            side = min(weight.moments.num_elements // num_units, num_units)
             bound = min(side, RANK_COUNTED_TO) // 4
-            if weight.rank <= bound:
-                is_fault = is_hidden(profile, weight.layer) and weight.is_trainable
-                directions = (
-                    "a single direction" if weight.rank == 1 else f"{weight.rank} directions"
-                )
-                yield self.finding(
-                    "warning" if is_fault else "info",
-                    f"`{weight.name}` {weight.shape} has {directions}: its {weight.shape[-1]} units"
-                    " are combinations of so few.",
-                    site=site,
-                    measured=float(weight.rank),
-                    expected=f"more than {bound}; {side} is full rank",
-                    culprits=(weight.layer,),
-                )
+            if rank <= bound:
+                yield self._report(evidence, weight, site, bound, side)
+
+    def _report(
+        self, evidence: Evidence, weight: WeightStats, site: SiteStats, bound: int, side: int
+    ) -> Finding:
+        is_fault = is_hidden(evidence, weight.layer) and weight.is_trainable
+        is_one = weight.rank == 1
+        directions = "a single direction" if is_one else f"only {weight.rank} directions"
+        return self.finding(
+            "warning" if is_fault else "info",
+            f"`{weight.name}` {weight.shape} has {directions}: its {weight.shape[-1]} units"
+            f" are {'multiples of it' if is_one else 'combinations of them'}.",
+            site=site,
+            measured=float(weight.rank or 0),
+            expected=f"more than {bound}; {side} is full rank",
+            culprits=(weight.layer,),
+        )
 
 
-def _is_random(weight: WeightStats, constant_share: float) -> bool:
-    moments = weight.moments
-    has_zeros = moments.share_zero >= LARGEST_ZERO_SHARE
-    is_drawn = (
-        moments.is_finite
-        and not has_zeros
-        and moments.num_elements > 1
-        and not is_constant(weight, constant_share)
+def _are_random(evidence: Evidence, constant_share: float) -> BoolArray:
+    """`(weights,)`, whether a weight holds a random draw that is trained and was projected."""
+    moments = evidence.measurement.weights
+    fingerprint = evidence.measurement.weight_fingerprint
+    found: BoolArray = (
+        (moments[:, SHARE_NONFINITE] == 0.0)
+        & ~(moments[:, SHARE_ZERO] >= LARGEST_ZERO_SHARE)
+        & (moments[:, SIZE] > 1)
+        & ~are_constant(evidence, constant_share)
+        & evidence.analysis.is_trained_weight
+        & (fingerprint != 0.0)
+        & ~np.isnan(fingerprint)
     )
-    return is_drawn and weight.is_trainable and weight.fingerprint != 0.0
+    return found

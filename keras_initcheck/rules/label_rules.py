@@ -1,15 +1,13 @@
-"""The labels: whether the head can give them, and whether they are of a size that it reaches
-soon.
-"""
+"""Rules on the labels: whether the head can produce them, and whether their size is usual."""
 
 import math
 from collections.abc import Iterable
 
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.data import Labels, OutputStats
-from keras_initcheck.records.finding import Finding, Severity
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.rules.head import FEWEST_SAMPLES, OutputRule, site_of
-from keras_initcheck.rules.rule import Rule, percent
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.rules.head import Fault, OutputRule, site_of
+from keras_initcheck.rules.rule import FEWEST_SAMPLES, Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 RANGES = {
@@ -39,57 +37,60 @@ purpose.
 
 
 class LabelsOutOfRange(OutputRule):
-    """Labels that the head or its loss cannot mean."""
+    """Labels that the head or its loss does not allow."""
 
     code = "IC405"
     slug = "labels-out-of-range"
     title = "labels are NaN, or outside of what the head can give"
     what = (
-        "Labels that are NaN or infinite; class numbers below 0 or from the number of classes on;"
-        " rows that are no distribution over classes; labels outside of 0..1 for a binary"
-        " cross-entropy; labels of a regression outside of its activation's range."
+        "Labels that are NaN or infinite; class numbers below 0 or not below the number of"
+        " classes; rows that are no distribution over classes; labels outside of 0..1 for a"
+        " binary cross-entropy; labels of a regression outside of the range of its activation."
     )
     why = (
-        "A class that does not exist ends the training on TensorFlow's CPU and on torch, gives NaN"
-        " on a GPU, and is silently taken for another one on JAX. A binary cross-entropy with"
-        " labels outside of 0..1 has no minimum. What an activation cannot give is never learnt: it"
-        " saturates."
+        "A class that does not exist stops the training on TensorFlow's CPU and on torch, gives"
+        " NaN on a GPU, and is silently replaced by another one on JAX. A binary cross-entropy"
+        " with labels outside of 0..1 has no minimum. Labels that an activation cannot reach are"
+        " never learned: it saturates."
     )
     example = (
-        'Classes 1 to 10 with Dense(10, activation="softmax"); standardised targets with a sigmoid'
-        " or ReLU head."
+        'Classes 1 to 10 with Dense(10, activation="softmax"); standardized targets with a'
+        " sigmoid or ReLU head."
     )
     limits = (
-        "One batch, and Keras' own losses. Where the backend refuses to compute the loss, what"
-        " follows from it is not measured. Rows of zeros, which mask a sample, and an ignore_class"
-        " are left out; other rows that do not sum to one are information unless several classes"
-        " are set; with sample weights, which may mask labels, class numbers are information too."
+        "One batch, and Keras' own losses. Where the backend refuses to compute the loss, its"
+        " consequences are not measured. Rows of zeros, which mask a sample, and an ignore_class"
+        " are left out. Other rows that do not sum to one are information unless several classes"
+        " are set. With sample weights, which may mask labels, class numbers are information"
+        " too."
     )
     fix = (
-        "Number the classes from 0 to K-1, mask what is missing, and choose the head's activation"
-        " by the labels' range."
+        "Number the classes from 0 to K-1, mask what is missing, and choose the activation of"
+        " the head by the range of the labels."
     )
 
-    def fault(self, target: OutputStats) -> tuple[Severity, str, str] | None:
+    def fault(self, output: OutputStats) -> Fault | None:
         """What the labels cannot mean; the first that holds."""
-        labels, name = target.labels, target.name
+        labels, name = output.labels, output.name
         if labels.share_nonfinite:
             message = (
                 f"{percent(labels.share_nonfinite)} of the labels of `{name}` are NaN or infinite."
             )
             return "error", message, "Replace missing labels, or leave their samples out."
         extent = f"from {labels.minimum:.4g} to {labels.maximum:.4g}"
-        if labels.share_invalid and target.loss == "sparse_categorical_crossentropy":
+        if labels.share_invalid and output.loss == "sparse_categorical_crossentropy":
             message = (
-                f"The labels of `{name}` reach {extent}; the {target.width} classes are 0 to"
-                f" {target.width - 1}."
+                f"The labels of `{name}` range {extent}; the {output.width} classes are 0 to"
+                f" {output.width - 1}."
             )
-            is_masked = target.is_weighted and not math.isnan(
-                target.value
+            is_masked = output.is_weighted and not math.isnan(
+                output.value
             )  # no weight masks what the framework refuses
-            return "info" if is_masked else "error", message, _class_fix(labels, target.width)
-        if labels.share_invalid and target.loss == "binary_crossentropy":
-            message = f"The labels of `{name}` reach {extent}; a binary cross-entropy takes 0 to 1."
+            return "info" if is_masked else "error", message, _class_fix(labels, output.width)
+        if labels.share_invalid and output.loss == "binary_crossentropy":
+            message = (
+                f"The labels of `{name}` range {extent}; a binary cross-entropy expects 0 to 1."
+            )
             return "error", message, "Map the labels to 0 and 1, or use another loss."
         if labels.share_invalid:
             message = (
@@ -101,7 +102,7 @@ class LabelsOutOfRange(OutputRule):
                 " row sum to one."
             )
             return "warning" if labels.is_multi_hot else "info", message, fix
-        return _unreachable(target)
+        return _unreachable(output)
 
 
 def _class_fix(labels: Labels, width: int) -> str:
@@ -112,22 +113,22 @@ def _class_fix(labels: Labels, width: int) -> str:
     return "Number the classes from 0; mask missing labels by ignore_class or sample weights."
 
 
-def _unreachable(target: OutputStats) -> tuple[Severity, str, str] | None:
-    labels = target.labels
-    low, high = RANGES.get(target.activation or "", (-math.inf, math.inf))
+def _unreachable(output: OutputStats) -> Fault | None:
+    labels = output.labels
+    low, high = RANGES.get(output.activation or "", (-math.inf, math.inf))
     slack = SLACK * (labels.maximum - labels.minimum)
-    if target.loss not in REGRESSIONS or (
+    if output.loss not in REGRESSIONS or (
         labels.minimum >= low - slack and labels.maximum <= high + slack
     ):
         return None
     message = (
-        f"The labels of `{target.name}` reach from {labels.minimum:.4g} to {labels.maximum:.4g};"
-        f" its {target.activation} gives {low:g} to {high:g} only."
+        f"The labels of `{output.name}` range from {labels.minimum:.4g} to {labels.maximum:.4g};"
+        f" its {output.activation} gives values from {low:g} to {high:g} only."
     )
     return (
         "warning",
         message,
-        "Leave the activation of the output away, or map the labels into its range.",
+        "Remove the activation of the output, or map the labels into its range.",
     )
 
 
@@ -138,43 +139,45 @@ class LabelScale(Rule):
     slug = "label-scale"
     title = "the labels of a regression are far from the scale on which the network starts"
     what = (
-        "The labels' root mean square is above 20, or below a twentieth of the untrained output's,"
-        " or their mean is more than five standard deviations from 0. A regression is fit to start"
-        " near the labels' variance (squared error) or mean deviation (absolute)."
+        "The root mean square of the labels is above 20, or below a twentieth of the untrained"
+        " output's, or their mean is more than five standard deviations from 0. A regression"
+        " should start with a loss near the labels' variance (squared error) or mean deviation"
+        " (absolute error)."
     )
     why = (
-        "The network first has to learn the labels' mean and size, by the way of its weights."
-        " Squared errors grow with the labels, and their gradient with them: SGD diverges at its"
-        " usual learning rates, and Adam, whose steps do not grow, takes ten times as many. Labels"
-        " that are small drown in what the untrained weights make up, which has to be unlearnt"
-        " first."
+        "The network first has to learn the mean and the size of the labels by way of its"
+        " weights. Squared errors grow with the labels, and their gradients with them: SGD"
+        " diverges at its usual learning rates, and Adam, whose steps do not grow, takes ten"
+        " times as many. Small labels are lost in the output of the untrained weights, which has"
+        " to be unlearned first."
     )
-    example = 'Prices of 100 000 and more as they are, with Dense(1) and "mse".'
+    example = 'Prices of 100 000 and more without scaling, with Dense(1) and "mse".'
     limits = (
-        "Mean squared and absolute error on outputs without an activation, before the first step,"
-        " batches of four samples and more. Silent where a layer behind the head or a large kernel"
-        " scales the output to the labels, and on a mean that the head's bias is at."
+        "Mean squared and absolute error on outputs without an activation, before the first"
+        " step, for batches of at least four samples. Not reported where a layer behind the head"
+        " or a large kernel scales the output to the labels, or where the head's bias starts at"
+        " their mean."
     )
     fix = (
-        "Standardise the labels, and turn predictions back; or start the head's bias at the labels'"
-        " mean and scale its output."
+        "Standardize the labels, and transform predictions back; or start the bias of the head"
+        " at the mean of the labels and scale its output."
     )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such output."""
-        if profile.step > 0 or profile.batch_size < FEWEST_SAMPLES:
+        if evidence.profile.step > 0 or evidence.profile.batch_size < FEWEST_SAMPLES:
             return
-        for target in profile.outputs:
-            reason = _misfit(target, thresholds)
+        for output in evidence.profile.outputs:
+            reason = _misfit(output, thresholds)
             if reason:
-                site = site_of(target, profile)
-                labels = target.labels
+                site = site_of(output, evidence)
+                labels = output.labels
                 yield self.finding(
                     "warning",
-                    f"The labels of `{target.name}` {reason}: their mean is {labels.mean:.3g},"
+                    f"The labels of `{output.name}` {reason}: their mean is {labels.mean:.3g},"
                     f" their standard deviation {labels.deviation:.3g}, and the untrained output"
-                    f" reaches from {target.minimum:.3g} to {target.maximum:.3g}. Its loss is"
-                    f" {target.value:.3g}; a constant has {_best(target):.3g}.",
+                    f" ranges from {output.minimum:.3g} to {output.maximum:.3g}. Its loss is"
+                    f" {output.value:.3g}; the best constant has {_best(output):.3g}.",
                     site=site,
                     measured=math.hypot(labels.mean, labels.deviation),
                     expected=(
@@ -185,32 +188,33 @@ class LabelScale(Rule):
                 )
 
 
-def _misfit(target: OutputStats, thresholds: Thresholds) -> str:
-    """What is wrong with the labels' scale, in words; empty where nothing is, or where it cannot be
-    told.
+def _misfit(output: OutputStats, thresholds: Thresholds) -> str:
+    """The fault in the scale of the labels, in words.
+
+    Empty where there is none, or where it cannot be judged.
     """
-    labels, deviation = target.labels, target.labels.deviation
-    is_judged = target.loss in SCALED and target.activation is None and not labels.share_nonfinite
-    if not is_judged or not deviation or target.value <= _best(target):
+    labels, deviation = output.labels, output.labels.deviation
+    is_judged = output.loss in SCALED and output.activation is None and not labels.share_nonfinite
+    if not is_judged or not deviation or output.value <= _best(output):
         return ""
     if (
         abs(labels.mean) > thresholds.label_offset * deviation
-        and not target.minimum < labels.mean < target.maximum
+        and not output.minimum < labels.mean < output.maximum
     ):
         return "are far from 0"
     size = math.hypot(labels.mean, deviation)
-    if size > thresholds.label_size and target.logit_deviation < REACH * deviation:
+    if size > thresholds.label_size and output.logit_deviation < REACH * deviation:
         return "are large"
     return (
         "are small beside the output"
-        if target.logit_deviation > thresholds.output_ratio * size
+        if output.logit_deviation > thresholds.output_ratio * size
         else ""
     )
 
 
-def _best(target: OutputStats) -> float:
+def _best(output: OutputStats) -> float:
     """Loss of the best constant."""
-    labels = target.labels
+    labels = output.labels
     return (
-        labels.absolute_deviation if target.loss == "mean_absolute_error" else labels.deviation**2
+        labels.absolute_deviation if output.loss == "mean_absolute_error" else labels.deviation**2
     )

@@ -1,16 +1,23 @@
 """One layer's own factor: whose weights are to blame if a gain alarms."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
-from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, factor
+import numpy as np
+import numpy.typing as npt
+
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.layer_fans import BACKWARD, FORWARD
+from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.sites import WeightStats
+from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.initializers import advice
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory.noise import static_tolerance
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 class LayerRatio(Rule):
@@ -18,55 +25,64 @@ class LayerRatio(Rule):
 
     code = "IC104"
     slug = "layer-ratio"
-    title = "a layer's weights do not keep the scale of signal or gradient"
+    title = "the weights of a layer do not keep the scale of the signal or the gradient"
     what = (
-        "The factors ½ n Var[w] (forward) and ½ n̂ Var[w] (backward) of a single layer, with the"
-        " activation's own number in place of ½, differ from 1 by more than 1.5 times, and by more"
-        " than 4.5 standard deviations of what chance makes of so many weights (the thresholds"
-        " layer_ratio_factor and layer_ratio_deviations). They come from the weights alone and"
-        " hardly scatter."
+        "The predicted ratio of a single layer, ½ n Var[w] (forward) or ½ n̂ Var[w] (backward)"
+        " with the activation's own factor in place of ½, differs from 1 by more than a factor"
+        " of 1.5, and by more than 4.5 standard deviations of what chance makes of so many"
+        " weights (the thresholds layer_ratio_factor and layer_ratio_deviations). These ratios"
+        " follow from the weights alone and hardly scatter."
     )
     why = (
-        "One such layer is harmless; many of them multiply to what forward-gain and backward-gain"
-        " judge."
+        "One such layer is harmless, but the ratios of many multiply to the gains that"
+        " forward-gain and backward-gain judge."
     )
     example = (
-        "Dense(128, activation='relu') on 128 inputs with Keras' default glorot_uniform: ½ · 128 ·"
-        " 1/128 = 0.5."
+        "Dense(128, activation='relu') on 128 inputs with Keras' default glorot_uniform: ½ ·"
+        " 128 · 1/128 = 0.5."
     )
     limits = (
         "Always information: Keras' default Glorot weights with ReLU halve the second moment in"
-        " every layer, and five such layers train as well as He's. Heads, gates, layers that a"
-        " normalisation or an unknown activation follows, and further calls of a shared layer are"
-        " left out. The first layer on the data is judged forward only."
+        " every layer, and five such layers train as well as with He weights. Heads, gates,"
+        " layers that are followed by a normalization or an unknown activation, and further"
+        " calls of a shared layer are left out. The first layer on the data is judged in the"
+        " forward direction only."
     )
     fix = (
-        'Use the initialiser that fits the activation: "he_normal" with ReLU, "lecun_normal" with'
-        ' SELU, "glorot_normal" with tanh.'
+        'Use the initializer that fits the activation: "he_normal" with ReLU, "lecun_normal"'
+        ' with SELU, "glorot_normal" with tanh.'
     )
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """At most one finding for each layer; the forward factor's where both are off."""
-        graph = Graph(profile)
-        for site in profile.weight_sites:
-            if _is_beyond_judgement(site, graph):
-                continue
-            directions = (FORWARD,) if graph.is_fed_by_data(site) else (FORWARD, BACKWARD)
-            found = [
-                each
-                for each in (factor(profile, site, direction) for direction in directions)
-                if each is not None
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+        """At most one finding for each layer; the forward ratio's where both are off."""
+        directions = (FORWARD, BACKWARD)
+        may_be_off = {each: self._may_be_off(evidence, each, thresholds) for each in directions}
+        for position in (may_be_off[FORWARD] | may_be_off[BACKWARD]).nonzero()[0].tolist():
+            site = evidence.analysis.sites[evidence.analysis.fans.sites[position]]
+            tolerance = _tolerance(evidence.kernels(site.layer), thresholds)
+            ratios = [
+                evidence.ratio(site, each) for each in directions if may_be_off[each][position]
             ]
-            told = [each for each in found if not each.is_led_by_bias]
-            off = [
-                each for each in told if abs(each.log_ratio) > _tolerance(profile, site, thresholds)
-            ]
+            off = [each for each in ratios if each and abs(each.log_ratio) > tolerance]
             if off:
-                yield self._report(profile, site, off, thresholds)
+                yield self._report(evidence, off, thresholds)
+
+    def _may_be_off(self, evidence: Evidence, direction: str, thresholds: Thresholds) -> BoolArray:
+        """`(weight layers,)`, whether a layer is judged and its ratio beyond the factor."""
+        analysis, ratios = evidence.analysis, evidence.ratios(direction)
+        sites = analysis.fans.sites
+        is_judged = analysis.where(_is_reportable) & ~evidence.is_normalized
+        is_judged &= ~analysis.graph.is_gate
+        if direction == BACKWARD:
+            is_judged &= ~analysis.graph.is_fed_by_data
+        is_far = np.abs(ratios.log_ratio) > math.log(thresholds.layer_ratio_factor)
+        found: BoolArray = is_judged[sites] & is_far & ratios.is_known & ~ratios.is_led_by_bias
+        return found
 
     def _report(
-        self, profile: Profile, site: SiteStats, off: list[Factor], thresholds: Thresholds
+        self, evidence: Evidence, off: list[PredictedRatio], thresholds: Thresholds
     ) -> Finding:
+        site = off[0].site
         parts = " and ".join(
             f"the {_QUANTITIES[each.direction]} second moment by {each.formula} = {each}"
             for each in off
@@ -75,7 +91,7 @@ class LayerRatio(Rule):
             "info",
             f"`{site.name}` multiplies {parts}.",
             site=site,
-            fix=advice(off[0], profile.kernels(site.layer)),
+            fix=advice(off[0], evidence.kernels(site.layer)),
             measured=off[0].ratio,
             expected=(
                 f"{1 / thresholds.layer_ratio_factor:.2g} to {thresholds.layer_ratio_factor:g}"
@@ -84,29 +100,21 @@ class LayerRatio(Rule):
         )
 
 
-def _is_beyond_judgement(site: SiteStats, graph: Graph) -> bool:
-    is_repeated = site.name != site.layer
-    return (
-        site.is_head
-        or is_repeated
-        or site.activation == "unknown"
-        or graph.is_normalised(site)
-        or graph.is_gate(site)
-    )
-
-
 _QUANTITIES = {FORWARD: "signal's", BACKWARD: "gradient's"}
 
 
-def _tolerance(profile: Profile, site: SiteStats, thresholds: Thresholds) -> float:
-    """Largest `|ln(ratio)|` that chance and taste explain:
+def _is_reportable(site: Site) -> bool:
+    """Whether it is the first call of a hidden layer with a known activation."""
+    return not site.is_head and site.name == site.layer and site.activation != "unknown"
+
+
+def _tolerance(kernels: Sequence[WeightStats], thresholds: Thresholds) -> float:
+    """Largest `|ln(ratio)|` that chance and preference explain.
+
     `max(ln 1.5, 4.5 sqrt(2 / number of weights))` of the smallest kernel.
     """
     limits = {
         "factor": thresholds.layer_ratio_factor,
         "standard_deviations": thresholds.layer_ratio_deviations,
     }
-    return max(
-        static_tolerance(kernel.moments.num_elements, **limits)
-        for kernel in profile.kernels(site.layer)
-    )
+    return max(static_tolerance(kernel.moments.num_elements, **limits) for kernel in kernels)

@@ -1,26 +1,30 @@
-"""Measured gains beside predicted ones: where the batch does something that the weights alone do
-not explain.
-"""
+"""Measured gains and ratios beside predicted ones: what the weights alone do not explain."""
 
 import math
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from keras_initcheck.analysis.site_graph import Graph
-from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, Factor, chains
+import numpy as np
+import numpy.typing as npt
+
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.layer_fans import BACKWARD, FORWARD
+from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.structure import Site
 from keras_initcheck.rules import budgets
-from keras_initcheck.rules.gains import counted_factors
-from keras_initcheck.rules.rule import Rule, listed
+from keras_initcheck.rules.cure import Cure
+from keras_initcheck.rules.gains import beyond_budget
+from keras_initcheck.rules.rule import LARGEST_LOG, UNCENTERED_SHARE, Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.theory.noise import TWO_SIDED_99, largest_deviation
 
+FloatArray = npt.NDArray[np.float64]
+
 FEWEST_LAYERS = 2
-"""Of a chain that has a gain to judge; what a single layer does is told by measured-layer."""
+"""Layers of a chain whose gain is judged; measured-layer reports what a single layer does."""
 BIAS_SHARE = 0.1
-"""Share of a pre-activation's second moment that biases may have; freshly initialised ones have
+"""Share of a pre-activation's second moment that biases may have; freshly initialized ones have
 none.
 """
 
@@ -35,113 +39,114 @@ class MeasuredGainRule(Rule):
 
     direction: ClassVar[str]
     quantity: ClassVar[str]
+    cure = Cure.RESCALE_AND_RESET_BIASES
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each chain whose measured gain leaves both its band and the budget."""
-        graph = Graph(profile)
-        for run in chains(profile, self.direction):
-            yield from self._judge(profile, thresholds, graph, counted_factors(run, graph))
+        excess = ln_excess(evidence, self.direction)
+        measured = evidence.ratios(self.direction).log_ratio + excess  # `nan` where not measured
+        for number in beyond_budget(
+            evidence, self.direction, thresholds, measured, are_led_by_biases=True
+        ):
+            yield from self._judge(evidence, number, excess, thresholds)
 
     def _judge(
-        self, profile: Profile, thresholds: Thresholds, graph: Graph, run: Sequence[Factor]
+        self, evidence: Evidence, number: int, excess: FloatArray, thresholds: Thresholds
     ) -> Iterable[Finding]:
-        known = [(factor, excess) for factor in run if (excess := _ln_excess(factor)) is not None]
-        if len(known) < max(len(run), FEWEST_LAYERS) or _is_excused(graph, run[-1].site):
+        positions = evidence.runs(self.direction).positions(number, counted=True)
+        run = evidence.run(self.direction, number, counted=True)
+        if len(run) < FEWEST_LAYERS or _is_excused(evidence, run[-1].site):
             return
-        ln_static = math.fsum(factor.log_ratio for factor in run)
-        departure = math.fsum(excess for _, excess in known)
-        optimizer = budgets.optimizer_of(profile, [factor.site for factor in run], thresholds)
+        ln_static = math.fsum(ratio.log_ratio for ratio in run)
+        departure = math.fsum(excess[positions])
+        sites = [ratio.site for ratio in run]
+        optimizer = budgets.optimizer_of(evidence, sites, thresholds)
         severity = budgets.severity(ln_static + departure, optimizer, thresholds)
-        is_told = (
-            budgets.severity(ln_static, optimizer, thresholds) is not None
-        )  # by the gain rules, with the cure
-        is_chance = beyond_band(departure, [factor.site for factor in run]) <= math.log(
-            thresholds.measured_gain_factor
-        )
-        if severity is None or is_told or is_chance:
+        # The gain rules report these, with the fix.
+        is_reported = budgets.severity(ln_static, optimizer, thresholds) is not None
+        variances = evidence.measurement.log_ratio_variance[[site.index for site in sites]]
+        excess_beyond_chance = excess_over_band(departure, variances.tolist())
+        is_chance = excess_beyond_chance <= math.log(thresholds.measured_gain_factor)
+        if severity is None or is_reported or is_chance:
             return
-        worst = max(known, key=lambda pair: pair[1] * math.copysign(1.0, departure))[0]
+        by_site = zip(excess[positions].tolist(), sites, strict=True)
+        worst = max(by_site, key=lambda pair: pair[0] * math.copysign(1.0, departure))[1]
         yield self.finding(
             severity,
             f"{_where(run)} the {self.quantity} is multiplied by {_power(ln_static + departure)},"
-            f" where the weights alone make {_power(ln_static)}. {cause(profile, run)}",
-            site=worst.site,
-            measured=math.exp(min(ln_static + departure, 709.0)),
+            f" whereas the weights alone predict {_power(ln_static)}. {cause(evidence, run)}",
+            site=worst,
+            measured=math.exp(min(ln_static + departure, LARGEST_LOG)),
             expected=(
                 f"{_power(ln_static)} within a factor of {thresholds.measured_gain_factor:g} and"
                 " chance"
             ),
-            culprits=(worst.site.layer,),
+            culprits=(worst.layer,),
         )
 
 
-def _is_excused(graph: Graph, last: SiteStats) -> bool:
-    """Whether the size of the chain's output is somebody else's business."""
-    return graph.is_normalised(last) or graph.is_gate(last) or graph.is_beside_skip(last)
+def _is_excused(evidence: Evidence, last: Site) -> bool:
+    """Whether the size of the chain's output does not matter to what follows."""
+    return bool(
+        evidence.is_normalized[last.index]
+        or evidence.analysis.graph.is_gate[last.index]
+        or evidence.is_beside_skip(last)
+    )
 
 
-def beyond_band(departure: float, sites: Sequence[SiteStats]) -> float:
-    """How far `ln(measured / predicted)` of those layers lies outside of what chance makes, in
-    natural logarithms.
+def excess_over_band(departure: float, variances: Sequence[float]) -> float:
+    """Distance from the band of chance, in natural logarithms; negative inside.
+
+    Args:
+        departure: `ln(measured / predicted)` of some layers together.
+        variances: `log_ratio_variance` of each; `nan` where it is not known.
     """
-    variance = math.fsum(site.log_ratio_variance or 0.0 for site in sites)
+    variance = math.fsum([each for each in variances if not math.isnan(each)])
     return abs(departure + variance / 2.0) - TWO_SIDED_99 * math.sqrt(variance)
 
 
-def _ln_excess(factor: Factor) -> float | None:
-    """`ln(measured / predicted)` of a layer; `None` where one of them is not known, zero or not
-    finite.
+def ln_excess(evidence: Evidence, direction: str) -> FloatArray:
+    """`(weight layers,)`, `ln(measured / predicted)`.
+
+    `nan` where one of them is not known, zero or not finite.
     """
-    site = factor.site
+    numbers = evidence.measurement
     measured, predicted = (
-        (site.forward_ratio, site.predicted_forward_ratio)
-        if factor.direction == FORWARD
-        else (site.backward_ratio, site.predicted_backward_ratio)
+        (numbers.forward_ratio, numbers.predicted_forward_ratio)
+        if direction == FORWARD
+        else (numbers.backward_ratio, numbers.predicted_backward_ratio)
     )
-    if (
-        measured is None
-        or predicted is None
-        or not 0.0 < measured < math.inf
-        or not 0.0 < predicted < math.inf
-    ):
-        return None
-    return math.log(measured / predicted)
+    sites = evidence.analysis.fans.sites
+    measured, predicted = measured[sites], predicted[sites]
+    is_known = (measured > 0.0) & (measured < math.inf) & (predicted > 0.0) & (predicted < math.inf)
+    logs = np.log(np.where(is_known, measured, np.nan))
+    excess: FloatArray = logs - np.log(np.where(is_known, predicted, np.nan))
+    return excess
 
 
-def cause(profile: Profile, run: Sequence[Factor]) -> str:
+def cause(evidence: Evidence, run: Sequence[PredictedRatio]) -> str:
     """The sentence on why measurement and prediction may differ, from what the profile shows."""
-    biased = [factor.site.layer for factor in run if bias_share(profile, factor.site) > BIAS_SHARE]
+    biased = [each.site.layer for each in run if evidence.bias_share(each.site) > BIAS_SHARE]
     if biased:
-        return f"Biases make a good part of it in {listed(biased)}."
-    if profile.step > 0:
+        return f"Biases contribute a good part of it in {listed(biased)}."
+    if evidence.profile.step > 0:
         return "The weights have been trained, and are no longer independent of the signal."
-    shifted = [factor.site.layer for factor in run if not factor.is_centred]
+    shifted = [ratio.site.layer for ratio in run if not ratio.is_centered]
     if shifted:
         return (
             f"The weights of {listed(shifted)} have a mean, which adds up over inputs of one sign."
         )
-    x = run[0].site.activations.x
-    if (
-        x is not None
-        and Graph(profile).is_fed_by_data(run[0].site)
-        and x.mean**2 > x.second_moment / 2.0
-    ):
-        return "The input is not centred: its mean is most of its size."
-    return "That is the data's part: correlated inputs, borders of padding, or units that saturate."
+    first = evidence.site(run[0].site.index)
+    x = first.activations.x
+    is_fed_by_data = evidence.analysis.graph.is_fed_by_data[first.index]
+    if x is not None and is_fed_by_data and x.mean**2 > UNCENTERED_SHARE * x.second_moment:
+        return "The input is not centered: its mean makes most of its second moment."
+    return (
+        "The data is the likely reason: correlated inputs, borders of padding, or saturated units."
+    )
 
 
-def bias_share(profile: Profile, site: SiteStats) -> float:
-    """Mean square of the layer's bias over that of its pre-activation."""
-    biases = [
-        weight for weight in profile.weights if weight.layer == site.layer and weight.role == "bias"
-    ]
-    z = site.activations.z
-    if z is None or not z.second_moment or not biases:
-        return 0.0
-    return max(bias.moments.second_moment for bias in biases) / z.second_moment
-
-
-def _where(run: Sequence[Factor]) -> str:
+def _where(run: Sequence[PredictedRatio]) -> str:
     first, last = run[0].site.name, run[-1].site.name
     return f"In `{first}`" if len(run) == 1 else f"Over {len(run)} layers, `{first}` to `{last}`,"
 
@@ -151,7 +156,7 @@ def _power(ln_gain: float) -> str:
 
 
 class MeasuredForwardGain(MeasuredGainRule):
-    """The signal on this batch."""
+    """The measured gain of the signal."""
 
     code = "IC203"
     slug = "measured-forward-gain"
@@ -160,28 +165,29 @@ class MeasuredForwardGain(MeasuredGainRule):
     quantity = "signal's second moment"
     what = (
         "The measured ratios q(h)/q(x) of a chain are multiplied and compared with the product"
-        " that the weights predict. The rule speaks where they differ by more than a factor of two"
+        " that the weights predict. The rule reports a difference of more than a factor of two"
         " beyond the 99% band of chance, -B/2 ± 2.576 sqrt(B), where B sums (2 + V)/n over the"
         " layers (V is 3 for ReLU)."
     )
     why = (
-        "What the weights do not explain comes from the data, biases or saturation: other initial"
-        " weights alone will not cure it."
+        "What the weights do not explain is due to data, biases or saturation: other initial"
+        " weights alone do not cure it."
     )
     example = (
-        "Ten ReLU layers whose biases were initialised with N(0, 1): each adds to the signal what"
-        " no kernel accounts for."
+        "Ten ReLU layers whose biases were initialized with N(0, 1): each adds to the signal"
+        " what no kernel accounts for."
     )
     limits = (
-        "Its severity follows the measured gain against the budgets of forward-gain. Silent within"
-        " them, where forward-gain speaks already, for single layers, and before a normalisation, a"
-        " gate or beside a skip connection. The band was simulated for ReLU."
+        "The severity follows from the measured gain by the budgets of forward-gain. Not"
+        " reported are gains within these budgets, gains that forward-gain reports already,"
+        " single layers, and chains before a normalization, before a gate or beside a skip"
+        " connection. The band was simulated for ReLU."
     )
-    fix = "Centre and scale the input, initialise biases with zeros, and look at saturated-units."
+    fix = "Center and scale the input, initialize biases with zeros, and look at saturated-units."
 
 
 class MeasuredBackwardGain(MeasuredGainRule):
-    """The gradient on this batch."""
+    """The measured gain of the gradient."""
 
     code = "IC303"
     slug = "measured-backward-gain"
@@ -189,17 +195,20 @@ class MeasuredBackwardGain(MeasuredGainRule):
     direction = BACKWARD
     quantity = "gradient's second moment on its way back"
     what = (
-        "As measured-forward-gain, for the ratios q(dL/dx)/q(dL/dh) of the gradient, measured with"
-        " a random direction at the outputs where the probe used one."
+        "As measured-forward-gain, for the ratios q(dL/dx)/q(dL/dh) of the gradient. They are"
+        " measured with a random direction at the outputs if the probe used one."
     )
     why = (
-        "The first layers get a gradient of another size than the last ones, for a reason that the"
-        " weights alone do not show."
+        "The first layers receive a gradient of another size than the last ones, for a reason"
+        " that the weights alone do not show."
     )
-    example = "Units that biases switch off: their slope is zero, though the kernels are He's."
+    example = (
+        "Units that are switched off by their biases: their slope is zero, although the kernels"
+        " are He's."
+    )
     limits = (
-        "As for measured-forward-gain; the band is that of the forward direction, by the transposed"
-        " argument."
+        "As for measured-forward-gain. The band is the one of the forward direction, by the"
+        " transposed argument."
     )
     fix = MeasuredForwardGain.fix
 
@@ -209,65 +218,57 @@ class MeasuredLayers(Rule):
 
     code = "IC204"
     slug = "measured-layer"
-    title = "layers whose measured ratio is not the predicted one"
+    title = "the measured ratio of a layer is not the predicted one"
     what = (
-        "The measured forward ratio of a layer differs from the predicted one by more than chance"
-        " makes of the worst of so many layers, and by more than 1.25 (1.32 where it is smaller,"
-        " because chance has a long tail there)."
+        "The measured forward ratio of a layer differs from the predicted one by more than"
+        " chance makes of the worst of so many layers, and by more than a factor of 1.25 (1.32"
+        " where it is smaller, because chance has a long tail there)."
     )
-    why = "It shows where data, padding, biases or saturation come in. Alone it harms nothing."
+    why = (
+        "It shows where data, padding, biases or saturation have an effect, which alone does no"
+        " harm."
+    )
     example = (
-        "The first convolution on photographs, whose neighbouring pixels are alike: 1.1 to 1.5"
-        " times what white noise gives."
+        "The first convolution on photographs, whose neighboring pixels are alike: 1.1 to 1.5"
+        " times the ratio of white noise."
     )
     limits = (
-        "Always information, one for the whole network. Heads and layers on unknown activations are"
-        " left out."
+        "Always information, and one finding for the whole network. Heads and layers with an"
+        " unknown activation are left out."
     )
     fix = "Nothing, as long as the gains are in order."
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
-        sites = [
-            site
-            for site in profile.weight_sites
-            if not site.is_head and site.activation != "unknown"
-        ]
-        found = [
-            (site, departure)
-            for site in sites
-            if (departure := _departure(profile, site, len(sites))) is not None
-        ]
-        if found:
-            worst = max(found, key=lambda pair: abs(pair[1]))
-            yield self.finding(
-                "info",
-                f"{len(found)} of {len(sites)} layers have another ratio on this batch than their"
-                f" weights predict: {listed([site.name for site, _ in found])}. The most in"
-                f" `{worst[0].name}`, by {math.exp(worst[1]):.3g}.",
-                site=worst[0],
-                measured=worst[0].forward_ratio,
-                expected=f"{worst[0].predicted_forward_ratio:.3g}",
-            )
+        sites = evidence.analysis.fans.sites
+        is_judged = evidence.analysis.where(_is_judged)[sites]
+        num_judged = int(np.count_nonzero(is_judged))
+        excess = ln_excess(evidence, FORWARD)
+        variance = evidence.measurement.log_ratio_variance[sites]
+        scatter = largest_deviation(max(num_judged, 1)) * np.sqrt(variance)
+        bound = np.maximum(scatter, LARGEST_QUIET)
+        bound = np.where(excess + variance / 2.0 < 0.0, bound * LOWER_TAIL, bound)
+        found = (is_judged & (np.abs(excess + variance / 2.0) > bound)).nonzero()[0]
+        if not found.size:
+            return
+        worst = found[np.argmax(np.abs(excess[found]))]
+        site = evidence.site(int(sites[worst]))
+        names = [evidence.analysis.sites[index].name for index in sites[found].tolist()]
+        yield self.finding(
+            "info",
+            f"In {len(names)} of {num_judged} layers the measured ratio differs from the predicted"
+            f" one: {listed(names)}. The largest difference, a factor of"
+            f" {math.exp(excess[worst]):.3g}, is in `{site.name}`.",
+            site=site,
+            measured=site.forward_ratio,
+            expected=f"{site.predicted_forward_ratio:.3g}",
+        )
+
+
+def _is_judged(site: Site) -> bool:
+    return site.kind == "weight" and not site.is_head and site.activation != "unknown"
 
 
 LARGEST_QUIET = math.log(1.25)
 LOWER_TAIL = 1.25
-"""A layer's log ratio has a long lower tail: below, the bound is a quarter wider."""
-
-
-def _departure(profile: Profile, site: SiteStats, num_layers: int) -> float | None:
-    measured, predicted, variance = (
-        site.forward_ratio,
-        site.predicted_forward_ratio,
-        site.log_ratio_variance,
-    )
-    if variance is None or measured is None or predicted is None:
-        return None
-    if not 0.0 < measured < math.inf or not 0.0 < predicted < math.inf:
-        return None
-    departure = math.log(measured / predicted)
-    bound = max(largest_deviation(num_layers) * math.sqrt(variance), LARGEST_QUIET)
-    if departure + variance / 2.0 < 0.0:
-        bound *= LOWER_TAIL
-    return departure if abs(departure + variance / 2.0) > bound else None
+"""The log ratio of a layer has a long lower tail: below, the bound is a quarter wider."""

@@ -1,87 +1,87 @@
-"""The first layer whose signal is not what inputs and weights predict through the whole network,
-and why.
-"""
+"""The first layer whose signal is not what the whole network predicts, and the cause."""
 
 import math
 from collections.abc import Iterable
 
-from keras_initcheck.analysis.prediction_errors import departures, steps_before
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.prediction_errors import Deviation, parts_of
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
 from keras_initcheck.rules.prediction_causes import explain
-from keras_initcheck.rules.rule import Rule
+from keras_initcheck.rules.rule import LARGEST_LOG, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
 MAIN_SHARE = 0.5
 """Share of a departure that one site has to make for the whole to be its doing."""
-_LARGEST_LOG = 709.0  # of a float
 
 
 class LeavesPrediction(Rule):
-    """The first sentence of an answer to "why is the measured curve not the predicted one"."""
+    """The layer from which the measured signal differs from the predicted one."""
 
     code = "IC210"
     slug = "leaves-prediction"
-    title = "from some layer on the signal is not what inputs and weights predict"
+    title = "from some layer on, the signal is not what inputs and weights predict"
     what = (
         "The mean square of every layer's output is predicted from the model's inputs and all"
-        " weights on the way. The rule names the first hidden weight layer whose measured one is"
-        " outside of the predicted band by more than a factor of two, where it began, and the cause"
-        " that the probe shows: weights that were trained, repeated or have a mean, biases, data"
-        " that is not normalised or not centred, saturation, dead units, padding, samples or"
-        " positions that are alike. Of 100 healthy networks fewer than one leave the band by chance"
-        " anywhere; it follows from the layers' widths and grows from layer to layer."
+        " weights on the way. The rule names the first hidden weight layer whose measured mean"
+        " square is outside of the predicted band by more than a factor of two, the layer where"
+        " the difference began, and the cause that the probe shows: weights that were trained,"
+        " are repeated or have a mean; biases; data that is not normalized or not centered;"
+        " saturation; dead units; padding; samples or positions that are alike. Fewer than one"
+        " of 100 healthy networks leaves the band anywhere by chance; the band follows from the"
+        " widths of the layers and grows from layer to layer."
     )
     why = (
-        "Behind that layer the figure's two curves differ, and what is said of the weights alone is"
-        " not the whole story."
+        "Behind that layer the measured and the predicted curve of the figure differ, and the"
+        " weights alone do not explain the signal."
     )
     example = (
-        "A trained network read from a file: after four layers trained on digits the signal is ten"
-        " times the predicted one."
+        "A trained network read from a file: after four layers trained on digits the signal is"
+        " ten times the predicted one."
     )
     limits = (
-        "Always information, one for the whole network. Heads, what a pooling in front of a head"
-        " does, and layers whose prediction is not known are left out. The band was simulated for"
-        " ReLU, and is wide in narrow networks. Repeated probes predict nothing."
+        "Always information, and one finding for the whole network. Heads, the effect of a"
+        " pooling in front of a head, and layers whose prediction is not known are left out. The"
+        " band was simulated for ReLU, and is wide in narrow networks. Repeated probes predict"
+        " nothing."
     )
     fix = "Nothing, as long as the gains are in order."
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
-        found = departures(profile)
-        judged = [
-            found[site.index]
-            for site in profile.weight_sites
-            if not site.is_head and site.index in found
-        ]
-        outside = (
-            each
-            for each in judged
-            if each.excess_over_band(len(judged)) > math.log(thresholds.measured_gain_factor)
-        )
-        if (first := next(outside, None)) is None:
+        if not evidence.deviations:  # as in every repeated probe
             return
-        begun, log_part = max(
-            steps_before(found, first, profile),
-            key=lambda step: step[1] * math.copysign(1.0, first.log_ratio),
+        if (first := _first_outside(evidence, thresholds)) is None:
+            return
+        parts = parts_of(first, evidence.deviations, evidence.analysis.sites, evidence.measurement)
+        largest, log_part = max(
+            parts, key=lambda part: part[1] * math.copysign(1.0, first.log_ratio)
         )
-        cause = explain(profile, begun)
+        site, begun = evidence.site(first.site), evidence.site(largest)
+        cause = explain(evidence, begun)
         is_alone = log_part / first.log_ratio >= MAIN_SHARE
-        measured = math.exp(min(first.log_ratio, _LARGEST_LOG))
-        where = (
-            ""
-            if begun.index == first.site.index
-            else f" {'It begins' if is_alone else 'The most of it comes'} in `{begun.name}`."
-        )
+        measured = math.exp(min(first.log_ratio, LARGEST_LOG))
+        words = "The difference begins" if is_alone else "Most of the difference arises"
+        where = "" if begun.index == site.index else f" {words} in `{begun.name}`."
         yield self.finding(
             "info",
-            f"From `{first.site.name}` on the signal's mean square is {measured:.3g} times the"
-            f" predicted one, which chance makes in fewer than 1 of 100 healthy networks.{where}"
+            f"From `{site.name}` on, the mean square of the signal is {measured:.3g} times the"
+            " predicted one, which happens by chance in fewer than 1 of 100 healthy"
+            f" networks.{where}"
             f" {cause.sentence}",
-            site=first.site,
+            site=site,
             fix=cause.fix,
             measured=measured,
             expected=f"1 within a factor of {thresholds.measured_gain_factor:g} and chance",
             culprits=(begun.layer,),
         )
+
+
+def _first_outside(evidence: Evidence, thresholds: Thresholds) -> Deviation | None:
+    """The first deviation of a hidden weight layer that leaves the band by more than the factor."""
+    judged = [
+        evidence.deviations[site.index]
+        for site in evidence.analysis.sites
+        if site.kind == "weight" and not site.is_head and site.index in evidence.deviations
+    ]
+    largest = math.log(thresholds.measured_gain_factor)
+    return next((each for each in judged if each.excess_over_band(len(judged)) > largest), None)

@@ -1,13 +1,42 @@
-"""What every rule is: a code, a slug, a page of documentation, and a check."""
+"""Interface of a rule: a code, a slug, a page of documentation, and a check.
+
+A rule also names what cures its findings and which other rules explain them.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.finding import Finding, Severity
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.structure import Site
+from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+
+UNCENTERED_SHARE = 0.5
+"""Share of a signal's second moment that its mean may have before it is called uncentered."""
+LARGEST_LOG = 709.0
+"""Largest number whose exponential is a float."""
+FEWEST_SAMPLES = 4
+"""Samples of the smallest batch from which shares of samples are judged."""
+
+
+class Causes:
+    """The worst findings by rule and layer, for rules to look up what explains their own.
+
+    Args:
+        findings: All findings.
+    """
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self._ranks: dict[tuple[str, str | None], int] = {}
+        for finding in findings:
+            for key in {(finding.slug, None), (finding.slug, finding.layer)}:
+                self._ranks[key] = max(finding.rank, self._ranks.get(key, -1))
+
+    def rank(self, slug: str, layer: str | None = None) -> int:
+        """Rank of the worst finding of a rule, at that layer if one is given; -1 without any."""
+        return self._ranks.get((slug, layer), -1)
 
 
 class Rule(ABC):
@@ -16,12 +45,14 @@ class Rule(ABC):
     Attributes:
         code: Stable code such as `IC102`.
         slug: Name of the problem such as `forward-gain`.
-        title: The same in one line.
-        what: What the rule measures, and when it speaks.
+        title: The problem in one line.
+        what: What the rule measures, and when it reports.
         why: Why that matters for training.
         example: A model that shows it.
-        limits: What the rule does not see, and where it keeps silent on purpose.
-        fix: The smallest thing that cures it.
+        limits: What the rule does not see, and where it is silent on purpose.
+        fix: The smallest change that cures it.
+        cure: The change of weights that may cure it; `None` if no initialization does.
+        explained_by: Slugs of the rules whose findings explain this one's, the likeliest first.
     """
 
     code: ClassVar[str]
@@ -32,18 +63,38 @@ class Rule(ABC):
     example: ClassVar[str]
     limits: ClassVar[str]
     fix: ClassVar[str]
+    cure: ClassVar[Cure | None] = None
+    explained_by: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """The findings of this rule, in any order. Rules whose limits are no matter of taste leave
-        `thresholds` alone.
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+        """The findings of this rule, in any order.
+
+        Whether there is anything to report is decided on arrays over all sites or weights, since a
+        training asks at every probe; records are made of candidates alone.
+
+        Args:
+            evidence: The evidence of one profile.
+            thresholds: Numbers to judge by. Rules whose limits are no matter of preference do not
+                use them.
         """
 
+    def is_explained_by(self, slug: str, finding: Finding, causes: Causes) -> bool:
+        """Whether a finding of this rule follows from one of another rule, as severe or more so.
+
+        Args:
+            slug: One of `explained_by`.
+            finding: A finding of this rule.
+            causes: All findings.
+        """
+        return causes.rank(slug) >= finding.rank
+
     def finding(
-        self, severity: Severity, message: str, site: SiteStats | None = None, **facts: Any
+        self, severity: Severity, message: str, site: Site | None = None, **facts: Any
     ) -> Finding:
-        """A finding with this rule's code, slug, reason and fix; `facts` are further fields of
-        `Finding`, and override those.
+        """A finding with this rule's code, slug, reason and fix.
+
+        `facts` are further fields of `Finding`, and override those.
         """
         place = {"site": site.name, "layer": site.layer} if site is not None else {}
         own = {"code": self.code, "slug": self.slug, "why": self.why, "fix": self.fix}
@@ -60,7 +111,7 @@ def percent(share: float) -> str:
 
 
 def further(count: int, noun: str) -> str:
-    """How many more there are, as the end of a sentence.
+    """The number of further places, as the end of a sentence.
 
     >>> further(0, "site"), further(1, "site"), further(2, "site")
     ('', ', and in 1 further site', ', and in 2 further sites')

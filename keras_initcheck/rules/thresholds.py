@@ -1,5 +1,6 @@
-"""The numbers in rules that a user may want to be others, by name. What is no matter of taste stays
-a constant beside its rule.
+"""User-configurable thresholds of the rules.
+
+Constants that are not a matter of preference stay beside their rule.
 """
 
 import math
@@ -34,10 +35,10 @@ def _check_order(warning: str, error: str, thresholds: "Thresholds") -> None:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where rules begin to speak. Unit, default and origin of each number stand with it, and
-    `initcheck --list-thresholds` prints them.
+    """Numbers from which on rules report.
 
-    Infinity, where the range has it, silences a severity.
+    Unit, default and origin of each number stand with it, and `initcheck --list-thresholds` prints
+    them. Infinity, where the range has it, silences a severity.
 
     >>> Thresholds().sgd_gain_warning, Thresholds(sgd_gain_warning=8.0).sgd_gain_warning
     (6.0, 8.0)

@@ -3,13 +3,27 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
+
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.recurrent import predicted_slope
-from keras_initcheck.analysis.site_graph import Graph
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
-from keras_initcheck.records.sites import SiteStats
-from keras_initcheck.rules.rule import Rule, listed, percent
+from keras_initcheck.records.measurement import (
+    BATCH_SHARE,
+    MAX_ABS,
+    SECOND_MOMENT,
+    SHARE_DEAD,
+    VARIANCE,
+    H,
+    Z,
+)
+from keras_initcheck.records.structure import Site
+from keras_initcheck.rules.cure import Cure
+from keras_initcheck.rules.rule import FEWEST_SAMPLES, Rule, listed, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+
+FloatArray = npt.NDArray[np.float64]
 
 SLOPES = {
     "tanh": 1.0,
@@ -28,100 +42,111 @@ point the same way.
 """
 STANDARD_DEVIATIONS = 4.5
 """Of a binomial share: 3e-6 by chance."""
-FEWEST_SAMPLES = 4
-
 SPREAD_INPUT = 0.01
 
 
 class SaturatedUnits(Rule):
-    """A squashing activation driven to its flat ends."""
+    """Squashing activations driven to their flat ends."""
 
     code = "IC205"
     slug = "saturated-units"
-    title = "units saturate: their activation is flat where they are"
+    title = "units saturate, where the slope of their activation is flat"
     what = (
-        "Behind tanh, sigmoid, softsign and their hard variants the mean square of the slope,"
-        " measured by what the activation does to a random gradient, is less than a tenth of the"
-        " steepest slope's. The candidate state inside LSTM, GRU and SimpleRNN is judged before"
-        " training, by the size that the weights give its pre-activation."
+        "Behind tanh, sigmoid, softsign and their hard variants, the mean squared slope is less"
+        " than a tenth of the squared steepest slope. The slope is measured by what the"
+        " activation does to a random gradient. The candidate state inside LSTM, GRU and"
+        " SimpleRNN is judged before training, by the size that the weights give its"
+        " pre-activation."
     )
     why = (
-        "A flat unit passes no gradient back: what is below it learns slowly or not at all (Glorot"
-        " & Bengio 2010, section 3)."
+        "A flat unit passes no gradient back: what is below it learns slowly or not at all"
+        " (Glorot & Bengio 2010, section 3)."
     )
     example = (
-        'Dense(256, activation="tanh", kernel_initializer=RandomNormal(stddev=1.0)) on 256 inputs:'
-        " z has a deviation of 10 and more."
+        'Dense(256, activation="tanh", kernel_initializer=RandomNormal(stddev=1.0)) on 256'
+        " inputs: z has a standard deviation of 10 and more."
     )
     limits = (
-        "One finding for the network. Heads and gates are left out, and recurrent cells of a user's"
-        " own."
+        "One finding for the whole network. Heads, gates and a user's own recurrent cells are"
+        " left out."
     )
-    fix = 'Smaller weights: "glorot_normal" with tanh; or normalise the input of these layers.'
+    fix = (
+        'Use smaller weights, such as "glorot_normal" with tanh, or normalize the input of'
+        " these layers."
+    )
+    cure = Cure.RESCALE_AND_RESET_BIASES
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding at most; a warning where a quarter of the squashing layers saturate, else
-        information.
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+        """One finding at most.
+
+        A warning where a quarter of the squashing layers saturate, else information.
         """
-        graph = Graph(profile)
-        judged = [
-            site
-            for site in profile.weight_sites
-            if site.activation in SLOPES and not site.is_head and not graph.is_gate(site)
-        ]
-        slopes = [(site, slope) for site in judged if (slope := relative_slope(site)) is not None]
-        slopes += [
-            (site, slope)
-            for site in _recurrent(profile)
-            if (slope := _recurrent_slope(profile, site)) is not None
-        ]
-        flat = [(site, slope) for site, slope in slopes if slope < thresholds.saturated_slope]
+        slopes = self._slopes(evidence)
+        flat = {
+            index: slope for index, slope in slopes.items() if slope < thresholds.saturated_slope
+        }
         if flat:
-            site, slope = min(flat, key=lambda pair: pair[1])
+            worst = min(flat, key=flat.__getitem__)
+            sites = [evidence.analysis.sites[index] for index in flat]
+            site, slope = evidence.analysis.sites[worst], flat[worst]
             yield self.finding(
                 "warning" if 4 * len(flat) >= len(slopes) else "info",
                 f"In {len(flat)} of {len(slopes)} layers the units saturate:"
-                f" {listed(each.name for each, _ in flat)}. In `{site.name}` ({site.activation})"
-                f" {percent(slope)} of the gradient's mean square passes that could.",
+                f" {listed(each.name for each in sites)}. `{site.name}` ({site.activation}) passes"
+                f" on only {percent(slope)} of the mean squared gradient that unsaturated units"
+                " would.",
                 site=site,
                 measured=slope,
                 expected=f"above {thresholds.saturated_slope:g}",
-                culprits=tuple(dict.fromkeys(each.layer for each, _ in flat)),
+                culprits=tuple(dict.fromkeys(each.layer for each in sites)),
             )
 
+    def _slopes(self, evidence: Evidence) -> dict[int, float]:
+        """The relative slope of every squashing layer, by site; recurrent ones come last."""
+        analysis = evidence.analysis
+        is_judged = analysis.where(_is_hidden_squashing) & ~analysis.graph.is_gate
+        found: dict[int, float] = {}
+        if is_judged.any():
+            slopes = relative_slopes(evidence)
+            indices = (is_judged & ~np.isnan(slopes)).nonzero()[0].tolist()
+            found = {index: float(slopes[index]) for index in indices}
+        if evidence.profile.step == 0:  # trained weights predict nothing of the cell
+            for index in analysis.where(_is_recurrent_squashing).nonzero()[0].tolist():
+                site = evidence.site(index)
+                slope = predicted_slope(evidence, site, SLOPES[site.activation or ""])
+                if slope is not None:
+                    found[index] = slope
+        return found
 
-def _recurrent(profile: Profile) -> list[SiteStats]:
-    """Recurrent layers that no training has changed yet."""
-    return [
-        site
-        for site in profile.sites
-        if site.kind == "recurrent" and site.activation in SLOPES and profile.step == 0
-    ]
+
+def _is_hidden_squashing(site: Site) -> bool:
+    return site.kind == "weight" and site.activation in SLOPES and not site.is_head
 
 
-def _recurrent_slope(profile: Profile, site: SiteStats) -> float | None:
-    return predicted_slope(profile, site, SLOPES[site.activation or ""])
+def _is_recurrent_squashing(site: Site) -> bool:
+    return site.kind == "recurrent" and site.activation in SLOPES
 
 
-def relative_slope(site: SiteStats) -> float | None:
-    """Measured mean square of a squashing activation's slope over that of its steepest slope,
-    0..1.
+def _steepest_slope(site: Site) -> float:
+    return SLOPES.get(site.activation or "", math.nan)
+
+
+def relative_slopes(evidence: Evidence) -> FloatArray:
+    """`(sites,)`, measured mean squared slope over the squared steepest slope, 0..1.
+
+    `nan` where the activation does not squash, or where the slope was not measured.
     """
-    gradients = site.gradients
-    if (
-        gradients.z is None
-        or gradients.h is None
-        or not gradients.h.second_moment
-        or gradients.z is gradients.h
-    ):
-        return None
-    return (
-        gradients.z.second_moment / gradients.h.second_moment / SLOPES[site.activation or ""] ** 2
-    )
+    gradients = evidence.measurement.gradients
+    if gradients is None:
+        return np.full(len(evidence.analysis.sites), np.nan)
+    z, h = gradients[:, Z, SECOND_MOMENT], gradients[:, H, SECOND_MOMENT]
+    steepest = evidence.analysis.per_site(_steepest_slope) ** 2
+    slopes: FloatArray = z / np.where(h != 0.0, h, np.nan) / steepest
+    return slopes
 
 
 class DeadUnits(Rule):
-    """Many units of a ReLU layer never speak."""
+    """Many units of a ReLU layer that are always zero."""
 
     code = "IC208"
     slug = "dead-units"
@@ -131,91 +156,103 @@ class DeadUnits(Rule):
         " position of the batch."
     )
     why = (
-        "A unit that is silent for every sample gets no gradient; the layer is as narrow as what is"
-        " left."
+        "A unit that is zero for every sample receives no gradient; the layer is as narrow as"
+        " what is left."
     )
     example = (
         'Dense(256, activation="relu", bias_initializer=Constant(-3)) on standard normal inputs.'
     )
     limits = (
-        "Half of the units may be silent in a healthy deep network, whose samples have become"
-        " alike. Batches below four samples are not judged. A layer that is silent altogether is"
-        " dead-layer's."
+        "Half of the units may be zero in a healthy deep network, whose samples have become"
+        " alike. Batches of fewer than four samples are not judged. A layer all of whose units"
+        " are zero is reported by dead-layer."
     )
     fix = (
-        "Initialise biases with zeros and kernels with he_normal; after divergence lower the"
+        "Initialize biases with zeros and kernels with he_normal; after divergence lower the"
         " learning rate."
     )
+    cure = Cure.RESCALE_OR_REDRAW
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such layer."""
-        if profile.batch_size < FEWEST_SAMPLES:
+        if evidence.profile.batch_size < FEWEST_SAMPLES:
             return
-        for site in profile.weight_sites:
-            h = site.activations.h
-            if site.activation not in RECTIFIERS or site.is_head or h is None or not h.max_abs:
-                continue
-            units = max((site.output_shape or (1,))[-1], 1)
-            bound = max(
-                thresholds.dead_share,
-                LARGEST_HEALTHY_SHARE + STANDARD_DEVIATIONS * math.sqrt(0.25 / units),
+        h = evidence.measurement.activations[:, H]
+        chance = STANDARD_DEVIATIONS * np.sqrt(0.25 / evidence.analysis.per_site(_num_units))
+        bounds = np.maximum(thresholds.dead_share, LARGEST_HEALTHY_SHARE + chance)
+        is_dead = evidence.analysis.where(_is_hidden_rectifier) & (h[:, MAX_ABS] != 0.0)
+        for index in (is_dead & (h[:, SHARE_DEAD] > bounds)).nonzero()[0].tolist():
+            site, share = evidence.analysis.sites[index], float(h[index, SHARE_DEAD])
+            yield self.finding(
+                "warning",
+                f"{percent(share)} of the units of `{site.name}` are zero for every sample.",
+                site=site,
+                measured=share,
+                expected=f"below {bounds[index]:.2g}",
+                culprits=(site.layer,),
             )
-            if h.share_dead > bound:
-                yield self.finding(
-                    "warning",
-                    f"{percent(h.share_dead)} of the units of `{site.name}` are zero for every"
-                    " sample.",
-                    site=site,
-                    measured=h.share_dead,
-                    expected=f"below {bound:.2g}",
-                    culprits=(site.layer,),
-                )
+
+
+def _is_hidden_rectifier(site: Site) -> bool:
+    return site.kind == "weight" and site.activation in RECTIFIERS and not site.is_head
+
+
+def _num_units(site: Site) -> float:
+    return max((site.output_shape or (1,))[-1], 1)
 
 
 class CollapsedSamples(Rule):
-    """The network maps every sample to the same point."""
+    """A network that maps every sample to the same point."""
 
     code = "IC206"
     slug = "collapsed-samples"
-    title = "the signal no longer tells the samples apart"
+    title = "the signal no longer distinguishes the samples"
     what = (
-        "Behind the last hidden layer less than 1e-4 of the signal's variance is between samples,"
-        " although the input's are different. What is left is the same for every sample, as with"
-        " deep sigmoid networks."
+        "Behind the last hidden layer less than 1e-4 of the signal's variance is between"
+        " samples, although the inputs are different. What is left is the same for every sample,"
+        " as with deep sigmoid networks."
     )
     why = (
-        "The head sees a constant: nothing but its bias can be learnt until the layers below have"
-        " moved a long way."
+        "The head receives a constant: nothing but its bias can be learned until the layers"
+        " below have moved a long way."
     )
     example = "Five sigmoid layers of 100 units with weights N(0, 0.01²): 1e-13."
     limits = (
-        "Needs four samples, inputs that differ, and an exact probe (the first one of a training)."
-        " Healthy ReLU networks keep 4e-3 at 100 layers and 5e-4 at 300."
+        "Needs four samples, inputs that differ, and an exact probe (the first one of a"
+        " training). Healthy ReLU networks keep 4e-3 at 100 layers and 5e-4 at 300."
     )
     fix = (
-        "Larger weights below sigmoids, or an activation with mean zero such as tanh; batch"
-        " normalisation; fewer layers."
+        "Use larger weights below sigmoids, an activation with mean zero such as tanh, batch"
+        " normalization, or fewer layers."
     )
+    cure = Cure.RESCALE_AND_RESET_BIASES
+    explained_by = ("zero-kernel", "dead-layer")
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most: the first layer where the samples have collapsed."""
+        profile = evidence.profile
         if profile.batch_size < FEWEST_SAMPLES or not any(
             moments.batch_share > SPREAD_INPUT for _, moments in profile.inputs
         ):
             return
-        hidden = [site for site in profile.weight_sites if not site.is_head]
-        if not hidden or not _is_collapsed(hidden[-1], thresholds):
+        h = evidence.measurement.activations[:, H]
+        # Repeated probes, which take no share of dead units, cannot tell: in their float32 sums
+        # such a share drowns in rounding.
+        is_collapsed = (
+            ~np.isnan(h[:, SHARE_DEAD])
+            & (h[:, VARIANCE] > 0.0)
+            & (h[:, BATCH_SHARE] < thresholds.collapsed_batch_share)
+        )
+        hidden = evidence.analysis.where(_is_hidden).nonzero()[0]
+        if not hidden.size or not is_collapsed[hidden[-1]]:
             return
-        start = hidden[-1]
-        for site in reversed(hidden):
-            if not _is_collapsed(site, thresholds):
-                break
-            start = site
-        share = hidden[-1].activations.h.batch_share if hidden[-1].activations.h else 0.0
+        spread = (~is_collapsed[hidden]).nonzero()[0]
+        start = evidence.analysis.sites[hidden[spread[-1] + 1 if spread.size else 0]]
+        last, share = evidence.analysis.sites[hidden[-1]], float(h[hidden[-1], BATCH_SHARE])
         yield self.finding(
             "error" if share < thresholds.collapsed_batch_share**2 else "warning",
-            f"From `{start.name}` on the samples are alike: of the variance of `{hidden[-1].name}`"
-            f" {percent(share)} is between them.",
+            f"From `{start.name}` on, the samples are alike: only {percent(share)} of the variance"
+            f" of `{last.name}` is between samples.",
             site=start,
             measured=share,
             expected=f"above {thresholds.collapsed_batch_share:g}",
@@ -223,15 +260,5 @@ class CollapsedSamples(Rule):
         )
 
 
-def _is_collapsed(site: SiteStats, thresholds: Thresholds) -> bool:
-    """Repeated probes, which take no share of dead units, cannot tell: in their float32 sums such a
-    share drowns in rounding.
-    """
-    h = site.activations.h
-    is_exact = h is not None and not math.isnan(h.share_dead)
-    return (
-        h is not None
-        and is_exact
-        and h.variance > 0.0
-        and h.batch_share < thresholds.collapsed_batch_share
-    )
+def _is_hidden(site: Site) -> bool:
+    return site.kind == "weight" and not site.is_head

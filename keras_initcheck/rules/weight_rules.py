@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.moment_rows import are_nonfinite
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import WeightStats
+from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import Rule, listed, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
@@ -18,22 +20,24 @@ class NonfiniteWeights(Rule):
     what = "A variable of the model holds NaN or infinity."
     why = "Everything that it touches becomes NaN, and after one step so does every other weight."
     example = (
-        "model.load_weights of a run that had diverged; a custom initialiser that divides by a fan"
-        " of zero."
+        "model.load_weights of a run that had diverged; a custom initializer that divides by a"
+        " fan of zero."
     )
     limits = (
-        "Constants that are not trained and are neither kernel, bias, scale, embedding nor moving"
-        " statistics are information: masks hold infinities on purpose."
+        "Constants that are not trained are information only, unless they are kernels, biases,"
+        " scales, embeddings or moving statistics: masks hold infinities on purpose."
     )
-    fix = "Initialise the layer again, or load a checkpoint from before the divergence."
+    fix = "Initialize the layer again, or load a checkpoint from before the divergence."
+    cure = Cure.REDRAW
 
-    def check(self, profile: Profile, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each variable, and one for all constants together."""
-        broken = [weight for weight in profile.weights if not weight.moments.is_finite]
-        for weight in broken:
+        broken = are_nonfinite(evidence.measurement.weights).nonzero()[0].tolist()
+        weights = list(map(evidence.weight, broken))
+        for weight in weights:
             if not _may_be_mask(weight):
-                yield self._report(profile, weight)
-        masks = [weight.name for weight in broken if _may_be_mask(weight)]
+                yield self._report(evidence, weight)
+        masks = [weight.name for weight in weights if _may_be_mask(weight)]
         if masks:
             yield self.finding(
                 "info",
@@ -41,13 +45,13 @@ class NonfiniteWeights(Rule):
                 fix="Nothing, if they are masks.",
             )
 
-    def _report(self, profile: Profile, weight: WeightStats) -> Finding:
+    def _report(self, evidence: Evidence, weight: WeightStats) -> Finding:
         share = weight.moments.share_nonfinite
         return self.finding(
             "error",
             f"{percent(share)} of the values of `{weight.name}` {weight.shape} are NaN or"
             " infinite.",
-            site=profile.sites[weight.site] if weight.site is not None else None,
+            site=evidence.site_of(weight),
             layer=weight.layer,
             measured=share,
             expected="0",

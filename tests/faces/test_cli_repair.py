@@ -258,8 +258,8 @@ def test_method_mode_layers_and_data_reach_the_repair(capsys):
     ]
     assert main([*arguments, "--dry-run"]) == 1
     output = capsys.readouterr().out
-    steps = [line for line in output.splitlines() if "draw anew" in line]
-    assert [line.split()[3] for line in steps] == [
+    steps = [line for line in output.splitlines() if "redraw" in line]
+    assert [line.split()[2] for line in steps] == [
         "hidden_0/kernel",
         "hidden_1/kernel",
         "head/kernel",

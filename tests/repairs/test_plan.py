@@ -31,6 +31,6 @@ def test_plan_reads_as_instructions():
     )
     assert str(Plan(steps)).splitlines() == [
         "1. multiply a/kernel by 0.5: IC102 forward-gain",
-        "2. draw anew b/kernel with a root mean square of 0.1: IC105 constant-kernel",
+        "2. redraw b/kernel with a root mean square of 0.1: IC105 constant-kernel",
     ]
     assert str(Plan()) == "Nothing to change."

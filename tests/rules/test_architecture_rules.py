@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.analysis.residual_stacks import stacks
-from keras_initcheck.analysis.site_graph import Graph
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
+from tests.support.profiles import findings_of
 
 
 @pytest.mark.parametrize(("variance", "expected"), [(0.4, 0), (0.42, 1)])
 def test_narrow_begins_at_a_log_variance_of_two_and_a_half(make, variance, expected):
     layers = [make.weight_layer(f"dense_{k}", log_ratio_variance=variance) for k in range(6)]
-    findings = list(NarrowForDepth().check(make.chain(*layers, make.head())))
+    findings = list(findings_of(NarrowForDepth(), make.chain(*layers, make.head())))
     assert [finding.severity for finding in findings] == ["info"] * expected
 
 
@@ -42,7 +42,7 @@ def residual(make, num_blocks, growth, branch, is_normalised=False):
 
 def test_doubling_stream_is_an_error(make):
     growth = [2.0**k for k in range(21)]
-    (finding,) = ResidualGrowth().check(residual(make, 20, growth, growth))
+    (finding,) = findings_of(ResidualGrowth(), residual(make, 20, growth, growth))
     # 2^20 = e^13.9 against 1 + 20 = e^3.0
     assert (finding.severity, finding.site) == ("warning", "add_19")
     assert "e^13.9" in finding.message
@@ -51,7 +51,7 @@ def test_doubling_stream_is_an_error(make):
 
 def test_doubling_stream_of_many_blocks_is_an_error(make):
     growth = [2.0**k for k in range(49)]
-    (finding,) = ResidualGrowth().check(residual(make, 48, growth, growth))
+    (finding,) = findings_of(ResidualGrowth(), residual(make, 48, growth, growth))
     assert finding.severity == "error"
     assert finding.culprits[:2] == ("branch_0", "branch_1")
 
@@ -59,16 +59,16 @@ def test_doubling_stream_of_many_blocks_is_an_error(make):
 def test_linear_growth_of_normalised_branches_is_healthy(make):
     growth = [1.0 + k for k in range(49)]
     assert not list(
-        ResidualGrowth().check(residual(make, 48, growth, [1.0] * 48, is_normalised=True))
+        findings_of(ResidualGrowth(), residual(make, 48, growth, [1.0] * 48, is_normalised=True))
     )
 
 
 def test_zero_branches_are_healthy(make):
-    assert not list(ResidualGrowth().check(residual(make, 48, [1.0] * 49, [0.0] * 48)))
+    assert not list(findings_of(ResidualGrowth(), residual(make, 48, [1.0] * 49, [0.0] * 48)))
 
 
 def test_two_blocks_are_no_stack(make):
-    assert not stacks(residual(make, 2, [1.0, 2.0, 4.0], [1.0, 2.0]))
+    assert not Evidence(residual(make, 2, [1.0, 2.0, 4.0], [1.0, 2.0])).stacks
 
 
 def test_stream_that_is_normalised_in_between_starts_anew(make):
@@ -82,11 +82,12 @@ def test_stream_that_is_normalised_in_between_starts_anew(make):
         )
         for site in profile.sites
     )
-    assert all(len(stack) < 4 for stack in stacks(profile.with_changes(sites=sites)))
+    evidence = Evidence(profile.with_changes(sites=sites))
+    assert all(len(stack) < 4 for stack in evidence.stacks)
 
 
 def test_shrinking_branch_of_a_block_is_beside_its_skip(make):
     profile = residual(make, 3, [1.0, 1.5, 2.0, 2.5], [0.5] * 3)
-    assert Graph(profile).is_beside_skip(
+    assert Evidence(profile).is_beside_skip(
         next(site for site in profile.sites if site.name == "branch_1")
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
+from tests.support.profiles import findings_of
 
 
 def attention(make, query=1.0, key=1.0, **key_kernel):
@@ -23,26 +24,26 @@ def attention(make, query=1.0, key=1.0, **key_kernel):
     ("query", "key", "expected"), [(1.0, 1.0, 0), (7.9, 7.9, 0), (8.1, 8.1, 1), (65.0, 1.0, 1)]
 )
 def test_attention_saturates_beyond_a_logit_spread_of_eight(make, query, key, expected):
-    assert len(list(SaturatedAttention().check(attention(make, query, key)))) == expected
+    assert len(list(findings_of(SaturatedAttention(), attention(make, query, key)))) == expected
 
 
 def test_attention_with_logits_is_not_uniform(make):
-    assert not list(UniformAttention().check(attention(make)))
+    assert not list(findings_of(UniformAttention(), attention(make)))
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-12])
 def test_small_logits_are_a_choice(make, size):
-    assert not list(UniformAttention().check(attention(make, size, size)))
+    assert not list(findings_of(UniformAttention(), attention(make, size, size)))
 
 
 def test_zero_queries_and_keys_are_an_error(make, zero):
-    (finding,) = UniformAttention().check(attention(make, zero, zero))
+    (finding,) = findings_of(UniformAttention(), attention(make, zero, zero))
     assert (finding.severity, finding.culprits) == ("error", ("mha/query", "mha/key"))
-    assert "neither gets a gradient" in finding.message
+    assert "neither receives a gradient" in finding.message
 
 
 def test_zero_queries_alone_are_information(make, zero):
-    (finding,) = UniformAttention().check(attention(make, query=zero))
+    (finding,) = findings_of(UniformAttention(), attention(make, query=zero))
     assert (finding.severity, finding.site, finding.culprits) == (
         "info",
         "mha/query",
@@ -51,7 +52,7 @@ def test_zero_queries_alone_are_information(make, zero):
 
 
 def test_zero_keys_alone_are_a_warning(make, zero):
-    (finding,) = UniformAttention().check(attention(make, key=zero))
+    (finding,) = findings_of(UniformAttention(), attention(make, key=zero))
     assert (finding.severity, finding.site, finding.culprits) == (
         "warning",
         "mha/key",
@@ -60,11 +61,11 @@ def test_zero_keys_alone_are_a_warning(make, zero):
 
 
 def test_keys_that_are_their_bias_are_a_warning(make, zero):
-    (finding,) = UniformAttention().check(attention(make, moments=zero))
+    (finding,) = findings_of(UniformAttention(), attention(make, moments=zero))
     assert finding.severity == "warning"
     assert "the same for all positions" in finding.message
 
 
 def test_layer_called_query_without_a_key_is_none(make, zero):
     layer = make.weight_layer("search/query", activation=None, activations=make.places(h=zero))
-    assert not list(UniformAttention().check(make.chain(layer, make.head())))
+    assert not list(findings_of(UniformAttention(), make.chain(layer, make.head())))

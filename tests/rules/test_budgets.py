@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.thresholds import DEFAULTS
 
@@ -86,16 +87,12 @@ def test_stretch_has_the_budget_of_those_that_train_it(make, kernel, bias, rest,
     ]
     other = make.weight_layer("b", kernels=[make.kernel("b", 0.1, optimizer=rest)])
     profile = make.chain(make.weight_layer("a", kernels=weights), other, optimizer="MultiOptimizer")
-    assert budgets.optimizer_of(profile, profile.sites[:1]) == expected
+    assert budgets.optimizer_of(Evidence(profile), profile.sites[:1]) == expected
 
 
 def test_budget_of_the_first_of_several_follows_the_thresholds(make):
     """A user may let SGD bear more."""
     kernels = [make.kernel("a", 0.1, optimizer=name) for name in ("Adam", "SGD")]
     profile = make.chain(make.weight_layer("a", kernels=kernels))
-    assert (
-        budgets.optimizer_of(
-            profile, profile.sites, replace(DEFAULTS, sgd_gain_warning=15.0, sgd_gain_error=25.0)
-        )
-        == "Adam"
-    )
+    thresholds = replace(DEFAULTS, sgd_gain_warning=15.0, sgd_gain_error=25.0)
+    assert budgets.optimizer_of(Evidence(profile), profile.sites, thresholds) == "Adam"

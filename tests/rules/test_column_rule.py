@@ -3,6 +3,7 @@
 import pytest
 
 from keras_initcheck.rules.column_rules import ColumnScale
+from tests.support.profiles import findings_of
 
 
 def table(make, columns, *between, layer=None, **changes):
@@ -18,7 +19,7 @@ def table(make, columns, *between, layer=None, **changes):
 
 
 def severities(profile):
-    return [finding.severity for finding in ColumnScale().check(profile)]
+    return [finding.severity for finding in findings_of(ColumnScale(), profile)]
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,8 @@ def test_column_that_drowns_the_others_is_a_warning(make, ratio, share, count):
 
 
 def test_columns_are_named(make):
-    (finding,) = ColumnScale().check(
-        table(make, make.columns(400.0, width=13, largest=(12, 3, 4, 5)))
+    (finding,) = findings_of(
+        ColumnScale(), table(make, make.columns(400.0, width=13, largest=(12, 3, 4, 5)))
     )
     assert finding.message.startswith(
         "Columns 12, 3, 4 and 1 more have 99% of the second moment of the 13 columns of input `x`"

@@ -5,19 +5,20 @@ import pytest
 
 from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
 from keras_initcheck.rules.weight_rules import NonfiniteWeights
+from tests.support.profiles import findings_of
 
 
 def test_healthy_network_is_silent(healthy):
     assert not [
         finding
         for rule in (NonfiniteInput(), NonfiniteLoss(), NonfiniteWeights())
-        for finding in rule.check(healthy)
+        for finding in findings_of(rule, healthy)
     ]
 
 
 def test_input_with_nan_is_named(make, healthy):
     inputs = (("image", make.moments()), ("age", make.moments(share_nonfinite=0.25)))
-    (finding,) = NonfiniteInput().check(healthy.with_changes(inputs=inputs))
+    (finding,) = findings_of(NonfiniteInput(), healthy.with_changes(inputs=inputs))
     assert (finding.severity, finding.measured) == ("error", 0.25)
     assert "25% of the values of input `age`" in finding.message
 
@@ -25,13 +26,14 @@ def test_input_with_nan_is_named(make, healthy):
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_nonfinite_loss_is_an_error(healthy, loss):
     assert [
-        finding.severity for finding in NonfiniteLoss().check(healthy.with_changes(loss=loss))
+        finding.severity
+        for finding in findings_of(NonfiniteLoss(), healthy.with_changes(loss=loss))
     ] == ["error"]
 
 
 @pytest.mark.parametrize("loss", [None, 0.0, 1e30])
 def test_finite_or_unknown_loss_is_silent(healthy, loss):
-    assert not list(NonfiniteLoss().check(healthy.with_changes(loss=loss)))
+    assert not list(findings_of(NonfiniteLoss(), healthy.with_changes(loss=loss)))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_nonfinite_weight_is_an_error_unless_it_may_be_a_mask(
     make, healthy, broken, changes, severity
 ):
     weight = make.kernel("dense_3", 0.1, **{"moments": broken, "site": 3, **changes})
-    (finding,) = NonfiniteWeights().check(healthy.with_changes(weights=(weight,)))
+    (finding,) = findings_of(NonfiniteWeights(), healthy.with_changes(weights=(weight,)))
     assert finding.severity == severity
     assert weight.name in finding.message
 
@@ -60,15 +62,16 @@ def test_nonfinite_weight_is_an_error_unless_it_may_be_a_mask(
 )
 def test_input_scale_beyond_the_budget_is_a_warning(make, q, expected):
     layer = make.weight_layer("first", activations=make.places(x=q))
-    assert [finding.severity for finding in InputScale().check(make.chain(layer, make.head()))] == [
-        "warning"
-    ] * expected
+    assert [
+        finding.severity for finding in findings_of(InputScale(), make.chain(layer, make.head()))
+    ] == ["warning"] * expected
 
 
 def test_mean_of_pixels_is_mentioned(make):
     pixels = make.moments(19_000.0, mean=127.0, variance=2871.0)
-    (finding,) = InputScale().check(
-        make.chain(make.weight_layer("first", activations=make.places(x=pixels)), make.head())
+    (finding,) = findings_of(
+        InputScale(),
+        make.chain(make.weight_layer("first", activations=make.places(x=pixels)), make.head()),
     )
     assert "138, most of it from its mean of 127" in finding.message
 
@@ -84,7 +87,9 @@ def test_normalised_and_frozen_first_layers_bear_any_scale(make):
         make.head(),
     ]
     for layers in (normalised, frozen):
-        assert [finding.severity for finding in InputScale().check(make.chain(*layers))] == ["info"]
+        assert [finding.severity for finding in findings_of(InputScale(), make.chain(*layers))] == [
+            "info"
+        ]
 
 
 def test_scale_of_made_up_inputs_is_not_held_against_the_model(make):
@@ -92,4 +97,4 @@ def test_scale_of_made_up_inputs_is_not_held_against_the_model(make):
         make.chain(make.weight_layer("first", activations=make.places(x=1e-5)), make.head()),
         is_synthetic=True,
     )
-    assert [finding.severity for finding in InputScale().check(made_up)] == ["info"]
+    assert [finding.severity for finding in findings_of(InputScale(), made_up)] == ["info"]

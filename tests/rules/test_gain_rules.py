@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
+from tests.support.profiles import findings_of
 
 VGG16 = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 
@@ -42,7 +43,7 @@ def chain_of_gain(make, ln_gain, *after, **changes):
 
 
 def test_glorot_in_vgg16_is_a_warning_with_sgd(vgg16):
-    (finding,) = ForwardGain().check(vgg16("SGD"))
+    (finding,) = findings_of(ForwardGain(), vgg16("SGD"))
     assert finding.severity == "warning"
     assert math.log2(finding.measured) == pytest.approx(
         -13.755, abs=1e-3
@@ -54,16 +55,19 @@ def test_glorot_in_vgg16_is_a_warning_with_sgd(vgg16):
 
 
 def test_glorot_in_vgg16_loses_less_of_the_gradient(vgg16):
-    (finding,) = BackwardGain().check(vgg16("SGD"))
+    (finding,) = findings_of(BackwardGain(), vgg16("SGD"))
     assert math.log(finding.measured) == pytest.approx(math.log(2**-9 * (2 / 3) ** 3))
 
 
 def test_glorot_in_vgg16_is_silent_with_adam(vgg16):
-    assert not [*ForwardGain().check(vgg16("Adam")), *BackwardGain().check(vgg16("Adam"))]
+    assert not [
+        *findings_of(ForwardGain(), vgg16("Adam")),
+        *findings_of(BackwardGain(), vgg16("Adam")),
+    ]
 
 
 def test_he_is_silent(healthy):
-    assert not [*ForwardGain().check(healthy), *BackwardGain().check(healthy)]
+    assert not [*findings_of(ForwardGain(), healthy), *findings_of(BackwardGain(), healthy)]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,9 @@ def test_he_is_silent(healthy):
 )
 @pytest.mark.parametrize("rule", [ForwardGain(), BackwardGain()], ids=["forward", "backward"])
 def test_boundary_of_the_budget(make, rule, ln_gain, expected):
-    assert [finding.severity for finding in rule.check(chain_of_gain(make, ln_gain))] == expected
+    assert [
+        finding.severity for finding in findings_of(rule, chain_of_gain(make, ln_gain))
+    ] == expected
 
 
 def test_one_odd_layer_is_the_only_culprit(make):
@@ -81,14 +87,14 @@ def test_one_odd_layer_is_the_only_culprit(make):
         make.weight_layer("c", 2e-4 / 64),
         make.head(),
     ]
-    (finding,) = ForwardGain().check(make.chain(*layers))
+    (finding,) = findings_of(ForwardGain(), make.chain(*layers))
     assert finding.culprits == ("c",)
     assert finding.site == "c"
 
 
 def test_equal_layers_are_culprits_until_nine_tenths_are_explained(make):
     layers = [make.weight_layer(f"dense_{number}", 1 / 64) for number in range(11)]
-    (finding,) = ForwardGain().check(make.chain(*layers, make.head()))
+    (finding,) = findings_of(ForwardGain(), make.chain(*layers, make.head()))
     assert finding.culprits == tuple(f"dense_{number}" for number in range(1, 10))
     assert "and 6 more" in finding.message
 
@@ -103,15 +109,15 @@ def test_first_layer_on_the_data_counts_forward_only_if_it_amplifies_or_is_froze
 ):
     first = make.weight_layer("first", variance, is_trainable=is_trainable)
     profile = make.chain(first, make.weight_layer("second"), make.head())
-    assert len(list(ForwardGain().check(profile))) == count
-    assert not list(BackwardGain().check(profile))
+    assert len(list(findings_of(ForwardGain(), profile))) == count
+    assert not list(findings_of(BackwardGain(), profile))
 
 
 @pytest.mark.parametrize("kind", ["embedding", "weight"])
 def test_layer_after_weights_is_not_on_the_data(make, kind):
     before = make.site("before", kind)
     profile = make.chain(before, make.weight_layer("dense", 2e-6), make.head())
-    assert [finding.severity for finding in ForwardGain().check(profile)] == ["warning"]
+    assert [finding.severity for finding in findings_of(ForwardGain(), profile)] == ["warning"]
 
 
 def test_stretches_are_judged_apart(make):
@@ -121,13 +127,13 @@ def test_stretches_are_judged_apart(make):
         make.site("add", "merge", layer_type="Add"),
     ]
     layers += [make.weight_layer("c", 2 / 64 * math.exp(-4), chain=1), make.head()]
-    assert not list(ForwardGain().check(make.chain(*layers)))
+    assert not list(findings_of(ForwardGain(), make.chain(*layers)))
 
 
 def test_intended_zero_parts_a_stretch(make):
     zeros = make.weight_layer("zeros", 0.0)
     profile = make.chain(make.weight_layer("a"), zeros, make.weight_layer("b"), make.head())
-    assert not list(ForwardGain().check(profile))
+    assert not list(findings_of(ForwardGain(), profile))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +145,7 @@ def test_normalisation_that_follows_takes_the_scale_out(make, rest, severity):
     norm = make.site("norm", "normalization", activations=make.places(h=rest))
     profile = chain_of_gain(make, -15.0, make.site("relu", "activation"), norm, make.head())
     for rule in (ForwardGain(), BackwardGain()):
-        (finding,) = rule.check(profile)
+        (finding,) = findings_of(rule, profile)
         assert finding.severity == severity
 
 
@@ -147,7 +153,7 @@ def test_constant_scaling_is_no_normalisation(make):
     profile = chain_of_gain(
         make, -15.0, make.site("norm", "normalization", layer_type="Normalization"), make.head()
     )
-    assert [finding.severity for finding in ForwardGain().check(profile)] == ["error"]
+    assert [finding.severity for finding in findings_of(ForwardGain(), profile)] == ["error"]
 
 
 def test_single_layer_before_a_normalisation_is_silent(make):
@@ -157,7 +163,9 @@ def test_single_layer_before_a_normalisation_is_silent(make):
         make.weight_layer("depthwise", 2e-6, chain=1),
     ]
     assert not list(
-        ForwardGain().check(make.chain(*layers, make.site("norm2", "normalization"), make.head()))
+        findings_of(
+            ForwardGain(), make.chain(*layers, make.site("norm2", "normalization"), make.head())
+        )
     )
 
 
@@ -174,7 +182,7 @@ def test_small_branch_beside_a_skip_connection_is_information(make, ln_gain, sum
     add = make.site(
         "add", "merge", layer_type="Add", inputs=(2, 3), activations=make.places(h=sum_q)
     )
-    (finding,) = ForwardGain().check(make.chain(*layers, branch, shortcut, add, make.head()))
+    (finding,) = findings_of(ForwardGain(), make.chain(*layers, branch, shortcut, add, make.head()))
     assert finding.severity == severity
 
 
@@ -186,13 +194,13 @@ def test_small_branch_of_a_residual_block_is_information(make):
     add = make.site(
         "add", "merge", layer_type="Add", inputs=(2, 0), activations=make.places(h=2e-3)
     )
-    (finding,) = ForwardGain().check(make.chain(*layers, branch, add, make.head()))
+    (finding,) = findings_of(ForwardGain(), make.chain(*layers, branch, add, make.head()))
     assert finding.severity == "info"
 
 
 def test_gate_is_information(make):
     multiply = make.site("multiply", "merge", layer_type="Multiply", inputs=(1,))
-    (finding,) = ForwardGain().check(chain_of_gain(make, -7.0, multiply, make.head()))
+    (finding,) = findings_of(ForwardGain(), chain_of_gain(make, -7.0, multiply, make.head()))
     assert finding.severity == "info"
 
 
@@ -201,12 +209,12 @@ def test_stride_of_a_convolution_is_not_held_against_its_gradient(make):
     layers = [
         make.weight_layer(f"conv{number}", 2 / 288, 288.0, 72.0, **shapes) for number in range(8)
     ]
-    assert not list(BackwardGain().check(make.chain(*layers, make.head())))
+    assert not list(findings_of(BackwardGain(), make.chain(*layers, make.head())))
 
 
 def test_same_without_a_stride_is_a_warning(make):
     layers = [make.weight_layer(f"dense{number}", 2 / 288, 288.0, 72.0) for number in range(8)]
-    (finding,) = BackwardGain().check(make.chain(*layers, make.head()))
+    (finding,) = findings_of(BackwardGain(), make.chain(*layers, make.head()))
     assert math.log(finding.measured) == pytest.approx(-7 * math.log(4))
     assert (
         "fan_avg" in finding.fix
@@ -215,7 +223,10 @@ def test_same_without_a_stride_is_a_warning(make):
 
 def test_one_initialiser_cures_both_directions(make):
     profile = chain_of_gain(make, -7.0)
-    (forward,), (backward,) = ForwardGain().check(profile), BackwardGain().check(profile)
+    (forward,), (backward,) = (
+        findings_of(ForwardGain(), profile),
+        findings_of(BackwardGain(), profile),
+    )
     assert "he_normal" in forward.fix
     assert "cures IC102 (forward-gain) in `second`" in backward.fix
     assert forward.site == backward.site
@@ -223,12 +234,12 @@ def test_one_initialiser_cures_both_directions(make):
 
 def test_gain_beyond_float64_is_infinite(make):
     layers = [make.weight_layer(f"dense_{number}", 1e100) for number in range(5)]
-    (finding,) = ForwardGain().check(make.chain(*layers, make.head()))
+    (finding,) = findings_of(ForwardGain(), make.chain(*layers, make.head()))
     assert finding.measured == math.inf
 
 
 def test_cost_is_told(make):
-    (finding,) = ForwardGain().check(chain_of_gain(make, -7.0))
+    (finding,) = findings_of(ForwardGain(), chain_of_gain(make, -7.0))
     assert "SGD took 2 to 5 times the steps" in finding.why
 
 
@@ -252,5 +263,5 @@ def test_a_layer_that_its_bias_leads_is_left_to_the_measured_rules(make):
             for k in range(6)
         ]
         led = plain.with_changes(weights=(*plain.weights, *biases))
-        assert len(list(ForwardGain().check(led))) == expected
-        assert len(list(BackwardGain().check(led))) == 1
+        assert len(list(findings_of(ForwardGain(), led))) == expected
+        assert len(list(findings_of(BackwardGain(), led))) == 1

@@ -3,16 +3,17 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
+from tests.support.profiles import findings_of
 
 
 def test_healthy_network_is_silent(healthy):
-    assert not [*NonfiniteGradients().check(healthy), *NoGradient().check(healthy)]
+    assert not [*findings_of(NonfiniteGradients(), healthy), *findings_of(NoGradient(), healthy)]
 
 
 def test_first_site_on_the_way_back_is_named(make, broken):
     layers = [make.weight_layer(name, random_gradients=make.places(x=broken)) for name in "ab"]
-    (finding,) = NonfiniteGradients().check(
-        make.chain(*layers, make.weight_layer("c"), make.head())
+    (finding,) = findings_of(
+        NonfiniteGradients(), make.chain(*layers, make.weight_layer("c"), make.head())
     )
     assert (finding.severity, finding.site) == ("error", "b")
     assert "and in 1 further site" in finding.message
@@ -27,8 +28,8 @@ def test_overflow_of_a_scaled_loss_is_left_to_its_optimizer(
     layer = make.weight_layer(
         "a", kernels=[kernel], loss_gradients=make.places(h=1.0 if is_weight else broken)
     )
-    (finding,) = NonfiniteGradients().check(
-        make.chain(layer, make.head(), is_loss_scaled=is_loss_scaled)
+    (finding,) = findings_of(
+        NonfiniteGradients(), make.chain(layer, make.head(), is_loss_scaled=is_loss_scaled)
     )
     assert (finding.severity, finding.layer) == (severity, "a")
 
@@ -42,7 +43,7 @@ def untrainable(make, zero, **changes):
 
 
 def test_zero_gradient_at_every_hidden_layer_is_an_error(make, zero):
-    (finding,) = NoGradient().check(untrainable(make, zero))
+    (finding,) = findings_of(NoGradient(), untrainable(make, zero))
     assert finding.severity == "error"
     assert "each of the 2 hidden layers" in finding.message
 
@@ -50,13 +51,14 @@ def test_zero_gradient_at_every_hidden_layer_is_an_error(make, zero):
 def test_one_layer_with_a_gradient_is_enough(make, zero):
     profile = untrainable(make, zero)
     assert not list(
-        NoGradient().check(
+        findings_of(
+            NoGradient(),
             profile.with_changes(
                 sites=(
                     replace(profile.sites[0], random_gradients=make.places()),
                     *profile.sites[1:],
                 ),
-            )
+            ),
         )
     )
 
@@ -68,7 +70,8 @@ def test_zero_head_lets_no_gradient_through_at_first(make, zero):
         for weight in profile.weights
     )
     assert [
-        finding.severity for finding in NoGradient().check(profile.with_changes(weights=heads))
+        finding.severity
+        for finding in findings_of(NoGradient(), profile.with_changes(weights=heads))
     ] == ["info"]
 
 
@@ -88,18 +91,20 @@ def test_zero_gates_are_an_excuse_only_if_the_first_step_moves_one(make, zero, g
                 make.kernel(f"norm_{number}", 0.0, gradient=gradient), role="scale", moments=zero
             )
         )
-    (finding,) = NoGradient().check(profile.with_changes(weights=(*profile.weights, *gammas)))
+    (finding,) = findings_of(
+        NoGradient(), profile.with_changes(weights=(*profile.weights, *gammas))
+    )
     assert finding.severity == severity
     assert finding.culprits == (("norm_0", "norm_1") if severity == "error" else ())
 
 
 def test_single_sample_is_not_judged(make, zero):
-    assert not list(NoGradient().check(untrainable(make, zero, batch_size=1)))
+    assert not list(findings_of(NoGradient(), untrainable(make, zero, batch_size=1)))
 
 
 def test_gradient_that_was_not_measured_is_not_judged(make):
     layers = [make.weight_layer("a", random_gradients=None), make.head()]
-    assert not list(NoGradient().check(make.chain(*layers)))
+    assert not list(findings_of(NoGradient(), make.chain(*layers)))
 
 
 def test_gradient_of_the_loss_alone_is_not_judged(make, zero):
@@ -107,7 +112,7 @@ def test_gradient_of_the_loss_alone_is_not_judged(make, zero):
         make.weight_layer("a", random_gradients=None, loss_gradients=make.places(zero, zero, zero)),
         make.head(),
     ]
-    assert not list(NoGradient().check(make.chain(*layers)))
+    assert not list(findings_of(NoGradient(), make.chain(*layers)))
 
 
 def with_gradients(make, zero, connected=("a", "head"), **changes):
@@ -123,25 +128,25 @@ def with_gradients(make, zero, connected=("a", "head"), **changes):
 
 
 def test_trainable_weight_without_a_gradient_is_named(make, zero):
-    (finding,) = NoWeightGradient().check(with_gradients(make, zero))
+    (finding,) = findings_of(NoWeightGradient(), with_gradients(make, zero))
     assert (finding.severity, finding.culprits) == ("warning", ("b",))
-    assert "1 of 3 trainable weights get no gradient: `b/kernel`" in finding.message
+    assert "1 of 3 trainable weights receive no gradient: `b/kernel`" in finding.message
 
 
 @pytest.mark.parametrize("connected", [("a", "b", "head"), ()], ids=["all get one", "none does"])
 def test_weights_that_are_treated_alike_are_not_mentioned(make, zero, connected):
-    assert not list(NoWeightGradient().check(with_gradients(make, zero, connected)))
+    assert not list(findings_of(NoWeightGradient(), with_gradients(make, zero, connected)))
 
 
 def test_frozen_weights_need_no_gradient(make, zero):
-    assert not list(NoWeightGradient().check(with_gradients(make, zero, is_trainable=False)))
+    assert not list(findings_of(NoWeightGradient(), with_gradients(make, zero, is_trainable=False)))
 
 
 def test_zero_weights_excuse_missing_gradients(make, zero):
     profile = with_gradients(make, zero)
     head = replace(profile.weights[-1], moments=zero)
-    (finding,) = NoWeightGradient().check(
-        profile.with_changes(weights=(*profile.weights[:-1], head))
+    (finding,) = findings_of(
+        NoWeightGradient(), profile.with_changes(weights=(*profile.weights[:-1], head))
     )
     assert finding.severity == "info"
 
@@ -149,5 +154,7 @@ def test_zero_weights_excuse_missing_gradients(make, zero):
 def test_zero_weights_without_a_gradient_excuse_nothing(make, zero):
     profile = with_gradients(make, zero)
     gate = replace(make.kernel("gate", 0.0, gradient=zero), role="other", moments=zero)
-    (finding,) = NoWeightGradient().check(profile.with_changes(weights=(*profile.weights, gate)))
+    (finding,) = findings_of(
+        NoWeightGradient(), profile.with_changes(weights=(*profile.weights, gate))
+    )
     assert (finding.severity, finding.culprits) == ("warning", ("b", "gate"))

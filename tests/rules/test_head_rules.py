@@ -6,6 +6,7 @@ import pytest
 
 from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
 from keras_initcheck.rules.judgement import judge
+from tests.support.profiles import findings_of
 
 
 def profile(make, *targets, **changes):
@@ -17,7 +18,7 @@ def profile(make, *targets, **changes):
 
 
 def severities(rule, profile):
-    return [finding.severity for finding in rule.check(profile)]
+    return [finding.severity for finding in findings_of(rule, profile)]
 
 
 def logits(make, deviation, value=12.0, **changes):
@@ -78,16 +79,16 @@ def test_binary_decision_is_held_against_ln_2(make):
         logit_deviation=40.0,
         labels=labels,
     )
-    (finding,) = LossAtInit().check(profile(make, binary))
+    (finding,) = findings_of(LossAtInit(), profile(make, binary))
     assert "2.8 before training, and 0.693 by guessing" in finding.message
 
 
 def test_large_input_of_the_head_is_named(make):
     head = make.head(activations=make.places(x=400.0))
-    (finding,) = LossAtInit().check(
-        make.chain(make.weight_layer("hidden"), head, outputs=(logits(make, 30.0),))
+    (finding,) = findings_of(
+        LossAtInit(), make.chain(make.weight_layer("hidden"), head, outputs=(logits(make, 30.0),))
     )
-    assert "What enters the head has a root mean square of 20." in finding.message
+    assert "The input of the head has a root mean square of 20." in finding.message
     assert (finding.site, finding.culprits) == ("head", ("head",))
 
 
@@ -102,7 +103,9 @@ def test_layer_that_makes_the_heads_input_large_is_the_culprit(make, variance, c
         make.weight_layer("b", variance),
         make.head(activations=make.places(x=400.0)),
     ]
-    (finding,) = LossAtInit().check(make.chain(*layers, outputs=(logits(make, 30.0, site=2),)))
+    (finding,) = findings_of(
+        LossAtInit(), make.chain(*layers, outputs=(logits(make, 30.0, site=2),))
+    )
     assert (finding.site, finding.culprits) == ("head", culprits)
     assert ("`b` ½ · 64 · 2 = 64." in finding.message) is (culprits == ("b",))
 
@@ -166,7 +169,7 @@ def test_head_must_fit_its_loss(make, changes, expected):
 
 def test_softmax_over_one_unit_explains_the_missing_gradient(make):
     one = make.target(width=1)
-    (finding,) = HeadAndLoss().check(profile(make, one))
+    (finding,) = findings_of(HeadAndLoss(), profile(make, one))
     assert finding.fix.startswith('Use Dense(1, activation="sigmoid")')
 
 
@@ -181,5 +184,5 @@ def test_large_input_explains_large_logits(make):
 
 
 def test_output_made_outside_of_layers_is_judged_without_a_site(make):
-    (finding,) = LossAtInit().check(profile(make, logits(make, 30.0, site=None)))
+    (finding,) = findings_of(LossAtInit(), profile(make, logits(make, 30.0, site=None)))
     assert (finding.site, finding.culprits) == (None, ())

@@ -7,6 +7,7 @@ import pytest
 
 from keras_initcheck.rules.judgement import judge
 from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
+from tests.support.profiles import findings_of
 
 
 def profile(make, *targets, **changes):
@@ -14,7 +15,7 @@ def profile(make, *targets, **changes):
 
 
 def severities(rule, profile):
-    return [finding.severity for finding in rule.check(profile)]
+    return [finding.severity for finding in findings_of(rule, profile)]
 
 
 def test_labels_in_range_are_silent(make):
@@ -36,13 +37,14 @@ def test_labels_in_range_are_silent(make):
     ids=["from one", "too many", "negative"],
 )
 def test_classes_that_the_head_does_not_have_are_an_error(make, minimum, maximum, fix):
-    (finding,) = LabelsOutOfRange().check(
-        profile(make, make.target(labels=make.labels(minimum, maximum, share_invalid=0.1)))
+    (finding,) = findings_of(
+        LabelsOutOfRange(),
+        profile(make, make.target(labels=make.labels(minimum, maximum, share_invalid=0.1))),
     )
     assert finding.severity == "error"
     assert (
         finding.message
-        == f"The labels of `out` reach from {minimum:g} to {maximum:g}; the 10 classes are 0 to 9."
+        == f"The labels of `out` range from {minimum:g} to {maximum:g}; the 10 classes are 0 to 9."
     )
     assert finding.fix.startswith(fix)
 
@@ -110,7 +112,7 @@ def test_standardised_labels_are_silent(make):
     [(19.9, None), (20.1, "are large"), (0.051, None), (0.049, "are small beside")],
 )
 def test_labels_beyond_twenty_times_the_output_are_a_warning(make, deviation, reason):
-    found = list(LabelScale().check(profile(make, make.regression(deviation=deviation))))
+    found = list(findings_of(LabelScale(), profile(make, make.regression(deviation=deviation))))
     assert [finding.severity for finding in found] == ["warning"] * (reason is not None)
     assert all(f"of `out` {reason}" in finding.message for finding in found)
 
@@ -136,8 +138,8 @@ def test_output_that_is_scaled_to_the_labels_is_silent(make):
 
 def test_absolute_errors_are_held_against_the_mean_deviation(make):
     target = replace(make.regression(deviation=100.0, value=81.0), loss="mean_absolute_error")
-    (finding,) = LabelScale().check(profile(make, target))
-    assert finding.message.endswith("Its loss is 81; a constant has 80.")
+    (finding,) = findings_of(LabelScale(), profile(make, target))
+    assert finding.message.endswith("Its loss is 81; the best constant has 80.")
     assert not severities(LabelScale(), profile(make, replace(target, value=79.0)))
 
 

@@ -1,11 +1,14 @@
 import pytest
 
 from keras_initcheck.rules.layer_ratio import LayerRatio
+from tests.support.profiles import findings_of
 
 
 def check(make, *layers):
     return list(
-        LayerRatio().check(make.chain(make.site("embedding", "embedding"), *layers, make.head()))
+        findings_of(
+            LayerRatio(), make.chain(make.site("embedding", "embedding"), *layers, make.head())
+        )
     )
 
 
@@ -20,7 +23,7 @@ def test_glorot_with_relu_is_information(make):
 
 
 def test_he_is_silent(healthy):
-    assert not list(LayerRatio().check(healthy))
+    assert not list(findings_of(LayerRatio(), healthy))
 
 
 @pytest.mark.parametrize(("ratio", "count"), [(1.49, 0), (1.51, 1), (1 / 1.49, 0), (1 / 1.51, 1)])
@@ -37,7 +40,7 @@ def test_boundary_of_a_layer_of_sixteen_weights_is_chance(make, ratio, count):
 
 def test_first_layer_on_the_data_is_judged_forward_only(make):
     narrowing = make.weight_layer("dense", 2 / 64, 64.0, 16.0)
-    assert not list(LayerRatio().check(make.chain(narrowing, make.head())))
+    assert not list(findings_of(LayerRatio(), make.chain(narrowing, make.head())))
     assert len(check(make, narrowing)) == 1
 
 

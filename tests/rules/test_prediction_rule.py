@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.analysis.prediction_errors import departures, steps_before
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.prediction_errors import parts_of
 from keras_initcheck.rules.prediction import LeavesPrediction
+from tests.support.profiles import findings_of
 
 VARIANCE = 0.0842
 TRAINED = "seem trained"
@@ -36,7 +38,7 @@ def net(make):
 
 
 def check(profile):
-    return list(LeavesPrediction().check(profile))
+    return list(findings_of(LeavesPrediction(), profile))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -74,7 +76,7 @@ def test_first_layer_outside_is_named_with_its_number(net):
     assert finding.site == "dense_1"
     assert finding.measured == pytest.approx(math.exp(4.0))
     assert finding.message.startswith(
-        "From `dense_1` on the signal's mean square is 54.6 times the predicted one"
+        "From `dense_1` on, the mean square of the signal is 54.6 times the predicted one"
     )
     assert "fewer than 1 of 100 healthy networks" in finding.message
 
@@ -86,7 +88,9 @@ def test_normalisation_begins_a_new_band(net, make):
         norm,
         make.weight_layer("b", log_ratio_variance=VARIANCE),
     )
-    assert [round(each.variance, 4) for each in departures(_predicted(profile)).values()] == [
+    assert [
+        round(each.variance, 4) for each in Evidence(_predicted(profile)).deviations.values()
+    ] == [
         5.0,
         0.0,
         VARIANCE,
@@ -94,7 +98,7 @@ def test_normalisation_begins_a_new_band(net, make):
     profile = make.chain(
         make.weight_layer("a", log_ratio_variance=5.0), replace(norm, layer_type="Normalization")
     )
-    assert departures(_predicted(profile))[1].variance == 5.0
+    assert Evidence(_predicted(profile)).deviations[1].variance == 5.0
 
 
 def test_where_ways_meet_the_wider_band_holds_and_the_larger_operand_is_followed(make):
@@ -105,9 +109,10 @@ def test_where_ways_meet_the_wider_band_holds_and_the_larger_operand_is_followed
             make.site("start", "other"), narrow, wide, make.site("add", "merge", inputs=(1, 2))
         )
     )
-    found = departures(profile)
+    found = Evidence(profile).deviations
     assert found[3].variance == 3.0
-    assert [site.name for site, _ in steps_before(found, found[3], profile)] == [
+    parts = parts_of(found[3], found, profile.sites, profile.measurement)
+    assert [profile.sites[index].name for index, _ in parts] == [
         "add",
         "narrow",
         "start",
@@ -122,9 +127,11 @@ def test_place_where_it_began_is_named(make, net):
         predicted_log10_second_moment=-4.0 / math.log(10),
     )
     (finding,) = check(net([4.0], first=pool))
-    assert "It begins in `pool`. `pool` joins positions that are alike" in finding.message
+    assert (
+        "The difference begins in `pool`. `pool` joins positions that are alike" in finding.message
+    )
     (finding,) = check(net([1.0, 1.7, 2.4, 3.1, 3.8]))
-    assert "The most of it comes in `dense_0`." in finding.message
+    assert "Most of the difference arises in `dense_0`." in finding.message
 
 
 def test_sum_has_something_in_common(make, net):
@@ -142,7 +149,7 @@ def _predicted(profile):
 class TestCause:
     def test_is_not_made_up(self, net):
         (finding,) = check(net([0.0, 4.0]))
-        assert finding.message.endswith("No cause is known for it.")
+        assert finding.message.endswith("Its cause is not known.")
 
     def test_training(self, net):
         (finding,) = check(replace(net([0.0, 4.0]), step=7))
@@ -165,7 +172,7 @@ class TestCause:
         profile = net([0.0, 4.0])
         weights = tuple(replace(weight, fingerprint=1.5) for weight in profile.weights)
         (finding,) = check(profile.with_changes(weights=weights))
-        assert "the same weights as `dense_0`" in finding.message
+        assert "equal those of `dense_0`" in finding.message
 
     def test_weights_with_a_mean(self, net, make):
         profile = net([0.0, 4.0])
@@ -180,11 +187,11 @@ class TestCause:
         [
             (
                 {"max_abs": 20.0},
-                "The data is not normalised: its largest value is 20 times the root mean square.",
+                "The data is not normalized: its largest value is 20 times the root mean square.",
             ),
-            ({"mean": 0.9}, "The data is not centred"),
-            ({"batch_share": 0.02}, "2% of the variance is between them"),
-            ({"max_abs": 9.0, "mean": 0.5, "batch_share": 0.2}, "No cause is known"),
+            ({"mean": 0.9}, "The data is not centered"),
+            ({"batch_share": 0.02}, "only 2% of the variance between them"),
+            ({"max_abs": 9.0, "mean": 0.5, "batch_share": 0.2}, "Its cause is not known"),
         ],
         ids=["outlier", "uncentred", "alike", "none"],
     )

@@ -4,10 +4,11 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
+from tests.support.profiles import findings_of
 
 
 def test_healthy_network_is_silent(healthy):
-    assert not [*NonfiniteActivations().check(healthy), *DeadLayer().check(healthy)]
+    assert not [*findings_of(NonfiniteActivations(), healthy), *findings_of(DeadLayer(), healthy)]
 
 
 def test_first_nonfinite_site_is_named_and_the_others_counted(make, broken):
@@ -16,7 +17,7 @@ def test_first_nonfinite_site_is_named_and_the_others_counted(make, broken):
         *(make.weight_layer(name, activations=make.places(h=broken)) for name in "bc"),
         make.head(),
     ]
-    (finding,) = NonfiniteActivations().check(make.chain(*layers))
+    (finding,) = findings_of(NonfiniteActivations(), make.chain(*layers))
     assert (finding.severity, finding.site, finding.measured) == ("error", "b", 1.0)
     assert "100% of the signal in `b`" in finding.message
     assert "in 1 further site." in finding.message
@@ -25,7 +26,8 @@ def test_first_nonfinite_site_is_named_and_the_others_counted(make, broken):
 def test_pre_activation_counts(make, broken):
     layer = make.weight_layer("a", activations=make.places(h=1.0, z=broken))
     assert [
-        finding.site for finding in NonfiniteActivations().check(make.chain(layer, make.head()))
+        finding.site
+        for finding in findings_of(NonfiniteActivations(), make.chain(layer, make.head()))
     ] == ["a"]
 
 
@@ -37,8 +39,8 @@ def test_infinite_mask_is_information(make, broken, after, severity):
     softmax = make.site(
         "softmax", "activation", activations=make.places(h=broken if after is None else after)
     )
-    (finding,) = NonfiniteActivations().check(
-        make.chain(make.weight_layer("a"), masked, softmax, make.head())
+    (finding,) = findings_of(
+        NonfiniteActivations(), make.chain(make.weight_layer("a"), masked, softmax, make.head())
     )
     assert finding.severity == severity
 
@@ -51,32 +53,34 @@ def test_mask_does_not_hide_the_layer_that_fails(make, broken):
         make.weight_layer("b", activations=make.places(h=broken)),
         make.head(),
     ]
-    (finding,) = NonfiniteActivations().check(make.chain(*layers))
+    (finding,) = findings_of(NonfiniteActivations(), make.chain(*layers))
     assert (finding.severity, finding.site) == ("error", "b")
 
 
 def test_dead_relu_layer_is_reported_where_the_signal_ends(make, zero):
     dead = make.weight_layer("dead", activations=make.places(h=zero))
     behind = make.weight_layer("behind", activations=make.places(zero, zero, zero))
-    (finding,) = DeadLayer().check(make.chain(make.weight_layer("a"), dead, behind, make.head()))
+    (finding,) = findings_of(
+        DeadLayer(), make.chain(make.weight_layer("a"), dead, behind, make.head())
+    )
     assert (finding.severity, finding.site) == ("error", "dead")
     assert "what the network gives" not in finding.message
 
 
 def test_dead_network_is_said_to_be(make, zero):
     dead = make.weight_layer("dead", activations=make.places(h=zero))
-    (finding,) = DeadLayer().check(
-        make.chain(dead, make.head(activations=make.places(zero, zero, zero)))
+    (finding,) = findings_of(
+        DeadLayer(), make.chain(dead, make.head(activations=make.places(zero, zero, zero)))
     )
-    assert "so is what the network gives" in finding.message
+    assert "so is the output of the network" in finding.message
 
 
 def test_dead_activation_layer_is_reported(make, zero):
     relu = make.site("relu", "activation", activations=make.places(h=zero))
     assert [
         finding.site
-        for finding in DeadLayer().check(
-            make.chain(make.site("norm", "normalization"), relu, make.head())
+        for finding in findings_of(
+            DeadLayer(), make.chain(make.site("norm", "normalization"), relu, make.head())
         )
     ] == ["relu"]
 
@@ -85,18 +89,19 @@ def test_zero_input_and_zero_gamma_are_no_dead_layers(make, zero):
     norm = make.site("norm", "normalization", activations=make.places(h=zero))
     relu = make.site("relu", "activation", activations=make.places(h=zero))
     fed_zeros = make.weight_layer("dense", activations=make.places(zero, zero, zero))
-    assert not list(DeadLayer().check(make.chain(fed_zeros, norm, relu, make.head())))
+    assert not list(findings_of(DeadLayer(), make.chain(fed_zeros, norm, relu, make.head())))
 
 
 def test_underflow_of_the_second_moment_is_no_dead_layer(make):
     tiny = make.weight_layer("tiny", activations=make.places(h=make.moments(0.0, max_abs=1e-200)))
-    assert not list(DeadLayer().check(make.chain(tiny, make.head())))
+    assert not list(findings_of(DeadLayer(), make.chain(tiny, make.head())))
 
 
 def test_zero_output_of_a_head_is_silent(make, zero):
     assert not list(
-        DeadLayer().check(
-            make.chain(make.weight_layer("a"), make.head(activations=make.places(h=zero)))
+        findings_of(
+            DeadLayer(),
+            make.chain(make.weight_layer("a"), make.head(activations=make.places(h=zero))),
         )
     )
 
@@ -109,10 +114,11 @@ def test_silent_head_with_relu_is_dead(make, zero, units, batch_size, severity):
         make.head(activations=make.places(h=zero), output_shape=(batch_size, units))[0],
         activation="relu",
     )
-    (finding,) = DeadLayer().check(
+    (finding,) = findings_of(
+        DeadLayer(),
         make.chain(
             make.weight_layer("a"), (head, [make.kernel("head", 0.1)]), batch_size=batch_size
-        )
+        ),
     )
     assert (finding.severity, finding.culprits) == (severity, ("head",))
     assert severity == "info" or "softplus" in finding.fix
@@ -124,7 +130,9 @@ def test_zero_kernel_does_not_excuse_a_silent_head_with_relu(make, zero):
     kernel = replace(make.kernel("head", 0.0), moments=zero)
     assert [
         finding.severity
-        for finding in DeadLayer().check(make.chain(make.weight_layer("a"), (head, [kernel])))
+        for finding in findings_of(
+            DeadLayer(), make.chain(make.weight_layer("a"), (head, [kernel]))
+        )
     ] == ["error"]
 
 
@@ -134,7 +142,7 @@ def test_intended_zero_branch_is_information(make, zero):
     profile = make.chain(
         make.weight_layer("a"), branch, make.site("add", "merge", inputs=(1, 0)), make.head()
     )
-    assert [finding.severity for finding in DeadLayer().check(profile)] == ["info"]
+    assert [finding.severity for finding in findings_of(DeadLayer(), profile)] == ["info"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +153,7 @@ def test_few_units_may_be_silent_on_one_sample(make, zero, units, batch_size, se
         "a", activations=make.places(h=zero), output_shape=(batch_size, units)
     )
     profile = make.chain(layer, make.head(), batch_size=batch_size)
-    assert [finding.severity for finding in DeadLayer().check(profile)] == [severity]
+    assert [finding.severity for finding in findings_of(DeadLayer(), profile)] == [severity]
 
 
 @pytest.mark.parametrize(
@@ -157,4 +165,4 @@ def test_dead_layer_is_found_where_the_largest_magnitude_was_not_taken(make, sha
     """
     unmeasured = make.moments(0.0, max_abs=math.nan, share_zero=share_zero)
     dead = make.weight_layer("dead", activations=make.places(unmeasured, unmeasured, 1.0))
-    assert bool(list(DeadLayer().check(make.chain(dead, make.head())))) is is_dead
+    assert bool(list(findings_of(DeadLayer(), make.chain(dead, make.head())))) is is_dead

@@ -7,10 +7,11 @@ from keras_initcheck.rules.gains import ForwardGain
 from keras_initcheck.rules.kernel_rules import ConstantKernel
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.thresholds import DEFAULTS, MEANINGS, Thresholds, named
+from tests.support.profiles import findings_of
 
 
 def judged(rule, profile, **values):
-    return list(rule.check(profile, named(values)))
+    return list(findings_of(rule, profile, named(values)))
 
 
 def gaining(make, ln_gain, **changes):
@@ -88,7 +89,9 @@ def test_values_are_equal_up_to_their_share(make, variance, count):
 
 def test_defaults_are_what_rules_use_without_any(make):
     profile = gaining(make, 7.0)
-    assert list(ForwardGain().check(profile)) == list(ForwardGain().check(profile, DEFAULTS))
+    assert list(findings_of(ForwardGain(), profile)) == list(
+        findings_of(ForwardGain(), profile, DEFAULTS)
+    )
 
 
 def test_every_threshold_says_its_origin():

@@ -7,6 +7,7 @@ import pytest
 
 from keras_initcheck.rules.judgement import judge
 from keras_initcheck.rules.through_time import ThroughTime
+from tests.support.profiles import findings_of
 
 SAMPLES, STEPS, UNITS = 8, 50, 64
 
@@ -34,8 +35,9 @@ def layer(make, ln_growth, gates=1, seen=1, state=0.5, gradient=1e-6, **changes)
 
 def found(make, *arguments, **changes):
     return list(
-        ThroughTime().check(
-            make.chain(layer(make, *arguments, **changes), make.head(), optimizer="SGD")
+        findings_of(
+            ThroughTime(),
+            make.chain(layer(make, *arguments, **changes), make.head(), optimizer="SGD"),
         )
     )
 
@@ -80,7 +82,7 @@ def test_what_cannot_be_bounded_is_not_judged(make, zero, changes):
     }
     site, kernels = layer(make, 20.0)
     assert not list(
-        ThroughTime().check(make.chain((replace(site, **changes), kernels), make.head()))
+        findings_of(ThroughTime(), make.chain((replace(site, **changes), kernels), make.head()))
     )
 
 

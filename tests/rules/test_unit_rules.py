@@ -5,6 +5,7 @@ import math
 import pytest
 
 from keras_initcheck.rules.unit_rules import CollapsedSamples, DeadUnits, SaturatedUnits
+from tests.support.profiles import findings_of
 
 
 def tanh_layers(make, *slopes):
@@ -25,23 +26,24 @@ def tanh_layers(make, *slopes):
 )
 def test_saturation_begins_at_a_tenth_of_the_slope(make, slope, expected):
     assert [
-        finding.severity for finding in SaturatedUnits().check(tanh_layers(make, slope))
+        finding.severity for finding in findings_of(SaturatedUnits(), tanh_layers(make, slope))
     ] == expected
 
 
 def test_one_saturated_layer_of_many_is_information(make):
-    (finding,) = SaturatedUnits().check(tanh_layers(make, 0.4, 0.4, 0.05, 0.4, 0.4))
+    (finding,) = findings_of(SaturatedUnits(), tanh_layers(make, 0.4, 0.4, 0.05, 0.4, 0.4))
     assert (finding.severity, finding.site) == ("info", "dense_2")
 
 
 def test_slope_is_relative_to_the_activation_s_steepest(make):
     gradients = make.places(h=1.0, z=1 / 16)  # sigmoid around zero: all that it can pass
     assert not list(
-        SaturatedUnits().check(
+        findings_of(
+            SaturatedUnits(),
             make.chain(
                 make.weight_layer("dense", activation="sigmoid", random_gradients=gradients),
                 make.head(),
-            )
+            ),
         )
     )
 
@@ -62,15 +64,15 @@ def relu_layer(make, share_dead, units=64, **changes):
 def test_dead_units_are_more_than_chance_silences(make, share, units, expected):
     # half of the units, and 4.5 · 0.5 / sqrt(units) more by chance: 0.781 of 64, more than all of
     # 16
-    assert len(list(DeadUnits().check(relu_layer(make, share, units)))) == expected
+    assert len(list(findings_of(DeadUnits(), relu_layer(make, share, units)))) == expected
 
 
 def test_small_batch_says_nothing_about_dead_units(make):
-    assert not list(DeadUnits().check(relu_layer(make, 0.95, batch_size=3)))
+    assert not list(findings_of(DeadUnits(), relu_layer(make, 0.95, batch_size=3)))
 
 
 def test_unknown_share_of_dead_units_is_passed_over(make):
-    assert not list(DeadUnits().check(relu_layer(make, math.nan)))
+    assert not list(findings_of(DeadUnits(), relu_layer(make, math.nan)))
 
 
 def collapsing(make, shares, **changes):
@@ -88,23 +90,25 @@ def collapsing(make, shares, **changes):
 )
 def test_samples_have_collapsed_below_one_in_ten_thousand(make, share, expected):
     assert [
-        finding.severity for finding in CollapsedSamples().check(collapsing(make, [0.1, share]))
+        finding.severity
+        for finding in findings_of(CollapsedSamples(), collapsing(make, [0.1, share]))
     ] == expected
 
 
 def test_first_collapsed_layer_is_named(make):
-    (finding,) = CollapsedSamples().check(collapsing(make, [0.1, 1e-5, 1e-6]))
+    (finding,) = findings_of(CollapsedSamples(), collapsing(make, [0.1, 1e-5, 1e-6]))
     assert (finding.site, finding.culprits) == ("dense_1", ("dense_1",))
 
 
 def test_samples_that_recover_are_not_mentioned(make):
-    assert not list(CollapsedSamples().check(collapsing(make, [0.1, 1e-6, 0.2])))
+    assert not list(findings_of(CollapsedSamples(), collapsing(make, [0.1, 1e-6, 0.2])))
 
 
 def test_equal_inputs_cannot_be_told_apart(make):
     assert not list(
-        CollapsedSamples().check(
-            collapsing(make, [1e-9], inputs=(("x", make.moments(batch_share=0.0)),))
+        findings_of(
+            CollapsedSamples(),
+            collapsing(make, [1e-9], inputs=(("x", make.moments(batch_share=0.0)),)),
         )
     )
 
@@ -114,8 +118,9 @@ def test_repeated_probe_cannot_tell_a_collapse_from_rounding(make):
         "dense", activations=make.places(h=make.moments(batch_share=-1e-7, share_dead=math.nan))
     )
     assert not list(
-        CollapsedSamples().check(
-            make.chain(layer, make.head(), inputs=(("x", make.moments(batch_share=1.0)),))
+        findings_of(
+            CollapsedSamples(),
+            make.chain(layer, make.head(), inputs=(("x", make.moments(batch_share=1.0)),)),
         )
     )
 
@@ -142,9 +147,9 @@ def recurrent_layer(make, std, activation="tanh", **changes):
 def test_recurrent_kernels_are_judged_by_the_size_of_the_candidate_state(make, std, expected):
     # q_z = (8 + 32/4) std²; E[tanh'²] falls below 0.1 at a standard deviation of 5.2 (quadrature),
     # which is a std of 1.3
-    assert len(list(SaturatedUnits().check(recurrent_layer(make, std)))) == expected
+    assert len(list(findings_of(SaturatedUnits(), recurrent_layer(make, std)))) == expected
 
 
 def test_recurrent_layers_with_other_activations_or_trained_weights_are_passed_over(make):
-    assert not list(SaturatedUnits().check(recurrent_layer(make, 2.0, activation="relu")))
-    assert not list(SaturatedUnits().check(recurrent_layer(make, 2.0, step=10)))
+    assert not list(findings_of(SaturatedUnits(), recurrent_layer(make, 2.0, activation="relu")))
+    assert not list(findings_of(SaturatedUnits(), recurrent_layer(make, 2.0, step=10)))

@@ -5,12 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.data import Labels, OutputStats, TabularInput
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.statistics import Moments, Places
+from keras_initcheck.rules.thresholds import DEFAULTS
 
 HALF = {"relu": 0.5, None: 1.0}
+
+
+def findings_of(rule, profile, thresholds=DEFAULTS):
+    """The findings of one rule in a profile."""
+    return list(rule.check(Evidence(profile), thresholds))
 
 
 def moments(second_moment=1.0, **changes):

@@ -7,7 +7,7 @@ import numpy as np
 from keras import initializers, layers
 
 import keras_initcheck as ic
-from keras_initcheck.rules.measured import beyond_band
+from keras_initcheck.rules.measured import excess_over_band
 
 WIDTHS = (16, 64, 256)
 DEPTHS = (5, 20, 50)
@@ -180,4 +180,5 @@ def _leaves_band(profile):
     departure = math.fsum(
         math.log(site.forward_ratio / site.predicted_forward_ratio) for site in hidden
     )
-    return beyond_band(departure, hidden) > math.log(2.0)
+    variances = [site.log_ratio_variance for site in hidden]
+    return excess_over_band(departure, variances) > math.log(2.0)

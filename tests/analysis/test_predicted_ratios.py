@@ -1,27 +1,28 @@
 import pytest
 
-from keras_initcheck.analysis.variance_factors import BACKWARD, FORWARD, chains, factor
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.layer_fans import BACKWARD, FORWARD
 
 
-def the_factor(make, direction=FORWARD, kernels=None, **changes):
+def the_ratio(make, direction=FORWARD, kernels=None, **changes):
     site, own = make.weight_layer("layer", 2 / 64, **changes)
-    profile = make.chain((site, kernels or own))
-    return factor(profile, profile.sites[0], direction)
+    evidence = Evidence(make.chain((site, kernels or own)))
+    return evidence.ratio(evidence.site(0), direction)
 
 
 def test_he_is_a_half_times_fan_in_times_variance(make):
-    found = the_factor(make)
+    found = the_ratio(make)
     assert str(found) == "½ · 64 · 0.0312 = 1"
     assert found.formula == "½ n Var[w]"
     assert found.log_ratio == 0.0
 
 
 def test_linear_layer_has_no_factor_for_its_activation(make):
-    assert str(the_factor(make, activation=None)) == "64 · 0.0312 = 2"
+    assert str(the_ratio(make, activation=None)) == "64 · 0.0312 = 2"
 
 
 def test_other_activations_show_their_number(make):
-    found = the_factor(make, BACKWARD, activation="tanh", predicted_backward_ratio=0.928806)
+    found = the_ratio(make, BACKWARD, activation="tanh", predicted_backward_ratio=0.928806)
     assert str(found) == "0.464 · 64 · 0.0312 = 0.929"
     assert found.formula == "E[f'²] n̂ Var[w]"
 
@@ -29,12 +30,12 @@ def test_other_activations_show_their_number(make):
 @pytest.mark.parametrize(("mean", "words"), [(0.3, "Var[w]"), (0.33, "E[w²]")])
 def test_second_moment_with_a_mean_is_not_called_a_variance(make, mean, words):
     kernels = [make.kernel("layer", 1.0, moments=make.moments(1.0, mean=mean))]
-    assert words in the_factor(make, kernels=kernels).formula
+    assert words in the_ratio(make, kernels=kernels).formula
 
 
 @pytest.mark.parametrize("ratio", [None, 0.0, float("inf"), float("nan")])
 def test_ratio_that_is_no_scale_is_no_factor(make, ratio):
-    assert the_factor(make, predicted_forward_ratio=ratio) is None
+    assert the_ratio(make, predicted_forward_ratio=ratio) is None
 
 
 def test_separable_convolution_multiplies_its_kernels(make):
@@ -45,7 +46,7 @@ def test_separable_convolution_multiplies_its_kernels(make):
     }
     depthwise = make.kernel("layer", 0.1, 9.0, 9 * 2 / 4, shape=(3, 3, 8, 2))
     pointwise = make.kernel("layer", 0.2, 16.0, 32.0, shape=(1, 1, 16, 32))
-    found = the_factor(
+    found = the_ratio(
         make,
         BACKWARD,
         kernels=[depthwise, pointwise],
@@ -72,7 +73,7 @@ def test_backward_fan_is_he_et_als_without_the_stride(
 ):
     kernels = [make.kernel("layer", 0.1, *fans, shape=kernel_shape)]
     changes = {"layer_type": layer_type, "input_shape": shapes[0], "output_shape": shapes[1]}
-    assert the_factor(make, BACKWARD, kernels=kernels, **changes).fan == pytest.approx(expected)
+    assert the_ratio(make, BACKWARD, kernels=kernels, **changes).fan == pytest.approx(expected)
 
 
 def test_unknown_factor_parts_a_stretch(make):
@@ -82,7 +83,6 @@ def test_unknown_factor_parts_a_stretch(make):
         make.weight_layer("c"),
         make.head(),
     ]
-    assert [[each.site.name for each in run] for run in chains(make.chain(*layers), FORWARD)] == [
-        ["a"],
-        ["c"],
-    ]
+    evidence = Evidence(make.chain(*layers))
+    runs = [evidence.run(FORWARD, number) for number in range(len(evidence.runs(FORWARD)))]
+    assert [[each.site.name for each in run] for run in runs] == [["a"], ["c"]]

@@ -1,0 +1,218 @@
+"""Evidence: what follows from one profile and is no finding, made once for all who ask."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_initcheck.analysis.chain_runs import ChainRuns
+from keras_initcheck.analysis.moment_rows import are_zero
+from keras_initcheck.analysis.predicted_ratios import LayerWeights, PredictedRatio, PredictedRatios
+from keras_initcheck.analysis.prediction_errors import Deviation, deviations
+from keras_initcheck.analysis.residual_stacks import Block, stacks
+from keras_initcheck.analysis.site_kinds import SUM_TYPES, TRANSPARENT
+from keras_initcheck.analysis.structure_analysis import StructureAnalysis, analysis_of
+from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE, H, X, Z
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.sites import SiteStats, WeightStats
+from keras_initcheck.records.structure import Site, Weight
+
+BoolArray = npt.NDArray[np.bool_]
+
+SKIP_DOMINANCE = 10.0
+"""A merge whose result has ten times the second moment of an operand lives on the others. A
+residual branch whose gain is far beyond any budget (e^-6 is 1/403) is below that, and two equal
+operands are not."""
+LOST_IN_EPSILON = float(np.exp(-6.0))
+"""Second moment after a normalization (1 where it works) below which it has not restored the scale:
+SGD's budget of a gain."""
+
+
+class Evidence:
+    """What follows from one profile. Each part is made once, when it is first asked for.
+
+    Arrays are over all sites, weights, or weight layers in the order of `analysis.fans`. What does
+    not depend on the measurement is made once for all profiles of one structure.
+
+    Args:
+        profile: What was measured.
+
+    Attributes:
+        profile: The same.
+        measurement: Its arrays.
+        analysis: What follows from its structure.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.measurement = profile.measurement
+        self.analysis: StructureAnalysis = analysis_of(profile.structure)
+        self._sites: dict[int, SiteStats] = {}
+        self._weights: dict[int, WeightStats] = {}
+        self._runs: dict[str, ChainRuns] = {}
+        self._ratios: dict[str, PredictedRatios] = {}
+
+    def site(self, index: int) -> SiteStats:
+        """The site with its statistics."""
+        if index not in self._sites:
+            self._sites[index] = self.measurement.site(self.analysis.sites[index])
+        return self._sites[index]
+
+    def weight(self, position: int) -> WeightStats:
+        """The weight at a position, with its statistics."""
+        if position not in self._weights:
+            weight = self.analysis.weights[position]
+            self._weights[position] = self.measurement.weight(weight, position)
+        return self._weights[position]
+
+    def site_of(self, weight: Weight) -> SiteStats | None:
+        """The site of the first call of the layer that owns a weight; `None` if it has none."""
+        return None if weight.site is None else self.site(weight.site)
+
+    def kernels(self, layer: str) -> tuple[WeightStats, ...]:
+        """The kernels of the layer at that path, in the order in which the layer applies them."""
+        return tuple(map(self.weight, self.analysis.kernels.get(layer, ())))
+
+    def biases(self, layer: str) -> tuple[WeightStats, ...]:
+        """The biases of the layer at that path."""
+        return tuple(map(self.weight, self.analysis.biases.get(layer, ())))
+
+    @cached_property
+    def layer_weights(self) -> LayerWeights:
+        """Statistics of the kernels and biases of all weight layers."""
+        return LayerWeights(self.analysis.fans, self.measurement)
+
+    @cached_property
+    def is_zero_weight(self) -> BoolArray:
+        """`(weights,)`, whether every value is exactly zero."""
+        return are_zero(self.measurement.weights)
+
+    def has_zero_kernel(self, layer: str) -> bool:
+        """Whether a kernel of the layer is all zero."""
+        return any(self.is_zero_weight[each] for each in self.analysis.kernels.get(layer, ()))
+
+    def bias_second_moment(self, site: Site) -> float:
+        """Second moment of what the biases of a weight layer add; 0 where there is none."""
+        position = self.analysis.fans.position.get(site.index)
+        return 0.0 if position is None else float(self.layer_weights.bias[position])
+
+    def pre_activation(self, site: Site) -> float:
+        """Second moment of the pre-activation of a site; `nan` where it was not measured."""
+        return float(self.measurement.activations[site.index, Z, SECOND_MOMENT])
+
+    def bias_share(self, site: Site) -> float:
+        """Second moment of the biases over that of the pre-activation; 0 where it is not known."""
+        z = self.pre_activation(site)
+        return self.bias_second_moment(site) / z if z > 0.0 else 0.0
+
+    def ratios(self, direction: str) -> PredictedRatios:
+        """The predicted ratios of all weight layers."""
+        if direction not in self._ratios:
+            self._ratios[direction] = PredictedRatios(
+                self.analysis.fans, self.layer_weights, self.measurement, direction
+            )
+        return self._ratios[direction]
+
+    def runs(self, direction: str) -> ChainRuns:
+        """The runs of all chains."""
+        if direction not in self._runs:
+            analysis = self.analysis
+            self._runs[direction] = ChainRuns(
+                self.ratios(direction), analysis.graph.is_fed_by_data, analysis.is_trainable
+            )
+        return self._runs[direction]
+
+    def run(self, direction: str, number: int, *, counted: bool = False) -> list[PredictedRatio]:
+        """The predicted ratios of one run; `counted` leaves out a layer that does not count."""
+        positions = self.runs(direction).positions(number, counted=counted)
+        found = [self._ratio(direction, position) for position in positions]
+        return [ratio for ratio in found if ratio is not None]
+
+    def ratio(self, site: Site, direction: str) -> PredictedRatio | None:
+        """The predicted ratio of one site; `None` where it is not known."""
+        position = self.analysis.fans.position.get(site.index)
+        return None if position is None else self._ratio(direction, position)
+
+    def _ratio(self, direction: str, position: int) -> PredictedRatio | None:
+        site = self.analysis.sites[self.analysis.fans.sites[position]]
+        return self.ratios(direction).of(position, site)
+
+    @cached_property
+    def is_normalized(self) -> BoolArray:
+        """`(sites,)`, whether working normalizations alone receive an output.
+
+        They may receive it directly or after activations, dropout and the like. A normalization
+        removes the scale, in both directions: with batch normalization `BN((aW)u) = BN(Wu)`, and
+        the gradient that passes it is divided by `a`, so that the product with the layer's own
+        factor stays (Ioffe & Szegedy 2015, section 3.3). It fails where the variance is far below
+        its epsilon; an output of zero is a gamma of zero.
+        """
+        analysis, h = self.analysis, self.measurement.activations[:, H, SECOND_MOMENT]
+        is_lost = analysis.divides_by_spread & (h > 0.0) & (h < LOST_IN_EPSILON)
+        if not is_lost.any():
+            return analysis.graph.meets_normalizations_only
+        return analysis.graph.meets_normalizations_only & ~analysis.graph.meets(is_lost)
+
+    def is_beside_skip(self, site: Site) -> bool:
+        """Whether the output is added to something that carries the signal.
+
+        Nothing is lost then if the output is small. That is so in a residual block, whose other
+        operand is what the branch was made from, and where the sum is much larger.
+        """
+        if site.index in self._in_branches:
+            return True
+        reached = self.analysis.graph.reached(site.index, (*TRANSPARENT, "other"))
+        return bool(reached) and all(self._dominates(merge, site) for merge in reached)
+
+    def _dominates(self, merge: int, site: Site) -> bool:
+        """Whether a sum lives on other operands than a site.
+
+        Their sizes decide, since a skip connection may start at the model's input or hold a
+        projection of its own.
+        """
+        return self._residual_sum(merge) > SKIP_DOMINANCE * self.size(site.index)
+
+    def _residual_sum(self, index: int) -> float:
+        """Second moment of what may be a residual sum; `nan` if there is none.
+
+        That is the output of a merge or a block, or an input that was made outside of layers.
+        """
+        site, activations = self.analysis.sites[index], self.measurement.activations
+        if site.kind == "block" or (site.kind == "merge" and site.layer_type in SUM_TYPES):
+            return float(activations[index, H, SECOND_MOMENT])
+        return float("nan") if site.inputs_known else float(activations[index, X, SECOND_MOMENT])
+
+    @cached_property
+    def blocks(self) -> Sequence[Block]:
+        """The residual blocks whose branch and stream were measured."""
+        size = self.measurement.activations[:, H, SIZE]
+        return [
+            block
+            for block in self.analysis.blocks
+            if size[block.skip] >= 0 and size[block.branch] >= 0
+        ]
+
+    @cached_property
+    def stacks(self) -> Sequence[Sequence[Block]]:
+        """The residual stacks, of at least three blocks."""
+        if len(self.blocks) == len(self.analysis.blocks):
+            return self.analysis.stacks
+        return stacks(self.blocks, self.analysis.sites)
+
+    def size(self, index: int) -> float:
+        """Second moment of the output of a site; `nan` where it was not measured."""
+        return float(self.measurement.activations[index, H, SECOND_MOMENT])
+
+    @cached_property
+    def _in_branches(self) -> frozenset[int]:
+        return frozenset(index for block in self.blocks for index in block.sites)
+
+    @cached_property
+    def deviations(self) -> dict[int, Deviation]:
+        """Deviations of the measured second moments from the predicted ones, by site."""
+        return deviations(self.analysis.sites, self.measurement)
+
+    def optimizers_of(self, sites: Sequence[Site]) -> set[str | None]:
+        """Class names of the optimizers that train the sites, or the whole model if none does."""
+        return {*self.analysis.optimizers.names(sites)} or {self.profile.optimizer}

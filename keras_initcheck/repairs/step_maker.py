@@ -1,0 +1,290 @@
+"""The steps that may cure a finding, by what its rule names as a cure."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.profile import Profile
+from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
+from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, ModelRepairOptions
+from keras_initcheck.repairs.plan import RECENTER, REDRAW, RENEW, RESCALE, RESET, SETTLE, Step
+from keras_initcheck.rules.catalogue import RULES_BY_SLUG
+from keras_initcheck.rules.cure import Cure
+from keras_initcheck.rules.head import LARGE_INPUT
+from keras_initcheck.theory.fans import MEAN
+from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
+
+_LARGE_BIAS = 0.1
+"""Share of the pre-activation's second moment from which a bias is taken for the reason of dead or
+saturated units. Keras' own are 0.
+"""
+
+
+def cure_of(finding: Finding) -> Cure | None:
+    """The change of weights that may cure a finding; `None` if no initialization does."""
+    rule = RULES_BY_SLUG.get(finding.slug)
+    return None if rule is None else rule.cure
+
+
+def reason(finding: Finding) -> str:
+    """The finding as the reason of a step."""
+    return f"{finding.code} {finding.slug}"
+
+
+@dataclass(frozen=True)
+class StepMaker:
+    """Makes steps for the findings in one profile.
+
+    Attributes:
+        evidence: What follows from the profile.
+        layers: The layers that may change, by path.
+        options: The method and what it may change.
+    """
+
+    evidence: Evidence
+    layers: Mapping[str, LayerKernels]
+    options: ModelRepairOptions
+
+    @classmethod
+    def of(cls, profile: Profile, options: ModelRepairOptions) -> "StepMaker":
+        """The maker of steps for a profile."""
+        evidence = Evidence(profile)
+        layers = {each.layer: each for each in changeable(evidence, options)}
+        return cls(evidence, layers, options)
+
+    def steps_for(self, finding: Finding) -> list[Step]:
+        """The steps that may cure a finding; empty if nothing that may change can."""
+        cure = cure_of(finding)
+        return [] if cure is None else self._MAKERS[cure](self, finding)
+
+    def around(self, finding: Finding) -> list[LayerKernels]:
+        """The layers that a finding names, and those of their chains: a gain is a product.
+
+        All layers where it names none.
+        """
+        blamed = set(_blamed(finding))
+        if not blamed:
+            return list(self.layers.values())
+        sites = self.evidence.analysis.sites
+        chains = {site.chain for site in sites if site.layer in blamed and site.chain is not None}
+        return [
+            each
+            for each in self.layers.values()
+            if each.layer in blamed or each.site.chain in chains
+        ]
+
+    def renewed(self, finding: Finding) -> list[Step]:
+        """The embeddings and normalizations that the user named, where their values are blamed."""
+        cure = cure_of(finding)
+        if cure is None or cure.concerns_size:
+            return []
+        named = protected(self.evidence.profile, self.options)
+        return [
+            Step(layer, RENEW, named[layer], reason(finding))
+            for layer in _blamed(finding)
+            if layer in named
+        ]
+
+    def all_redrawn(self, faults: Sequence[Finding]) -> list[Step]:
+        """Redraws all but zeros that nothing blames: those are intended."""
+        zeros = [finding for finding in faults if cure_of(finding) is Cure.REDRAW_ZEROS]
+        blamed = {layer for finding in zeros for layer in _blamed(finding)}
+        layers = self.layers.values()
+        chosen = [each for each in layers if not each.is_zero or each.layer in blamed]
+        steps = [self._redraw(each, None) for each in chosen]
+        if self.options.method == LSUV:
+            steps += [
+                Step(each.layer, SETTLE, each.names, "method lsuv")
+                for each in chosen
+                if not each.is_recurrent
+            ]
+        return steps
+
+    def _redraw_blamed(self, finding: Finding) -> list[Step]:
+        return [*self.renewed(finding), *self._redraws(finding, _blamed(finding))]
+
+    def _redraw_all_but_first(self, finding: Finding) -> list[Step]:
+        return [*self.renewed(finding), *self._redraws(finding, _blamed(finding)[1:])]
+
+    def _redraw_recurrent(self, finding: Finding) -> list[Step]:
+        """Redraws the recurrent kernel alone: what enters has its own."""
+        return [
+            replace(step, variables=step.variables[1:], stds=step.stds[1:])
+            for step in self._redraws(finding, _blamed(finding))
+        ]
+
+    def _scale_blamed_branches(self, finding: Finding) -> list[Step]:
+        return self._branches_scaled(finding, set(_blamed(finding)))
+
+    def _scale_branches_or_chain(self, finding: Finding) -> list[Step]:
+        """Scales residual branches first where they made the input of the head large.
+
+        Smaller kernels of the head would hide their growth.
+        """
+        branches = self._branches_scaled(finding, self._growing(finding))
+        return self._recentered_too(finding, [*branches, *self._scaled_around(finding)])
+
+    def _rescale(self, finding: Finding) -> list[Step]:
+        return self._recentered_too(finding, self._scaled_around(finding))
+
+    def _rescale_and_reset_biases(self, finding: Finding) -> list[Step]:
+        steps = self._rescale(finding)
+        for each in self.around(finding):
+            steps += self._bias_reset(each, finding)
+        return steps
+
+    def _rescale_or_redraw(self, finding: Finding) -> list[Step]:
+        return self._rescale_and_reset_biases(finding) or self._redraws(finding, _blamed(finding))
+
+    _MAKERS: ClassVar[Mapping[Cure, Callable[["StepMaker", Finding], list[Step]]]] = {
+        Cure.REDRAW: _redraw_blamed,
+        Cure.REDRAW_ZEROS: _redraw_blamed,
+        Cure.REDRAW_ALL_BUT_FIRST: _redraw_all_but_first,
+        Cure.REDRAW_RECURRENT: _redraw_recurrent,
+        Cure.SCALE_BRANCHES: _scale_blamed_branches,
+        Cure.SCALE_BRANCHES_OR_CHAIN: _scale_branches_or_chain,
+        Cure.RESCALE: _rescale,
+        Cure.RESCALE_AND_RESET_BIASES: _rescale_and_reset_biases,
+        Cure.RESCALE_OR_REDRAW: _rescale_or_redraw,
+    }
+
+    def _redraws(self, finding: Finding, names: Sequence[str]) -> list[Step]:
+        return [self._redraw(self.layers[name], finding) for name in names if name in self.layers]
+
+    def _redraw(self, layer: LayerKernels, finding: Finding | None) -> Step:
+        """A new draw at the right scale.
+
+        Recurrent kernels are orthogonal, as Keras draws them (Saxe et al. 2014).
+        """
+        method = self.options.method
+        mode = MEAN if method == GLOROT else self.options.mode
+        return Step(
+            layer.layer,
+            REDRAW,
+            layer.names,
+            f"method {method}" if finding is None else reason(finding),
+            stds=tuple(map(math.sqrt, layer.second_moments(mode))),
+            num_gates=layer.num_gates,
+            is_orthogonal=layer.is_recurrent or method in ("orthogonal", LSUV),
+        )
+
+    def _scaled_around(self, finding: Finding) -> list[Step]:
+        blamed = set(_blamed(finding))
+        return [
+            self._scaled(each, finding)
+            for each in self.around(finding)
+            if not each.is_zero and self._is_off(each, each.layer in blamed)
+        ]
+
+    def _is_off(self, layer: LayerKernels, is_blamed: bool) -> bool:
+        """Whether to bring a layer to its scale.
+
+        A layer that a finding names is; its neighbors are only where they are clearly off their
+        scale.
+        """
+        excess = layer.log_excess(self.options.mode)
+        factor = 1.0 if is_blamed else STATIC_FACTOR
+        chance = max(
+            static_tolerance(kernel.moments.num_elements, factor=factor) for kernel in layer.kernels
+        )
+        return not math.isfinite(excess) or abs(excess) > chance
+
+    def _scaled(self, layer: LayerKernels, finding: Finding) -> Step:
+        """A step that rescales the kernels by `1 / sqrt(excess)`.
+
+        Kernels with a non-zero mean are redrawn, because rescaling would keep their mean.
+        """
+        if not layer.is_centered or layer.is_recurrent:
+            return self._redraw(layer, finding)
+        factor = math.exp(-layer.log_excess(self.options.mode) / (2 * len(layer.kernels)))
+        return Step(layer.layer, RESCALE, layer.names, reason(finding), factor=factor)
+
+    def _recentered_too(self, finding: Finding, steps: list[Step]) -> list[Step]:
+        """The steps, and a new bias for each of their layers that needs one for its scale."""
+        changed = {step.layer for step in steps}
+        return [
+            *steps,
+            *[
+                Step(each.layer, RECENTER, (each.bias.name,), reason(finding), kernel=each.names[0])
+                for each in self.around(finding)
+                if each.is_recentered and each.layer in changed and each.bias is not None
+            ],
+        ]
+
+    def _bias_reset(self, layer: LayerKernels, finding: Finding) -> list[Step]:
+        x, bias = layer.site.activations.x, layer.bias
+        if x is None or bias is None or layer.is_recurrent or layer.is_recentered:
+            return []
+        if not self.options.selects(bias):
+            return []
+        # Nothing enters behind a dead layer: what would, if it lived, is of the order of 1.
+        size = x.second_moment or 1.0
+        scales = layer.second_moments(self.options.mode)
+        fans = [kernel.fan_in or 1.0 for kernel in layer.kernels]
+        is_large = (
+            bias.moments.second_moment > _LARGE_BIAS * math.prod(scales) * math.prod(fans) * size
+        )
+        return [Step(layer.layer, RESET, (bias.name,), reason(finding))] if is_large else []
+
+    def _growing(self, finding: Finding) -> set[str]:
+        """Last layers of the branches that made what enters the head of a finding large."""
+        sites = self.evidence.analysis.sites
+        head = next((site.index for site in sites if site.layer == finding.layer), None)
+        if head is None:
+            return set()
+        x = self.evidence.site(head).activations.x
+        if x is None or x.second_moment <= LARGE_INPUT**2:
+            return set()
+        size = self.evidence.size
+        free = [
+            [block for block in each if not block.is_normalized] for each in self.evidence.stacks
+        ]
+        grown = [
+            stack
+            for stack in free
+            if stack and size(stack[-1].skip) > LARGE_INPUT**2 * size(stack[0].skip)
+        ]
+        return {each.last_layer for stack in grown for each in stack if each.last_layer is not None}
+
+    def _branches_scaled(self, finding: Finding, blamed: set[str]) -> list[Step]:
+        """Scales every layer of a branch of m by `N^(-1/(2m-2))` in a stack of N blocks.
+
+        With Fixup the last one becomes zero.
+
+        Zhang et al. 2019, section 3: so a step of SGD changes the network's output by its learning
+        rate, however many blocks there are. 1/√N on the last layers alone keeps the signal as well,
+        but each of N branches still moves the output by the learning rate, and SGD diverges at a
+        tenth of the rates and less. A branch of one layer moves by that whatever its size, and gets
+        1/√N: `(1 + 1/N)^N` is below e.
+        """
+        steps = []
+        for stack in self.evidence.stacks if blamed else ():
+            for block in stack:
+                if block.last_layer not in blamed:
+                    continue
+                branch = self._layers_of(block.sites)
+                exponent = -1.0 / (2 * len(branch) - 2) if len(branch) > 1 else -0.5
+                for layer in [self.layers[name] for name in branch if name in self.layers]:
+                    if layer.is_zero:
+                        continue
+                    if self.options.method == FIXUP and layer.layer == block.last_layer:
+                        steps.append(Step(layer.layer, RESET, layer.names, reason(finding)))
+                        continue
+                    factor = len(stack) ** (exponent / len(layer.kernels))
+                    steps.append(
+                        Step(layer.layer, RESCALE, layer.names, reason(finding), factor=factor)
+                    )
+        return steps
+
+    def _layers_of(self, indices: frozenset[int]) -> list[str]:
+        """Paths of the weight layers among those sites, in order."""
+        sites = (self.evidence.analysis.sites[index] for index in sorted(indices))
+        return list(dict.fromkeys(site.layer for site in sites if site.kind == "weight"))
+
+
+def _blamed(finding: Finding) -> list[str]:
+    own = [finding.layer] if finding.layer is not None else []
+    return list(dict.fromkeys(finding.culprits or own))
