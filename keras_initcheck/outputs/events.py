@@ -23,7 +23,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.event_writer import EventWriter, histogram, plugin_data, scalar, text
-from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.json_values import encode
 from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.markdown import render_verdict
 from keras_initcheck.outputs.site_statistics import (

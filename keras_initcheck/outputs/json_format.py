@@ -1,32 +1,41 @@
 """Reports as strict JSON, and back without loss.
 
 NaN and the infinities are no JSON numbers: they are written as the strings `"NaN"`, `"Infinity"`
-and `"-Infinity"`, and read back as numbers wherever the record's type asks for a number. The
-records' own type annotations say how to read them, so that a new field needs no code here; one that
-has a default may be missing, so that a report of an earlier release can still be read. What is read
-may come from anybody: `limits` says what numbers and words can mean something.
+and `"-Infinity"`, and read back as numbers wherever the record's type asks for a number. What is
+read may come from anybody: pydantic checks it against `document_schema`. The text itself is parsed
+by the standard library, which reads names with half of a surrogate pair, as Python's may be, and
+can refuse a key that comes twice.
 """
 
-import functools
 import json
-import math
 import reprlib
-import sys
-import types
-import typing
 from collections import Counter
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from keras_initcheck.outputs import limits
-from keras_initcheck.outputs.json_document import ProfileDocument
-from keras_initcheck.records.profile import Profile
+from keras_initcheck.outputs.json_values import encode
 from keras_initcheck.records.report import MAX_MEBIBYTES, Report
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 FORMAT = "keras_initcheck.report"
 VERSION = 2
 
-NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+EXPECTED = {
+    "string_type": "str",
+    "bool_type": "bool",
+    "int_type": "int",
+    "int_from_float": "int",
+    "less_than": "an integer of 64 bits",
+    "greater_than": "an integer of 64 bits",
+    "greater_than_equal": "0 or more",
+    "tuple_type": "a list",
+}
+"""What a field must be, by pydantic's type of the error."""
+
+KEYS = ("missing", "unexpected_keyword_argument")
+"""Types of errors about the keys of an object."""
 
 
 def to_json(report: Report, indent: int | None = None) -> str:
@@ -70,26 +79,26 @@ def from_json(text: str, max_mebibytes: int = MAX_MEBIBYTES) -> Report:
             " keras_initcheck, or probe again."
         )
     body = {key: value for key, value in document.items() if key not in ("format", "version")}
-    report: Report = _read(Report, body, "report")
+    report: Report = decode(Report, body, "report")
     return report
 
 
-def encode(value: object) -> Any:
-    """`value`, made of records, tuples and plain values, as what `json` can write strictly."""
-    if isinstance(value, Profile):
-        return encode(ProfileDocument.from_profile(value))
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: encode(getattr(value, field.name)) for field in fields(value) if field.init
-        }
-    if isinstance(value, tuple | list):
-        return [encode(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what `to_json` writes."""
+    from keras_initcheck.outputs.document_schema import json_schema
+
+    found: dict[str, Any] = encode(json_schema(Report))  # defaults may be NaN
+    properties = {"format": {"const": FORMAT}, "version": {"const": VERSION}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **found,
+        "title": "Report of keras_initcheck",
+        "properties": {**properties, **found["properties"]},
+        "required": [*properties, *found["required"]],
+    }
 
 
-def decode(expected: type[Any], value: object, path: str) -> Any:
+def decode(expected: Any, value: object, path: str) -> Any:
     """The record of the class `expected` that `encode` wrote.
 
     Args:
@@ -100,7 +109,14 @@ def decode(expected: type[Any], value: object, path: str) -> Any:
     Raises:
         ValueError: `value` lacks or has keys that it should not, or one of them has another type.
     """
-    return _read(expected, value, path)
+    from pydantic_core import ValidationError
+
+    from keras_initcheck.outputs.document_schema import validator
+
+    try:
+        return validator(expected).validate_python(value)
+    except ValidationError as error:
+        _complain(error.errors(include_url=False), path)
 
 
 def _parse(text: str) -> object:
@@ -125,134 +141,61 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f'{name} is no JSON number; as the string "{name}" it is read')
 
 
-def _read(expected: Any, value: object, path: str) -> Any:
-    """`value` as an instance of the type `expected`; `path` says where it stands."""
-    if expected is float:
-        return _read_float(value, path)
-    if expected is Profile:
-        return _read(ProfileDocument, value, path).to_profile()
-    if typing.get_origin(expected) is typing.Literal:
-        expected = str
-    if expected in (int, str, bool):
-        return _read_plain(expected, value, path)
-    origin, arguments = _parts(expected)
-    if origin in (typing.Union, types.UnionType):
-        return (
-            None
-            if value is None
-            else _read(next(each for each in arguments if each is not types.NoneType), value, path)
-        )
-    return (
-        _read_tuple(arguments, value, path)
-        if origin is tuple
-        else _read_record(expected, value, path)
-    )
-
-
-@functools.cache
-def _parts(expected: Any) -> tuple[Any, tuple[Any, ...]]:
-    return typing.get_origin(expected), typing.get_args(expected)
-
-
-def _read_plain(expected: type, value: object, path: str) -> object:
-    if type(value) is not expected:
-        _complain(path, expected.__name__, value)
-    if isinstance(value, str) and len(value) > limits.LONGEST_TEXT:
-        _complain(
-            path,
-            f"a text of at most {limits.LONGEST_TEXT} characters",
-            f"{value[:20]} ... of {len(value)} characters",
-        )
-    if isinstance(value, int) and abs(value) >= limits.LARGEST_INTEGER:
-        _complain(path, "an integer of 64 bits", value)
-    return value
-
-
-class _Form(NamedTuple):
-    """A record's fields with their types, those without a default, and what they can hold."""
-
-    types: dict[str, Any]
-    required: frozenset[str]
-    limits: dict[str, limits.Limit]
-
-
-@functools.cache
-def _form(record: Any) -> _Form:
-    hints, known = typing.get_type_hints(record), [field for field in fields(record) if field.init]
-    required = frozenset(
-        field.name
-        for field in known
-        if field.default is MISSING and field.default_factory is MISSING
-    )
-    within = {
-        name: limit
-        for base in record.__mro__
-        for name, limit in limits.LIMITS.get(base, {}).items()
-    }
-    return _Form({field.name: hints[field.name] for field in known}, required, within)
-
-
-def _read_record(expected: Any, value: object, path: str) -> Any:
-    form = _form(expected)
-    if not isinstance(value, dict):
-        _complain(path, f"an object with the keys {list(form.types)}", value)
-    missing, extra = (
-        [name for name in form.types if name in form.required and name not in value],
-        sorted(value.keys() - form.types.keys()),
-    )
-    if missing or extra:
-        _complain(
-            path,
-            f"an object with exactly the keys {list(form.types)}",
-            f"missing {missing}, unexpected {extra}",
-        )
-    read = {
-        name: _read(kind, value[name], f"{path}.{name}")
-        for name, kind in form.types.items()
-        if name in value
-    }
-    for name, limit in form.limits.items():
-        if read.get(name) is not None and not limit.holds(read[name]):
-            _complain(f"{path}.{name}", limit.words, value[name])
-    record = expected(**read)
-    for problem in limits.problems(record):
-        _complain(f"{path}.{problem.place}", problem.expected, problem.received)
-    return record
-
-
-def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...]:
-    """`tuple[X, ...]` or `tuple[X, Y]`."""
-    if not isinstance(value, list):
-        _complain(path, "a list", value)
-    types_ = arguments[:1] * len(value) if arguments[-1:] == (...,) else arguments
-    if len(types_) != len(value):
-        _complain(path, f"a list of {len(types_)}", value)
-    return tuple(
-        _read(each, item, f"{path}[{index}]")
-        for index, (each, item) in enumerate(zip(types_, value, strict=True))
-    )
-
-
-def _read_float(value: object, path: str) -> float:
-    if isinstance(value, str) and value in NON_FINITE:
-        return NON_FINITE[value]
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or abs(value) > sys.float_info.max
-    ):
-        _complain(path, 'a float64 number, "NaN", "Infinity" or "-Infinity"', value)
-    return float(value)
-
-
-def _complain(path: str, expected: str, received: object) -> NoReturn:
+def _complain(errors: "list[ErrorDetails]", path: str) -> NoReturn:
+    """Raises the first of pydantic's errors in three parts."""
+    first, context = errors[0], errors[0].get("ctx", {})
+    location, received = first["loc"], first["input"]
+    place = ""
+    if first["type"] in KEYS and isinstance(location[-1], int):
+        location, num_missing = location[:-1], sum(each["type"] == "missing" for each in errors)
+        expected = f"a list of {len(received) + num_missing}"
+    elif first["type"] in KEYS:
+        location = location[:-1]
+        expected, received = _about_keys(errors, location)
+    elif first["type"] == "problem":
+        place, expected, received = f".{context['place']}", context["expected"], context["received"]
+    else:
+        expected = _expected(first)
+    where = path + "".join(map(_step, location)) + place
     hint = (
         "Use the text that `report.to_json()` gave, unchanged, with the same version of"
         " keras_initcheck."
     )
-    shown = (
-        str(received)[:200]
-        if isinstance(received, str | int | float | None)
-        else reprlib.repr(received)
+    raise ValueError(f"`{where}` must be {expected}. Received: {_shown(received)!r}. {hint}")
+
+
+def _about_keys(
+    errors: "Iterable[ErrorDetails]", location: tuple[int | str, ...]
+) -> tuple[str, str]:
+    missing, unexpected = (
+        [
+            each["loc"][-1]
+            for each in errors
+            if each["type"] == kind and each["loc"][:-1] == location
+        ]
+        for kind in KEYS
     )
-    raise ValueError(f"`{path}` must be {expected}. Received: {shown!r}. {hint}")
+    expected = "an object with exactly the keys that `report.to_json()` writes"
+    return expected, f"missing {missing}, unexpected {sorted(unexpected, key=str)}"
+
+
+def _expected(error: "ErrorDetails") -> str:
+    """What the field must be, in words."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "literal_error":
+        return f"one of {context['expected'].replace(chr(39), '').replace(' or ', ', ')}"
+    if kind == "too_long":
+        return f"a list of {context['max_length']}"
+    if kind == "dataclass_type":
+        return "an object with the keys that `report.to_json()` writes"
+    return EXPECTED.get(kind, error["msg"])
+
+
+def _step(part: int | str) -> str:
+    return f"[{part}]" if isinstance(part, int) else f".{part}"
+
+
+def _shown(received: object) -> str:
+    if isinstance(received, str | int | float | None):
+        return str(received)[:200]
+    return reprlib.repr(received)

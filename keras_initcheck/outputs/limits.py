@@ -1,5 +1,4 @@
-"""What the records of a report can hold beyond what their types say: a report is read from files
-that anybody may have written.
+"""Limits of a report's fields beyond their types: anybody may have written the file.
 
 Nothing is parsed here. A field that is not listed may hold whatever its type can.
 """
@@ -26,30 +25,30 @@ LARGEST_RANK = 64
 ROUNDING = 1e-3
 """By which a share may miss 0..1: it is a quotient of float32 sums."""
 
-KINDS = (
-    "weight",
-    "activation",
-    "normalization",
-    "merge",
-    "pass",
-    "recurrent",
-    "embedding",
-    "block",
-    "other",
-)
-ROLES = ("kernel", "bias", "scale", "embedding", "state", "other")
-
 
 class Limit(NamedTuple):
-    """What a field must be, in words, and whether a value is."""
+    """What a field must be.
+
+    Attributes:
+        words: The same in words.
+        holds: Whether a value is.
+        least: The smallest number, if there is one.
+        most: The largest number, if there is one.
+    """
 
     words: str
     holds: Callable[[Any], bool]
+    least: float | None = None
+    most: float | None = None
 
 
 class Problem(NamedTuple):
-    """A field that does not go with the rest of its record: where it stands in it, what it must be,
-    and what it is.
+    """A field that does not go with the rest of its record.
+
+    Attributes:
+        place: Where it stands in the record.
+        expected: What it must be.
+        received: What it is.
     """
 
     place: str
@@ -57,11 +56,13 @@ class Problem(NamedTuple):
     received: object
 
 
-COUNT = Limit("0 or more", lambda number: number >= 0)
-SIZE = Limit('0 or more, or "NaN"', lambda number: not number < 0)
+COUNT = Limit("0 or more", lambda number: number >= 0, least=0)
+SIZE = Limit('0 or more, or "NaN"', lambda number: not number < 0, least=0)
 SHARE = Limit(
     'a share, 0 to 1, or "NaN"',
     lambda number: math.isnan(number) or -ROUNDING <= number <= 1 + ROUNDING,
+    least=-ROUNDING,
+    most=1 + ROUNDING,
 )
 FINITE = Limit("a finite number", math.isfinite)
 COUNTS = Limit(
@@ -79,16 +80,6 @@ SHAPES = Limit(
 )
 
 
-def _one_of(words: tuple[str, ...]) -> Limit:
-    return Limit(f"one of {', '.join(words)}", words.__contains__)
-
-
-def _each_of(words: tuple[str, ...]) -> Limit:
-    return Limit(
-        f"a list of words, each one of {', '.join(words)}", lambda listed: set(listed) <= set(words)
-    )
-
-
 LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
     {
         Moments: {
@@ -101,7 +92,6 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
         | {"num_elements": COUNT},
         Histogram: {"minimum": FINITE, "maximum": FINITE, "counts": COUNTS},
         WeightStats: {
-            "role": _one_of(ROLES),
             "shape": SHAPE,
             "fan_in": SIZE,
             "fan_out": SIZE,
@@ -110,7 +100,6 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
         }
         | {"rank": COUNT},
         SiteStats: {
-            "kind": _one_of(KINDS),
             "input_shape": SHAPE,
             "output_shape": SHAPE,
             "num_parameters": COUNT,
@@ -132,7 +121,7 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
         ProfileDocument: {"batch_size": COUNT, "step": COUNT, "seconds": SIZE},
         MeanFieldSummary: {"num_layers": COUNT},
         Report: {"num_exempted": COUNT},
-        LoggedSites: {"kinds": _each_of(KINDS), "num_parameters": COUNTS, "output_shapes": SHAPES},
+        LoggedSites: {"num_parameters": COUNTS, "output_shapes": SHAPES},
         Judgement: {"num_findings": COUNT},
     }
 )
@@ -140,7 +129,7 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
 
 
 def problems(record: object) -> Iterator[Problem]:
-    """What in a record does not go together."""
+    """Fields of a record that contradict each other."""
     if isinstance(record, ProfileDocument):
         yield from _problems_of_sites(record)
         for field, each in (

@@ -1,16 +1,17 @@
-"""What an event log holds of a probe beside its numbers, as records. They are written by `events`
-and read by `frame`.
+"""Records of what an event log holds of a probe beside its numbers.
+
+They are written by `events` and read by `log_reading`.
 """
 
 from dataclasses import dataclass
 
 from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.structure import SiteKind
 
 
 @dataclass(frozen=True)
 class LoggedSites:
-    """Facts about the sites that do not change while a model is trained: a column for each, with an
-    entry for each site.
+    """Facts about the sites that do not change while a model is trained, each for all sites.
 
     Attributes:
         names: Paths of the sites.
@@ -29,7 +30,7 @@ class LoggedSites:
     names: tuple[str, ...]
     layers: tuple[str, ...]
     layer_types: tuple[str, ...]
-    kinds: tuple[str, ...]
+    kinds: tuple[SiteKind, ...]
     inputs: tuple[tuple[int, ...], ...]
     inputs_known: tuple[bool, ...]
     output_shapes: tuple[tuple[int, ...] | None, ...]
@@ -41,7 +42,7 @@ class LoggedSites:
 
 @dataclass(frozen=True)
 class Description:
-    """What the rows and columns of a probe's matrix are.
+    """The rows and columns of a probe's matrix.
 
     Attributes:
         version: Of this record.
@@ -60,7 +61,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the rules said.
+    """The verdict of the rules.
 
     Attributes:
         ok: Whether there is neither a warning nor an error.

@@ -27,7 +27,7 @@ def parse(content: bytes) -> dict[str, Any]:
             f" {len(content)}."
         )
     try:
-        document = json.loads(content)
+        document = json.loads(content, parse_constant=str)  # as this package writes NaN
     except (ValueError, RecursionError) as error:
         raise NoDocumentError(
             f"A document in an event log must be JSON. Received: {type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ import functools
 from tensorboard import errors
 
 from keras_initcheck.outputs.figure_data import FigureData
-from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.json_values import encode
 from keras_initcheck.outputs.log_reading import read_description, read_judgement
 from keras_initcheck.outputs.logged import Description, Judgement
 from keras_initcheck.outputs.site_columns import site_columns

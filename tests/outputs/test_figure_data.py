@@ -11,7 +11,7 @@ import pytest
 
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.outputs.figure_data import FigureData
-from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.json_values import encode
 from keras_initcheck.outputs.log_reading import read_description, read_judgement
 from keras_initcheck.outputs.logged import Judgement
 from keras_initcheck.outputs.site_statistics import describe, hash_sites, measure
@@ -153,7 +153,7 @@ def test_broken_log_of_version_1_is_an_error(make, sites):
         ({"kinds": None}, "`description.sites.kinds` must be a list"),
         (
             {"kinds": ["weight", "magic", "pass"]},
-            "`description.sites.kinds` must be a list of words, each one of weight, activation",
+            "`description.sites.kinds[1]` must be one of weight, activation",
         ),
         ({"names": [1, 2, 3]}, "`description.sites.names[0]` must be str"),
         (

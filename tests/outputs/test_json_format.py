@@ -10,7 +10,7 @@ import pytest
 from keras_initcheck.outputs import comparison, console, limits
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.json_document import ProfileDocument
-from keras_initcheck.outputs.json_format import from_json, to_json
+from keras_initcheck.outputs.json_format import from_json, schema, to_json
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from tests.support.mutations import mutated
@@ -197,6 +197,10 @@ def change(path, value):
             change("profile.not_probed", [["a"]]),
             r"`report.profile.not_probed\[0\]` must be a list of 2",
         ),
+        (
+            change("profile.not_probed", [["a", "b", "c"]]),
+            r"`report.profile.not_probed\[0\]` must be a list of 2",
+        ),
         (change("profile.model", 3), r"`report.profile.model` must be str. Received: '3'"),
         (change("profile.model", None), r"`report.profile.model` must be str"),
         (change("profile.step", 1.5), r"`report.profile.step` must be int"),
@@ -209,7 +213,10 @@ def change(path, value):
         (change("profile.loss", "2.5"), r"`report.profile.loss` must be a float64 number"),
         (change("profile.loss", False), r"`report.profile.loss` must be a float64 number"),
         (change("profile.loss", 10**400), r"`report.profile.loss` must be a float64 number"),
-        (change("findings.0.severity", "fatal"), r"`severity` must be one of"),
+        (
+            change("findings.0.severity", "fatal"),
+            r"`report.findings\[0\].severity` must be one of info, warning, error",
+        ),
         (
             change("profile.sites.1.inputs", [99, -7]),
             r"`report.profile.sites\[1\].inputs` must be indices of earlier sites, 0 to 0",
@@ -364,3 +371,41 @@ def test_mutated_report_is_refused_in_words_or_shown(full_report, seed):
 def test_every_limit_is_of_a_field():
     for record, fields_of_it in limits.LIMITS.items():
         assert set(fields_of_it) <= {field.name for field in fields(record)}
+
+
+def schema_parts(value):
+    """Every object within a schema."""
+    if isinstance(value, dict):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(each, dict | list):
+            yield from schema_parts(each)
+
+
+def test_schema_has_the_keys_of_a_report_and_no_others(full_report):
+    found, document = schema(), strict(to_json(full_report))
+    assert list(found["properties"]) == list(document)
+    assert found["required"] == ["format", "version", "profile"]
+    definitions = found["$defs"]
+    assert list(definitions["ProfileDocument"]["properties"]) == list(document["profile"])
+    assert list(definitions["SiteStats"]["properties"]) == list(document["profile"]["sites"][0])
+    assert all(each["additionalProperties"] is False for each in definitions.values())
+
+
+def test_schema_has_the_limits_of_numbers_and_words():
+    properties = schema()["$defs"]["SiteStats"]["properties"]
+    assert properties["num_parameters"]["minimum"] == 0
+    assert "recurrent" in properties["kind"]["enum"]
+    number, text, nothing = properties["forward_ratio"]["anyOf"]
+    assert (number["type"], number["minimum"], nothing) == ("number", 0, {"type": "null"})
+    assert text["enum"] == ["NaN", "Infinity"]
+
+
+def test_schema_is_json_whose_references_exist():
+    found = json.loads(json.dumps(schema(), allow_nan=False))
+    references = {part["$ref"] for part in schema_parts(found) if "$ref" in part}
+    assert references <= {f"#/$defs/{name}" for name in found["$defs"]}
+    assert (found["properties"]["format"], found["properties"]["version"]) == (
+        {"const": "keras_initcheck.report"},
+        {"const": 2},
+    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.json_values import encode
 from keras_initcheck.outputs.site_statistics import (
     STATISTICS,
     describe,

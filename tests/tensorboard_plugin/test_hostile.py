@@ -11,7 +11,7 @@ import pytest
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 from keras_initcheck.outputs.event_writer import EventWriter, plugin_data
-from keras_initcheck.outputs.json_format import encode
+from keras_initcheck.outputs.json_values import encode
 from keras_initcheck.outputs.site_statistics import describe, measure
 from keras_initcheck.tensorboard_plugin import event_reader as reading
 from keras_initcheck.tensorboard_plugin.figure_list import FIGURE_TABS
