@@ -120,6 +120,8 @@ def _list(arguments: Namespace) -> int:
         text = listings.page(arguments.explain)
     elif arguments.list_rules:
         text = listings.rules()
+    elif arguments.schema:
+        text = listings.schema()
     else:
         text = listings.thresholds()
     print(text, end="")

@@ -32,7 +32,7 @@ USAGE = """initcheck MODEL [DATA] [options]
        initcheck MODEL [DATA] --repair [METHOD] (--save PATH | --dry-run)
        initcheck --demo [--quick] [--log-dir DIR]
        initcheck --compare REPORT REPORT [...] [--html PATH]
-       initcheck --explain CODE | --list-rules | --list-thresholds"""
+       initcheck --explain CODE | --list-rules | --list-thresholds | --schema"""
 
 DESCRIPTION = """\
 Probes a Keras model with one batch before training, and reports which layers
@@ -130,12 +130,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def _check_task(parser: Parser, arguments: argparse.Namespace) -> None:
     """Checks that the command is asked for exactly one thing."""
-    tasks = ("MODEL", "--demo", "--compare", "--explain", "--list-rules", "--list-thresholds")
+    lists = ("--list-rules", "--list-thresholds", "--schema")
+    tasks = ("MODEL", "--demo", "--compare", "--explain", *lists)
     given = [task for task in tasks if _is_given(arguments, task)]
     if len(given) != 1:
         parser.error(
-            "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and"
-            f" --list-thresholds. Received: {' and '.join(given) or 'none'}."
+            "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules,"
+            f" --list-thresholds and --schema. Received: {' and '.join(given) or 'none'}."
         )
 
 
@@ -199,6 +200,9 @@ def _parser() -> Parser:
         "--list-thresholds",
         action="store_true",
         help="list the thresholds of the rules, with their meanings",
+    )
+    other.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of what --json writes"
     )
     other.add_argument("--version", action="version", version=f"initcheck {__version__}")
     return parser

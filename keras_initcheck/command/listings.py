@@ -1,5 +1,6 @@
-"""Lists the rules, one rule's page, and the thresholds, for which no model is needed."""
+"""Lists the rules, one rule's page, the thresholds and the schema of a report."""
 
+import json
 import textwrap
 from dataclasses import asdict
 
@@ -34,6 +35,13 @@ def thresholds() -> str:
         f"{name}={default:g}\n{_indented(MEANINGS[name])}\n"
         for name, default in asdict(DEFAULTS).items()
     )
+
+
+def schema() -> str:
+    """Returns the JSON Schema of a report, as text."""
+    from keras_initcheck.outputs import json_format
+
+    return f"{json.dumps(json_format.schema(), indent=2)}\n"
 
 
 def _indented(text: str) -> str:

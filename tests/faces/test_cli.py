@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_initcheck.cli import main
+from keras_initcheck.outputs.json_format import schema
 from keras_initcheck.rules.catalogue import RULES
 
 MODELS = """
@@ -221,9 +222,21 @@ def test_every_rule_is_listed_on_a_line(capsys):
     assert [line.split()[0] for line in lines] == [rule.code for rule in RULES]
 
 
+def test_schema_of_a_report_is_printed_as_json(capsys):
+    assert main(["--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["--explain", "IC102"], ["--list-rules"], ["--list-thresholds"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["--explain", "IC102"],
+        ["--list-rules"],
+        ["--list-thresholds"],
+        ["--schema"],
+    ],
     ids=lambda a: a[0],
 )
 def test_what_needs_no_model_imports_neither_keras_nor_a_framework(arguments):

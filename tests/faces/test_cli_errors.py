@@ -46,8 +46,8 @@ def workplace(make_workplace):
         (
             [],
             (
-                "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules and"
-                " --list-thresholds. Received: none."
+                "Expected one of MODEL, --demo, --compare, --explain CODE, --list-rules,"
+                " --list-thresholds and --schema. Received: none."
             ),
         ),
         (["a.keras", "--demo"], "Received: MODEL and --demo."),
