@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_initcheck.probe.keras_model import layer_kinds
-from keras_initcheck.probe.keras_model.activations import describe
+from keras_initcheck.probe.keras_model.activations import following_activation
 from keras_initcheck.theory import activations
 from keras_initcheck.theory.fans import FORWARD, MODES
 from keras_initcheck.theory.kernel_layout import KernelLayout
@@ -221,7 +221,9 @@ def prepare(
         activation = "linear"
     elif activation is None:
         activation = layer.activation
-        activation = "linear" if describe(activation).name in _OUTPUT_ACTIVATIONS else activation
+        activation = (
+            "linear" if following_activation(activation).name in _OUTPUT_ACTIVATIONS else activation
+        )
     for name, layout in layouts.items():
         is_first_of_two = name == "depthwise_initializer" and len(layouts) > 1
         following = "linear" if is_first_of_two else activation
@@ -261,7 +263,7 @@ def _resolve_activation(activation: Any) -> tuple[Any, float]:
     """The activation as a callable, and its scale."""
     try:
         function = keras.activations.get(activation)
-        following = describe(function)
+        following = following_activation(function)
     except (ValueError, AttributeError):  # no such name; a PReLU that has no slopes yet
         function = following = None
     if following is not None:

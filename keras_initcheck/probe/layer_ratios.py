@@ -10,7 +10,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from keras_initcheck.probe.keras_model.activations import UNKNOWN, FollowingActivation, describe
+from keras_initcheck.probe.keras_model.activations import (
+    UNKNOWN,
+    FollowingActivation,
+    following_activation,
+)
 from keras_initcheck.probe.structure_builder import TracedStructure
 from keras_initcheck.records.measurement import SECOND_MOMENT, H, X, Z
 from keras_initcheck.theory import noise
@@ -113,7 +117,7 @@ class LayerRatios:
             elif isinstance(self._activations[site.index], keras.layers.PReLU):
                 self._changing.append(position)
             else:
-                following = describe(self._activations[site.index])
+                following = following_activation(self._activations[site.index])
                 if following.function is not None:
                     group = groups.setdefault(following.key, _SameActivation(following))
                     group.positions.append(position)
@@ -144,7 +148,9 @@ class LayerRatios:
     def _changing_groups(self) -> list[_SameActivation]:
         """Activations whose parameters are trained: their function is another one at each probe."""
         return [
-            _SameActivation(describe(self._activations[self._sites[position].index]), [position])
+            _SameActivation(
+                following_activation(self._activations[self._sites[position].index]), [position]
+            )
             for position in self._changing
         ]
 

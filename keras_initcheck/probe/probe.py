@@ -10,19 +10,24 @@ import numpy as np
 
 from keras_initcheck.probe import engine, variables
 from keras_initcheck.probe.data.batch import Batch
-from keras_initcheck.probe.diagnosis import explain, our_own, unbuilt, without_call
 from keras_initcheck.probe.engine.devices import without_strategy
+from keras_initcheck.probe.engine.protocol import BatchParts
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
-from keras_initcheck.probe.pass_cache import PassCache
+from keras_initcheck.probe.keras_model.private_api import (
+    build,
+    flatten_layers,
+    without_rematerialization,
+)
 from keras_initcheck.probe.profile_builder import ProfileBuilder
+from keras_initcheck.probe.tap.diagnosis import explain, our_own, unbuilt, without_call
 from keras_initcheck.probe.tap.forward import Forward
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.tap.jacobian import measure_spectrum
+from keras_initcheck.probe.tap.pass_cache import PassCache
 from keras_initcheck.probe.tap.pass_record import LOSS, RANDOM, Options, PassRecord
 from keras_initcheck.probe.tap.preserve import building, preserved
 from keras_initcheck.probe.tap.row_table import RowTable
-from keras_initcheck.probe.tap.wrapping import without_rematerialization
 from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.records.errors import InitCheckError, ProbeError
 from keras_initcheck.records.profile import Profile, Spectrum
@@ -40,7 +45,7 @@ class CompiledPass:
     """
 
     forward: Forward
-    run: Callable[[tuple[Any, Any, Any]], np.ndarray]
+    run: Callable[[BatchParts], np.ndarray]
     profiles: ProfileBuilder
 
 
@@ -117,8 +122,9 @@ class Probe:
 
     @property
     def owned(self) -> list[OwnedVariable]:
-        """The model's variables, with the names that they have in the profile and their owners, as
-        the latest pass saw them.
+        """The model's variables, with their owners and their names in the profile.
+
+        They are those of the latest pass.
 
         Raises:
             ProbeError: Nothing was measured yet.
@@ -132,8 +138,10 @@ class Probe:
 
     @without_strategy()
     def spectrum(self, batch: Batch) -> Spectrum:
-        """The singular values of the Jacobian at a batch; see `jacobian.measure_spectrum`, also for
-        what it raises.
+        """The singular values of the Jacobian at a batch.
+
+        Raises:
+            ProbeError: As in `jacobian.measure_spectrum`.
         """
         return measure_spectrum(self.model, batch, self._engine, self.seed)
 
@@ -167,11 +175,9 @@ class Probe:
         if introspection.is_built(self.model):
             return
         try:
-            without_checkpoints = without_rematerialization(
-                introspection.flatten_layers(self.model)
-            )
+            without_checkpoints = without_rematerialization(flatten_layers(self.model))
             with building(self.model), self._engine.building_scope(self.model), without_checkpoints:
-                introspection.build(self.model, batch.x)
+                build(self.model, batch.x)
         except Exception as error:
             raise unbuilt(self.model, batch, error) from error
 
@@ -179,9 +185,7 @@ class Probe:
         def compile_pass() -> CompiledPass:
             forward = Forward(self.model, self._engine, options)
             is_repeated = options.is_repeated(self.model)
-            run = self._engine.compile_pass(
-                forward, self.model, forward.gradient_row, is_repeated=is_repeated
-            )
+            run = self._engine.compile_pass(forward, self.model, is_repeated=is_repeated)
             return CompiledPass(forward, run, ProfileBuilder(self.model))
 
         return self._passes.get(self.model, batch, options, compile_pass)

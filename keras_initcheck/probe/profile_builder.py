@@ -8,12 +8,12 @@ import numpy as np
 
 from keras_initcheck.probe.data import tabular_inputs
 from keras_initcheck.probe.data.batch import Batch, num_samples
-from keras_initcheck.probe.diagnosis import our_own
 from keras_initcheck.probe.histograms import name_histograms
 from keras_initcheck.probe.measurement_builder import MeasurementBuilder
 from keras_initcheck.probe.prediction.predictions import failures, predict
 from keras_initcheck.probe.structure_builder import TracedStructure, build_structure
 from keras_initcheck.probe.tap import outputs_and_labels
+from keras_initcheck.probe.tap.diagnosis import our_own
 from keras_initcheck.probe.tap.pass_record import PassRecord
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.records.measurement import SECOND_MOMENT, H, Measurement, X
@@ -65,7 +65,7 @@ class ProfileBuilder:
             forward, backward = _end_to_end(learned.traced, measurement)
         with our_own("the labels"):
             is_weighted = batch.sample_weight is not None
-            outputs = outputs_and_labels.assembled(
+            outputs = outputs_and_labels.output_stats(
                 record.outputs, table.outputs, batch.y, is_weighted
             )
         with our_own("the columns of the inputs"):

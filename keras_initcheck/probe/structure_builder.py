@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from keras_initcheck.analysis.chains import find_chains, mark_heads
 from keras_initcheck.probe import variables
-from keras_initcheck.probe.diagnosis import our_own
 from keras_initcheck.probe.keras_model import optimizers
-from keras_initcheck.probe.keras_model.activations import UNKNOWN, describe
+from keras_initcheck.probe.keras_model.activations import UNKNOWN, following_activation
+from keras_initcheck.probe.tap.diagnosis import our_own
 from keras_initcheck.probe.tap.pass_record import PassRecord
-from keras_initcheck.probe.tap.recorder import Channel, SiteRecord
+from keras_initcheck.probe.tap.site_record import Channel, SiteRecord
 from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.records.measurement import H, X
 from keras_initcheck.records.structure import Site, Structure, Weight
@@ -163,7 +163,7 @@ def _activation(record: SiteRecord) -> str | None:
     """Name of the activation; for a recurrent layer, the one of its candidate state."""
     is_recurrent = record.kind == "recurrent"
     function = getattr(record.layer, "activation", None) if is_recurrent else record.activation
-    return None if function is None else describe(function).name
+    return None if function is None else following_activation(function).name
 
 
 def _places(record: SiteRecord) -> tuple[int, int, int]:
@@ -207,7 +207,7 @@ def _join_activations(
         if _is_activation_of(site, receivers[site.index]):
             (receiver,) = receivers[site.index]
             activations[site.index] = records[receiver.index].layer
-            name = describe(activations[site.index]).name
+            name = following_activation(activations[site.index]).name
             joined[site.index] = replace(site, activation=name)
             places[site.index, H] = untouched[receiver.index, H]
             makers[site.index] = receiver.index

@@ -1,13 +1,12 @@
-"""Which variable belongs to which layer and site, in what role, and with what fans; and which
-layers were not seen at all.
-"""
+"""The layer, site, role and fans of each variable, and the layers that no pass has called."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from keras_initcheck.probe.keras_model import introspection, layer_kinds
-from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.probe.keras_model.private_api import sublayers
+from keras_initcheck.probe.tap.site_record import SiteRecord
 from keras_initcheck.records.structure import WeightRole
 from keras_initcheck.theory.fans import Fans
 
@@ -28,8 +27,16 @@ _ROLES: dict[str, WeightRole] = {
 
 @dataclass(frozen=True)
 class OwnedVariable:
-    """A variable with its owner: the layer, its path, index of the site (its own, or that of the
-    layer which runs it), role, fans.
+    """A variable with its owner.
+
+    Attributes:
+        variable: The variable.
+        owner: The layer that created it.
+        name: Path of the variable.
+        layer: Path of the layer.
+        site: Index of the layer's site, or of the site that runs the layer inside; `None` without.
+        role: Its role, as in `WeightStats.role`.
+        fans: True fans of a kernel, or `None`.
     """
 
     variable: Any
@@ -42,8 +49,9 @@ class OwnedVariable:
 
 
 def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedVariable]:
-    """Every variable of the model by its identity, with its owner. A variable that several layers
-    share belongs to the first.
+    """Every variable of the model with its owner, by the variable's identity.
+
+    A variable that several layers share belongs to the first.
     """
     found: dict[int, OwnedVariable] = {}
     for layer, path, site in _walk(model, "", None, _first_sites(sites), set()):
@@ -64,15 +72,11 @@ def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedV
 
 
 def uncalled_layers(model: Any, sites: Sequence[SiteRecord], seen: Sequence[str]) -> list[str]:
-    """Paths of layers with variables of their own that the pass neither observed nor ran inside an
-    observed one.
-    """
+    """Paths of layers with variables of their own that no site stands for or runs inside."""
     observed = _first_sites(sites)
     paths = []
     for layer, path, site in _walk(model, "", None, observed, set()):
-        is_container = bool(introspection.sublayers(layer)) and not isinstance(
-            layer, layer_kinds.OPAQUE
-        )
+        is_container = bool(sublayers(layer)) and not isinstance(layer, layer_kinds.OPAQUE)
         if (
             site is None
             and not is_container
@@ -98,7 +102,7 @@ def _walk(
     own = record.index if record is not None else site
     yield layer, path, own
     inherited = own if isinstance(layer, (*layer_kinds.OPAQUE, *layer_kinds.WEIGHT)) else None
-    for sublayer in introspection.sublayers(layer):
+    for sublayer in sublayers(layer):
         yield from _walk(sublayer, f"{path}/{sublayer.name}".lstrip("/"), inherited, sites, seen)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import keras_initcheck as ic
-from keras_initcheck.probe import pass_cache
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.probe.tap import pass_cache
 
 RUNS_EAGERLY = keras.backend.backend() == "tensorflow"
 FAST = {"is_exact": False, "cotangents": ("loss",)}

@@ -182,7 +182,7 @@ def test_global_generator_that_a_probe_made_is_taken_away():
 
 @pytest.mark.backend("tensorflow")
 def test_tensorflow_has_the_private_names_of_its_generators():
-    from keras_initcheck.probe.engine import tensorflow as engine
+    from keras_initcheck.probe.engine import tensorflow_state as engine
 
     assert callable(engine.eager_context()._rng.getstate)
     assert hasattr(engine.stateful_random_ops, "global_generator")
@@ -190,7 +190,7 @@ def test_tensorflow_has_the_private_names_of_its_generators():
 
 @pytest.mark.backend("tensorflow")
 def test_probe_runs_where_tensorflow_has_moved_them(monkeypatch):
-    from keras_initcheck.probe.engine import tensorflow as engine
+    from keras_initcheck.probe.engine import tensorflow_state as engine
 
     monkeypatch.setattr(engine, "eager_context", lambda: None)
     monkeypatch.setattr(engine, "stateful_random_ops", None)

@@ -91,7 +91,7 @@ def test_fault_of_ours_names_the_layer_and_is_to_be_reported(monkeypatch):
     ("module", "name", "work"),
     [
         (structure_builder, "_site", "the statistics of layer 'head'"),
-        (outputs_and_labels, "_target", "the labels"),
+        (outputs_and_labels, "_output_stats", "the labels"),
         (tabular_inputs, "columns", "the columns of the inputs"),
     ],
 )

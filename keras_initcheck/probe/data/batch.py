@@ -1,8 +1,5 @@
 """One batch from whatever `fit` takes: arrays, nests of arrays, datasets, generators, loaders."""
 
-import contextlib
-import random
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +8,7 @@ import numpy as np
 
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.engine.devices import whole
+from keras_initcheck.probe.engine.randomness import untouched_global_randomness
 from keras_initcheck.probe.engine.tensor_kinds import is_sparse
 from keras_initcheck.records.errors import DataError
 
@@ -135,34 +133,6 @@ def _first_item(x: Any) -> tuple[Any, ...]:
             f" {type(item).__name__} of length {len(item)}."
         )
     return (item,)
-
-
-@contextlib.contextmanager
-def untouched_global_randomness() -> Iterator[None]:
-    """Puts the global random states of Python, NumPy and the framework back on leaving."""
-    restore = kept_global_randomness()
-    try:
-        yield
-    finally:
-        restore()
-
-
-def kept_global_randomness() -> Callable[[], None]:
-    """What puts the global random states of Python, NumPy and the framework back as they are
-    now.
-    """
-    python, numpy, framework = (
-        random.getstate(),
-        np.random.get_state(),
-        engine.load().kept_randomness(),
-    )
-
-    def restore() -> None:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        framework()
-
-    return restore
 
 
 def _head(part: Any, size: int) -> Any:

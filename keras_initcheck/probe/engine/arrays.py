@@ -13,7 +13,6 @@ def to_numpy(value: Any) -> np.ndarray:
     `keras.ops.convert_to_numpy` gives the same, but asks the tensors of torch and TensorFlow in a
     way of which NumPy 2 warns, and warnings may be errors.
     """
-    inner = getattr(
-        value, "value", None
-    )  # `keras.Variable` was a subclass of Keras' own variables once; a tf.Variable has a method
+    # A Keras variable has its tensor there, and a `tf.Variable` a method.
+    inner = getattr(value, "value", None)
     return np.array(engine.load().to_numpy(value if inner is None or callable(inner) else inner))

@@ -1,12 +1,11 @@
-"""The probe's framework code on JAX. Variables' values are arguments of the compiled function:
-captured ones would go stale.
+"""The pass on JAX.
 
-Only a repeated pass is compiled as a whole; a single one compiles the rows, shape by shape.
+The values of variables are arguments of the compiled function: captured ones would go stale. Only a
+repeated pass is compiled as a whole; a single one compiles the rows, shape by shape.
 """
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,17 +15,40 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils, sparse
 
-from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
+from keras_initcheck.probe.engine.defaults import building_scope as building_scope
+from keras_initcheck.probe.engine.defaults import capture_randomness as capture_randomness
+from keras_initcheck.probe.engine.defaults import capture_tensor as capture_tensor
+from keras_initcheck.probe.engine.defaults import isolated_randomness as isolated_randomness
+from keras_initcheck.probe.engine.defaults import num_bytes as num_bytes
+from keras_initcheck.probe.engine.defaults import own_tensors as own_tensors
+from keras_initcheck.probe.engine.defaults import replay as replay
+from keras_initcheck.probe.engine.defaults import without_gradients as without_gradients
+from keras_initcheck.probe.engine.defaults import without_strategy as without_strategy
+from keras_initcheck.probe.engine.protocol import (
+    BatchParts,
+    CompiledPass,
+    ForwardPass,
+    LinearMap,
+    PassResult,
+    Row,
+    WayBack,
+)
+from keras_initcheck.probe.engine.row_layout import (
+    RowLayout,
+    gradients_of,
+    weight_gradients_of,
+)
 from keras_initcheck.probe.engine.statistics_rows import sample_stride
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
+from keras_initcheck.probe.keras_types import Model, Tensor
 
 
 def row_dtype() -> str:
-    """Dtype of rows: JAX has float64 only where the user enabled it."""
+    """float32, unless the user has enabled float64."""
     return "float64" if jax.config.jax_enable_x64 else "float32"
 
 
-def stop_gradient(tensor: Any) -> Any:
+def stop_gradient(tensor: Tensor) -> Tensor:
     """`tensor`, cut off from differentiation."""
     return jax.lax.stop_gradient(tensor)
 
@@ -37,8 +59,9 @@ def trace_state() -> object:
 
 
 def _find_trace_state() -> Callable[[], object]:
-    """JAX's function for it, which has stood in three places: from 0.10 on in `jax.extend.core`,
-    before in `jax.core`, from 0.4.34 on.
+    """JAX's function for the trace state.
+
+    It stands in `jax.extend.core` from 0.10 on, and stood in `jax.core` from 0.4.34 on.
     """
     for module in (jax.extend.core, jax.core):
         found = getattr(module, "get_opaque_trace_state", None)
@@ -51,49 +74,32 @@ _current_trace_state = _find_trace_state()
 
 
 def to_numpy(tensor: Any) -> Any:
-    """See the package's docstring."""
+    """See `Engine.to_numpy`."""
     return keras.ops.convert_to_numpy(tensor)
-
-
-def kept_randomness() -> Callable[[], None]:
-    """JAX has no global random state."""
-    return lambda: None
-
-
-@contextlib.contextmanager
-def isolated_randomness() -> Iterator[None]:
-    """JAX has no global random state."""
-    yield
 
 
 MODULES: tuple[type, ...] = ()
 TENSORS: tuple[type, ...] = ()
-"""None: arrays do not change."""
+"""None, because arrays do not change."""
 
 
-@contextlib.contextmanager
-def without_gradients() -> Iterator[None]:
-    """JAX differentiates what it is asked to, and nothing else."""
-    yield
-
-
-def compile_row(row: Callable[..., Any]) -> Callable[..., Any]:
+def compile_row(row: Callable[..., Row]) -> Callable[..., Row]:
     """`row`, compiled once for each shape."""
     return lambda *tensors: _compiled_row(row, keras.config.image_data_format())(*tensors)
 
 
 @functools.cache
 def _compiled_row(row: Callable[..., Any], data_format: str) -> Callable[..., Any]:
-    """Kept for all models. A row looks for its units where `data_format` has the channels."""
+    """The jitted row, kept for all models; its units are where `data_format` has the channels."""
     compiled: Callable[..., Any] = jax.jit(lambda *tensors: row(*tensors))
     return compiled
 
 
-def fast_signal_row(tensor: Any) -> Any:
-    """See `rows.FAST_SIGNAL`."""
+def fast_signal_row(tensor: Tensor) -> Row:
+    """See `statistics_rows.FAST_SIGNAL`."""
     tensor = _accumulating(tensor)
-    # A product with ones, because a reduction over the leading axis of a 4-D tensor is slow on
-    # XLA's CPU backend.
+    # The means of units are a product with ones, because a reduction over the leading axis of a 4-D
+    # tensor is slow on XLA's CPU backend.
     count = tensor.shape[0] if tensor.ndim else 1
     flat = tensor.reshape(count, -1)
     unit_means = jnp.full((1, count), 1 / count, flat.dtype) @ flat
@@ -109,8 +115,8 @@ def fast_signal_row(tensor: Any) -> Any:
     )
 
 
-def fast_gradient_row(tensor: Any) -> Any:
-    """See `rows.FAST_GRADIENT`."""
+def fast_gradient_row(tensor: Tensor) -> Row:
+    """See `statistics_rows.FAST_GRADIENT`."""
     tensor = _accumulating(tensor)
     return jnp.stack([jnp.mean(tensor), jnp.mean(tensor * tensor)])
 
@@ -135,16 +141,20 @@ def _tap_backward(row: Callable[[Any], Any], _: None, upstream: Any) -> tuple[An
 _tap.defvjp(_tap_forward, _tap_backward)
 
 
-def tap(tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool = False) -> Any:
-    """See the package's docstring."""
+def tap(
+    tensor: Tensor, slot: Tensor, row: Callable[[Tensor], Row], is_copy: bool = False
+) -> Tensor:
+    """See `Engine.tap`; nobody can write to an array, so that a copy is never needed."""
     return _tap(tensor, slot, row)
 
 
-def linearised(
-    function: Callable[[list[Any]], Any], tensors: list[Any], model: Any
-) -> tuple[int, Callable[[Any], list[Any]], Callable[[Any], Any]]:
-    """See the package's docstring. Functions with a custom reverse rule, and loops of unknown
-    length, go one way only.
+def linearize(
+    function: Callable[[list[Tensor]], Tensor], tensors: list[Tensor], way_back: WayBack
+) -> LinearMap:
+    """See `Engine.linearize`.
+
+    Functions with a custom reverse rule, and loops of unknown length, go one way only. JAX runs no
+    layer again on the way back: what it differentiates is a trace.
     """
     outputs, pull_back = jax.vjp(function, tensors)
     compiled_pull = jax.jit(pull_back)
@@ -158,12 +168,7 @@ def linearised(
             pushes.append(jax.jit(jax.linearize(function, tensors)[1]))
         return np.asarray(pushes[0](tangents))
 
-    return outputs.size, pull, push
-
-
-def replay(batches: list[Any], iterator: Any, model: Any) -> Any:
-    """An iterator over `batches`, which may be filled after this call, in place of `iterator`."""
-    return iter(batches)
+    return LinearMap(outputs.size, pull, push)
 
 
 def sparse_head(value: Any, size: int) -> Any:
@@ -175,113 +180,149 @@ def sparse_head(value: Any, size: int) -> Any:
     )
 
 
-def gathered(value: Any) -> Any:
-    """An array is a whole on JAX, whatever devices hold parts of it. Where other processes hold
-    some, each gets a copy of all.
+def gather(value: Any) -> Any:
+    """See `Engine.gather`.
+
+    An array is a whole on JAX, whatever devices hold parts of it. Where other processes hold some
+    of it, each gets a copy of all.
     """
     if not isinstance(value, jax.Array) or value.is_fully_addressable or value.is_fully_replicated:
         return value
     return multihost_utils.process_allgather(value, tiled=True)
 
 
-@contextlib.contextmanager
-def without_strategy() -> Iterator[None]:
-    """JAX has no scopes: a distribution is a property of the arrays, and the probe's passes are
-    sharded as a train step is.
-    """
-    yield
-
-
-@contextlib.contextmanager
-def building_scope(model: Any) -> Iterator[None]:
-    """Keras lays variables out by its current distribution."""
-    yield
-
-
 def is_first_process(model: Any) -> bool:
-    """Every process runs every pass, as it must where arrays lie on all of them; the first one
-    writes.
+    """Whether this is the first process.
+
+    Every process runs every pass, as it must where arrays lie on all of them.
     """
     return bool(jax.process_index() == 0)
 
 
 class _TooFewSlotsError(Exception):
-    """More slots are needed. Keras raises exceptions of a layer's call anew, with a message
-    alone.
+    """More slots are needed.
+
+    It takes a message and nothing else, because Keras raises errors of a layer's call anew, from
+    their message alone.
     """
 
 
-def compile_pass(
-    forward: Callable[..., Any], model: Any, gradient_row: Callable[[Any], Any], is_repeated: bool
-) -> Callable[[Any], np.ndarray]:
-    """A function of a batch that runs `forward` and its gradients, and brings all rows to the host
-    in one transfer.
-
-    The arguments and the result are those of the TensorFlow module. The number of slots and of
-    objectives is found by an abstract run. A real one may differ by a few slots: whether a cast
-    that changes nothing gives the same object or another depends on the kind of tracer.
-    """
-    trainable = list(model.trainable_variables)
-    others = list(model.non_trainable_variables)
-    slot_types: list[tuple[int, str]] = []
-    names: list[str] = []
-    latest: list[Any] = []
-    taken: list[tuple[int, str]] = []
-
-    def run(values: Any, slots: Any, state: Any, batch: Any) -> Any:
-        taken.clear()
-
-        def next_slot(width: int, dtype: str) -> Any:
-            taken.append((width, dtype))
-            if len(taken) > len(slots):
-                raise _TooFewSlotsError("A pass observes more tensors than its abstract run did.")
-            return slots[len(taken) - 1]
-
-        mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
-        latest[:] = [forward(next_slot, batch, mapping)]
-        return latest[0]
-
-    def objective(name: str, state: Any, batch: Any, values: Any, slots: Any) -> Any:
-        result = run(values, slots, state, batch)
-        return result.objectives[name], result.rows
-
-    def count_slots(values: Any, state: Any, batch: Any) -> Any:
-        def make_slot(width: int, dtype: str) -> Any:
-            slot_types.append((width, dtype))
-            return jnp.zeros(width, dtype)
-
-        slot_types.clear()
-        mapping = [*zip(trainable, values, strict=True), *zip(others, state, strict=True)]
-        result = forward(make_slot, batch, mapping)
-        names[:] = result.objectives
-        return result.rows
-
-    def step(values: Any, state: Any, batch: Any) -> Any:
-        slots = [jnp.zeros(width, dtype) for width, dtype in slot_types]
-        rows, gradients = {} if names else run(values, slots, state, batch).rows, {}
-        for name in names:
-            # A pass for each objective: pulling zero through the other ones would reach tensors
-            # that this one does not depend on.
-            value, pull, rows = jax.vjp(
-                functools.partial(objective, name, state, batch), values, slots, has_aux=True
-            )
-            weight_gradients, slot_gradients = pull(jnp.ones_like(value))
-            gradients[gradients_of(name)] = slot_gradients[: len(taken)]
-            if name in latest[0].trained:
-                gradients[weight_gradients_of(name)] = list(map(gradient_row, weight_gradients))
-        ordered = latest[0].layout.pack({**rows, **gradients})
-        return jnp.concatenate([row.astype(row_dtype()) for row in ordered])
-
-    run_step = jax.jit(step) if is_repeated else step
+def compile_pass(forward: ForwardPass, model: Model, is_repeated: bool) -> CompiledPass:
+    """See `Engine.compile_pass`."""
+    traced = _TracedPass(forward, model)
+    run = jax.jit(traced.run) if is_repeated else traced.run
 
     def call(batch: Any) -> np.ndarray:
-        values, state = [v.value for v in trainable], [v.value for v in others]
-        if not slot_types:
-            jax.eval_shape(count_slots, values, state, batch)
+        values, state = traced.values()
+        if not traced.slot_types:
+            # No number is computed: tracers of shapes alone show how many slots a pass takes.
+            jax.eval_shape(traced.count_slots, values, state, batch)
         while True:
             try:
-                return np.asarray(run_step(values, state, batch))
+                return np.asarray(run(values, state, batch))
             except _TooFewSlotsError:
-                slot_types.extend(taken[-1:] * len(taken))
+                traced.add_slots()
 
     return call
+
+
+class _TracedPass:
+    """A forward pass and its gradients as pure functions of variables' values and a batch.
+
+    The number of slots and the objectives are found by an abstract run, because `jax.vjp` wants all
+    slots before the model runs. A real run may differ by a few slots: whether a cast that changes
+    nothing returns the same object or another depends on the kind of tracer.
+
+    Attributes:
+        slot_types: Width and dtype of each slot.
+    """
+
+    def __init__(self, forward: ForwardPass, model: Model) -> None:
+        self.slot_types: list[tuple[int, str]] = []
+        self._forward = forward
+        self._trainable = list(model.trainable_variables)
+        self._others = list(model.non_trainable_variables)
+        self._objectives: tuple[str, ...] = ()
+        self._trained: tuple[str, ...] = ()
+        self._layout = RowLayout()
+        self._taken: list[tuple[int, str]] = []
+
+    def values(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The values of the trainable variables and of the others, as they are now."""
+        return [each.value for each in self._trainable], [each.value for each in self._others]
+
+    def count_slots(
+        self, values: list[Tensor], state: list[Tensor], batch: BatchParts
+    ) -> dict[str, list[Row]]:
+        """Runs the pass with a new slot for whoever asks, and notes how many there are."""
+        self.slot_types.clear()
+
+        def make_slot(width: int, dtype: str) -> Tensor:
+            self.slot_types.append((width, dtype))
+            return jnp.zeros(width, dtype)
+
+        return self._run_forward(make_slot, values, state, batch).rows
+
+    def add_slots(self) -> None:
+        """Doubles the slots: those of a pass are alike, and a spare one costs nothing."""
+        self.slot_types.extend(self._taken[-1:] * len(self._taken))
+
+    def run(self, values: list[Tensor], state: list[Tensor], batch: BatchParts) -> Tensor:
+        """All rows, as one vector."""
+        slots = [jnp.zeros(width, dtype) for width, dtype in self.slot_types]
+        rows: dict[str, list[Row]] = {}
+        gradients: dict[str, list[Row]] = {}
+        if not self._objectives:
+            rows = self._run_with_slots(values, slots, state, batch).rows
+        for name in self._objectives:
+            # One forward pass for each objective. A single `vjp` of both, pulled with a one and a
+            # zero, would send that zero through taps that this objective does not reach: their rows
+            # would claim to be connected.
+            objective = functools.partial(self._objective, name, state, batch)
+            value, pull, rows = jax.vjp(objective, values, slots, has_aux=True)
+            of_weights, of_slots = pull(jnp.ones_like(value))
+            gradients[gradients_of(name)] = of_slots[: len(self._taken)]
+            if name in self._trained:
+                row = self._forward.gradient_row
+                gradients[weight_gradients_of(name)] = list(map(row, of_weights))
+        ordered = self._layout.pack({**rows, **gradients})
+        return jnp.concatenate([row.astype(row_dtype()) for row in ordered])
+
+    def _objective(
+        self,
+        name: str,
+        state: list[Tensor],
+        batch: BatchParts,
+        values: list[Tensor],
+        slots: list[Tensor],
+    ) -> tuple[Tensor, dict[str, list[Row]]]:
+        result = self._run_with_slots(values, slots, state, batch)
+        return result.objectives[name], result.rows
+
+    def _run_with_slots(
+        self, values: list[Tensor], slots: list[Tensor], state: list[Tensor], batch: BatchParts
+    ) -> PassResult:
+        self._taken.clear()
+
+        def next_slot(width: int, dtype: str) -> Tensor:
+            self._taken.append((width, dtype))
+            if len(self._taken) > len(slots):
+                raise _TooFewSlotsError("A pass observes more tensors than its abstract run did.")
+            return slots[len(self._taken) - 1]
+
+        return self._run_forward(next_slot, values, state, batch)
+
+    def _run_forward(
+        self,
+        make_slot: Callable[[int, str], Tensor],
+        values: list[Tensor],
+        state: list[Tensor],
+        batch: BatchParts,
+    ) -> PassResult:
+        """Runs the forward pass; notes what it gives besides tensors, which outlive no trace."""
+        trainable = zip(self._trainable, values, strict=True)
+        mapping = [*trainable, *zip(self._others, state, strict=True)]
+        result = self._forward(make_slot, batch, mapping)
+        self._objectives = tuple(result.objectives)
+        self._trained, self._layout = result.trained, result.layout
+        return result

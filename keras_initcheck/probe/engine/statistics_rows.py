@@ -24,6 +24,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_initcheck.probe.engine.protocol import Row
+from keras_initcheck.probe.keras_types import Dtyped, Tensor
+
 COLUMNS = (
     "scale",
     "mean",
@@ -63,7 +66,7 @@ _LARGEST_EXPONENT = {
 }  # the inverse of the scale must be a normal number too
 
 
-def exact_row(tensor: Any) -> Any:
+def exact_row(tensor: Tensor) -> Row:
     """The statistics of every element of `tensor`, float32 or better, `(NUM_COLUMNS,)`.
 
     Cost: about ten passes over the tensor. The probe of `check` uses it, and a repeated probe whose
@@ -128,11 +131,11 @@ def _all_but_units(tensor: Any) -> tuple[int, ...]:
     return tuple(axis for axis in range(rank) if axis != units)
 
 
-def turns(before: Any, after: Any) -> Any:
-    """How often `after` goes through its range while `before`, of the same shape, goes once through
-    its own, on a bounded sample.
+def turns(before: Tensor, after: Tensor) -> Tensor:
+    """How often `after` goes through its range while `before` goes through its own once.
 
-    Small where `after` is an element-wise function of `before`; infinite where it is constant.
+    Both have the same shape, and a bounded sample is taken of them. The number is small where
+    `after` is an element-wise function of `before`, and infinite where it is constant.
     """
     stride = sample_stride(before.shape)
     keys, values = (
@@ -148,12 +151,12 @@ def turns(before: Any, after: Any) -> Any:
     )
 
 
-def accumulator_dtype(tensor: Any) -> str:
+def accumulator_dtype(tensor: Dtyped) -> str:
     """float64 for float64 tensors, float32 for every other."""
     return "float64" if keras.backend.standardize_dtype(tensor.dtype) == "float64" else "float32"
 
 
-def _mean(tensor: Any) -> Any:
+def _mean(tensor: Tensor) -> Row:
     """The mean in two steps, which keeps the rounding of a long float32 sum small."""
     return ops.mean(ops.mean(tensor, axis=0))
 
@@ -167,9 +170,7 @@ def _power_of_two(largest: Any) -> Any:
 
 
 def tiled(values: np.ndarray, shape: tuple[int, ...], dtype: Any) -> Any:
-    """`values` repeated as often as `shape` needs, as a tensor of that shape: a large constant from
-    a small one.
-    """
+    """A tensor of a shape, filled with `values` in turn: a large constant from a small one."""
     return (
         _repeated(ops.convert_to_tensor(values, dtype=dtype), shape)
         if len(values)
@@ -178,16 +179,15 @@ def tiled(values: np.ndarray, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def _repeated(values: Any, shape: tuple[Any, ...]) -> Any:
-    """Sizes may be numbers or, while a row is traced for all shapes, tensors."""
+    """Values in turn, in a shape whose sizes are tensors while a row is traced for all shapes."""
     size = math.prod(shape)
     return ops.reshape(ops.tile(values, (size // ops.shape(values)[0] + 1,))[:size], shape)
 
 
 def sample_stride(shape: Sequence[int]) -> int:
-    """A stride that leaves about `SAMPLE_SIZE` elements of the flattened tensor and is coprime to
-    every axis.
+    """A stride that leaves about `SAMPLE_SIZE` elements of a flattened tensor.
 
-    Without the latter a sample could see a single channel.
+    It is coprime to every axis: else a sample could consist of a single channel.
     """
     size = math.prod(shape)
     stride = max(1, size // SAMPLE_SIZE)
@@ -196,9 +196,10 @@ def sample_stride(shape: Sequence[int]) -> int:
     return stride
 
 
-def histogram_row(tensor: Any) -> Any:
-    """`(2 + NUM_BINS,)`: smallest and largest finite value of a bounded sample, then the counts
-    scaled to the whole tensor.
+def histogram_row(tensor: Tensor) -> Row:
+    """The histogram of a bounded sample, `(2 + NUM_BINS,)`.
+
+    It holds the smallest and the largest finite value, then the counts, scaled to the whole tensor.
     """
     size = math.prod(tensor.shape)
     sample = ops.reshape(ops.cast(tensor, accumulator_dtype(tensor)), (-1,))[

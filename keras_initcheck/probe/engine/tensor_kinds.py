@@ -1,5 +1,6 @@
-"""Which values hold their elements in another way than a dense array does. What is made of them is
-each engine's business.
+"""Tensors that hold their elements in another way than a dense array does.
+
+Their conversion is each engine's business.
 """
 
 from typing import Any
@@ -13,12 +14,13 @@ def is_scipy_sparse(value: Any) -> bool:
 
 
 def is_sparse(value: Any) -> bool:
-    """Whether `value` is sparse: of `scipy.sparse`, `tf.SparseTensor`, `tf.IndexedSlices`, JAX's
-    BCOO, or a sparse layout of torch.
+    """Whether `value` is sparse.
+
+    Kinds are those of `scipy.sparse`, `tf.SparseTensor`, `tf.IndexedSlices`, JAX's BCOO, and the
+    sparse layouts of torch.
     """
-    indices = getattr(
-        value, "indices", None
-    )  # a method of every torch tensor, the indices of a sparse one elsewhere
+    # A method of every torch tensor, and the indices of a sparse one elsewhere.
+    indices = getattr(value, "indices", None)
     is_indexed = indices is not None and not callable(indices)
     return is_scipy_sparse(value) or is_indexed or "sparse" in str(getattr(value, "layout", ""))
 
@@ -29,9 +31,7 @@ def is_ragged(value: Any) -> bool:
 
 
 def is_observable(tensor: Any) -> bool:
-    """Whether `tensor` is a dense floating-point tensor of known shape with at least one
-    element.
-    """
+    """Whether `tensor` is dense as in `is_dense`, and holds floating-point numbers."""
     return is_dense(tensor) and bool(
         keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
     )
@@ -43,6 +43,7 @@ def is_dense(tensor: Any) -> bool:
         return False
     try:
         shape = tuple(tensor.shape)
-    except ValueError:  # a TensorFlow tensor of unknown rank
+    except ValueError:
+        # A TensorFlow tensor of unknown rank.
         return False
     return all(size is not None and size > 0 for size in shape)

@@ -33,10 +33,10 @@ class FollowingActivation:
     key: Hashable = None
 
 
-def describe(activation: Any) -> FollowingActivation:
+def following_activation(activation: Any) -> FollowingActivation:
     """The activation of a fused callable, an activation layer or an operation, such as ReLU."""
     if isinstance(activation, keras.layers.Activation):
-        return describe(activation.activation)
+        return following_activation(activation.activation)
     name, parameters = _layer_parameters(activation)
     if name is None:
         name = _function_name(activation)

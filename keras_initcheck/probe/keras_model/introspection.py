@@ -9,10 +9,12 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe.keras_model.optimizers import compiled_optimizer, flatten_optimizers
-from keras_initcheck.probe.keras_model.private_api import bookkeeping, compiled_loss
-from keras_initcheck.probe.keras_model.private_api import build as build
-from keras_initcheck.probe.keras_model.private_api import flatten_layers as flatten_layers
-from keras_initcheck.probe.keras_model.private_api import sublayers as sublayers
+from keras_initcheck.probe.keras_model.private_api import (
+    bookkeeping,
+    compiled_loss,
+    flatten_layers,
+    sublayers,
+)
 from keras_initcheck.probe.keras_types import KerasVariable, Layer, Model, Nest, Tensor
 
 
@@ -119,6 +121,3 @@ def flatten_with_names(structure: Nest) -> list[tuple[str, Any]]:
         nested = flatten_with_names(value)
         found += [(name if inner == "input" else f"{name}/{inner}", leaf) for inner, leaf in nested]
     return found
-
-
-call_model, regularised_values = call_in_training, regularized_values

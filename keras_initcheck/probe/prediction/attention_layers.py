@@ -8,7 +8,7 @@ import keras
 from keras_initcheck.probe.keras_model.private_api import flatten_layers, sublayers
 from keras_initcheck.probe.keras_types import Layer
 from keras_initcheck.probe.prediction.site_network import SiteNetwork
-from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.probe.tap.site_record import SiteRecord
 from keras_initcheck.theory.propagation.attention import Attention
 from keras_initcheck.theory.propagation.noise import Dropout
 from keras_initcheck.theory.propagation.rule import Unpredictable

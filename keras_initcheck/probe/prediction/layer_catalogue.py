@@ -9,7 +9,7 @@ import keras
 from keras_initcheck.probe.prediction import merge_layers, unary_layers
 from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
 from keras_initcheck.probe.prediction.weight_layers import embedding_rule, weight_rules
-from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.probe.tap.site_record import SiteRecord
 from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable
 
 _BY_GEOMETRY: dict[Callable[[SiteRecord], PropagationRule], str] = {

@@ -4,7 +4,7 @@ import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from keras_initcheck.probe.keras_model.activations import describe
+from keras_initcheck.probe.keras_model.activations import following_activation
 from keras_initcheck.records.sites import WeightStats
 from keras_initcheck.records.statistics import Moments
 from keras_initcheck.theory.propagation.activation import Activation
@@ -44,7 +44,7 @@ class MeasuredWeights:
             activation: The activation.
             shape: Shape of its output.
         """
-        following = describe(activation)
+        following = following_activation(activation)
         if following.name == "linear":
             return IDENTITY
         if following.name == "softmax":

@@ -3,7 +3,7 @@
 import math
 
 from keras_initcheck.probe.prediction.measured_weights import element_ratio
-from keras_initcheck.probe.tap.recorder import Operand, SiteRecord
+from keras_initcheck.probe.tap.site_record import Operand, SiteRecord
 from keras_initcheck.theory.propagation.linear import Affine
 from keras_initcheck.theory.propagation.merge import Concatenate, Maximum, Multiply, Sum
 from keras_initcheck.theory.propagation.rule import PropagationRule, Unpredictable

@@ -1,4 +1,4 @@
-"""From the sites of a pass to a network that signal and gradient can be predicted through."""
+"""The network of a pass, made from its sites, to predict signal and gradient through."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,7 +10,7 @@ from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
 from keras_initcheck.probe.prediction.merge_layers import operands
 from keras_initcheck.probe.prediction.neighbors import complete_rule
 from keras_initcheck.probe.prediction.site_network import SiteNetwork
-from keras_initcheck.probe.tap.recorder import MODEL_INPUT, Operand, SiteRecord
+from keras_initcheck.probe.tap.site_record import MODEL_INPUT, Operand, SiteRecord
 from keras_initcheck.records.statistics import Moments
 from keras_initcheck.theory.propagation.rule import Source, Unpredictable
 from keras_initcheck.theory.propagation.signal import Signal

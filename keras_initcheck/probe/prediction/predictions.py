@@ -10,7 +10,7 @@ from keras_initcheck.probe.prediction import network_builder
 from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights
 from keras_initcheck.probe.prediction.network_builder import NetworkBuilder
 from keras_initcheck.probe.prediction.site_network import SiteNetwork
-from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.probe.tap.site_record import SiteRecord
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.statistics import Moments
 from keras_initcheck.theory.propagation.rule import Unpredictable
@@ -58,7 +58,7 @@ def predict(
         records: Their records.
         inputs: Moments of the model's inputs, by name.
         weights: The model's variables.
-        cotangent_places: Where the random cotangent starts; see `Recorder.cotangent_place`.
+        cotangent_places: Where the random cotangent starts; see `TensorOwners.cotangent_place`.
     """
     builder = NetworkBuilder(
         model, inputs, MeasuredWeights(weights), lambda record: sites[record.index].activations.x

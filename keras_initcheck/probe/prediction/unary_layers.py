@@ -20,7 +20,7 @@ from keras_initcheck.probe.prediction.measured_weights import (
     mean_and_square,
 )
 from keras_initcheck.probe.prediction.weight_layers import positions
-from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.probe.tap.site_record import SiteRecord
 from keras_initcheck.theory.propagation import noise
 from keras_initcheck.theory.propagation.linear import (
     IDENTITY,

@@ -10,7 +10,7 @@ import keras
 
 from keras_initcheck.probe.keras_model import layer_kinds
 from keras_initcheck.probe.prediction.measured_weights import MeasuredWeights, mean_and_square
-from keras_initcheck.probe.tap.recorder import SiteRecord
+from keras_initcheck.probe.tap.site_record import SiteRecord
 from keras_initcheck.records.statistics import Moments
 from keras_initcheck.theory.fans import Fans
 from keras_initcheck.theory.propagation.linear import Embedding, Weight, significant_mean

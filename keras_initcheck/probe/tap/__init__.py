@@ -1,1 +1,1 @@
-"""The observed pass: what is wrapped, recorded, reduced to rows and put back."""
+"""The observed pass: calls are wrapped, recorded, reduced to rows, and put back."""

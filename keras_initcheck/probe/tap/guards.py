@@ -1,6 +1,4 @@
-"""What keeps a pass whole: no other pass beside it, and no Ctrl-C in the middle of putting things
-back.
-"""
+"""Guards of a pass: no other pass beside it, and no Ctrl-C while things are put back."""
 
 import contextlib
 import signal
@@ -13,23 +11,23 @@ from typing import Any
 from keras_initcheck.records.errors import ProbeError
 
 RUNNING = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch")
-"""Methods of a model that set and read what a pass puts back."""
+"""Methods of a model that change and read what a pass puts back."""
 
 ONE_AT_A_TIME = threading.RLock()
-"""Held by whatever runs or changes a model. One for all models: they may share layers, and the
-random states that a pass sets and puts back belong to the process. A thread may take it again, so
-that code which a pass calls may probe, too."""
+"""Held by whatever runs or changes a model. There is one for all models: they may share layers, and
+the random states that a pass sets and puts back belong to the process. A thread may take it again,
+because a model's own code may probe another model."""
 
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C back until leaving. Python interrupts its main thread only: nothing is to be
-    done in another one.
+    """A context that holds Ctrl-C back until it is left.
+
+    Python interrupts its main thread only, so that there is nothing to do in another one.
     """
     previous = signal.getsignal(signal.SIGINT)
-    if (
-        threading.current_thread() is not threading.main_thread() or previous is None
-    ):  # `None`: a handler that is not Python's
+    # `None` stands for a handler that is not Python's.
+    if threading.current_thread() is not threading.main_thread() or previous is None:
         yield
         return
     held: list[int] = []
@@ -43,14 +41,13 @@ def uninterrupted() -> Iterator[None]:
 
 
 def refuse_while_in_use(model: Any) -> None:
-    """Refuses a model that another thread is running: what a pass puts back would be taken away
-    from there.
+    """Refuses a model that another thread is running.
 
-    A run that another thread starts later is not seen.
+    A pass would put back what that thread has changed meanwhile. A run that starts later is not
+    noticed.
 
     Raises:
-        ProbeError: Another thread is in the model's `fit`, `evaluate`, `predict` or one of their
-            kind.
+        ProbeError: Another thread is in the model's `fit`, `evaluate`, `predict` or the like.
     """
     here, name = threading.get_ident(), model.name
     for thread, innermost in sys._current_frames().items():

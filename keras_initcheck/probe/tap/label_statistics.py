@@ -1,5 +1,6 @@
-"""Statistics of one output's labels, on the host: labels are small beside what a network makes of
-the inputs.
+"""Statistics of one output's labels, on the host.
+
+Labels are small beside the activations of a network.
 """
 
 import math
@@ -9,8 +10,8 @@ import numpy as np
 from keras_initcheck.records.data import Labels
 
 LARGEST_ROUNDING = 1e-2
-"""How far a row of class probabilities may sum from one: bfloat16 and float16 round sums of many
-classes by less.
+"""Largest distance from one of the sum of a row of class probabilities. bfloat16 and float16 round
+sums of many classes by less.
 """
 
 
@@ -20,10 +21,10 @@ def statistics(
     """The statistics of labels for an output of `width` units; `None` where no label is left.
 
     Args:
-        values: The labels as they came.
+        values: The labels, as the batch holds them.
         width: Number of the output's units.
         loss: Keras' name of the loss.
-        ignored_class: Class that the loss leaves out.
+        ignored_class: Class that the loss leaves out, or `None`.
     """
     values = np.asarray(values, "float64")
     is_sparse = loss == "sparse_categorical_crossentropy"
@@ -57,7 +58,7 @@ def statistics(
 
 
 def _invalid(rows: np.ndarray, width: int, loss: str) -> tuple[np.ndarray, bool]:
-    """Which rows the loss cannot mean, and whether that is because several classes are set."""
+    """A mask of the rows that are out of range, and whether they are so by several classes."""
     if loss == "sparse_categorical_crossentropy":
         return (rows < 0) | (rows >= width) | (rows != np.floor(rows)), False
     if loss == "binary_crossentropy":

@@ -1,8 +1,7 @@
-"""The Python objects behind a model, kept deep, so that whatever a layer's `call` does to them can
-be undone.
+"""The Python objects behind a model, captured deep, so that a layer's effects on them are undone.
 
-Only looks at objects: no method and no property of the user's runs. Of the frameworks' own classes
-only layers and modules are opened.
+Objects are only looked at: no method and no property of the user's runs. Of the frameworks' own
+classes only layers and modules are opened.
 """
 
 import random
@@ -15,20 +14,21 @@ from functools import partial
 from itertools import starmap, zip_longest
 from operator import is_
 from queue import Queue, SimpleQueue
-from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_initcheck.probe.engine.protocol import Engine, Restore
+
 MOST_BYTES = 2**26
-"""What arrays and containers may take together, in bytes: a data set on a layer is not copied.
+"""Most bytes that arrays and containers may take together: a data set on a layer is not copied.
 Copying that much takes some 10 ms.
 """
 BYTES_PER_ENTRY = 64
-"""What an entry of a container counts for: looking at it takes as long as copying that."""
+"""Bytes that an entry of a container counts for: looking at it takes as long as copying these."""
 BYTES_PER_OBJECT = 512
-"""The same for an object of a user's class."""
+"""Bytes that an object of a user's class counts for."""
 _MISSING = object()
 _CLOSED = {"keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "keras_initcheck"}
 _SHARED = (
@@ -40,8 +40,6 @@ _SHARED = (
     Queue,
     SimpleQueue,
 )
-
-Restore = Callable[[], None]
 
 
 class Objects:
@@ -62,7 +60,7 @@ class Objects:
         left: Objects that are not opened.
     """
 
-    def __init__(self, engine: ModuleType, left: Iterable[Any] = ()) -> None:
+    def __init__(self, engine: Engine, left: Iterable[Any] = ()) -> None:
         self._engine = engine
         self._seen = {id(each): each for each in left}
         self._pending: list[Any] = []
@@ -78,7 +76,9 @@ class Objects:
                 self._keep_attributes(_slots(type(root)), root)
         while self._pending:
             self._visit(self._pending.pop())
-        self._keepers.clear()  # they hold this object, and it the copies: these go with their last user, not with the next collection
+        # They hold this object, and it holds the copies. Without them the copies go with their last
+        # user, and not with the next collection of cycles.
+        self._keepers.clear()
 
     def restore(self) -> None:
         """Puts everything back; a second call finds nothing to do."""
@@ -86,8 +86,10 @@ class Objects:
             restore()
 
     def _look_at(self, values: Iterable[Any]) -> None:
-        """Later, since chains of objects may be longer than Python's stack is deep. Most are
-        numbers and strings.
+        """Puts values on the list of those to visit, without those of kinds that hold nothing.
+
+        Visiting them here would recurse, and chains of objects may be longer than Python's stack is
+        deep.
         """
         known = self._keepers
         self._pending += [value for value in values if known.get(type(value), value) is not None]
@@ -103,9 +105,8 @@ class Objects:
 
     def _keeper(self, kind: type) -> Callable[[Any], None] | None:
         slots = _slots(kind)
-        has_more = kind not in _CONTAINERS and not kind.__module__.startswith(
-            "keras."
-        )  # Keras' own kinds name their tracker only
+        # Keras' own kinds of containers have a tracker beside their contents, and nothing else.
+        has_more = kind not in _CONTAINERS and not kind.__module__.startswith("keras.")
         known: tuple[tuple[Any, Callable[..., None], Any], ...] = (
             (keras.layers.Layer, self._keep_attributes, slots),
             (self._engine.MODULES, self._keep_module, slots),
@@ -142,16 +143,16 @@ class Objects:
         self._look_at(contents)
 
     def _keep_module(self, slots: list[Any], module: Any) -> None:
-        """Whole: what a module has is its state, however large."""
+        """Keeps a module whole: all that it has is its state, however large."""
         for tensor in self._engine.own_tensors(module):
             if id(tensor) not in self._seen:
                 self._seen[id(tensor)] = tensor
-                self._restores.append(self._engine.kept_tensor(tensor))
+                self._restores.append(self._engine.capture_tensor(tensor))
         self._keep_attributes(slots, module)
 
     def _keep_tensor(self, _: None, tensor: Any) -> None:
         if self._pays(self._engine.num_bytes(tensor)):
-            self._restores.append(self._engine.kept_tensor(tensor))
+            self._restores.append(self._engine.capture_tensor(tensor))
 
     def _keep_container(self, kind: tuple[Any, list[Any] | None], container: Any) -> None:
         base, slots = kind
@@ -292,6 +293,7 @@ _CONTAINERS: dict[
     OrderedDict: (lambda container: list(OrderedDict.items(container)), iter, _restore_ordered),
     dict: (dict.copy, dict.values, _restore_dict),
 }
-"""How each kind is copied, what is in the copy, and how it is put back: past the methods of Keras'
-own containers, which refuse changes of a built layer, and those of the user's. `OrderedDict` keeps
-its order beside the dictionary that it is."""
+"""For each kind of container: its copy, the values in the copy, and how the copy is put back.
+
+The base class's own methods are called: Keras' containers refuse changes of a built layer, and a
+user's class may do anything. `OrderedDict` keeps its order beside the dictionary that it is."""

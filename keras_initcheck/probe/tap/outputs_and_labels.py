@@ -1,5 +1,6 @@
-"""Each output beside its labels and its loss: a small row on the device while the pass is traced,
-and a `OutputStats` from it on the host.
+"""Each output beside its labels and its loss.
+
+A small row is made on the device while the pass is traced, and an `OutputStats` of it on the host.
 """
 
 import math
@@ -13,28 +14,33 @@ from keras import ops
 
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_dense, is_observable
-from keras_initcheck.probe.keras_model.activations import UNKNOWN, describe
+from keras_initcheck.probe.keras_model.activations import UNKNOWN, following_activation
 from keras_initcheck.probe.keras_model.losses import OutputWithLoss, match_outputs
 from keras_initcheck.probe.tap import label_statistics
-from keras_initcheck.probe.tap.recorder import Recorder, SiteRecord
+from keras_initcheck.probe.tap.recorder import Recorder
+from keras_initcheck.probe.tap.site_record import SiteRecord
 from keras_initcheck.records.data import Labels, OutputStats
 
 NUM_COLUMNS = 5
-"""Loss, smallest and largest output, then the size of the logits and the deviation of the logits
-relative to it.
+"""Loss, smallest and largest output, largest magnitude of the logits, and their standard deviation
+relative to that.
 """
 
 MOST_VALUES = 2**22
-"""Labels that are brought to the host: the first samples' where a batch has more."""
+"""Most labels that are brought to the host; of a larger batch, those of the first samples."""
 
 
 @dataclass(frozen=True)
-class TargetRecord:
-    """What is known of an output and its labels while the pass is traced; `has_logits` says whether
-    their columns mean anything.
+class OutputRecord:
+    """An output and its labels, noted while the pass is traced.
 
-    The pairing comes without its output: a record outlives the pass, and a tensor would keep all
-    that it was computed from.
+    Attributes:
+        pairing: The output's name, key and loss. The output itself is left out: a record outlives
+            the pass, and a tensor would keep all that it was computed from.
+        site: Index of the site that made the output, or `None`.
+        activation: Name of its activation; `None` for the identity.
+        width: Number of its units.
+        has_logits: Whether the columns of the logits mean anything.
     """
 
     pairing: OutputWithLoss
@@ -44,7 +50,7 @@ class TargetRecord:
     has_logits: bool
 
 
-def observed(
+def observe_outputs(
     model: Any,
     y: Any,
     outputs: Any,
@@ -52,22 +58,23 @@ def observed(
     stop_gradient: Callable[[Any], Any],
     *,
     has_loss: bool,
-) -> list[tuple[TargetRecord, Any]]:
-    """A record and a row `(NUM_COLUMNS,)` for each output whose labels and loss are known; the loss
-    in it is NaN unless it `has_loss`.
+) -> list[tuple[OutputRecord, Any]]:
+    """A record and a row `(NUM_COLUMNS,)` for each output whose labels and loss are known.
+
+    The loss in the row is NaN unless `has_loss`.
     """
     found = []
     for pairing in match_outputs(model, y, outputs):
-        if _is_judged(pairing, y):
+        if _are_comparable(pairing, y):
             site = recorder.maker(pairing.output)
             activation = _activation(site)
             logits = (
                 pairing.output
                 if pairing.loss.from_logits or activation is None
-                else recorder.before_activation(pairing.output)
+                else recorder.owners.before_activation(pairing.output)
             )
             has_logits = activation != UNKNOWN or pairing.loss.from_logits
-            record = TargetRecord(
+            record = OutputRecord(
                 replace(pairing, output=None),
                 site.index if site else None,
                 activation,
@@ -85,17 +92,18 @@ def observed(
     return found
 
 
-def assembled(
-    records: Sequence[TargetRecord], rows: np.ndarray, y: Any, is_weighted: bool
+def output_stats(
+    records: Sequence[OutputRecord], rows: np.ndarray, y: Any, is_weighted: bool
 ) -> tuple[OutputStats, ...]:
     """The records with their measured rows and the statistics of their labels."""
     found = (
-        _target(record, row, y, is_weighted) for record, row in zip(records, rows, strict=True)
+        _output_stats(record, row, y, is_weighted)
+        for record, row in zip(records, rows, strict=True)
     )
-    return tuple(target for target in found if target is not None)
+    return tuple(each for each in found if each is not None)
 
 
-def _is_judged(pairing: OutputWithLoss, y: Any) -> bool:
+def _are_comparable(pairing: OutputWithLoss, y: Any) -> bool:
     """Whether labels and output belong together element by element, or class number by row."""
     labels = pairing.labels(y)
     if not is_observable(pairing.output) or not is_dense(labels) or len(pairing.output.shape) < 2:
@@ -110,16 +118,17 @@ def _is_judged(pairing: OutputWithLoss, y: Any) -> bool:
 
 
 def has_invalid_labels(model: Any, y: Any, outputs: Any) -> bool:
-    """Whether labels are what their loss cannot mean, so that a framework may refuse them; `False`
-    where a traced pass cannot see them.
+    """Whether labels are out of range for their loss, so that a framework may refuse them.
+
+    `False` where a traced pass cannot read them.
     """
     try:
         found = [
             _statistics(pairing, int(pairing.output.shape[-1]), y)
             for pairing in match_outputs(model, y, outputs)
-            if _is_judged(pairing, y)
+            if _are_comparable(pairing, y)
         ]
-    except Exception:  # frameworks say in different ways that a symbolic tensor has no values
+    except Exception:  # each framework has its own error for a symbolic tensor without values
         return False
     return any(statistics is not None and statistics.share_invalid > 0 for statistics in found)
 
@@ -132,7 +141,9 @@ def _statistics(pairing: OutputWithLoss, width: int, y: Any) -> Labels | None:
     )
 
 
-def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) -> OutputStats | None:
+def _output_stats(
+    record: OutputRecord, row: np.ndarray, y: Any, is_weighted: bool
+) -> OutputStats | None:
     loss = record.pairing.loss
     statistics = _statistics(record.pairing, record.width, y)
     if statistics is None:
@@ -155,24 +166,24 @@ def _target(record: TargetRecord, row: np.ndarray, y: Any, is_weighted: bool) ->
 
 
 def _activation(site: SiteRecord | None) -> str | None:
-    """Name of the activation that makes the output of a site; a softmax over another axis than the
-    last one is not known.
+    """Name of the activation that makes the output of a site.
+
+    A softmax over another axis than the last one counts as unknown.
     """
     if site is None or site.kind not in ("weight", "activation"):
         return UNKNOWN
     if isinstance(site.layer, keras.layers.Softmax) and site.layer.axis != -1:
         return UNKNOWN
     function = site.activation if site.kind == "weight" else site.layer
-    return None if function is None else describe(function).name
+    return None if function is None else following_activation(function).name
 
 
 def _row(pairing: OutputWithLoss, y: Any, output: Any, logits: Any, has_loss: bool) -> Any:
     output, logits = (ops.cast(tensor, "float32") for tensor in (output, logits))
     value = pairing.loss.function(pairing.labels(y), output) if has_loss else math.nan
     size = ops.max(ops.abs(logits))
-    scaled = logits / ops.where(
-        size > 0, size, ops.ones_like(size)
-    )  # squares of large logits overflow
+    # Squares of large logits would overflow.
+    scaled = logits / ops.where(size > 0, size, ops.ones_like(size))
     is_softmax = (
         pairing.loss.name.endswith("categorical_crossentropy") and int(logits.shape[-1]) > 1
     )

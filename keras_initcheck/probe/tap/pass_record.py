@@ -1,4 +1,4 @@
-"""What a pass is asked to compute, and what is known of it once it was traced."""
+"""The options of a pass, and the record that is made while it is traced."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,17 +11,18 @@ import numpy.typing as npt
 
 from keras_initcheck.probe.engine import row_layout, statistics_rows
 from keras_initcheck.probe.engine.row_layout import RowLayout, Section
+from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.tap import rank_sketch
 from keras_initcheck.probe.tap.outputs_and_labels import NUM_COLUMNS as OUTPUT_COLUMNS
-from keras_initcheck.probe.tap.outputs_and_labels import TargetRecord
-from keras_initcheck.probe.tap.recorder import Channel, SiteRecord
+from keras_initcheck.probe.tap.outputs_and_labels import OutputRecord
+from keras_initcheck.probe.tap.site_record import Channel, SiteRecord
 
 LOSS, RANDOM = "loss", "random"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a pass computes; each combination is compiled once per batch shape.
+    """The options of a pass; each combination is compiled once per batch shape.
 
     Attributes:
         cotangents: Some of `"loss"` and `"random"`: where the backward passes start.
@@ -38,7 +39,7 @@ class Options:
 
     def is_repeated(self, model: Any) -> bool:
         """Whether a pass of `model` will run often enough to be compiled, and may be."""
-        return not self.is_exact and not getattr(model, "run_eagerly", False)
+        return not self.is_exact and not introspection.runs_eagerly(model)
 
     @property
     def signal_width(self) -> int:
@@ -67,7 +68,7 @@ class Sizes:
 
 @dataclass
 class PassRecord:
-    """What the rows of a pass stand for, learned while it is traced.
+    """The meaning of the rows of a pass, recorded while it is traced.
 
     Attributes:
         options: What the pass computes.
@@ -80,7 +81,7 @@ class PassRecord:
         objectives: Some of `"loss"` and `"random"`: the backward passes that were possible.
         outputs: Outputs that are compared with their labels.
         num_links: Number of comparisons of one tensor with another.
-        cotangent_places: Where the random cotangent starts; see `Recorder.cotangent_place`.
+        cotangent_places: Where the random cotangent starts; see `TensorOwners.cotangent_place`.
         unobserved: Paths of layers that could not be observed, each with the reason.
         notes: `(path, reason)` of whatever else was left out.
     """
@@ -93,7 +94,7 @@ class PassRecord:
     sketched: list[Any] = field(default_factory=list)
     inputs: list[tuple[str, Channel]] = field(default_factory=list)
     objectives: list[str] = field(default_factory=list)
-    outputs: list[TargetRecord] = field(default_factory=list)
+    outputs: list[OutputRecord] = field(default_factory=list)
     num_links: int = 0
     cotangent_places: list[tuple[int, bool] | None] = field(default_factory=list)
     unobserved: dict[str, str] = field(default_factory=dict)

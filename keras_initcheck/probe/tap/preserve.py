@@ -1,31 +1,33 @@
-"""Keeps a model as it was: what a forward pass leaves on Python objects. Variables are kept by
-`keras.StatelessScope`.
+"""Keeps a model as it was, whatever a forward pass does to Python objects.
+
+Variables are kept by `keras.StatelessScope`.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from keras_initcheck.probe import engine
-from keras_initcheck.probe.data.batch import kept_global_randomness
+from keras_initcheck.probe.engine.protocol import Restore
+from keras_initcheck.probe.engine.randomness import capture_global_randomness
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.graph import operations_without_layers
 from keras_initcheck.probe.keras_model.private_api import (
     flatten_layers,
     torch_parameters,
 )
+from keras_initcheck.probe.keras_types import Model
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME, refuse_while_in_use, uninterrupted
 from keras_initcheck.probe.tap.objects import Objects
 
 
 @contextlib.contextmanager
-def preserved(model: Any) -> Iterator[None]:
-    """Puts everything but variables back on leaving: attributes, what they hold, and global states.
+def preserved(model: Model) -> Iterator[None]:
+    """A context that puts back everything but variables: attributes and global states.
 
-    Attributes are those of every layer, of the optimizer, the loss and the metrics; see `Objects`
-    for what is kept behind them, and what is not. Global states are Keras' own, and the random
-    states of Python, NumPy and the framework. Nothing else runs or changes a model meanwhile, and a
-    Ctrl-C while things are put back is heard afterwards.
+    Attributes are those of every layer, of the optimizer, the loss and the metrics; `Objects` lists
+    what is kept behind them. Global states are Keras' own, and the random states of Python, NumPy
+    and the framework. Nothing else runs or changes a model meanwhile, and a Ctrl-C that comes while
+    things are put back takes effect afterwards.
 
     Raises:
         ProbeError: Another thread is running the model.
@@ -34,8 +36,8 @@ def preserved(model: Any) -> Iterator[None]:
         refuse_while_in_use(model)
         kept = contextlib.ExitStack()
         try:
-            kept.callback(kept_global_randomness())
-            kept.callback(keep(model))
+            kept.callback(capture_global_randomness())
+            kept.callback(capture_objects(model))
             kept.enter_context(engine.load().isolated_randomness())
             yield
         finally:
@@ -44,9 +46,8 @@ def preserved(model: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def building(model: Any) -> Iterator[None]:
-    """A context that builds a model; where it fails, or finds nothing to build, everything is put
-    back as in `preserved`.
+def building(model: Model) -> Iterator[None]:
+    """A context that builds a model, and puts everything back where that fails or changes nothing.
 
     A model may hold layers that it never calls: Keras then takes it for unbuilt, however often it
     is built.
@@ -55,8 +56,8 @@ def building(model: Any) -> Iterator[None]:
         refuse_while_in_use(model)
         kept, before = contextlib.ExitStack(), introspection.build_state(model)
         try:
-            kept.callback(kept_global_randomness())
-            kept.callback(keep(model))
+            kept.callback(capture_global_randomness())
+            kept.callback(capture_objects(model))
             yield
             if introspection.build_state(model) != before:
                 kept.pop_all()
@@ -65,10 +66,8 @@ def building(model: Any) -> Iterator[None]:
                 kept.close()
 
 
-def keep(model: Any) -> Callable[[], None]:
-    """What puts the objects behind a model back as they are now. A second call of it finds nothing
-    to do.
-    """
+def capture_objects(model: Model) -> Restore:
+    """Captures the objects behind a model, and returns a function that puts them back."""
     objects = Objects(engine.load(), left=torch_parameters(flatten_layers(model)))
     parts = [
         *flatten_layers(model),

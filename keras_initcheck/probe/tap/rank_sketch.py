@@ -1,5 +1,6 @@
-"""How many directions a kernel has, from its product with a few random vectors: a small matrix on
-the device, a count on the host.
+"""The rank of a kernel, from its product with a few random vectors.
+
+A small matrix is made on the device, and its directions are counted on the host.
 """
 
 import math
@@ -9,19 +10,20 @@ import numpy as np
 from keras import ops
 
 NUM_DIRECTIONS = 16
-"""Random directions: ranks below it are told, larger ones are not. Cost: two products of the kernel
-with so many vectors.
+"""Random directions. Ranks below that number are recognized, larger ones are not. Cost: two
+products of the kernel with so many vectors.
 """
 NUM_COLUMNS = NUM_DIRECTIONS**2
 SMALLEST_SHARE = 1e-4
-"""Share of the largest squared singular value below which a direction counts as none: a hundredth
-of it in size, above what the rounding of float32, TF32 and bfloat16 products leaves of a direction
-that is not there."""
+"""Share of the largest squared singular value below which a direction does not count. In size it is
+a hundredth, above what the rounding of float32, TF32 and bfloat16 products leaves of a direction
+that does not exist."""
 
 
 def is_sketched(variable: Any) -> bool:
-    """Whether a variable is a kernel between four units and more on both sides, once all axes but
-    the last are taken together.
+    """Whether a variable is a kernel with four units or more on both sides.
+
+    All axes but the last are taken together as one side.
     """
     shape = tuple(variable.shape)
     is_kernel = str(variable.name).rsplit("/", 1)[-1].endswith("kernel") and len(shape) > 1
@@ -29,16 +31,16 @@ def is_sketched(variable: Any) -> bool:
 
 
 def smaller_side(shape: tuple[int, ...]) -> int:
-    """Largest rank of a kernel of that shape, whose last axis are its units."""
+    """Largest rank of a kernel of that shape, whose last axis is its units."""
     return min(math.prod(shape[:-1]), shape[-1])
 
 
 def row(kernel: Any) -> Any:
-    """The Gram matrix of `kernel @ G`, flattened, `(NUM_COLUMNS,)`, with G of independent standard
-    normal numbers; scaled by the largest.
+    """The Gram matrix of `kernel @ G`, flattened, `(NUM_COLUMNS,)`, for a random matrix G.
 
-    Its rank is that of the kernel, up to `NUM_DIRECTIONS` (Halko, Martinsson & Tropp 2011, section
-    4.1).
+    The kernel is divided by its largest magnitude; G holds independent standard normal numbers. The
+    rank of the product is the rank of the kernel, up to `NUM_DIRECTIONS` (Halko, Martinsson & Tropp
+    2011, section 4.1).
     """
     matrix = ops.reshape(ops.cast(kernel, "float32"), (-1, kernel.shape[-1]))
     largest = ops.max(ops.abs(matrix))
@@ -51,8 +53,9 @@ def row(kernel: Any) -> Any:
 
 
 def rank(values: np.ndarray) -> int | None:
-    """The number of directions in a row, at most `NUM_DIRECTIONS`; `None` where the kernel is not
-    finite.
+    """The number of directions in a row, 0..`NUM_DIRECTIONS`.
+
+    `None` where the kernel is not finite.
     """
     if not np.isfinite(values).all():
         return None

@@ -1,4 +1,4 @@
-"""What to do, and what to say, where a model's loss cannot be computed."""
+"""A model's loss that cannot be computed: left out with a note, or explained by an error."""
 
 from typing import Any
 
@@ -13,19 +13,20 @@ from keras_initcheck.records.errors import DataError, InitCheckError, ProbeError
 
 
 def why_left_out(model: Any, batch: Batch, outputs: Any, error: Exception) -> str | None:
-    """The note on a loss that is left out; `None` where its failure is an error."""
+    """The note on a loss that is left out; `None` where its failure is an error to report."""
     if batch.y is None:
         return f"the model's loss needs labels, and none were given ({type(error).__name__})"
-    if has_invalid_labels(
-        model, batch.y, outputs
-    ):  # a finding says more than the framework's error
+    if has_invalid_labels(model, batch.y, outputs):
+        # A finding explains that better than the framework's error.
         return f"not computed, since its labels are out of range ({type(error).__name__})"
     return None
 
 
 def explain_loss(model: Any, batch: Batch, outputs: Any, error: Exception) -> InitCheckError:
-    """What failed: the sum of losses, a method or a function of the user's, or one of Keras'
-    losses, which blames the labels.
+    """The error for a loss that fails.
+
+    The cause may be the sum of losses, a method or a function of the user's, or, where a loss of
+    Keras fails, the labels.
     """
     received = f"outputs {describe_tensors(outputs)}, labels {describe_tensors(batch.y)}"
     received += (
@@ -67,7 +68,7 @@ def explain_loss(model: Any, batch: Batch, outputs: Any, error: Exception) -> In
 
 
 def _is_sum(model: Any, batch: Batch, outputs: Any) -> bool:
-    """Whether the compiled loss can be computed alone, and has others beside it."""
+    """Whether the compiled loss can be computed alone, and others are added to it."""
     compiled = compiled_loss(model)
     if compiled is None or not model.losses:
         return False

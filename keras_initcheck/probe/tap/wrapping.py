@@ -1,5 +1,6 @@
-"""Puts something in place of a layer's `call` or activation for a while, and takes it away again,
-also after an exception.
+"""Replacements of a layer's `call` or activation that last as long as a context.
+
+They are taken away again also after an exception.
 """
 
 import contextlib
@@ -10,9 +11,6 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe.keras_model.private_api import flatten_layers
-from keras_initcheck.probe.keras_model.private_api import (
-    without_rematerialization as without_rematerialization,
-)
 
 Call = Callable[..., Any]
 
@@ -21,8 +19,10 @@ Call = Callable[..., Any]
 def wrapped_calls(
     operations: Iterable[Any], wrapper: Callable[[Any, Call], Call]
 ) -> Iterator[None]:
-    """`call` of each layer or graph operation is `wrapper(operation, call)` for the time of the
-    context.
+    """A context in which the `call` of each operation is `wrapper(operation, call)`.
+
+    The replacement is an attribute of the instance, which Python finds before the class's method.
+    It goes into `__dict__` directly, because Keras' `__setattr__` would track it.
     """
     wrapped = []
     try:
@@ -38,10 +38,10 @@ def wrapped_calls(
 
 @contextlib.contextmanager
 def on_the_way_back(model: Any) -> Iterator[None]:
-    """For a backward pass: layers that a checkpoint runs again find the state that the first run
-    found, and leave none behind.
+    """A context for a backward pass, in which a checkpoint may run layers again.
 
-    On a GPU, torch runs them in a thread of its own, which knows nothing of a scope of this one.
+    They find the state that the first run found, and leave none behind. On a GPU, torch runs them
+    in a thread of its own, which knows nothing of a scope of this one.
     """
     home = threading.get_ident()
 
@@ -60,7 +60,7 @@ def on_the_way_back(model: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replaced_activation(layer: Any, function: Callable[..., Any]) -> Iterator[None]:
-    """The layer's activation is `function` for the time of the context."""
+    """A context in which the layer's activation is `function`."""
     had = layer.__dict__.get("activation")
     layer.__dict__["activation"] = function
     try:

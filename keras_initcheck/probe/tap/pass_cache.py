@@ -12,8 +12,8 @@ from keras_initcheck.probe.keras_model.optimizers import compiled_optimizer
 from keras_initcheck.probe.keras_model.private_api import compiled_loss, flatten_layers
 
 MOST_PASSES = 8
-"""A fit needs three: the exact pass, the fast one, and the fast one with histograms; twice that
-where the last batch is shorter.
+"""A fit needs three passes, the exact one, the fast one, and the fast one with histograms, and as
+many again where the last batch is shorter.
 """
 
 Pass = TypeVar("Pass")
@@ -21,16 +21,18 @@ Pass = TypeVar("Pass")
 
 @dataclass(frozen=True)
 class _Circumstances:
-    """What tracing reads: values that are compared as such, and objects that have to be the same
-    ones.
+    """The circumstances that tracing reads.
 
-    The objects are held, because the identity of one that is gone may be given to another.
+    Attributes:
+        values: Values that must be equal.
+        objects: Objects that must be the same ones. They are held, because the identity of one that
+            is gone may be given to another.
     """
 
     values: tuple[Any, ...]
     objects: tuple[Any, ...]
 
-    def are(self, other: "_Circumstances") -> bool:
+    def equal(self, other: "_Circumstances") -> bool:
         same_number = len(self.objects) == len(other.objects)
         return (
             self.values == other.values
@@ -40,15 +42,16 @@ class _Circumstances:
 
 
 class PassCache(Generic[Pass]):
-    """The latest passes of one model, `MOST_PASSES` at most; the one that was not asked for longest
-    goes first.
+    """The latest passes of one model, at most `MOST_PASSES`.
+
+    The pass that has not been used for the longest time goes first.
     """
 
     def __init__(self) -> None:
         self._kept: list[tuple[_Circumstances, Pass]] = []
 
     def get(self, model: Any, batch: Batch, options: object, make: Callable[[], Pass]) -> Pass:
-        """The pass for these circumstances, made where there is none.
+        """The pass for these circumstances, made where none is kept.
 
         Args:
             model: The model.
@@ -58,7 +61,7 @@ class PassCache(Generic[Pass]):
         """
         wanted = _circumstances(model, batch, options)
         place = next(
-            (place for place, (known, _) in enumerate(self._kept) if known.are(wanted)), None
+            (place for place, (kept, _) in enumerate(self._kept) if kept.equal(wanted)), None
         )
         found = (wanted, make()) if place is None else self._kept.pop(place)
         self._kept = [*self._kept[-MOST_PASSES + 1 :], found]
@@ -66,8 +69,9 @@ class PassCache(Generic[Pass]):
 
 
 def _circumstances(model: Any, batch: Batch, options: object) -> _Circumstances:
-    """`compile` makes its loss anew each time, so that a second one is seen even with the same
-    arguments.
+    """The circumstances of a pass.
+
+    `compile` makes a new loss each time, so that a second `compile` with the same arguments counts.
     """
     layers = flatten_layers(model)
     kinds = [

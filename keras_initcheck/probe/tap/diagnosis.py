@@ -1,19 +1,19 @@
-"""Whose fault a failure is: found by running the model once more, without anything of this package
-around its layers.
+"""The cause of a failed pass, found by running the model once more without a probe around it.
 
-Only what the model does without help, too, is reported as the model's failure. The rest is a fault
-of this package, and says so.
+An error is reported as the model's only if the model raises it alone, too. Any other is a fault of
+this package, and its message asks for a report.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.engine.protocol import BatchParts, Engine, PassResult, StateMapping
 from keras_initcheck.probe.engine.row_layout import (
     SCALARS,
     RowLayout,
@@ -26,11 +26,11 @@ from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.graph import operations_without_layers, symbolic_inputs
 from keras_initcheck.probe.keras_model.messages import describe_tensors, error_summary
 from keras_initcheck.probe.keras_model.private_api import flatten_layers, without_rematerialization
-from keras_initcheck.probe.tap.forward import Pass
+from keras_initcheck.probe.keras_types import Tensor
 from keras_initcheck.probe.tap.pass_record import LOSS, Options
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.refused_loss import explain_loss, why_left_out
-from keras_initcheck.probe.tap.wrapping import wrapped_calls
+from keras_initcheck.probe.tap.wrapping import on_the_way_back, wrapped_calls
 from keras_initcheck.records.errors import InitCheckError, ProbeError
 
 PLEASE_REPORT = (
@@ -42,10 +42,10 @@ _MEMORY_ERRORS = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
 
 @contextlib.contextmanager
 def our_own(work: str) -> Iterator[None]:
-    """Work in which no code of the user's runs: whatever fails there is a fault of this package.
+    """A context for work in which no code of the user's runs, so that a failure is our own fault.
 
     Args:
-        work: What is done, such as "reading the statistics of `dense`".
+        work: The work, such as "the statistics of layer 'dense'".
 
     Raises:
         ProbeError: Something failed.
@@ -56,30 +56,30 @@ def our_own(work: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ProbeError(
-            f"keras_initcheck failed at {work}: {_words(error)}; {PLEASE_REPORT}"
+            f"keras_initcheck failed at {work}: {_summary(error)}; {PLEASE_REPORT}"
         ) from error
 
 
 def explain(
     model: Any,
-    engine: ModuleType,
+    engine: Engine,
     options: Options,
     batch: Batch,
     error: Exception,
     site: str | None,
 ) -> InitCheckError:
-    """The error to raise `from` its `__cause__`, after a pass has failed.
+    """The error to raise, `from` its `__cause__`, after a pass has failed.
 
     Args:
         model: The model, built.
         engine: The backend's engine module.
-        options: Those of the pass.
-        batch: Its batch.
-        error: What it raised.
-        site: The layer at which it stood then, if at any.
+        options: The options of the pass.
+        batch: The batch of the pass.
+        error: The error that the pass raised.
+        site: The innermost layer that raised it, or `None`.
     """
     if _is_out_of_memory(error):
-        return _caused(
+        return _caused_error(
             f"Probing {model.name!r} needs more memory than there is. Pass a smaller `batch_size`."
             f" {error_summary(error)}",
             error,
@@ -88,39 +88,39 @@ def explain(
     if own is not None:
         return own
     where = f"on layer {site!r}" if site else f"on the model {model.name!r}"
-    return _caused(
-        f"keras_initcheck failed {where}, which runs without it: {_words(error)}; {PLEASE_REPORT}",
+    return _caused_error(
+        f"keras_initcheck failed {where}, which runs without it: {_summary(error)};"
+        f" {PLEASE_REPORT}",
         error,
     )
 
 
 def unbuilt(model: Any, batch: Batch, error: Exception) -> ProbeError:
     """The error for a model whose variables Keras could not create."""
-    return _caused(
+    return _caused_error(
         f"The model {model.name!r} must be one that Keras can build from inputs like"
-        f" {describe_tensors(batch.x)}, as `fit` does before its first step. {error_summary(error)}",
+        f" {describe_tensors(batch.x)}, as `fit` does before its first step."
+        f" {error_summary(error)}",
         error,
     )
 
 
 def _own_failure(
-    model: Any, engine: ModuleType, options: Options, batch: Batch
+    model: Any, engine: Engine, options: Options, batch: Batch
 ) -> InitCheckError | None:
-    """What the model raises without a probe, in words; `None` where it runs and has a gradient."""
+    """The error of the model without a probe; `None` where it runs and has a gradient."""
     plain = _PlainPass(model, options)
     try:
         with preserved(model):
-            engine.compile_pass(plain, model, _one_number, is_repeated=options.is_repeated(model))(
-                batch.parts
-            )
+            engine.compile_pass(plain, model, is_repeated=options.is_repeated(model))(batch.parts)
     except InitCheckError as failure:
         return failure
     except Exception as error:
-        return _caused(_told(model, batch, plain, error), error)
+        return _caused_error(_failure_message(model, batch, plain, error), error)
     return None
 
 
-def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> str:
+def _failure_message(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> str:
     if plain.has_run:
         return (
             f"The model {model.name!r} must have a gradient. Without keras_initcheck, too,"
@@ -129,8 +129,8 @@ def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> st
     expected = symbolic_inputs(model)
     if plain.culprit is None and expected is not None and not _fits(expected, batch.x):
         return (
-            f"The model {model.name!r} must be given inputs like {describe_tensors(expected)}. Received:"
-            f" {describe_tensors(batch.x)}. {error_summary(error)}"
+            f"The model {model.name!r} must be given inputs like {describe_tensors(expected)}."
+            f" Received: {describe_tensors(batch.x)}. {error_summary(error)}"
         )
     culprit = f"its layer {plain.culprit}" if plain.culprit else "its `call`"
     without = (
@@ -140,7 +140,7 @@ def _told(model: Any, batch: Batch, plain: "_PlainPass", error: Exception) -> st
     )
     return (
         f"The model {model.name!r} must run on the batch. Without keras_initcheck, too, {culprit}"
-        f" raises {_words(error)}.{without} Received: inputs {describe_tensors(batch.x)}."
+        f" raises {_summary(error)}.{without} Received: inputs {describe_tensors(batch.x)}."
     )
 
 
@@ -168,48 +168,44 @@ def _is_out_of_memory(error: Exception) -> bool:
     return type(error).__name__ in _MEMORY_ERRORS or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _words(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     return error_summary(error).rstrip(".")
 
 
-def _caused(message: str, cause: Exception) -> ProbeError:
+def _caused_error(message: str, cause: Exception) -> ProbeError:
     error = ProbeError(message)
     error.__cause__ = cause
     return error
 
 
-def _one_number(gradient: Any) -> Any:
-    return ops.reshape(ops.cast(ops.sum(gradient), "float32"), (1,))
-
-
 class _PlainPass:
-    """The pass of an engine with nothing observed: the same forward and backward passes that a
-    training makes.
+    """A pass with nothing observed: the forward and backward passes that a training makes.
 
     Attributes:
         has_run: Whether the forward pass came to its end.
-        culprit: The innermost layer that raised, with its type, in words.
-        without_tensor: The latest layer that returned no tensor, with what it returned, in words.
-        copies: Of torch's engine; see `Forward`.
+        culprit: Name and type of the innermost layer that raised.
+        without_tensor: Name and type of the latest layer that returned no tensor, and its result.
     """
 
     def __init__(self, model: Any, options: Options) -> None:
         self.has_run = False
         self.culprit: str | None = None
         self.without_tensor: str | None = None
-        self.copies = False
         self._model = model
         self._wants_loss = LOSS in options.cotangents and introspection.is_compiled(model)
         self._entered: list[str] = []
 
     def __call__(
-        self, make_slot: Callable[[int, str], Any], parts: Any, state_mapping: Any
-    ) -> Pass:
+        self,
+        make_slot: Callable[[int, str], Any],
+        parts: BatchParts,
+        state_mapping: StateMapping,
+        passes_copies: bool = False,
+    ) -> PassResult:
         model, batch = self._model, Batch(*parts)
         self.has_run = False
-        make_slot(
-            1, "float32"
-        )  # nothing depends on it: torch wants one tensor at least to differentiate by
+        # Nothing depends on this slot: torch wants one tensor at least to differentiate by.
+        make_slot(1, "float32")
         operations = [
             *flatten_layers(model),
             *operations_without_layers(model),
@@ -218,7 +214,7 @@ class _PlainPass:
             state_mapping or introspection.regularized_values(model), collect_losses=True
         ):
             with (
-                wrapped_calls(operations[1:], self._watched),
+                wrapped_calls(operations[1:], self._wrapper),
                 without_rematerialization(operations),
             ):
                 outputs = introspection.call_in_training(model, batch.x)
@@ -231,9 +227,17 @@ class _PlainPass:
             sections.append(Section(gradients_of(name), 1, 1))
             sections.append(Section(weight_gradients_of(name), num_weights, 1))
         layout = RowLayout(tuple(sections))
-        return Pass(named, {SCALARS: [ops.ones((1,))]}, layout, trained=tuple(named))
+        return PassResult(named, {SCALARS: [ops.ones((1,))]}, layout, trained=tuple(named))
 
-    def _watched(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    def gradient_row(self, tensor: Tensor) -> Tensor:
+        """One number, which needs the whole gradient."""
+        return ops.reshape(ops.cast(ops.sum(tensor), "float32"), (1,))
+
+    def way_back(self) -> AbstractContextManager[None]:
+        """See `Forward.way_back`."""
+        return on_the_way_back(self._model)
+
+    def _wrapper(self, operation: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             self._entered.append(operation.name)
             name = f"{'/'.join(self._entered)!r} ({type(operation).__name__})"
@@ -270,9 +274,7 @@ class _PlainPass:
 
 
 def without_call(model: Any) -> ProbeError:
-    """The error for a model that has no `call`, so that there is nothing to run as a whole: its
-    parts can be probed.
-    """
+    """The error for a model without a `call`, which names the parts that can be probed instead."""
     names = [part.name for part in introspection.submodels(model)] or ["generator", "discriminator"]
     parts = ", ".join(f"{name!r}: (its model, its inputs)" for name in names)
     return ProbeError(
