@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,9 @@ RENDERING_THEMSELVES = {"records/report.py": "outputs", "repairs/repair.py": "ou
 """Records that import their renderers, inside of their methods only, since users ask a report and a
 repair themselves for their text, figures and files.
 """
+ROOMS_OF_PROBE = ("keras_types", "engine", "keras_model", "data", "tap", "prediction", "files")
+"""Rooms inside `probe/`, lowest first: each imports from itself and from those before it. The files
+that stand beside the folders are the highest one."""
 
 
 def files():
@@ -131,7 +135,7 @@ def test_file_imports_only_from_layers_above_it(path):
             allowed = {*MAY_IMPORT[layer], own}
             assert is_exception or target in allowed, f"{layer} may not import {name}"
         elif is_engine and top in FRAMEWORKS:
-            assert path.stem == top
+            assert path.stem.partition("_")[0] == top
         else:
             assert top in sys.stdlib_module_names or top in FOREIGN[layer], (
                 f"{layer} may not import {name}"
@@ -146,6 +150,54 @@ def test_renderer_is_imported_inside_of_methods_only(file):
         if name.startswith("keras_initcheck.")
     }
     assert RENDERING_THEMSELVES[file] not in at_the_top
+
+
+def room_of_probe(module):
+    """The room in which a module of the probe, as a dotted name, stands; `None` for others."""
+    parts = module.split(".")
+    if parts[:2] != ["keras_initcheck", "probe"] or len(parts) < 3:
+        return None
+    return parts[2] if parts[2] in ROOMS_OF_PROBE else "files"
+
+
+def imported_modules(path, is_lazy=True):
+    """Dotted names of the modules that a file imports, inside functions too if `is_lazy`."""
+    pending = [ast.parse(path.read_text())]
+    while pending:
+        node = pending.pop()
+        if is_lazy or not isinstance(node, ast.FunctionDef):
+            pending += ast.iter_child_nodes(node)
+        if isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                full = f"{node.module}.{name.name}"
+                place = PACKAGE.parent / full.replace(".", "/")
+                is_module = place.is_dir() or place.with_suffix(".py").exists()
+                yield full if is_module else node.module
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def module_of(path):
+    """The dotted name of a file of the package."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in files() if room_of_probe(module_of(path)) is not None],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_file_of_the_probe_imports_from_no_room_above_it(path):
+    floor = ROOMS_OF_PROBE.index(room_of_probe(module_of(path)))
+    rooms = {name: room_of_probe(name) for name in imported_modules(path)}
+    above = {name for name, room in rooms.items() if room and ROOMS_OF_PROBE.index(room) > floor}
+    assert above == set()
+
+
+def test_no_file_imports_itself_through_others():
+    graph = {module_of(path): set(imported_modules(path, is_lazy=False)) for path in files()}
+    TopologicalSorter({name: used & graph.keys() for name, used in graph.items()}).prepare()
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
