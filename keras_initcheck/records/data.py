@@ -1,6 +1,5 @@
 """Facts about the batch: tables that enter the model, labels, and outputs beside their labels."""
 
-import math
 from dataclasses import dataclass
 
 from keras_initcheck.records.record import Record
@@ -39,8 +38,6 @@ class Labels(Record):
         deviation: Root of the units' mean variance over samples and positions: the error of the
             best constant.
         absolute_deviation: Mean distance from each unit's median: the same for absolute errors.
-        entropy: Entropy of the classes in nats, which is the cross-entropy of the best constant;
-            `nan` where there are no classes.
         share_nonfinite: Share of values that are NaN or infinite, 0..1.
         share_invalid: Share of labels, 0..1, that the loss cannot mean: classes that the output
             does not have, rows that are no distribution over classes, values outside 0..1 for a
@@ -54,7 +51,6 @@ class Labels(Record):
     mean: float
     deviation: float
     absolute_deviation: float
-    entropy: float = math.nan
     share_nonfinite: float = 0.0
     share_invalid: float = 0.0
     is_multi_hot: bool = False

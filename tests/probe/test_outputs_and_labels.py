@@ -64,7 +64,6 @@ def test_classifier_has_loss_and_logits_of_numpy(measure, x, classes, activation
     )
     assert target.value == pytest.approx(-log_softmax(z)[np.arange(12), classes].mean(), rel=TIGHT)
     assert target.logit_deviation == pytest.approx(math.sqrt(z.var(axis=1).mean()), rel=TIGHT)
-    assert target.labels.entropy == pytest.approx(math.log(4))
     assert (target.labels.minimum, target.labels.maximum, target.labels.share_invalid) == (
         0.0,
         3.0,
@@ -95,7 +94,6 @@ def test_regression_has_error_and_deviation_of_numpy(measure, x, normal):
     assert target.labels.absolute_deviation == pytest.approx(
         np.abs(y - np.median(y, axis=0)).mean(), rel=TIGHT
     )
-    assert math.isnan(target.labels.entropy)
 
 
 def test_large_logits_do_not_overflow(measure, x, classes):
@@ -221,7 +219,6 @@ def test_ignored_class_is_left_out_of_the_labels(measure, x, classes):
     model.compile("sgd", LOSSES.SparseCategoricalCrossentropy(from_logits=True, ignore_class=3))
     (target,) = measure(model, x, classes).outputs
     assert (target.labels.maximum, target.labels.share_invalid) == (2.0, 0.0)
-    assert target.labels.entropy == pytest.approx(math.log(3))
 
 
 @pytest.mark.parametrize(

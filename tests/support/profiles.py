@@ -124,7 +124,6 @@ def labels(minimum=0.0, maximum=9.0, **changes):
         "mean": (minimum + maximum) / 2,
         "deviation": 2.9,
         "absolute_deviation": 2.5,
-        "entropy": 2.3,
     }
     return Labels(minimum, maximum, **{**facts, **changes})
 

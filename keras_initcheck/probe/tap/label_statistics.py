@@ -50,7 +50,6 @@ def statistics(
         mean=float(finite.mean()),
         deviation=math.sqrt(float(finite.var(axis=0).mean())),
         absolute_deviation=float(np.abs(finite - np.median(finite, axis=0)).mean()),
-        entropy=_entropy(finite, width, loss),
         share_nonfinite=float(1 - np.isfinite(values).mean()),
         share_invalid=float(invalid.mean()),
         is_multi_hot=is_multi_hot,
@@ -71,21 +70,3 @@ def _invalid(rows: np.ndarray, width: int, loss: str) -> tuple[np.ndarray, bool]
         is_binary = bool(((rows == 0) | (rows == 1)).all())
         return invalid, is_binary and bool(invalid.any())
     return np.zeros(len(rows), bool), False
-
-
-def _entropy(rows: np.ndarray, width: int, loss: str) -> float:
-    if loss == "sparse_categorical_crossentropy":
-        classes = rows[(rows >= 0) & (rows < width)].astype("int64")
-        return _nats(np.bincount(classes) / max(len(classes), 1))
-    if loss == "categorical_crossentropy":
-        total = np.clip(rows, 0, None).sum(axis=0)
-        return _nats(total / total.sum()) if total.sum() else math.nan
-    if loss == "binary_crossentropy":
-        shares = np.clip(rows.mean(axis=0), 0, 1)
-        return float(np.mean([_nats(np.array([share, 1 - share])) for share in shares]))
-    return math.nan
-
-
-def _nats(shares: np.ndarray) -> float:
-    present = shares[shares > 0]
-    return max(float(-(present * np.log(present)).sum()), 0.0)
