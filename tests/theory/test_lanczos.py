@@ -39,6 +39,28 @@ def test_value_is_a_lower_bound_and_its_error_reaches_an_eigenvalue(operator, se
     assert value > 0.9 * eigenvalues[-1]
 
 
+def test_error_after_one_product_is_the_residual_by_hand():
+    # From (3, 4) / 5 with eigenvalues 1 and 2: the Rayleigh quotient is 0.36 + 1.28 = 1.64, and the
+    # residual |(1 - 1.64) 0.6, (2 - 1.64) 0.8| = 0.48.
+    value, error, num = largest_eigenvalue(
+        lambda vector: np.array([1.0, 2.0]) * vector, np.array([3.0, 4.0]), num_steps=1
+    )
+    assert (value, error, num) == (pytest.approx(1.64), pytest.approx(0.48), 1)
+
+
+def test_error_is_the_residual_of_the_vector_that_was_found(operator):
+    # After all but one product of a known matrix, |A x - value x| from an eigenvector of the
+    # projection of A on the Krylov space, by another orthonormal basis of it.
+    matrix, start = operator([9.0, 5.0, 2.0, 1.0, 0.5])
+    value, error, _ = largest_eigenvalue(lambda vector: matrix @ vector, start, num_steps=3)
+    krylov = np.stack([start, matrix @ start, matrix @ matrix @ start], axis=1)
+    basis, _ = np.linalg.qr(krylov)
+    values, vectors = np.linalg.eigh(basis.T @ matrix @ basis)
+    found = basis @ vectors[:, -1]
+    assert value == pytest.approx(values[-1], rel=1e-9)
+    assert error == pytest.approx(np.linalg.norm(matrix @ found - value * found), rel=1e-6)
+
+
 def test_clusters_do_not_break_it(operator):
     matrix, start = operator([2.0] * 3 + [1.0] * 20)
     value, error, num = largest_eigenvalue(lambda vector: matrix @ vector, start, num_steps=20)

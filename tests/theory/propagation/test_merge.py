@@ -121,3 +121,29 @@ def test_one_unknown_operand_makes_the_result_unknown(rule):
 def test_gradient_to_an_unknown_operand_is_known_where_the_other_is():
     to_known, to_unknown = Multiply().log_gradient_factors(FIRST, UNKNOWN)
     assert math.isnan(to_known) and math.isfinite(to_unknown)
+
+
+def test_product_of_operands_with_a_mean_keeps_its_share_of_variance():
+    # 1 - (1/2) (0.25 / 4.25)
+    product = Multiply().forward(FIRST, SECOND)
+    assert product.variance_share == pytest.approx(1.0 - 0.5 * 0.25 / 4.25)
+
+
+def test_copies_of_an_operand_of_a_maximum_add_their_gradients():
+    once, twelve = Maximum(), Maximum(repeats=(1.0, 12.0))
+    factors = gradient_factors(once, FIRST, SECOND)
+    assert gradient_factors(twelve, FIRST, SECOND) == pytest.approx([factors[0], 12 * factors[1]])
+
+
+@pytest.mark.parametrize(
+    "rule", [Sum((1.0, 2.0)), Concatenate((1.0, 2.0)), Sum((1.0, 2.0, 3.0, 4.0))], ids=str
+)
+def test_numbers_for_another_number_of_operands_are_refused(rule):
+    with pytest.raises(ValueError, match=r"zip\(\)"):
+        rule.forward(FIRST, SECOND, FIRST)
+
+
+@pytest.mark.parametrize("rule", [Sum, Maximum])
+def test_copies_for_another_number_of_operands_are_refused(rule):
+    with pytest.raises(ValueError, match=r"zip\(\)"):
+        rule(repeats=(1.0, 2.0)).log_gradient_factors(FIRST, SECOND, FIRST)

@@ -35,6 +35,7 @@ def assert_mean(samples, expected, slack=0.0):
 def assert_moments(samples, signal):
     assert_mean(samples, signal.mean, slack=1e-9)
     assert_mean(samples**2, signal.second_moment, slack=1e-9)
+    assert signal.variance_share == pytest.approx(1.0 - signal.relative_mean**2, abs=1e-9)
 
 
 @settings(max_examples=80, deadline=None)

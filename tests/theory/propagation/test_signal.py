@@ -2,7 +2,15 @@ import math
 
 import pytest
 
-from keras_initcheck.theory.propagation.signal import UNKNOWN, ZERO, Signal, common_scale, log_sum
+from keras_initcheck.theory.propagation.signal import (
+    UNKNOWN,
+    ZERO,
+    Signal,
+    common_scale,
+    exponential,
+    log_sum,
+    logarithm,
+)
 
 
 def test_mean_and_variance_make_the_second_moment():
@@ -64,3 +72,9 @@ def test_negative_variance_is_refused():
 )
 def test_log_sum(terms, expected):
     assert log_sum(terms) == pytest.approx(expected, nan_ok=True)
+
+
+def test_logarithm_of_zero_and_exponential_beyond_floats_are_infinite():
+    assert (logarithm(0.0), logarithm(1.0)) == (-math.inf, 0.0)
+    assert (exponential(710.0), exponential(-math.inf)) == (math.inf, 0.0)
+    assert exponential(709.0) == math.exp(709.0)
