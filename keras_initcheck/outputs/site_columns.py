@@ -85,7 +85,7 @@ class SiteColumn:
     Attributes:
         title: Its head.
         hint: What it means, in a sentence.
-        is_number: Whether it is a column of numbers; only the pages' JavaScript reads this.
+        is_number: Whether it is a column of numbers; only the tab's `table.js` reads this.
         values: What to sort by, one for each site; `None` where there is nothing.
         texts: What to show, one for each site.
     """
