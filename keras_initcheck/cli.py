@@ -116,14 +116,15 @@ def _compare(paths: Sequence[str], html: str | None, most: int | None) -> int:
 def _list(arguments: Namespace) -> int:
     from keras_initcheck.command import listings
 
+    lists = {
+        "list_rules": listings.rules,
+        "list_thresholds": listings.thresholds,
+        "schema": listings.schema,
+    }
     if arguments.explain is not None:
         text = listings.page(arguments.explain)
-    elif arguments.list_rules:
-        text = listings.rules()
-    elif arguments.schema:
-        text = listings.schema()
     else:
-        text = listings.thresholds()
+        text = next(make() for name, make in lists.items() if getattr(arguments, name))
     print(text, end="")
     return HEALTHY
 

@@ -33,7 +33,8 @@ def read_report(option: str, path: str, most: int | None = None) -> Report:
             raise ValueError(f"It has more than {most} MiB. If that is intended: --max-size")
         return from_json(content.decode(), max_mebibytes=most)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
+        # The advice at the end of an error of `from_json` is for callers of the library.
+        why = getattr(error, "strerror", None) or str(error).partition(" Pass the text itself")[0]
         raise InitCheckError(
             f"{option} must name a report that --json wrote. Received: {path!r}."
             f" {one_line(str(why))}"

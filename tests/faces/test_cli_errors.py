@@ -93,6 +93,11 @@ def test_arguments_that_make_no_sense(error_of, arguments, expected):
     assert expected in error_of(*arguments)
 
 
+def test_file_that_holds_no_report_is_not_told_of_the_library(error_of):
+    error = error_of("--compare", "models.py", "b.json")
+    assert error.endswith("(Expecting value: line 2 column 1 (char 1)).\n")
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
