@@ -161,3 +161,20 @@ def test_every_rule_has_a_place_in_the_catalogue():
     assert {type(rule) for rule in catalogue.RULES} == {
         rule for rule in concrete(Rule) if hasattr(rule, "code")
     }
+
+
+def test_rules_name_their_causes_by_slugs_of_other_rules():
+    slugs = {rule.slug for rule in RULES}
+    for rule in RULES:
+        assert slugs.issuperset(rule.explained_by)
+        assert rule.slug not in rule.explained_by
+        assert len(set(rule.explained_by)) == len(rule.explained_by)
+
+
+def test_no_rule_is_the_cause_of_its_own_cause():
+    causes = {rule.slug: set(rule.explained_by) for rule in RULES}
+    for _ in RULES:  # each round follows one more step from effect to cause
+        causes = {
+            slug: found.union(*(causes[each] for each in found)) for slug, found in causes.items()
+        }
+    assert all(slug not in found for slug, found in causes.items())

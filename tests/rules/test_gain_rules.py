@@ -265,3 +265,49 @@ def test_a_layer_that_its_bias_leads_is_left_to_the_measured_rules(make):
         led = plain.with_changes(weights=(*plain.weights, *biases))
         assert len(list(findings_of(ForwardGain(), led))) == expected
         assert len(list(findings_of(BackwardGain(), led))) == 1
+
+
+def test_up_to_three_culprits_are_shown_with_their_factors(make):
+    for num, expected in ((3, "`dense_3` ½ · 64 · 0.000156 = 0.005."), (4, " and 1 more.")):
+        layers = [make.weight_layer(f"dense_{k}", 0.01 / 64) for k in range(1, num + 1)]
+        profile = make.chain(make.weight_layer("first"), *layers, make.head())
+        (finding,) = findings_of(ForwardGain(), profile)
+        assert finding.message.endswith(expected)
+
+
+def test_chain_of_one_counted_layer_is_called_by_its_name(make):
+    (finding,) = findings_of(BackwardGain(), chain_of_gain(make, -7.0))
+    assert finding.message.startswith("In `second` the weights multiply the gradient's")
+
+
+def test_layer_that_its_bias_leads_cannot_hide_what_others_lose(make):
+    """What the weights multiply by e^10 behind a leading bias, others lose by e^-7 without one."""
+    grown = 2 / 64 * math.exp(10.0)
+    bias = make.kernel("led", 2.0 * 64 * grown, role="bias", name="led/bias")
+    led = make.weight_layer("led", grown, kernels=[make.kernel("led", grown), bias])
+    lost = make.weight_layer("lost", 2 / 64 * math.exp(-7.0))
+    (finding,) = findings_of(
+        ForwardGain(), make.chain(make.weight_layer("first"), led, lost, make.head())
+    )
+    assert finding.culprits == ("lost",)
+
+
+def test_growing_branch_is_not_excused_by_its_skip_connection(make):
+    layers = [make.weight_layer("stem"), make.weight_layer("a", chain=1)]
+    branch = make.weight_layer("b", 2 / 64 * math.exp(7.0), chain=1)
+    add = make.site("add", "merge", layer_type="Add", inputs=(2, 0))
+    (finding,) = findings_of(ForwardGain(), make.chain(*layers, branch, add, make.head()))
+    assert finding.severity == "warning"
+
+
+def test_backward_gain_has_its_own_fix_where_the_forward_gain_is_in_order(make):
+    """64 inputs and 8 outputs that feed on: He's weights keep the signal, and lose the gradient."""
+    layers = [make.weight_layer(f"dense_{k}", 2 / 64, 64.0, 8.0) for k in range(6)]
+    other = make.weight_layer("other", 2 / 64 * math.exp(-7.0), chain=1)
+    norm = make.site("norm", "normalization", layer_type="Normalization")
+    profile = make.chain(*layers, norm, other, make.head())
+    backward, *rest = findings_of(BackwardGain(), profile)
+    assert backward.culprits[0] == "dense_1"
+    assert "fan_avg" in backward.fix
+    assert [finding.site for finding in rest] == ["other"]
+    assert "cures IC102 (forward-gain) in `other`" in rest[0].fix
