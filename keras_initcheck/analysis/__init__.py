@@ -1,1 +1,1 @@
-"""What follows from a profile and is no finding. Pure: no Keras, no verdicts."""
+"""Analysis: conclusions from a profile that are no findings. Pure: no Keras, no verdicts."""

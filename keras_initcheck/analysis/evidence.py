@@ -30,7 +30,7 @@ SGD's budget of a gain."""
 
 
 class Evidence:
-    """What follows from one profile. Each part is made once, when it is first asked for.
+    """Conclusions from one profile, each made once, when it is first asked for.
 
     Arrays are over all sites, weights, or weight layers in the order of `analysis.fans`. What does
     not depend on the measurement is made once for all profiles of one structure.
@@ -41,7 +41,7 @@ class Evidence:
     Attributes:
         profile: The same.
         measurement: Its arrays.
-        analysis: What follows from its structure.
+        analysis: The analysis of its structure.
     """
 
     def __init__(self, profile: Profile) -> None:

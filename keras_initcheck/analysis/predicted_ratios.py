@@ -26,7 +26,7 @@ _SAME_FACTOR = 2e-3  # quadrature is better, three digits are shown
 
 @dataclass(frozen=True)
 class PredictedRatio:
-    """What the weights of one layer do to the second moment, in one direction.
+    """The factor by which the weights of one layer multiply the second moment, in one direction.
 
     Attributes:
         site: The call of the layer.

@@ -1,4 +1,4 @@
-"""From a report to a plan: the least intervention that can cure what was found.
+"""Plans a repair: the least intervention that can cure what was found.
 
 Pure: a profile and findings go in, records come out.
 """

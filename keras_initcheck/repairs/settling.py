@@ -33,7 +33,7 @@ with the kernel and takes a few.
 
 @dataclass
 class Settled:
-    """What happened to one layer.
+    """The correction of one layer.
 
     Attributes:
         factor: Number that each kernel was multiplied by, in all.

@@ -1,4 +1,4 @@
-"""What follows from the architecture, and is no fault of the weights."""
+"""Rules on the architecture, which are no fault of the weights."""
 
 import math
 from collections.abc import Iterable, Sequence

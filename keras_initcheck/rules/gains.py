@@ -21,11 +21,11 @@ from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 FloatArray = npt.NDArray[np.float64]
 
 ROUNDING = 1e-6
-"""By how much sums of logarithms may differ in the order in which they are added."""
+"""Largest difference that the order of addition makes of a sum of logarithms."""
 
 
 class GainRule(Rule):
-    """What the two directions have in common.
+    """Common part of the rules on the two directions.
 
     A chain counts in full, with these exceptions. The first layer on the data has no part in the
     backward gain, since no layer needs the gradient below it, and, if it is trained, none in a
@@ -35,12 +35,12 @@ class GainRule(Rule):
     SGD took 2.9 times the steps, and at a hundredth it did not train
     (`tests/benchmarks/steps_to_learn.py --seeds 3`).
 
-    A gain beyond the budget is information only (and nothing at all for a chain of one layer)
-    where
+    A gain beyond the budget is information only (and nothing at all for a chain of one layer) where
 
-    * a normalization takes the scale out again: `BN((aW)u) = BN(Wu)` and
-      `d BN((aW)u) / d(aW) = d BN(Wu) / dW / a` (Ioffe & Szegedy 2015, section 3.3). What reaches
-      the next layer, and the gradient that reaches the one before, do not know the chain's scale;
+    * a normalization removes the scale: `BN((aW)u) = BN(Wu)` and
+      `d BN((aW)u) / d(aW) = d BN(Wu) / dW / a` (Ioffe & Szegedy 2015, section 3.3). Neither what
+      reaches the next layer nor the gradient that reaches the one before depends on the chain's
+      scale;
     * its last layer is a gate, which is multiplied into another signal: its size is a choice
       between open and shut;
     * the chain shrinks beside a skip connection that carries signal and gradient, as

@@ -27,7 +27,7 @@ uniform guess."""
 LARGE_INPUT = 3.0
 """Root mean square of a head's input from which the input is named beside the kernel."""
 UNBOUNDED = (None, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh")
-"""What makes no probabilities."""
+"""Activations whose output is no probability."""
 
 
 def uniform_loss(output: OutputStats) -> float:
@@ -252,5 +252,5 @@ class HeadAndLoss(OutputRule):
     fix = "Apply softmax or sigmoid once: in the model, or in the loss by from_logits=True."
 
     def fault(self, output: OutputStats) -> Fault | None:
-        """What does not belong together."""
+        """The mismatch of activation and loss."""
         return mismatch(output)

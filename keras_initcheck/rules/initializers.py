@@ -92,7 +92,7 @@ def _is_glorot(kernel: WeightStats, is_einsum: bool) -> bool:
 
 
 def _beyond_fan_in(ratio: PredictedRatio, name: str, scale: float) -> str:
-    """Where the kernel is already what is recommended, something else is to blame."""
+    """Advice for a kernel that has the recommended scale already: something else is to blame."""
     right = f"n Var[w] is already {scale:.3g}, as {name} requires"
     if ratio.direction == BACKWARD:
         change = "narrows" if ratio.ratio < 1.0 else "widens"

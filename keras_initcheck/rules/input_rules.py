@@ -1,4 +1,4 @@
-"""What enters the network, and the loss that leaves it."""
+"""Rules on what enters the network, and on the loss that leaves it."""
 
 import math
 from collections.abc import Iterable

@@ -22,7 +22,7 @@ RANGES = {
     "softplus": (0.0, math.inf),
     "exponential": (0.0, math.inf),
 }
-"""What an activation can give."""
+"""Range of each activation's output."""
 REGRESSIONS = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
 SCALED = ("mean_squared_error", "mean_absolute_error")
 """Those whose value is that of a known statistic of the labels where a constant is predicted."""
@@ -70,7 +70,7 @@ class LabelsOutOfRange(OutputRule):
     )
 
     def fault(self, output: OutputStats) -> Fault | None:
-        """What the labels cannot mean; the first that holds."""
+        """The first fault of the labels."""
         labels, name = output.labels, output.name
         if labels.share_nonfinite:
             message = (

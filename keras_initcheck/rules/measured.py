@@ -30,7 +30,7 @@ none.
 
 
 class MeasuredGainRule(Rule):
-    """What the two directions have in common.
+    """Common part of the rules on the two directions.
 
     Over each chain the measured ratios are compared with the predicted ones. In a healthy network
     the logarithm of their quotient scatters around `-B/2` with variance `B`, the sum of the layers'

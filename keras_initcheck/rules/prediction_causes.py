@@ -191,7 +191,7 @@ def _padded(evidence: Evidence, site: SiteStats) -> Explanation | None:
 
 
 def _has_same_padding(evidence: Evidence, site: SiteStats) -> bool:
-    """Of a convolution: as many positions out as in, although the kernel is wider than one."""
+    """Whether a convolution with a wider kernel than one keeps the number of positions."""
     before, after, kernels = site.input_shape, site.output_shape, evidence.kernels(site.layer)
     if "Conv" not in site.layer_type or before is None or after is None or not kernels:
         return False
@@ -218,4 +218,4 @@ CAUSES_BY_KIND: Mapping[SiteKind, Sequence[Cause]] = {
     "block": (_trained, _merged),
     "pass": (_joined_alike,),
 }
-"""What is asked of a site of each kind, in that order."""
+"""Causes to check at a site of each kind, in that order."""

@@ -70,35 +70,35 @@ class Thresholds:
     )
     culprit_share: float = _number(
         0.9,
-        "Share, 0.01 to 1, of what is spent in a gain's direction that its culprits explain"
+        "Share, 0.01 to 1, of all changes in a gain's direction that its culprits explain"
         " together. Chosen: all of many equal layers are named, or the one that is out of line.",
         least=0.01,
         most=1.0,
     )
     layer_ratio_factor: float = _number(
         STATIC_FACTOR,
-        "How many times a layer's own factor may be above or below 1 before layer-ratio tells."
+        "How many times a layer's own ratio may be above or below 1 before layer-ratio reports it."
         " Empirical: He and orthogonal weights of width 16 and more stay inside 1.5.",
         least=1.0,
     )
     layer_ratio_deviations: float = _number(
         STATIC_STANDARD_DEVIATIONS,
-        "Standard deviations of what chance makes of so many weights that layer-ratio leaves alone."
+        "Standard deviations of what chance makes of so many weights that layer-ratio tolerates."
         " Computed: 4.5 gives no false alarm in 1000 layers in 99% of cases.",
     )
     constant_share: float = _number(
         1e-6,
-        "Share, 0 to 1, of a kernel's second moment that its variance may have and constant-kernel"
-        " still call the values equal. Computed: ten times what rounding leaves of a constant in"
-        " float32.",
+        "Share, 0 to 1, of a kernel's second moment that its variance may have while"
+        " constant-kernel considers the values equal. Computed: ten times what rounding leaves of a"
+        " constant in float32.",
         most=1.0,
     )
 
     measured_gain_factor: float = _number(
         2.0,
         "How many times a measured gain may differ from the predicted one, beyond its band of"
-        " chance, before measured-forward-gain, measured-backward-gain and leaves-prediction speak."
-        " Chosen: correlated pixels and the borders of padding do as much.",
+        " chance, before measured-forward-gain, measured-backward-gain and leaves-prediction report"
+        " it. Chosen: correlated pixels and the borders of padding do as much.",
         least=1.0,
     )
     saturated_slope: float = _number(
@@ -111,7 +111,7 @@ class Thresholds:
     dead_share: float = _number(
         0.75,
         "Share, 0.5 to 1, of a ReLU layer's units that may be zero for the whole batch before"
-        " dead-units speaks; narrow layers are granted 4.5 binomial standard deviations above a"
+        " dead-units reports it; narrow layers are granted 4.5 binomial standard deviations above a"
         " half. Computed: a half is healthy where samples have become alike.",
         least=0.5,
         most=1.0,
@@ -119,24 +119,24 @@ class Thresholds:
     collapsed_batch_share: float = _number(
         1e-4,
         "Share, 0 to 1, of the variance that is between samples below which collapsed-samples"
-        " speaks, and its square for an error. Computed: healthy ReLU networks keep 4e-3 at 100"
+        " warns, and its square for an error. Computed: healthy ReLU networks keep 4e-3 at 100"
         " layers and 5e-4 at 300, by (9 π²/2) / depth².",
         most=1.0,
     )
     attention_logit_spread: float = _number(
         8.0,
-        "Standard deviation of attention logits above which saturated-attention speaks. Chosen: the"
+        "Standard deviation of attention logits above which saturated-attention warns. Chosen: the"
         " largest of 32 such logits then leads the second by about 3, and takes nine tenths of the"
         " attention.",
     )
     input_scale: float = _number(
         6.0,
-        "|ln| of the input's second moment beyond which input-scale speaks. Measured:"
+        "|ln| of the input's second moment beyond which input-scale warns. Measured:"
         " forward-gain's warning with SGD, spent on the data.",
     )
     logit_deviation: float = _number(
         20.0,
-        "Standard deviation of a classifier's logits above which loss-at-init speaks, if the loss"
+        "Standard deviation of a classifier's logits above which loss-at-init warns, if the loss"
         " is worse than a guess. Measured: on digits 15 costs nothing, 30 half as many steps again"
         " to twice as many.",
     )
@@ -148,34 +148,34 @@ class Thresholds:
     )
     label_size: float = _number(
         20.0,
-        "Root mean square of a regression's labels above which label-scale speaks. Measured: at 30"
+        "Root mean square of a regression's labels above which label-scale warns. Measured: at 30"
         " SGD with momentum diverges at its usual rate and Adam takes twice the steps; 10 costs"
         " nothing.",
     )
     label_offset: float = _number(
         5.0,
         "Standard deviations by which the mean of a regression's labels may differ from 0 before"
-        " label-scale speaks. Measured: 3 costs up to three times the steps, 10 up to twelve"
+        " label-scale warns. Measured: 3 costs up to three times the steps, 10 up to twelve"
         " times.",
     )
     output_ratio: float = _number(
         20.0,
         "How many times the labels' root mean square the deviation of a regression's untrained"
-        " output may be before label-scale speaks. Measured: 11 times costs four times the steps,"
+        " output may be before label-scale warns. Measured: 11 times costs four times the steps,"
         " 37 times nine with Adam, and SGD more than fifteen.",
         least=1.0,
     )
     column_ratio: float = _number(
         20.0,
         "How many times the median column's root mean square the largest one's may be before"
-        " column-scale speaks. Measured: on breast cancer one column of 10 times the others' size"
+        " column-scale warns. Measured: on breast cancer one column of 10 times the others' size"
         " costs up to twice the steps, 30 up to five times.",
         least=1.0,
     )
     narrow_log_variance: float = _number(
         2.5,
         "Variance of ln of a chain's gain between draws of the weights above which"
-        " narrow-for-its-depth speaks. Chosen: a sum of 1/n above a half, which Hanin & Rolnick"
+        " narrow-for-its-depth reports it. Chosen: a sum of 1/n above a half, which Hanin & Rolnick"
         " 2018 ask to keep small.",
     )
 
@@ -192,7 +192,7 @@ DEFAULTS = Thresholds()
 """The numbers as they are unless a user says otherwise."""
 
 MEANINGS: Mapping[str, str] = {each.name: each.metadata["meaning"] for each in fields(Thresholds)}
-"""What each threshold means, by name."""
+"""Meaning of each threshold, by name."""
 
 
 def named(values: Mapping[str, float]) -> Thresholds:

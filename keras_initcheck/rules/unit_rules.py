@@ -41,7 +41,7 @@ LARGEST_HEALTHY_SHARE = 0.5
 point the same way.
 """
 STANDARD_DEVIATIONS = 4.5
-"""Of a binomial share: 3e-6 by chance."""
+"""Standard deviations of a binomial share: 3e-6 by chance."""
 SPREAD_INPUT = 0.01
 
 
