@@ -20,6 +20,7 @@ from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
 from keras_initcheck.outputs.figures.layout import without_title
 from keras_initcheck.outputs.figures.palette import dark_for_light
+from keras_initcheck.outputs.files import write_text
 from keras_initcheck.outputs.html_findings import MOST_FINDINGS, group_findings
 from keras_initcheck.outputs.number_format import format_number
 from keras_initcheck.outputs.page_templates import fill
@@ -57,7 +58,7 @@ def save_html(report: Report, path: str | Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    Path(path).write_text(render(report), encoding="utf-8")
+    write_text(path, render(report))
 
 
 def compare_html(reports: Sequence[tuple[str, Report]], path: str | Path) -> None:
@@ -71,7 +72,7 @@ def compare_html(reports: Sequence[tuple[str, Report]], path: str | Path) -> Non
         OSError: The file cannot be written.
         ValueError: There are fewer than two reports.
     """
-    Path(path).write_text(render_comparison(reports), encoding="utf-8")
+    write_text(path, render_comparison(reports))
 
 
 def render(report: Report) -> str:

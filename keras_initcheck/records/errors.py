@@ -22,10 +22,6 @@ class DataError(InitCheckError):
     """
 
 
-class MissingPackageError(InitCheckError, ImportError):
-    """A package that only this output needs is not installed."""
-
-
 class DriftError(InitCheckError):
     """A probe of `InitCheck(on_drift="raise")` reported a warning or an error.
 

@@ -230,7 +230,9 @@ class Report(Record):
         Raises:
             OSError: The file cannot be written.
         """
-        Path(path).write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
+        from keras_initcheck.outputs.files import write_text
+
+        write_text(path, self.to_json(indent=1) + "\n")
 
     @classmethod
     def from_json(cls, text: str, max_mebibytes: int = MAX_MEBIBYTES) -> "Report":

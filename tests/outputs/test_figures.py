@@ -1,8 +1,5 @@
 """What every figure has in common: kinds, errors, escaping, colours."""
 
-import subprocess
-import sys
-
 import pytest
 
 from keras_initcheck.outputs.figure_data import FigureData
@@ -10,7 +7,6 @@ from keras_initcheck.outputs.figures import FIGURES, NOTHING, draw
 from keras_initcheck.outputs.figures.layout import tick_distance
 from keras_initcheck.outputs.figures.palette import DARK, LIGHT, dark_for_light
 from keras_initcheck.outputs.figures.text import break_lines, escape
-from keras_initcheck.records.errors import InitCheckError, MissingPackageError
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.records.statistics import Histogram
@@ -107,20 +103,3 @@ def test_text_is_escaped_and_broken_into_lines():
 )
 def test_ticks_stand_on_whole_powers_of_ten(span, distance):
     assert tick_distance(span) == distance
-
-
-def test_without_plotly_the_error_says_what_to_install():
-    code = (
-        "import sys; sys.modules['plotly'] = None\n"
-        "try: import keras_initcheck.outputs.figures\n"
-        "except ImportError as error: print(type(error).__name__, error)"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    assert (
-        said.strip()
-        == "MissingPackageError Figures need the package plotly. Received: it is not installed."
-        " Try: pip install plotly"
-    )
-    assert issubclass(MissingPackageError, InitCheckError)

@@ -8,23 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from plotly.offline import get_plotlyjs
+
 from keras_initcheck.outputs.figure_data import FigureData
-from keras_initcheck.records.errors import MissingPackageError
-
-try:
-    from plotly.offline import get_plotlyjs
-
-    from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
-    from keras_initcheck.outputs.figures.histograms import histograms
-    from keras_initcheck.outputs.figures.ratios import ratio_per_layer
-    from keras_initcheck.outputs.figures.signal import before_after, signal_propagation
-    from keras_initcheck.outputs.figures.training_figures import heat_map, update_ratio
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] != "plotly":
-        raise
-    raise MissingPackageError(
-        "Figures need the package plotly. Received: it is not installed. Try: pip install plotly"
-    ) from error
+from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
+from keras_initcheck.outputs.figures.histograms import histograms
+from keras_initcheck.outputs.figures.ratios import ratio_per_layer
+from keras_initcheck.outputs.figures.signal import before_after, signal_propagation
+from keras_initcheck.outputs.figures.training_figures import heat_map, update_ratio
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
