@@ -6,11 +6,19 @@ import gc
 import importlib
 import os
 import sys
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# JAX spends four fifths of its tests compiling, and most of that on programs that an earlier test
+# has compiled for another model object. Its own cache gives the same code again.
+_compiled = tempfile.TemporaryDirectory(prefix="keras_initcheck_compiled_")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _compiled.name)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # The same examples in every run, and none of them held to a time.
 settings.register_profile(
@@ -45,19 +53,33 @@ def pytest_runtest_setup(item):
         pytest.skip(f"needs the backend {' or '.join(marker.args)}, and {running} runs")
 
 
+def _set_apart():
+    """Takes what is alive out of the garbage collection.
+
+    A framework is about a million objects that live as long as the process does, and it keeps much
+    of each model. Without them `clear_session`, which collects, takes a thousandth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Sets apart what a file of tests leaves behind."""
+    if nextitem is not None and nextitem.path != item.path:
+        _set_apart()
+
+
 def pytest_collection_finish(session):
-    """Makes a failed prediction an error, and takes the frameworks out of the garbage collection.
+    """Makes a failed prediction an error, and sets the frameworks apart.
 
     A prediction that fails costs a user nothing but the prediction; here nobody must overlook it.
-    A framework is about a million objects that live as long as the process. Without them
-    `clear_session`, which collects, takes a thousandth of the time.
     """
     if "keras" in sys.modules:  # tests without Keras predict nothing
         nodes = importlib.import_module("keras_initcheck.probe.prediction.network_builder")
         if nodes.failure_reason is not _raise:
             _raise.replaced, nodes.failure_reason = nodes.failure_reason, _raise
-    gc.collect()
-    gc.freeze()
+    _set_apart()
 
 
 def _raise(error):
