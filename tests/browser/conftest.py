@@ -1,4 +1,7 @@
-"""A real training's log, a real TensorBoard that serves it, and a real browser that looks at it."""
+"""A real training's log, a real TensorBoard that serves it, and a real browser that looks at it.
+
+Browser and TensorBoard end with the tests of this folder: both work in the background.
+"""
 
 import contextlib
 import os
@@ -24,12 +27,12 @@ CHROMIUM_ARGUMENTS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(tmp_path_factory):
-    """Two trainings of five updates, each probed before the first update and after every other: one
-    begins far too small, one well.
+    """The log directory of two trainings, and the second model's report before its first update.
 
-    The log directory, and the last model's report before the first update.
+    Each makes five updates and is probed before the first and after every other. One begins far too
+    small, one well.
     """
     import keras
     import numpy as np
@@ -57,29 +60,27 @@ def trained(tmp_path_factory):
     return directory, callback.first_report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def log_dir(trained):
     """The log directory of the trainings."""
     return trained[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def num_sites(trained):
     """Number of sites of each of the trained models: the hidden layers, and the head."""
     assert len(trained[1].profile.sites) == NUM_HIDDEN + 1
     return NUM_HIDDEN + 1
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def num_gradients(trained):
     """Number of sites at whose output a gradient was measured."""
     return sum(site.gradients.h is not None for site in trained[1].profile.sites)
 
 
 class Board:
-    """A running TensorBoard: `url` of its page, and `tab` of the plugin's page without TensorBoard
-    around it.
-    """
+    """A running TensorBoard: the `url` of its page, and `tab`, that of the plugin's page alone."""
 
     def __init__(self, url):
         self.url = url
@@ -117,20 +118,20 @@ def running_tensorboard(directory, *arguments, environment=None):
             process.communicate(timeout=SECONDS_TO_START)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def start_tensorboard():
     """`with start_tensorboard(log_dir, *arguments, environment=None) as board`."""
     return running_tensorboard
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def board(log_dir, start_tensorboard):
     """TensorBoard on the two trainings, below a path of its own as behind a proxy."""
     with start_tensorboard(log_dir, "--path_prefix", "/below/here") as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(tmp_path_factory):
     """Chromium, one process for all tests."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -203,11 +204,11 @@ class Tab:
         return self.root.locator(selector, **options)
 
     def value(self, script):
-        """What a JavaScript expression is in the tab."""
+        """The value of a JavaScript expression in the tab."""
         return self.find("body").evaluate(f"() => {script}")
 
     def places(self, panel="xy"):
-        """Where the points of a panel of the picture are, each place once."""
+        """The places of the points of a panel of the picture, each place once."""
         selector = f".subplot.{panel} .points path"
         return set(
             self.find("body").evaluate(

@@ -66,7 +66,7 @@ def opened(browser):
     assert {url.partition(":")[0] for url in found.requests} <= {"file", "data", "blob"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def probed():
     """A network of eight hidden layers that explodes, probed."""
     import keras
@@ -84,7 +84,7 @@ def probed():
     return keras_initcheck.check(model)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def page_of(probed, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
     probed.save_html(path)
@@ -192,7 +192,10 @@ def test_figure_in_a_notebook_is_drawn(opened, make_report, tmp_path):
     both = figure_fragment(figure) + figure_fragment(figure)
     (tmp_path / "n.html").write_text(f"<!doctype html><meta charset=utf-8>{both}", encoding="utf-8")
     opened.page.goto((tmp_path / "n.html").as_uri())
-    opened.page.locator("svg.main-svg .subplot.xy .points path").nth(5).wait_for()
+    points = opened.page.locator("svg.main-svg .subplot.xy .points path")
+    points.nth(5).wait_for()
+    assert points.count() == 2 * 3
+    assert opened.page.locator(".plotly").count() == 2
 
 
 def test_old_browser_is_told_that_it_cannot_show_the_figures(browser, page_of):
@@ -207,7 +210,7 @@ def test_old_browser_is_told_that_it_cannot_show_the_figures(browser, page_of):
     page.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def make_report():
     """`make_report(name, num_layers=3)`: a healthy report of so many layers of that name."""
     from keras_initcheck.records.profile import Profile

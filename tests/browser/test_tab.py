@@ -32,6 +32,13 @@ SLIDE_TWICE = """{
 }"""
 """To step 9, and once its picture is drawn to step 14."""
 
+NOTE_PICTURES = """{
+  window.pictures = [document.body.dataset.ready];
+  new MutationObserver(() => window.pictures.push(document.body.dataset.ready)).observe(
+    document.body, { attributes: true, attributeFilter: ["data-ready"] });
+}"""
+"""Keeps which pictures were drawn, in their order."""
+
 
 def brightness(tab, selector):
     """Of an element's background, 0..255."""
@@ -100,9 +107,13 @@ def test_slider_changes_the_picture_and_the_address(tab, board):
 
 def test_play_runs_through_the_steps(tab, board):
     tab.open(board, run("small"))
+    tab.value(NOTE_PICTURES)
     tab.find("button[aria-label=Play]").click()
     tab.find("body[data-ready^='signal 4 ']").wait_for()
     tab.find("button[aria-label=Play]").wait_for()
+    drawn = dict.fromkeys(picture.split()[1] for picture in tab.value("window.pictures"))
+    assert list(drawn) == ["0", "2", "4"]
+    assert "step 4 probe 3 of 3" in tab.find(".step").inner_text()
 
 
 @pytest.mark.parametrize("name", ["signal", "ratios", "signal_map", "gradient_map", "updates"])
@@ -195,6 +206,7 @@ def test_empty_log_says_how_to_log_and_shows_what_comes(tab, start_tensorboard, 
             tab.find(".verdict[data-severity=ok]").wait_for()
             log.write(report, 1)
             tab.find(".step", has_text="of 2").wait_for()
+            assert tab.find(".verdict h1").inner_text().startswith("Healthy.")
 
 
 def test_without_plotly_tensorboard_starts_and_the_tab_tells_the_findings(
@@ -228,8 +240,10 @@ def test_broken_package_is_named_in_place_of_the_probes(tab, start_tensorboard, 
 
 def test_reload_button_of_tensorboard_asks_for_new_probes(tab, board):
     tab.open(board)
-    with tab.page.expect_request("**/plugin/initcheck/series"):
+    with tab.page.expect_response("**/plugin/initcheck/series") as answered:
         tab.page.locator("button.reload-button").click()
+    series = answered.value.json()["series"]
+    assert sorted(each["run"] for each in series) == ["small/initcheck", "well/initcheck"]
 
 
 def test_sliding_asks_for_pictures_alone_and_for_the_rest_when_it_ends(
