@@ -27,8 +27,8 @@ $(PARTS): $(STAMP)
 
 # $(call pytest,BACKEND,ARGUMENTS): torch is used where it is, and not installed.
 pytest = $(if $(filter torch,$1),@$(HAS_TORCH) || { echo "torch is not installed in $(VENV): its tests are left out"; exit 0; };) KERAS_BACKEND=$1 $(BIN)/python -m pytest -q $2
-# TensorFlow runs the whole suite, the others what depends on the backend.
-tests_of = $(if $(filter tensorflow,$1),,$(BACKEND_TESTS) $(if $(filter torch,$1),tests/faces/test_initializers.py))
+# TensorFlow runs the whole suite, the others what depends on the backend, and torch, which is quickest, all of the truth table.
+tests_of = $(if $(filter tensorflow,$1),,$(BACKEND_TESTS) $(if $(filter torch,$1),tests/faces/test_initializers.py tests/truth))
 
 $(addprefix test-,$(BACKENDS)): test-%: $(STAMP)
 	$(call pytest,$*,$(call tests_of,$*))

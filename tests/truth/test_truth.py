@@ -1,5 +1,8 @@
-"""Every network of the truth table is judged as the table says, on one draw; `make bench-truth`
-takes five.
+"""Every network of the truth table is judged as the table says, on one draw.
+
+A verdict does not depend on the backend. On all but torch, which is quickest, the rows that are
+neither the first with their codes nor one of a kind of healthy network are slow tests.
+`make bench-truth` takes five draws.
 """
 
 import pytest
@@ -9,11 +12,44 @@ from keras_initcheck.repairs.planner import plan
 from tests.truth.judging import judged, wrong
 from tests.truth.nets import FAULTY, HEALTHY
 
+HEALTHY_KINDS = (
+    "MLP 5x256, Keras defaults",
+    "MLP 10x16 He",
+    "MLP 8x128 tanh Glorot",
+    "MLP 8x128 GELU He",
+    "first layer / 100",
+    "MLP with dropout",
+    "MLP with batch norm, N(0,1)",
+    "CNN 8 He",
+    "CNN 8 with batch norm",
+    "gated linear units",
+    "residual MLP 48, zero branches",
+    "ReZero 24",
+    "transformer, pre-norm",
+    "LSTM",
+    "autoencoder",
+    "variational autoencoder",
+    "subclassed, bare relu",
+    "frozen backbone",
+    "digits",
+    "iris as it comes",
+    "one-hot table",
+)
+
+
+def rows():
+    """All networks; those that stand for others are slow where the backend is."""
+    first = {net.codes: net.name for net in reversed(FAULTY)}
+    quick = {*HEALTHY_KINDS, *first.values()}
+    for net in [*HEALTHY, *FAULTY]:
+        marks = () if net.name in quick else pytest.mark.slow_on("tensorflow", "jax")
+        yield pytest.param(net, id=net.name, marks=marks)
+
 
 @pytest.mark.filterwarnings(
     "ignore:You are using a softmax over axis -1"
 )  # Keras itself sees that one
-@pytest.mark.parametrize("net", [*HEALTHY, *FAULTY], ids=lambda net: net.name)
+@pytest.mark.parametrize("net", [*rows()])
 def test_verdict(net):
     report = judged(net, seed=0)
     assert not wrong(net, report)
@@ -28,3 +64,7 @@ def test_verdict(net):
 
 def test_table_is_large_enough():
     assert len(HEALTHY) + len(FAULTY) >= 60
+
+
+def test_every_healthy_kind_is_in_the_table():
+    assert set(HEALTHY_KINDS) <= {net.name for net in HEALTHY}
