@@ -3,7 +3,6 @@
 import csv
 import importlib.util
 import re
-import warnings
 
 import keras
 import numpy as np
