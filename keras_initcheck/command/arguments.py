@@ -177,7 +177,9 @@ def _parser() -> Parser:
     parser.add_argument(
         "data", metavar="DATA", nargs="?", help="the data to check it with, see below"
     )
-    _add_options(parser)
+    _add_files(parser)
+    _add_rules(parser)
+    _add_probe(parser)
     _add_repair(parser)
     other = parser.add_argument_group("instead of a check")
     other.add_argument(
@@ -208,8 +210,8 @@ def _parser() -> Parser:
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a check; those of the configuration file default to `None`."""
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Adds the files to write."""
     parser.add_argument(
         "--log-dir", metavar="DIR", help="write events for TensorBoard to DIR/initcheck"
     )
@@ -223,6 +225,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="write the report as JSON; - writes it, and nothing else, to standard output",
     )
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    """Adds what concerns the rules; options of the configuration file default to `None`."""
     parser.add_argument(
         "--baseline",
         metavar="PATH",
@@ -255,6 +261,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="set a threshold of the rules, such as sgd_gain_warning=8; may be repeated",
     )
+
+
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    """Adds what concerns the probe; options of the configuration file default to `None`."""
     parser.add_argument(
         "--seed",
         metavar="N",
