@@ -109,6 +109,7 @@ class ProfileBuilder:
         )
         second_moments = [each.log10_second_moment for each in found]
         gradients = [each.log10_gradient for each in found]
+        reasons = tuple(each.unpredicted for each in found)
         not_probed = (*profile.not_probed, *failures(profile.sites, found))
         return replace(
             profile,
@@ -117,7 +118,7 @@ class ProfileBuilder:
                 profile.measurement,
                 predicted_log10_second_moment=np.array(second_moments, np.float64),
                 predicted_log10_gradient=np.array(gradients, np.float64),
-                unpredicted=tuple(each.unpredicted for each in found),
+                unpredicted=reasons if any(reasons) else (),
             ),
         )
 
