@@ -73,8 +73,9 @@ class MeasuredGainRule(Rule):
         worst = max(by_site, key=lambda pair: pair[0] * math.copysign(1.0, departure))[1]
         yield self.finding(
             severity,
-            f"{_where(run)} the {self.quantity} is multiplied by {_power(ln_static + departure)},"
-            f" whereas the weights alone predict {_power(ln_static)}. {cause(evidence, run)}",
+            f"Over {len(run)} layers, `{sites[0].name}` to `{sites[-1].name}`, the"
+            f" {self.quantity} is multiplied by {_power(ln_static + departure)}, whereas the"
+            f" weights alone predict {_power(ln_static)}. {cause(evidence, run)}",
             site=worst,
             measured=math.exp(min(ln_static + departure, LARGEST_LOG)),
             expected=(
@@ -144,11 +145,6 @@ def cause(evidence: Evidence, run: Sequence[PredictedRatio]) -> str:
     return (
         "The data is the likely reason: correlated inputs, borders of padding, or saturated units."
     )
-
-
-def _where(run: Sequence[PredictedRatio]) -> str:
-    first, last = run[0].site.name, run[-1].site.name
-    return f"In `{first}`" if len(run) == 1 else f"Over {len(run)} layers, `{first}` to `{last}`,"
 
 
 def _power(ln_gain: float) -> str:

@@ -186,3 +186,43 @@ def test_large_input_explains_large_logits(make):
 def test_output_made_outside_of_layers_is_judged_without_a_site(make):
     (finding,) = findings_of(LossAtInit(), profile(make, logits(make, 30.0, site=None)))
     assert (finding.site, finding.culprits) == (None, ())
+
+
+@pytest.mark.parametrize(("size", "is_named"), [(2.9, False), (3.1, True)])
+def test_input_of_the_head_is_named_from_three_times_the_usual_size(make, size, is_named):
+    head = make.head(activations=make.places(x=size**2))
+    output = make.target(value=12.0, logit_deviation=30.0)
+    profile = make.chain(make.weight_layer("a"), head, outputs=(output,), batch_size=4)
+    (finding,) = findings_of(LossAtInit(), profile)
+    assert ("The input of the head" in finding.message) is is_named
+
+
+@pytest.mark.parametrize(("ln_gain", "culprits"), [(1.9, ("head",)), (2.1, ("a",))])
+def test_layers_amplify_the_input_of_the_head_if_they_explain_half_of_it(make, ln_gain, culprits):
+    """An input of second moment e^4."""
+    head = make.head(activations=make.places(x=math.exp(4.0)))
+    output = make.target(value=12.0, logit_deviation=30.0)
+    layer = make.weight_layer("a", 2 / 64 * math.exp(ln_gain))
+    (finding,) = findings_of(LossAtInit(), make.chain(layer, head, outputs=(output,)))
+    assert finding.culprits == culprits
+
+
+@pytest.mark.parametrize(("num", "expected"), [(3, "= 10."), (4, "= 10 and 1 more.")])
+def test_three_amplifying_layers_are_shown(make, num, expected):
+    head = make.head(activations=make.places(x=1e3))
+    layers = [make.weight_layer(f"dense_{k}", 10 * 2 / 64) for k in range(num)]
+    outputs = (make.target(site=num, value=12.0, logit_deviation=30.0),)
+    (finding,) = findings_of(LossAtInit(), make.chain(*layers, head, outputs=outputs))
+    assert finding.message.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("loss", "squashing"),
+    [("sparse_categorical_crossentropy", "softmax"), ("binary_crossentropy", "sigmoid")],
+)
+def test_misfit_names_the_activation_that_the_loss_expects(make, loss, squashing):
+    output = make.target(loss, site=0, activation=None, minimum=-1.0, maximum=1.0)
+    (finding,) = findings_of(HeadAndLoss(), make.chain(make.head(), outputs=(output,)))
+    assert f'activation="{squashing}"' in finding.fix
+    inside = make.target(loss, site=0, activation=None, minimum=0.0, maximum=1.0)
+    assert not findings_of(HeadAndLoss(), make.chain(make.head(), outputs=(inside,)))

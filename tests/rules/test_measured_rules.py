@@ -133,3 +133,114 @@ def test_single_layer_out_of_line_is_information(six):
 
 def test_layers_within_chance_are_not_mentioned(six):
     assert not list(findings_of(MeasuredLayers(), six(2.5 * math.sqrt(VARIANCE))))
+
+
+def with_ratios(profile, **ratios):
+    """The profile with those measured forward ratios, by the name of the site."""
+    return profile.with_changes(
+        sites=tuple(
+            replace(site, forward_ratio=ratios.get(site.name, site.forward_ratio))
+            for site in profile.sites
+        )
+    )
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_layer_that_contributes_most_in_the_gains_direction_is_the_culprit(six, sign):
+    away = {"dense_1": math.exp(-3.0 * sign), "dense_4": math.exp(4.0 * sign)}
+    (finding,) = findings_of(MeasuredForwardGain(), with_ratios(six(sign * 2.1), **away))
+    assert finding.site == "dense_4"
+    assert finding.culprits == ("dense_4",)
+    assert finding.measured == pytest.approx(math.exp(sign * (4 * 2.1 + 4.0 - 3.0)))
+
+
+def test_what_the_weights_predict_is_multiplied_with_what_they_do_not(six):
+    """Each layer is predicted to lose e^-0.9, and gains e^2.1 more than that."""
+    profile = six(2.1 - 0.9, predicted_forward_ratio=math.exp(-0.9))
+    (finding,) = findings_of(MeasuredForwardGain(), profile)
+    assert "is multiplied by e^7.2, whereas the weights alone predict e^-5.4." in finding.message
+    assert math.log(finding.measured) == pytest.approx(7.2)
+
+
+@pytest.mark.parametrize(("num", "count"), [(1, 0), (2, 1)])
+def test_chains_of_two_layers_are_judged(make, num, count):
+    facts = {"forward_ratio": math.exp(7.0), "log_ratio_variance": VARIANCE}
+    layers = [make.weight_layer(f"dense_{k}", **facts) for k in range(num)]
+    profile = make.chain(make.weight_layer("first", chain=1), *layers, make.head())
+    assert len(findings_of(MeasuredForwardGain(), profile)) == count
+
+
+def test_first_layer_on_the_data_is_judged_forward_only_if_it_amplifies(make):
+    """Its own measured ratio is e^7, and what it is predicted to do decides."""
+    for variance, count in ((1.9 / 64, 0), (2.1 / 64, 1)):
+        facts = {"forward_ratio": math.exp(7.0), "log_ratio_variance": VARIANCE}
+        layers = [make.weight_layer("a", variance, **facts), make.weight_layer("b", **facts)]
+        found = findings_of(MeasuredForwardGain(), make.chain(*layers, make.head()))
+        assert len(found) == count
+
+
+@pytest.mark.parametrize(("share", "is_named"), [(0.09, False), (0.11, True)])
+def test_bias_is_a_cause_from_a_tenth_of_the_pre_activation(make, six, share, is_named):
+    profile = six(2.1)
+    bias = make.kernel("dense_3", share, role="bias", shape=(64,))
+    (finding,) = findings_of(
+        MeasuredForwardGain(), profile.with_changes(weights=(*profile.weights, bias))
+    )
+    assert ("Biases" in finding.message) is is_named
+
+
+def test_weights_with_a_mean_are_named_as_the_cause(make, six):
+    profile = six(2.1)
+    weights = tuple(
+        replace(weight, moments=make.moments(2 / 64, mean=0.1)) if "_3" in weight.name else weight
+        for weight in profile.weights
+    )
+    (finding,) = findings_of(MeasuredForwardGain(), profile.with_changes(weights=weights))
+    assert "The weights of `dense_3` have a mean" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("mean", "words"), [(0.70, "The data is the likely reason"), (0.71, "not centered")]
+)
+def test_mean_of_the_input_is_a_cause_from_half_of_its_second_moment(make, mean, words):
+    x = make.moments(1.0, mean=mean)
+    facts = {"forward_ratio": math.exp(7.0), "log_ratio_variance": VARIANCE}
+    first = make.weight_layer("a", 2.1 / 64, **facts, activations=make.places(x=x))
+    profile = make.chain(first, make.weight_layer("b", **facts), make.head())
+    (finding,) = findings_of(MeasuredForwardGain(), profile)
+    assert words in finding.message
+
+
+QUIET = math.log(1.25)
+LARGEST_OF_SEVEN = math.sqrt(2.0 * math.log(2.0 * 7 / 0.01))
+
+
+@pytest.mark.parametrize(
+    ("variance", "ln_ratio"),
+    [
+        (0.0, QUIET),
+        (0.0, -1.25 * QUIET),
+        (VARIANCE, LARGEST_OF_SEVEN * math.sqrt(VARIANCE) - VARIANCE / 2),
+        (VARIANCE, -1.25 * LARGEST_OF_SEVEN * math.sqrt(VARIANCE) - VARIANCE / 2),
+    ],
+    ids=["quiet above", "quiet below", "chance above", "chance below"],
+)
+def test_boundary_of_a_single_layer_is_chance_around_its_median(six, variance, ln_ratio):
+    profile = six(0.0)
+    sites = tuple(replace(site, log_ratio_variance=variance) for site in profile.sites)
+    profile = profile.with_changes(sites=sites)
+    for factor, count in ((0.99, 0), (1.01, 1)):
+        found = findings_of(
+            MeasuredLayers(), with_ratios(profile, dense_2=math.exp(factor * ln_ratio))
+        )
+        assert len(found) == count
+
+
+def test_largest_difference_of_several_layers_is_named(six):
+    away = {"dense_1": 8.0, "dense_4": 1 / 9}
+    (finding,) = findings_of(MeasuredLayers(), with_ratios(six(0.0), **away))
+    assert finding.site == "dense_4"
+    assert finding.message == (
+        "In 2 of 7 layers the measured ratio differs from the predicted one: `dense_1`, `dense_4`."
+        " The largest difference, a factor of 0.111, is in `dense_4`."
+    )

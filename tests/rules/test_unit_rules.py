@@ -153,3 +153,86 @@ def test_recurrent_kernels_are_judged_by_the_size_of_the_candidate_state(make, s
 def test_recurrent_layers_with_other_activations_or_trained_weights_are_passed_over(make):
     assert not list(findings_of(SaturatedUnits(), recurrent_layer(make, 2.0, activation="relu")))
     assert not list(findings_of(SaturatedUnits(), recurrent_layer(make, 2.0, step=10)))
+
+
+@pytest.mark.parametrize(
+    ("activation", "steepest"),
+    [
+        ("tanh", 1.0),
+        ("hard_tanh", 1.0),
+        ("softsign", 1.0),
+        ("sigmoid", 1 / 4),
+        ("hard_sigmoid", 1 / 6),
+        ("sparse_sigmoid", 1 / 2),
+    ],
+)
+def test_every_squashing_activation_is_held_against_its_own_slope(make, activation, steepest):
+    """A tenth of the squared steepest slope, behind an output gradient of 3."""
+    for share, count in ((0.11, 0), (0.09, 1)):
+        gradients = make.places(h=3.0, z=3.0 * share * steepest**2)
+        layer = make.weight_layer("dense", activation=activation, random_gradients=gradients)
+        found = findings_of(SaturatedUnits(), make.chain(layer, make.head()))
+        assert len(found) == count
+        assert all(finding.measured == pytest.approx(share) for finding in found)
+
+
+@pytest.mark.parametrize(("num", "severity"), [(3, "warning"), (4, "info")])
+def test_a_quarter_of_the_layers_makes_a_warning(make, num, severity):
+    (finding,) = findings_of(SaturatedUnits(), tanh_layers(make, 0.05, *[0.4] * num))
+    assert finding.severity == severity
+    assert f"In 1 of {num + 1} layers" in finding.message
+
+
+def test_heads_gates_and_unmeasured_slopes_are_no_saturated_layers(make):
+    flat = {"activation": "tanh", "random_gradients": make.places(h=1.0, z=0.05)}
+    unmeasured = {"activation": "tanh", "random_gradients": make.places(h=0.0, z=0.0)}
+    layers = [make.weight_layer("gate", **flat), make.site("times", "merge", layer_type="Multiply")]
+    layers += [make.weight_layer("unmeasured", **unmeasured), make.weight_layer("flat", **flat)]
+    head = make.weight_layer("head", is_head=True, chain=None, **flat)
+    (finding,) = findings_of(SaturatedUnits(), make.chain(*layers, head))
+    assert finding.culprits == ("flat",)
+    assert "In 1 of 1 layers" in finding.message
+
+
+@pytest.mark.parametrize("rule", [DeadUnits(), CollapsedSamples()], ids=["dead", "collapsed"])
+def test_four_samples_are_enough(make, rule):
+    h = make.moments(share_dead=0.9, batch_share=1e-5)
+    layer = make.weight_layer("dense", activations=make.places(h=h))
+    for size, count in ((3, 0), (4, 1)):
+        profile = make.chain(
+            layer, make.head(), batch_size=size, inputs=(("x", make.moments(batch_share=0.02)),)
+        )
+        assert len(findings_of(rule, profile)) == count
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.009, 0), (0.011, 1)])
+def test_inputs_have_to_differ_by_a_hundredth_before_samples_can_collapse(make, share, count):
+    h = make.moments(batch_share=1e-5)
+    profile = make.chain(
+        make.weight_layer("dense", activations=make.places(h=h)),
+        make.head(),
+        inputs=(("x", make.moments(batch_share=share)),),
+    )
+    assert len(findings_of(CollapsedSamples(), profile)) == count
+
+
+@pytest.mark.parametrize(("share", "severity"), [(1.1e-8, "warning"), (0.9e-8, "error")])
+def test_collapse_is_an_error_below_the_square_of_its_threshold(make, share, severity):
+    h = make.moments(batch_share=share)
+    profile = make.chain(
+        make.weight_layer("dense", activations=make.places(h=h)),
+        make.head(),
+        inputs=(("x", make.moments()),),
+    )
+    (finding,) = findings_of(CollapsedSamples(), profile)
+    assert finding.severity == severity
+
+
+def test_silent_layers_and_heads_have_no_dead_units(make, zero):
+    """A layer that is zero throughout is another rule's, and a head may be anything."""
+    silent = make.places(h=make.moments(0.0, max_abs=0.0, share_zero=1.0, share_dead=1.0))
+    dead = make.places(h=make.moments(share_dead=0.9))
+    layers = [make.weight_layer("silent", activations=silent)]
+    head = make.weight_layer("head", activations=dead, is_head=True, chain=None)
+    other = make.site("relu", "activation", activation="relu", activations=dead)
+    assert not findings_of(DeadUnits(), make.chain(*layers, other, head))
