@@ -1,3 +1,4 @@
-"""What a `Report` looks like: terminal text, JSON and TensorBoard events. Nothing here measures or
-judges, and nothing imports Keras.
+"""Forms of a report: terminal text, JSON, figures, HTML pages and TensorBoard's events.
+
+Nothing here measures or judges, and nothing imports Keras.
 """

@@ -1,5 +1,6 @@
-"""Text that fits a terminal: shortened, padded and wrapped by the cells it takes on screen, not by
-its number of characters.
+"""Text that fits a terminal: shortened, padded and wrapped by the cells that it takes on screen.
+
+A cell is the width of a Latin letter; other characters take none, one or two.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,14 +10,16 @@ from rich.cells import cell_len, get_character_cell_size
 from keras_initcheck.outputs.cleaning import ELLIPSIS, one_line
 
 SHARE_OF_START = 0.4
-"""How much of a shortened name is its start: the end, the layer's own name, tells more than the
-parent's.
+"""Share of a shortened name that is its start, 0..1.
+
+The end, which is the layer's own name, matters more than the parent's.
 """
 
 
 def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` cells: the middle gives way, so that parent and leaf can both be
-    recognised.
+    """`text` in at most `width` cells, with an ellipsis in the middle.
+
+    Both the parent's and the layer's own name can be recognized.
 
     >>> shorten("encoder/block_12/query_dense", 16)
     'encode…ery_dense'

@@ -1,6 +1,6 @@
-"""Text from elsewhere, made harmless: layer names, messages of exceptions, reports of others.
-Nothing heavy is imported.
+"""Text from elsewhere, made harmless: names of layers, messages of exceptions, reports of others.
 
+The standard library alone is imported.
 Names are chosen by the user and may hold anything: terminal control sequences, markup, wide
 characters.
 """
@@ -40,8 +40,9 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    r"""`text` cleaned, on one line, in at most about `longest` characters: whatever comes from
-    elsewhere goes through here.
+    r"""`text` cleaned, on one line, in about `longest` characters at most.
+
+    Whatever comes from elsewhere goes through here.
 
     >>> one_line("first\n\tsecond")
     'first second'
@@ -61,8 +62,9 @@ def clip(text: str, longest: int = LONGEST) -> str:
 
 
 def without_colours(text: str) -> str:
-    r"""`text` without the sequences that make a terminal print bold or in colour, as Keras writes
-    them into its messages.
+    r"""`text` without the sequences that switch a terminal to bold or colour.
+
+    Keras writes them into its messages.
 
     >>> without_colours("\x1b[1mbold\x1b[0m")
     'bold'

@@ -1,4 +1,4 @@
-"""Several probes beside each other: the few numbers that tell them apart, as a table of text."""
+"""Several probes beside each other: the few numbers in which they differ, as a table of text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +23,15 @@ LEGEND = (
 
 
 def compare(reports: Sequence[tuple[str, Report]]) -> list[tuple[str, ...]]:
-    """The head of the table and a row for each report: title, step, verdict in two words, gains,
-    and the worst ratio of a layer.
+    """The head of the table, and a row for each report.
+
+    A row holds title, step, verdict in two words, gains, and the worst ratio of a layer.
     """
     return [HEAD, *(_row(title, report) for title, report in reports)]
 
 
 def titles(paths: Sequence[str]) -> list[str]:
-    """What to call the reports in those files: the files' names, or their whole paths where names
-    are alike.
+    """Titles for the reports in those files: the files' names, or whole paths if two are equal.
 
     >>> titles(["runs/before.json", "runs/after.json"]), titles(["a/x.json", "b/x.json"])
     (['before', 'after'], ['a/x.json', 'b/x.json'])

@@ -1,5 +1,6 @@
-"""A report as text for the terminal: the table, the findings worst first, what was not probed, and
-the verdict in the last line.
+"""A report as text for the terminal.
+
+In this order: the table, the findings worst first, what was not probed, and the verdict.
 """
 
 import shutil
@@ -45,7 +46,7 @@ them.
 KINDS_IN_WORDS = {
     "pass": "dropout/pooling/reshaping",
     "activation": "activations",
-    "normalization": "normalisations",
+    "normalization": "normalizations",
     "merge": "merges",
 }
 
@@ -74,8 +75,10 @@ def styled_lines(report: Report, width: int) -> list[Text]:
 
 
 def print_report(report: Report, file: TextIO | None = None, width: int | None = None) -> None:
-    """Prints the report, in colour where `file` is a terminal (and `NO_COLOR` is not set), in ASCII
-    where it cannot show more.
+    """Prints the report.
+
+    It is in color if `file` is a terminal and `NO_COLOR` is not set, and in ASCII if `file` cannot
+    hold more.
 
     Args:
         report: What to show.
@@ -114,7 +117,7 @@ def _encodable(text: str, encoding: str) -> str:
 
 
 def _lines(report: Report, width: int) -> Iterator[Text]:
-    """Every line of the report. The text is literal: no markup is read in it."""
+    """Yields every line of the report. The text is literal: no markup is read in it."""
     yield from _paragraph(summary.title(report.profile), width, style="bold")
     yield Text()
     if report.profile.sites:

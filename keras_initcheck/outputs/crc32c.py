@@ -23,7 +23,7 @@ Words = npt.NDArray[np.uint32]
 
 
 def _table() -> Words:
-    """`(256,)` what a byte does to the register."""
+    """`(256,)` effect of a byte on the register."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, (table >> 1) ^ np.uint32(POLYNOMIAL), table >> 1)
@@ -60,8 +60,9 @@ def crc32c(content: bytes) -> int:
 
 
 def _chunks(content: bytes) -> tuple[Words, Words]:
-    """`(chunks,)` registers after each chunk alone, and `(32,)` what becomes of each single bit of
-    a register over the length of a chunk.
+    """`(chunks,)` registers after each chunk alone, and `(32,)` registers of single bits.
+
+    The latter are what each bit of a register becomes over the length of a chunk.
     """
     length = math.isqrt(len(content))
     count = -(-len(content) // length)
@@ -96,7 +97,7 @@ def _join(registers: Words, bits: Words) -> int:
 
 
 def _combinations(bits: Words) -> list[int]:
-    """What becomes of each of the 256 values of a byte, by what becomes of its bits."""
+    """Registers for the 256 values of a byte, given those of its single bits."""
     found = np.zeros(1, np.uint32)
     for bit in bits:
         found = np.concatenate([found, found ^ bit])

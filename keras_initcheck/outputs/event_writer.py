@@ -1,5 +1,4 @@
-"""TensorBoard event files without TensorFlow: values as protocol buffers, and the file they are
-appended to.
+"""TensorBoard's event files without TensorFlow: values, and the file they are appended to.
 
 TensorBoard's own `EventFileWriter` imports all of TensorFlow where that is installed (seconds, and
 memory on a GPU), and works in a thread that keeps what it could not write to itself. Here an event
@@ -100,7 +99,8 @@ class EventWriter:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS)}"
+        place = f"{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS)}"
+        name = f"events.out.tfevents.{int(time.time()):010d}.{place}"
         self._path = (directory / name).absolute()  # the working directory may change
         self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115  # closed by `close`
         weakref.finalize(

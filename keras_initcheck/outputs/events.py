@@ -1,5 +1,4 @@
-"""Probes as TensorBoard runs: for the package's own tab, and curves, text and histograms for the
-standard tabs.
+"""Probes as runs of TensorBoard, for the package's own tab and for the standard tabs.
 
 A run is a series of probes at rising steps. TensorBoard silently replaces older points when a step
 comes again, so a step that does not rise begins a new run: `<log_dir>/initcheck`, then
@@ -96,9 +95,9 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 
 
 class EventLog:
-    """Writes reports for TensorBoard, each visible as soon as `write` returns. TensorFlow is not
-    needed and never imported.
+    """Writes reports for TensorBoard, each visible as soon as `write` returns.
 
+    TensorFlow is not needed and never imported.
     A probe of 100 sites takes about 12 KB, its first one, with the descriptions and the curves over
     depth, about 90 KB, and each stored finding about a tenth of a KB more, or half a KB where it
     was not found by the probe before.
@@ -150,8 +149,9 @@ class EventLog:
             self._write(report, step)
 
     def add_histograms(self, report: Report) -> None:
-        """Adds the histograms of another probe at the run's latest step, and nothing else: its
-        numbers are there already.
+        """Adds the histograms of another probe at the run's latest step, and nothing else.
+
+        The numbers of that step are there already.
 
         Raises:
             RuntimeError: No run has begun.
@@ -253,9 +253,7 @@ class EventLog:
     def _plugin_values(
         self, report: Report, matrix: Matrix, is_first: bool
     ) -> Iterator[Summary.Value]:
-        """For the package's own tab. The first probe has tags of its own: TensorBoard samples
-        steps, and loses the first one soonest.
-        """
+        """Yields what the package's own tab reads. The first probe has tags of its own, too."""
         sites, content = self._described(report.profile)
         findings = _findings(report, self.max_findings)
         with np.errstate(over="ignore"):
@@ -266,8 +264,9 @@ class EventLog:
 
 
 def _new_directory(log_dir: Path) -> Path:
-    """Makes the first of `initcheck`, `initcheck_2` and so on that nobody has made before, other
-    processes included.
+    """Makes the first of `initcheck`, `initcheck_2` and so on that does not exist.
+
+    Another process may do the same at the same time.
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
@@ -293,7 +292,7 @@ def _strict(record: Description | Judgement) -> str:
 
 
 def _summary(report: Report) -> Iterator[Summary.Value]:
-    """The few curves that sum the network up."""
+    """Yields the few curves about the network as a whole."""
     numbers = {
         "log10_forward_gain": report.profile.log10_forward_gain,
         "log10_backward_gain": report.profile.log10_backward_gain,
@@ -314,8 +313,9 @@ def _histograms(profile: Profile) -> Iterator[Summary.Value]:
 
 
 def _per_layer(profile: Profile, matrix: Matrix) -> Iterator[Summary.Value]:
-    """A curve for each site and statistic that was measured; the statistic in front of the slash
-    groups them in the dashboards.
+    """Yields a curve for each site and statistic that was measured.
+
+    The statistic in front of the slash groups them in the dashboards.
     """
     names = list(STATISTICS)
     for statistic in PER_LAYER_STATISTICS:
@@ -325,9 +325,7 @@ def _per_layer(profile: Profile, matrix: Matrix) -> Iterator[Summary.Value]:
 
 
 def _write_by_depth(directory: Path, matrix: Matrix) -> None:
-    """A run whose step is the depth, so that the plain scalar dashboard draws how the signal
-    propagates.
-    """
+    """Writes a run whose step is the depth: the scalar dashboard draws signal propagation then."""
     directory.mkdir()
     writer = EventWriter(directory)
     try:

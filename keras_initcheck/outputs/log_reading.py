@@ -47,8 +47,9 @@ def read_judgement(document: object) -> Judgement:
 
 
 def _upgraded(document: Any, version: int) -> Any:
-    """The document as this version writes it. Version 1 had two more columns of sites, and no
-    reasons for predictions that are missing.
+    """The document as this version writes it.
+
+    Version 1 had two more columns of sites, and no reasons for predictions that are missing.
     """
     sites = document.get("sites")
     if (

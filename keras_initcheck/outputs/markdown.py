@@ -1,6 +1,4 @@
-"""The verdict as markdown, for TensorBoard's text tab. Names are shown literally, whatever they
-hold.
-"""
+"""The verdict as markdown, for TensorBoard's text tab. Names are shown literally."""
 
 from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.outputs.number_format import format_number

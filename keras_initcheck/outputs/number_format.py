@@ -1,6 +1,4 @@
-"""Numbers as short text: three significant digits, compact exponents, `nan` and `inf` spelled. No
-layout.
-"""
+"""Numbers as short text: three significant digits, compact exponents, `nan` and `inf` spelled."""
 
 import math
 
@@ -23,8 +21,10 @@ def format_number(value: float | None, width: int = 7, digits: int = 3) -> str:
             longer.
         digits: Number of significant digits to aim for.
 
-    >>> format_number(0.4126), format_number(1.9e13), format_number(-1.234e-13, width=8), format_number(float("nan"))
-    ('0.413', '1.9e13', '-1.2e-13', 'nan')
+    >>> format_number(0.4126), format_number(1.9e13), format_number(float("nan"))
+    ('0.413', '1.9e13', 'nan')
+    >>> format_number(-1.234e-13, width=8)
+    '-1.2e-13'
     """
     if value is None:
         return ""
@@ -36,8 +36,7 @@ def format_number(value: float | None, width: int = 7, digits: int = 3) -> str:
 
 
 def format_power_of_ten(log10_value: float | None, width: int = 7) -> str:
-    """The number `10 ** log10_value`, also where that is no float64 number. It keeps to `width` as
-    `format_number` does.
+    """The number `10 ** log10_value` in about `width` characters, even beyond float64's range.
 
     >>> format_power_of_ten(0.0), format_power_of_ten(400.25), format_power_of_ten(float("-inf"))
     ('1.00', '1.8e400', '0')

@@ -1,5 +1,4 @@
-"""Which rows a table of a deep network shows: repeated blocks are folded, so that hundreds of
-layers fit on a page or two.
+"""Selects the rows of a table: repeated blocks are folded, so that deep networks fit on a page.
 
 A row with a warning or an error is never folded as a repetition; of dozens of them in a table that
 is left out in the middle, the first are shown. No text is made here.
@@ -28,8 +27,11 @@ KEPT_AT_EACH_END = 20
 
 @dataclass(frozen=True)
 class RepeatedBlock:
-    """A line that stands for sites that are not shown. `num_blocks` is 0 where they are no
-    repetition of what stands above.
+    """A line that stands for sites that are not shown.
+
+    Attributes:
+        sites: The sites.
+        num_blocks: Number of blocks like the one above; 0 if they repeat nothing.
     """
 
     sites: tuple[SiteStats, ...]
@@ -41,8 +43,9 @@ Item = SiteStats | RepeatedBlock
 
 @dataclass(frozen=True)
 class _Node:
-    """A site, or a repeated block: equal keys mean equal structure, whatever the number of
-    repetitions.
+    """A site, or a repeated block.
+
+    Equal keys mean equal structure, whatever the number of repetitions.
     """
 
     key: Hashable
@@ -113,8 +116,9 @@ def _merge_repetitions(nodes: list[_Node]) -> list[_Node]:
 
 
 def _longest_repetition(nodes: list[_Node], start: int) -> tuple[int, int]:
-    """Length and count of the repetition at `start` that covers most nodes; the shortest block of
-    those that cover as many.
+    """Length and count of the repetition at `start` that covers most nodes.
+
+    Of several that cover as many, the shortest block is taken.
     """
     best = (1, 1)
     for length in range(1, min(LONGEST_BLOCK, (len(nodes) - start) // 2) + 1):

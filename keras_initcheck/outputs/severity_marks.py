@@ -1,4 +1,4 @@
-"""Which site a finding points at, and the sign for each severity."""
+"""Findings by the site that they point at, and the sign of each severity."""
 
 from collections.abc import Iterable, Sequence
 
@@ -41,8 +41,9 @@ class Pointers:
 
 
 def site_severities(report: Report) -> dict[int, str]:
-    """The worst severity of the findings that point at a site, by the site's index. Sites without a
-    finding are left out.
+    """The worst severity of the findings that point at a site, by the site's index.
+
+    Sites without a finding are left out.
     """
     pointers = Pointers(report.findings)
     severities = {

@@ -160,8 +160,9 @@ def _numbers(
 
 
 def _moments(title: str, meaning: str, show: Show, *statistics: str) -> Column:
-    """A column of each site's output: the first statistic that was measured there, `nan` where none
-    is defined.
+    """A column about each site's output: the first statistic that was measured there.
+
+    A measured output may leave the statistic undefined, which is shown as `nan`.
     """
 
     def read(data: FigureData) -> list[float | None]:

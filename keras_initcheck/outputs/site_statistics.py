@@ -111,8 +111,10 @@ def _standard_deviation(place: int) -> Statistic:
 
 
 def _log10_gradient_to_weight(measured: Measurement, kernels: _Kernels) -> FloatArray:
-    """`(sites,)` log10 of `|gradient| / |w|` over the trained kernels: an optimizer step of
-    learning rate `r` changes them by `r` times that, relative to themselves.
+    """`(sites,)` log10 of `|gradient| / |w|` over the trained kernels.
+
+    A step of gradient descent with learning rate `r` changes them by `r` times that, relative to
+    themselves.
     """
     is_trained = ~np.isnan(measured.weight_gradient_norm)
     gradient = kernels.norm(measured.weight_gradient_norm, is_trained)
@@ -201,9 +203,7 @@ def hash_sites(structure: Structure) -> str:
 
 
 def worst_log10_ratio(profile: Profile) -> float | None:
-    """The largest `|log10 ratio|`, forward or backward, over all hidden weight layers; `None` if
-    there is none.
-    """
+    """The largest `|log10 ratio|`, forward or backward, of a hidden weight layer, if any."""
     sites = profile.structure.sites
     hidden = [site.index for site in sites if site.kind == "weight" and not site.is_head]
     measured = profile.measurement

@@ -1,4 +1,4 @@
-"""A probe in sentences: what was measured, how, and what it comes to from end to end. No layout."""
+"""A probe in sentences: its model, its gains from end to end, and how it was measured."""
 
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ def title(profile: Profile) -> str:
 
 
 def whole_network(profile: Profile) -> str:
-    """The two numbers that sum the network up, or `""` where neither was measured."""
+    """The gains of the whole network in a sentence, or `""` if neither was measured."""
     forward, backward = end_to_end_gains(profile)
     gains = [f"signal × {forward}"] * bool(forward) + [f"gradient × {backward}"] * bool(backward)
     return (
@@ -78,7 +78,7 @@ def end_to_end_gains(profile: Profile) -> tuple[str, str]:
 
 
 def not_probed(profile: Profile) -> list[tuple[str, str]]:
-    """`(path, reason)` of what was left out, and of each cause of missing predictions."""
+    """`(path, reason)` of everything left out, and of each cause of missing predictions."""
     names = {site.name for site in profile.sites}
     causes = Counter(_cause(site, names) for site in profile.sites if site.unpredicted is not None)
     reported = {reason.partition(";")[0] for _, reason in profile.not_probed}

@@ -172,9 +172,7 @@ def _cells(column: Column, data: FigureData, rows: Sequence[int], density: Densi
 
 
 def _pairs(measured: Sequence[str], predicted: Sequence[str], density: Density) -> list[str]:
-    """`measured / predicted`, the slashes below each other. A minus stands for the one that is not
-    known.
-    """
+    """`measured / predicted`, the slashes below each other; a minus for an unknown number."""
     longest = max((len(text or "-") for text in measured), default=0)
     longest_right = max((len(text or "-") for text in predicted), default=0)
     return [

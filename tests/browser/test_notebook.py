@@ -12,8 +12,10 @@ import pytest
 MAGIC_HEIGHT = 800
 """Pixels of the frame that `%tensorboard` makes by default, as wide as the cell."""
 
-PAGE = """<!doctype html><meta charset="utf-8"><title>notebook</title><link rel="icon" href="data:,">
-<p>A cell's output:</p><iframe id="tensorboard" width="100%" height="{height}" frameborder="0" src="{address}"></iframe>"""
+PAGE = """<!doctype html><meta charset="utf-8"><title>notebook</title>
+<link rel="icon" href="data:,">
+<p>A cell's output:</p>
+<iframe id="tensorboard" width="100%" height="{height}" frameborder="0" src="{address}"></iframe>"""
 
 
 @contextlib.contextmanager

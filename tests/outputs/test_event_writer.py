@@ -168,8 +168,7 @@ def test_writer_that_cannot_begin_its_file_closes_it(tmp_path, files_of_at_most)
 
 def test_a_writer_that_nobody_closed_closes_its_file(tmp_path):
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "error"
-        )  # an unclosed file is a ResourceWarning, and pytest fails on one that is raised in the collector
+        # An unclosed file is a ResourceWarning, which pytest also sees in the garbage collector.
+        warnings.simplefilter("error")
         EventWriter(tmp_path).write([scalar("a", 1.0)], 0)
         gc.collect()

@@ -452,7 +452,8 @@ from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.records.report import Report
 histograms = (("weight", Histogram(0.0, 1.0, (1.0,))),)
 with EventLog(sys.argv[1], per_layer=True) as log:
-    log.write(Report(Profile.of("net", (SiteStats(0, "a", "a", "Dense", "weight", forward_ratio=1.0),), histograms=histograms)), 0)
+    site = SiteStats(0, "a", "a", "Dense", "weight", forward_ratio=1.0)
+    log.write(Report(Profile.of("net", (site,), histograms=histograms)), 0)
 print(sorted({"tensorflow", "jax", "torch", "keras"} & set(sys.modules)))
 """
     said = subprocess.run(

@@ -19,8 +19,8 @@ PACKAGE = Path(keras_initcheck.__file__).parent
 BUILDERS = ("records", "probe", "outputs/json_", "outputs/limits.py", "outputs/document_schema.py")
 
 UNREAD = {
-    "Spectrum.num_vectors": "Its consequence, `standard_error`, is shown; the JSON has the cause.",
-    "Spectrum.num_iterations": "Its consequence, `largest_error`, is shown; the JSON has the cause.",
+    "Spectrum.num_vectors": "Its consequence, `standard_error`, is shown.",
+    "Spectrum.num_iterations": "Its consequence, `largest_error`, is shown.",
 }
 """Fields that nothing in the package reads, each with the reason to keep it."""
 

@@ -1,4 +1,4 @@
-"""Properties of the pure layers, for whatever names and numbers come: nothing is lost on the way."""
+"""Properties of the pure layers for any names and numbers: nothing is lost on the way."""
 
 import math
 from itertools import pairwise

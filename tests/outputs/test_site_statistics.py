@@ -38,9 +38,8 @@ BY_HAND = {
     "log_ratio_variance": 0.04,
     "log10_forward_gain": -1.5,
     "log10_backward_gain": 1.5,
-    "weight_rms": (
-        2.0
-    ),  # of kernels of 10 elements with mean square 1 and 30 elements with mean square 5: (10 + 150) / 40 = 4
+    # Kernels of 10 elements with mean square 1 and 30 elements with mean square 5:
+    "weight_rms": 2.0,  # (10 + 150) / 40 = 4
     "weight_gradient_rms": 0.5,  # in the same way: (10 * 0.1 + 30 * 0.3) / 40 = 0.25
     "log10_gradient_to_weight": (
         -1.0

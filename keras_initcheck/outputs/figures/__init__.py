@@ -1,5 +1,4 @@
-"""Charts of probes, as plotly figures: one definition of each for notebook, HTML page and
-TensorBoard tab.
+"""Figures of probes: one definition of each for notebook, HTML page and TensorBoard tab.
 
 This folder is the only place that imports plotly.
 """
@@ -60,7 +59,7 @@ def draw(
 def build(
     kind: str, frames: Sequence[FigureData], *, dark: bool = False, **options: Any
 ) -> "FigureBuilder":
-    """The same as plain dictionaries, in a fifth of the time."""
+    """The figure of that kind as plain dictionaries, in a fifth of the time."""
     if kind not in FIGURES:
         raise ValueError(f"`kind` must be one of {list(FIGURES)}. Received: kind={kind!r}.")
     sheet = FIGURES[kind](frames, dark=dark, **options)

@@ -1,5 +1,6 @@
-"""The two ways through a network: what travels, where it is measured, and what a probe says about
-it. Nothing is drawn here.
+"""Signal and gradient, the two directions through a network: their numbers, texts and findings.
+
+Nothing is drawn here.
 """
 
 import math
@@ -49,8 +50,9 @@ class Direction:
     comparable: str
 
     def is_about(self, finding: Finding) -> bool:
-        """Whether the finding is about this direction; what is not about the gradient counts as
-        about the signal.
+        """Whether the finding is about this direction.
+
+        Findings that are not about the gradient count as being about the signal.
         """
         return finding.code.startswith(GRADIENT_CODES) is (self.name == "backward")
 
@@ -133,9 +135,7 @@ def has_value(frame: FigureData, direction: Direction) -> npt.NDArray[np.bool_]:
 
 
 def describe(frame: FigureData, direction: Direction) -> str:
-    """What happens to the signal or the gradient between the first and the last hidden layer, in
-    words.
-    """
+    """The change of signal or gradient from the first to the last hidden layer, in words."""
     hidden = [
         index
         for index, kind in enumerate(frame.sites.kinds)
@@ -156,9 +156,7 @@ def describe(frame: FigureData, direction: Direction) -> str:
 
 
 def marked_sites(frame: FigureData, direction: Direction) -> dict[int, str]:
-    """The worst severity of the findings that are filed under a site and are about that direction,
-    by the site's index.
-    """
+    """The worst severity of the findings about that direction, by the index of their site."""
     marked: dict[int, str] = {}
     names, layers = (_first_places(paths) for paths in (frame.sites.names, frame.sites.layers))
     for finding in frame.findings:  # worst first
@@ -176,7 +174,7 @@ def _first_places(paths: Sequence[str]) -> dict[str, int]:
 def hovers(
     frame: FigureData, indices: Sequence[int], direction: Direction, with_run: bool
 ) -> list[str]:
-    """Everything that is known of those sites, for the box beside the pointer."""
+    """Everything that is known about those sites, for the box beside the pointer."""
     shares, values = direction.share_nonfinite(frame), direction.at_h(frame)
     return [
         _hover(frame, index, direction, shares[index], values[index], with_run) for index in indices
@@ -220,8 +218,10 @@ def blame(frame: FigureData, index: int, direction: Direction) -> str | None:
 
 
 def ideal(frame: FigureData, direction: Direction) -> float:
-    """Where the flat guide lies: the size with which the signal enters the first layer, or the
-    gradient the last hidden one.
+    """Height of the flat guide, in log10 units.
+
+    It is the size with which the signal enters the first layer, or the gradient the last hidden
+    one.
     """
     if direction is FORWARD:
         candidates = [*direction.at_x(frame), *direction.at_h(frame)]

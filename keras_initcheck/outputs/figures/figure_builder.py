@@ -1,4 +1,4 @@
-"""What figures are drawn on: traces and layout as plain dictionaries.
+"""Builder of figures: traces and layout as plain dictionaries.
 
 Plotly's own objects check each property as it is set, which takes longer than everything else: a
 page that asks for one figure after the other does without, and who holds a figure in Python gets it
@@ -47,9 +47,7 @@ class FigureBuilder:
         return any(trace.get("name") == name for trace in self.data)
 
     def has_content(self) -> bool:
-        """Whether a trace has something to tell beside the pointer, and is more than a guide for
-        the eye.
-        """
+        """Whether a trace has a text beside the pointer, and is more than a guide for the eye."""
         return any(trace.get("hovertext") or trace.get("text") for trace in self.data)
 
     def figure(self) -> go.Figure:

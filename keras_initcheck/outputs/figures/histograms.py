@@ -1,4 +1,4 @@
-"""How the values of each layer are distributed: one ridge per layer, each on its own scale."""
+"""Distributions of the values of each layer: one ridge for each, on its own scale."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def histograms(
     """The distribution of each layer's values, first layer on top.
 
     The height is the square root of the count, or the zeros of a ReLU would hide all others. The
-    width is the layer's own range, which the hover box tells.
+    width is the layer's own range, which stands in the box beside the pointer.
 
     Args:
         frames: One probe with histograms. Of several, the first is drawn.
@@ -56,10 +56,18 @@ def histograms(
         name = text.escape(tag.partition("/")[2])
         reach = f"{format_number(histogram.minimum)} .. {format_number(histogram.maximum)}"
         sheet.add_scatter(
-            x=x, y=[row - OVERLAP * height for height in y], mode="lines", fill="toself", fillcolor=colours.band, name=name,
-            line={"color": colours.runs[0], "width": 1.2}, hoverinfo="text", text=f"<b>{name}</b><br>{reach}", hoveron="fills+points",
+            x=x,
+            y=[row - OVERLAP * height for height in y],
+            mode="lines",
+            fill="toself",
+            fillcolor=colours.band,
+            name=name,
+            line={"color": colours.runs[0], "width": 1.2},
+            hoverinfo="text",
+            text=f"<b>{name}</b><br>{reach}",
+            hoveron="fills+points",
             showlegend=False,
-        )  # fmt: skip
+        )
     labels = [text.label(tag.partition("/")[2], text.LONGEST_NAME + 4) for tag, _ in shown]
     tick = {"color": colours.ink, "size": 11}
     rows = {
@@ -80,8 +88,9 @@ def histograms(
 
 
 def outline(histogram: Histogram) -> tuple[list[float], list[float]]:
-    """The ridge as a closed line: positions in -1..1 of the largest magnitude, heights in 0..1 of
-    the largest count's square root.
+    """The ridge as a closed line.
+
+    Positions are -1..1 of the largest magnitude, heights 0..1 of the largest count's square root.
     """
     largest = max(abs(histogram.minimum), abs(histogram.maximum)) or 1.0
     edges = np.linspace(histogram.minimum, histogram.maximum, len(histogram.counts) + 1) / largest

@@ -1,6 +1,4 @@
-"""What all figures share: fonts, margins, title, legend, the axis of depth and the axis of powers
-of ten.
-"""
+"""Layout of all figures: fonts, margins, title, legend, axes of depth and of powers of ten."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -103,13 +101,20 @@ def without_title(figure: go.Figure) -> go.Figure:
 
 
 def add_heading(sheet: FigureBuilder, text: str, axis: str, colours: Palette) -> None:
-    """Writes `text`, which is escaped, above the left end of the panel with that y axis, `"y"` or
-    `"y2"`.
-    """
+    """Writes escaped `text` above the left end of the panel with that y axis, `"y"` or `"y2"`."""
     sheet.add_annotation(
-        text=text, x=0, xref="paper", xanchor="left", y=1, yref=f"{axis} domain", yanchor="bottom", yshift=4, showarrow=False,
-        align="left", font={"size": 13, "color": colours.ink},
-    )  # fmt: skip
+        text=text,
+        x=0,
+        xref="paper",
+        xanchor="left",
+        y=1,
+        yref=f"{axis} domain",
+        yanchor="bottom",
+        yshift=4,
+        showarrow=False,
+        align="left",
+        font={"size": 13, "color": colours.ink},
+    )
 
 
 def depth_axis(
@@ -155,17 +160,16 @@ def depth_axis(
 
 
 def names_on_axis(frame: FigureData, indices: Sequence[int]) -> list[int]:
-    """The sites whose names there is room for: all, or the weight layers; none where layers have to
-    be numbered.
+    """The sites whose names there is room for: all, the weight layers, or none.
+
+    Layers are numbered if there is room for no name.
     """
     weights = [index for index in indices if frame.sites.kinds[index] == "weight"]
     return next((list(each) for each in (indices, weights) if 0 < len(each) <= MOST_NAMES), [])
 
 
 def stacked(num_panels: int, height: int, gap: int, axis: dict[str, Any]) -> dict[str, Any]:
-    """The layout of panels of one height in pixels above each other, which share the x axis
-    `axis`.
-    """
+    """The layout of panels of one height in pixels, stacked, which share the x axis `axis`."""
     whole = height * num_panels + gap * (num_panels - 1)
     found: dict[str, Any] = {"xaxis": {**axis, "anchor": axis_name(num_panels - 1)}}
     for number in range(num_panels):
@@ -178,12 +182,12 @@ def stacked(num_panels: int, height: int, gap: int, axis: dict[str, Any]) -> dic
 
 
 def axis_name(number: int) -> str:
-    """What traces call the y axis of that panel: `y`, `y2` and so on."""
+    """Name of that panel's y axis in a trace: `y`, `y2` and so on."""
     return "y" if number == 0 else f"y{number + 1}"
 
 
 def layout_name(name: str) -> str:
-    """What the layout calls the axis that traces call `name`: `yaxis`, `yaxis2` and so on."""
+    """Name in the layout of the axis that traces call `name`: `yaxis`, `yaxis2` and so on."""
     return f"{name[0]}axis{name[1:]}"
 
 
@@ -229,7 +233,7 @@ def tick_distance(span: float) -> int:
 
 
 def edges_of(axis: dict[str, Any]) -> tuple[float, float]:
-    """Where marks for what has no place on the axis stand: just inside its lower and upper end."""
+    """Heights of marks for what has no place on the axis: just inside its lower and upper end."""
     low, high = axis["range"]
     room = (high - low) * EDGE / 2
     return low + room, high - room
@@ -246,7 +250,7 @@ def dashes(number: int) -> str:
 
 
 def run_name(frame: FigureData, number: int, num_frames: int) -> str:
-    """What the legend calls a frame."""
+    """Name of a probe in the legend."""
     return "measured" if num_frames == 1 else escape(frame.run or f"run {number + 1}")
 
 

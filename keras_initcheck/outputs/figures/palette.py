@@ -1,5 +1,4 @@
-"""The colours of all figures, once for light and once for dark surroundings. Nothing but colours is
-decided here.
+"""The colors of all figures, once for light and once for dark surroundings.
 
 Hues are those of Okabe & Ito (2008), which people with any kind of colour blindness tell apart,
 brightened for the dark ground. What matters is never said by colour alone: severities have symbols,
@@ -104,9 +103,7 @@ def palette(dark: bool) -> Palette:
 
 
 def dark_for_light() -> Mapping[str, str]:
-    """The dark colour for each light one. A page that holds a light figure turns it dark with it,
-    colour by colour.
-    """
+    """The dark color for each light one, with which a page turns a light figure dark."""
     return dict(zip(_flat(LIGHT), _flat(DARK), strict=True))
 
 

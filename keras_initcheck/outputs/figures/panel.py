@@ -1,6 +1,4 @@
-"""One panel of the signal's picture: a direction of all frames, drawn as lines and points over
-depth.
-"""
+"""One panel of the figure of signal propagation: one direction of all probes, over depth."""
 
 import math
 from collections.abc import Sequence
@@ -110,7 +108,7 @@ class Panel:
             self._add([math.nan], [math.nan], "predicted: nothing", line=line)
 
     def _starts(self, found: Prediction) -> Column:
-        """`(sites,)` what enters from the model's inputs: measured, and so the prediction's start."""
+        """`(sites,)` what enters from the model's inputs, where the prediction begins."""
         is_forward = self.direction is FORWARD
         at_x = (
             self.direction.at_x(self.frames[0]) if is_forward else np.full(len(found.line), np.nan)
@@ -195,9 +193,7 @@ class Panel:
             self._add_points(frame, points, heights, marker, name=severity, **self._once(severity))
 
     def _heights(self, frame: FigureData) -> Column:
-        """`(sites,)` where each point stands: its log10 second moment, or the edge; `nan` for
-        none.
-        """
+        """`(sites,)` height of each point: its log10 second moment, or an edge; `nan` for none."""
         is_zero, is_nonfinite = self._extremes(frame)
         return np.where(
             is_nonfinite, self.high, np.where(is_zero, self.low, self.direction.at_h(frame))
@@ -227,9 +223,7 @@ class Panel:
         ]
 
     def _heading(self) -> str:
-        """What travels, which way, and what becomes of it, in the colour of the worst finding about
-        it.
-        """
+        """Name, direction and change of the quantity, in the color of its worst finding."""
         arrow = "→" if self.direction is FORWARD else "←"
         start = f"<b>{self.direction.noun}</b> {arrow}"
         if len(self.frames) > 1:
@@ -303,7 +297,7 @@ def _edges(frame: FigureData, heights: Column, starts: Column) -> tuple[list[flo
 
 
 def _without_gaps(places: list[float], values: list[float]) -> tuple[list[float], list[float]]:
-    """The same lines, those that begin where the one before ends joined: dots keep their distance."""
+    """The same lines, joined where one begins at the end of another: dots keep their distance."""
     joined: tuple[list[float], list[float]] = ([], [])
     for start in range(0, len(places), 3):
         goes_on = bool(joined[0]) and places[start] == joined[0][-2]

@@ -1,6 +1,4 @@
-"""Each weight layer by itself: what it multiplies signal and gradient by, against what its weights
-predict and chance allows.
-"""
+"""The ratios of each weight layer beside what its weights predict and chance allows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,9 +23,9 @@ HEADINGS = {
 
 
 def ratio_per_layer(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
-    """Layer → measured forward and backward ratio, in powers of ten, with each layer's own
-    predicted ratio and 99% band. 1 is ideal.
+    """Draws the measured forward and backward ratio of each layer, in powers of ten.
 
+    Each layer has its own predicted ratio and 99% band. 1 is ideal.
     A ratio of 0 stands at the lower edge, one that is not finite at the upper one.
 
     Args:
@@ -66,7 +64,7 @@ def _draw(
     indices: Sequence[int],
     colours: Palette,
 ) -> None:
-    """One panel: the guide, the predictions with their bands, the measured ratios."""
+    """Draws one panel: the guide, the predictions with their bands, the measured ratios."""
     measured, predicted = (
         frame.column(f"log10_{way}_ratio"),
         frame.column(f"log10_predicted_{way}_ratio"),
@@ -99,9 +97,7 @@ def _draw_prediction(
     colours: Palette,
     place: dict[str, Any],
 ) -> None:
-    """For each layer a dash at its predicted ratio and a bar for its band, both as wide as their
-    place on the axis.
-    """
+    """Draws a dash at each layer's predicted ratio, and a bar for its band."""
     known = np.flatnonzero(np.isfinite(predicted))
     ends = [
         end for index in known.tolist() for end in (index - HALF_WIDTH, index + HALF_WIDTH, None)
@@ -124,9 +120,15 @@ def _draw_prediction(
         places += [left, right, right, left, None]
         values += [low[index], low[index], high[index], high[index], None]
     sheet.add_scatter(
-        x=places, y=values, mode="lines", fill="toself", fillcolor=colours.band, line={"width": 0}, hoverinfo="skip",
+        x=places,
+        y=values,
+        mode="lines",
+        fill="toself",
+        fillcolor=colours.band,
+        line={"width": 0},
+        hoverinfo="skip",
         **{**place, "showlegend": False},
-    )  # fmt: skip
+    )
 
 
 def _draw_measured(
@@ -136,7 +138,7 @@ def _draw_measured(
     colours: Palette,
     place: dict[str, Any],
 ) -> None:
-    """A point for each layer, those that a warning or an error blames with its symbol."""
+    """Draws a point for each layer, with the symbol of a warning or an error that blames it."""
     points = np.flatnonzero(~np.isnan(heights)).tolist()
     severities = {
         index: severity if (severity := frame.severity_at(index)) in LOUD else None
@@ -166,7 +168,7 @@ def _draw_measured(
 
 
 def hover(frame: FigureData, index: int) -> str:
-    """What a layer is and does, and what was found in it."""
+    """Facts, ratios and findings of a layer, for the box beside the pointer."""
     lines = [
         *text.site_lines(frame, index),
         *text.ratio_line(frame, index, "forward"),

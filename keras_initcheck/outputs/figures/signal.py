@@ -1,6 +1,4 @@
-"""The picture that answers the question: how large signal and gradient are at each layer, on their
-way through the network.
-"""
+"""The figure of signal propagation: the size of signal and gradient at each layer."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +14,7 @@ from keras_initcheck.outputs.figures.panel import Panel
 
 
 def signal_propagation(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
-    """Depth → mean square of the signal, and below it that of the gradient, in powers of ten.
+    """Draws the mean square of the signal over depth, and the gradient's below, in powers of ten.
 
     Each is shown as it was measured, as the model's inputs and all weights on the way predict it
     with the range that chance allows, and as it ideally is: flat. Repeated probes predict nothing:
@@ -53,7 +51,7 @@ def signal_propagation(frames: Sequence[FigureData], *, dark: bool = False) -> F
 
 
 def before_after(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
-    """The signal before and after a repair, over each other.
+    """Draws the signal before and after a repair, over each other.
 
     Args:
         frames: The probe before, and the one after.

@@ -1,4 +1,4 @@
-"""Text in figures: escaped for plotly, wrapped for a phone, and what a curve says in words."""
+"""Text in figures: escaped for plotly, wrapped for a phone; and gains in words."""
 
 import math
 
@@ -44,9 +44,7 @@ def label(name: str, width: int = LONGEST_NAME) -> str:
 
 
 def break_lines(text: str, width: int, most: int | None = None) -> str:
-    """`text` in lines of at most `width` characters, escaped; what does not fit into the `most`
-    first lines is left out.
-    """
+    """`text` in lines of at most `width` characters, escaped, and in at most `most` lines."""
     lines = wrap(text, width)
     if most is not None and len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1][: width - 1].rstrip()}…"]
@@ -81,7 +79,7 @@ def _count(frame: FigureData) -> str:
 
 
 def site_lines(frame: FigureData, index: int) -> list[str]:
-    """What a site is: its full name, type, shape, parameters."""
+    """Facts about a site: its full name, type, shape and number of parameters."""
     shape = frame.sites.output_shapes[index]
     facts = [frame.sites.layer_types[index]]
     facts += ["×".join(str(size) for size in shape) or "scalar"] if shape is not None else []

@@ -1,6 +1,4 @@
-"""What becomes of each layer while a network is trained: one number per layer and step, as a map or
-as curves.
-"""
+"""Figures over training steps: one number for each layer and step, as a map or as curves."""
 
 import itertools
 import math
@@ -73,8 +71,10 @@ itself is about the rest.
 def heat_map(
     frames: Sequence[FigureData], *, statistic: str = "log10_second_moment_h", dark: bool = False
 ) -> FigureBuilder:
-    """Layers × steps. Powers of ten are compared with the *first* layer of the same step: compared
-    with the layer before, they are noise.
+    """Draws a map of layers × steps.
+
+    Powers of ten are compared with the *first* layer of the same step: compared with the layer
+    before, they are noise.
 
     NaN and infinity are black, what is exactly zero is grey.
 
@@ -146,9 +146,9 @@ def heat_map(
 
 
 def update_ratio(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
-    """Step → log10 |gradient| / |weight| of each layer: times the learning rate, how much a plain
-    gradient step changes it.
+    """Draws log10 of |gradient| / |weight| of each layer over the steps.
 
+    Times the learning rate, it is the relative change of the layer by a plain gradient step.
     Layers that learn at one speed run together. A gradient of 0 stands at the lower edge, one with
     NaN or infinity at the upper one.
 
@@ -184,10 +184,17 @@ def update_ratio(frames: Sequence[FigureData], *, dark: bool = False) -> FigureB
         colour = _depth_colour(number, len(rows), colours)
         texts = _texts(frames, row, statistic, ABSOLUTE, [column[row] for column in columns])
         sheet.add_scatter(
-            x=steps, y=values, mode=mode, name=text.label(frames[0].sites.names[row]),
-            line={"color": colour, "width": 1.5}, marker={"size": 5, "color": colour}, hoverinfo="text", hovertext=texts,
-            showlegend=len(rows) <= 8 or number in (0, len(rows) // 2, len(rows) - 1), cliponaxis=False,
-        )  # fmt: skip
+            x=steps,
+            y=values,
+            mode=mode,
+            name=text.label(frames[0].sites.names[row]),
+            line={"color": colour, "width": 1.5},
+            marker={"size": 5, "color": colour},
+            hoverinfo="text",
+            hovertext=texts,
+            showlegend=len(rows) <= 8 or number in (0, len(rows) // 2, len(rows) - 1),
+            cliponaxis=False,
+        )
     return sheet
 
 
@@ -206,9 +213,7 @@ def _in_order(frames: Sequence[FigureData]) -> list[FigureData]:
 
 
 def _rows(frame: FigureData, columns: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.int64]:
-    """The layers to show: those with weights that have a number at some step, or all that have
-    one.
-    """
+    """The layers to show: weight layers with a number at some step, or all layers with one."""
     has_number = ~np.isnan(np.array(columns)).all(axis=0)
     chosen = has_number & frame.where("weight")
     return np.flatnonzero(chosen if chosen.any() else has_number)
@@ -224,9 +229,7 @@ def _is_nonfinite(frame: FigureData, statistic: str) -> npt.NDArray[np.bool_]:
 
 
 def _compare_with_first(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """`(layers, steps)` minus the first layer that is finite in the same step; `nan` where that
-    cannot be said.
-    """
+    """`(layers, steps)` minus the first layer that is finite in the same step; `nan` for none."""
     finite = np.where(np.isfinite(values), values, np.nan)
     first = [
         next((value for value in column if not math.isnan(value)), math.nan) for column in finite.T
@@ -268,7 +271,7 @@ def _colour_scale(shown: npt.NDArray[np.float64], scale: str, colours: Palette) 
 
 
 def _cell_edges(steps: Sequence[int]) -> list[float]:
-    """Where the columns begin, and where the last one ends: half-way between steps."""
+    """Edges of the columns: half-way between steps."""
     if len(steps) == 1:
         return [steps[0] - 0.5, steps[0] + 0.5]
     middles = [(first + second) / 2 for first, second in itertools.pairwise(steps)]
@@ -310,8 +313,9 @@ def _depth_colour(number: int, count: int, colours: Palette) -> str:
 def _texts(
     frames: Sequence[FigureData], row: int, statistic: str, scale: str, shown: Iterable[float]
 ) -> list[str]:
-    """What stands in the hover box of a layer at each step. What the layer is, is the same at all
-    of them, and said once to save time.
+    """Texts in the box beside the pointer for a layer at each step.
+
+    The facts about the layer are the same at all of them, and written once to save time.
     """
     site = text.site_lines(frames[0], row)
     return [
