@@ -74,8 +74,17 @@ class Objects:
             if id(root) not in self._seen:
                 self._seen[id(root)] = root
                 self._keep_attributes(_slots(type(root)), root)
-        while self._pending:
-            self._visit(self._pending.pop())
+        # A model is thousands of objects, and a call of a function for each would take as long as
+        # a small training step: this loop has none for those that are known or of a plain kind.
+        # It is no recursion, since chains of objects may be longer than Python's stack is deep.
+        pending, seen, keepers = self._pending, self._seen, self._keepers
+        while pending:
+            value = pending.pop()
+            kind = type(value)
+            keep = keepers[kind] if kind in keepers else self._add_keeper(kind)
+            if keep is not None and id(value) not in seen:
+                seen[id(value)] = value
+                keep(value)
         # They hold this object, and it holds the copies. Without them the copies go with their last
         # user, and not with the next collection of cycles.
         self._keepers.clear()
@@ -85,23 +94,9 @@ class Objects:
         for restore in self._restores:
             restore()
 
-    def _look_at(self, values: Iterable[Any]) -> None:
-        """Puts values on the list of those to visit, without those of kinds that hold nothing.
-
-        Visiting them here would recurse, and chains of objects may be longer than Python's stack is
-        deep.
-        """
-        known = self._keepers
-        self._pending += [value for value in values if known.get(type(value), value) is not None]
-
-    def _visit(self, value: Any) -> None:
-        kind = type(value)
-        if kind not in self._keepers:
-            self._keepers[kind] = self._keeper(kind)
-        keep = self._keepers[kind]
-        if keep is not None and id(value) not in self._seen:
-            self._seen[id(value)] = value
-            keep(value)
+    def _add_keeper(self, kind: type) -> Callable[[Any], None] | None:
+        keeper = self._keepers[kind] = self._keeper(kind)
+        return keeper
 
     def _keeper(self, kind: type) -> Callable[[Any], None] | None:
         slots = _slots(kind)
@@ -139,8 +134,8 @@ class Objects:
             [_slot_value(slot, value) for slot in slots],
         )
         self._restores.append(partial(_restore_attributes, value, attributes, slots, contents))
-        self._look_at(attributes.values())
-        self._look_at(contents)
+        self._pending.extend(attributes.values())
+        self._pending.extend(contents)
 
     def _keep_module(self, slots: list[Any], module: Any) -> None:
         """Keeps a module whole: all that it has is its state, however large."""
@@ -156,17 +151,22 @@ class Objects:
 
     def _keep_container(self, kind: tuple[Any, list[Any] | None], container: Any) -> None:
         base, slots = kind
-        if not self._pays(base.__len__(container) * BYTES_PER_ENTRY):
+        size = base.__len__(container)
+        if not size and slots is None:
+            self._restores.append(partial(_restore_empty, base, container))
             return
+        if size * BYTES_PER_ENTRY > self._bytes_left:
+            return
+        self._bytes_left -= size * BYTES_PER_ENTRY
         copy, values, restore = _CONTAINERS[base]
         content = copy(container)
         self._restores.append(partial(restore, container, content))
-        self._look_at(values(content))
+        self._pending.extend(values(content))
         if slots is not None:
             self._keep_attributes(slots, container)
 
     def _keep_tuple(self, _: None, value: Any) -> None:
-        self._look_at(tuple.__iter__(value))
+        self._pending.extend(tuple.__iter__(value))
 
     def _keep_array(self, _: None, array: Any) -> None:
         if (
@@ -247,8 +247,14 @@ def _restore_attributes(
             slot.__delete__(value) if content is _MISSING else slot.__set__(value, content)
 
 
+def _restore_empty(base: Any, container: Any) -> None:
+    if base.__len__(container):
+        base.clear(container)
+
+
 def _restore_list(container: Any, content: list[Any]) -> None:
-    if not _is_same(list.__iter__(container), content):
+    is_as_long = list.__len__(container) == len(content)
+    if not is_as_long or not all(map(is_, list.__iter__(container), content)):
         list.__setitem__(container, slice(None), content)
 
 
@@ -264,10 +270,12 @@ def _restore_set(container: Any, content: Any) -> None:
 
 
 def _restore_dict(container: Any, content: dict[Any, Any]) -> None:
-    if not (
-        _is_same(dict.__iter__(container), content)
-        and _is_same(dict.values(container), content.values())
-    ):
+    is_same = (
+        dict.__len__(container) == len(content)
+        and all(map(is_, dict.__iter__(container), content))
+        and all(map(is_, dict.values(container), content.values()))
+    )
+    if not is_same:
         dict.clear(container)
         dict.update(container, content)
 
