@@ -19,6 +19,9 @@ SiteKind = Literal[
 """Kinds of sites: `"pass"` is dropout, pooling and reshaping; a `"block"` is a layer made of layers
 whose own arithmetic comes last."""
 
+UNKNOWN_ACTIVATION = "unknown"
+"""Name of an activation that is applied outside of layers."""
+
 WeightRole = Literal["kernel", "bias", "scale", "embedding", "state", "other"]
 """Roles of variables: `"scale"` of a normalization, `"state"` what is not trainable by
 construction."""

@@ -162,7 +162,9 @@ class NoGradient(Rule):
             "info" if moving else "error",
             "The gradient of a random direction is exactly zero at the pre-activation of"
             f" {_all(sites)}"
-            + _said_of(weights, [evidence.analysis.weights[position] for position in moving]),
+            + _zeros_sentence(
+                weights, [evidence.analysis.weights[position] for position in moving]
+            ),
             site=sites[-1],
             measured=0.0,
             expected="a second moment above zero",
@@ -302,7 +304,7 @@ def _moves(evidence: Evidence, position: int) -> bool:
     return not bool(_are_zero(gradient))
 
 
-def _said_of(zeros: Sequence[Weight], moving: Sequence[Weight]) -> str:
+def _zeros_sentence(zeros: Sequence[Weight], moving: Sequence[Weight]) -> str:
     if moving:
         return (
             f": all values of {listed(weight.name for weight in moving)} are zero, and the first"

@@ -62,48 +62,47 @@ class OutputRule(Rule):
 def mismatch(output: OutputStats) -> Fault | None:
     """Severity, message and fix where the head's activation and the loss do not belong together."""
     if output.activation == "softmax" and output.width == 1:
-        message = (
-            f"The output `{output.name}` is a softmax over one unit: it is 1 whatever comes in, and"
-            " passes no gradient."
-        )
-        return (
-            "error",
-            message,
-            (
-                'Use Dense(1, activation="sigmoid") with binary_crossentropy, or one unit for each'
-                " class."
-            ),
-        )
+        return _single_unit(output)
     if output.loss not in CROSSENTROPIES:
         return None
-    squashing = "softmax" if output.loss in CATEGORICAL else "sigmoid"
-    if output.from_logits and output.activation in ("softmax", "sigmoid"):
-        message = (
-            f"The output `{output.name}` has been through {output.activation}, and its loss"
-            f" ({output.loss}, from_logits=True) applies {squashing} again."
-        )
-        return (
-            "warning",
-            message,
-            (
-                "Remove the activation and keep from_logits=True, or keep it and set"
-                " from_logits=False."
-            ),
-        )
+    if output.from_logits:
+        return _second_squashing(output) if output.activation in ("softmax", "sigmoid") else None
     is_outside = output.minimum < 0.0 or output.maximum > 1.0
-    if not output.from_logits and output.activation in UNBOUNDED and is_outside:
-        made = f"is the output of {output.activation}" if output.activation else "has no activation"
-        message = (
-            f"The output `{output.name}` {made} and ranges from {output.minimum:.3g} to"
-            f" {output.maximum:.3g}, but its loss ({output.loss}, from_logits=False) expects"
-            " probabilities, and clips all other values."
-        )
-        return (
-            "warning",
-            message,
-            f'Use from_logits=True without an activation, or activation="{squashing}".',
-        )
-    return None
+    return _no_probabilities(output) if output.activation in UNBOUNDED and is_outside else None
+
+
+def _single_unit(output: OutputStats) -> Fault:
+    return (
+        "error",
+        f"The output `{output.name}` is a softmax over one unit: it is 1 whatever comes in, and"
+        " passes no gradient.",
+        'Use Dense(1, activation="sigmoid") with binary_crossentropy, or one unit for each class.',
+    )
+
+
+def _second_squashing(output: OutputStats) -> Fault:
+    return (
+        "warning",
+        f"The output `{output.name}` has been through {output.activation}, and its loss"
+        f" ({output.loss}, from_logits=True) applies {_squashing_of(output)} again.",
+        "Remove the activation and keep from_logits=True, or keep it and set from_logits=False.",
+    )
+
+
+def _no_probabilities(output: OutputStats) -> Fault:
+    made = f"is the output of {output.activation}" if output.activation else "has no activation"
+    return (
+        "warning",
+        f"The output `{output.name}` {made} and ranges from {output.minimum:.3g} to"
+        f" {output.maximum:.3g}, but its loss ({output.loss}, from_logits=False) expects"
+        " probabilities, and clips all other values.",
+        f'Use from_logits=True without an activation, or activation="{_squashing_of(output)}".',
+    )
+
+
+def _squashing_of(output: OutputStats) -> str:
+    """The activation that the loss expects or applies."""
+    return "softmax" if output.loss in CATEGORICAL else "sigmoid"
 
 
 class LossAtInit(Rule):
@@ -148,39 +147,34 @@ class LossAtInit(Rule):
         if evidence.profile.step > 0 or evidence.profile.batch_size < FEWEST_SAMPLES:
             return
         for output in evidence.profile.outputs:
-            if (
-                output.loss not in CROSSENTROPIES
-                or output.labels.share_invalid
-                or mismatch(output) is not None
-            ):
+            is_judged = output.loss in CROSSENTROPIES and not output.labels.share_invalid
+            if not is_judged or mismatch(output) is not None:
                 continue
-            guess = uniform_loss(output)
-            bound = (
-                thresholds.clipped_logit_deviation
-                if _is_clipped(output, evidence.profile)
-                else thresholds.logit_deviation
-            )
-            if output.value > guess + SURPLUS and output.logit_deviation > bound:
-                site = site_of(output, evidence)
-                grown = _amplifiers(evidence, site)
-                yield self.finding(
-                    "warning",
-                    f"The loss of the output `{output.name}` is {output.value:.3g} before training,"
-                    f" and {guess:.3g} by guessing: its logits have a standard deviation of"
-                    f" {output.logit_deviation:.3g}, so that it is sure of random guesses."
-                    + _said_of_input(site, grown),
-                    site=site,
-                    measured=output.logit_deviation,
-                    expected=f"below {bound:g}, best about 1; a loss near {guess:.3g}",
-                    fix=(
-                        "Begin with the layers that amplify: use the initializer that fits their"
-                        " activation."
-                        if grown
-                        else self.fix
-                    ),
-                    culprits=tuple(dict.fromkeys(each.site.layer for each in grown))
-                    or ((site.layer,) if site else ()),
-                )
+            is_clipped = _is_clipped(output, evidence.profile)
+            bound = thresholds.clipped_logit_deviation if is_clipped else thresholds.logit_deviation
+            is_worse = output.value > uniform_loss(output) + SURPLUS
+            if is_worse and output.logit_deviation > bound:
+                yield self._report(evidence, output, bound)
+
+    def _report(self, evidence: Evidence, output: OutputStats, bound: float) -> Finding:
+        site, guess = site_of(output, evidence), uniform_loss(output)
+        grown = _amplifiers(evidence, site)
+        culprits = [each.site.layer for each in grown] or ([site.layer] if site else [])
+        advice = (
+            "Begin with the layers that amplify: use the initializer that fits their activation."
+        )
+        return self.finding(
+            "warning",
+            f"The loss of the output `{output.name}` is {output.value:.3g} before training,"
+            f" and {guess:.3g} by guessing: its logits have a standard deviation of"
+            f" {output.logit_deviation:.3g}, so that it is sure of random guesses."
+            + _input_sentence(site, grown),
+            site=site,
+            measured=output.logit_deviation,
+            expected=f"below {bound:g}, best about 1; a loss near {guess:.3g}",
+            fix=advice if grown else self.fix,
+            culprits=tuple(dict.fromkeys(culprits)),
+        )
 
 
 def _large_input(site: SiteStats | None) -> float | None:
@@ -206,7 +200,7 @@ def _amplifiers(evidence: Evidence, site: SiteStats | None) -> list[PredictedRat
     return main_contributors(run, ln_gain) if ln_gain > math.log(size) / 2 else []
 
 
-def _said_of_input(site: SiteStats | None, grown: Sequence[PredictedRatio]) -> str:
+def _input_sentence(site: SiteStats | None, grown: Sequence[PredictedRatio]) -> str:
     size = _large_input(site)
     if size is None:
         return ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from keras_initcheck.analysis.layer_fans import BACKWARD
 from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.sites import WeightStats
+from keras_initcheck.records.structure import UNKNOWN_ACTIVATION
 from keras_initcheck.theory.fans import MEAN, keras_einsum_fans, keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
 from keras_initcheck.theory.weight_scales import recommended_scale
@@ -36,7 +37,7 @@ def advice(ratio: PredictedRatio, kernels: Sequence[WeightStats]) -> str:
         kernels: Its kernels.
     """
     name = ratio.site.activation or "linear"
-    if name == "unknown":
+    if name == UNKNOWN_ACTIVATION:
         return (
             "Use the initializer that fits the activation, whose name is not known here:"
             ' "he_normal" with ReLU, "glorot_normal" with tanh.'

@@ -11,7 +11,7 @@ from keras_initcheck.analysis.layer_fans import BACKWARD, FORWARD
 from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.sites import WeightStats
-from keras_initcheck.records.structure import Site
+from keras_initcheck.records.structure import UNKNOWN_ACTIVATION, Site
 from keras_initcheck.rules.initializers import advice
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
@@ -105,7 +105,7 @@ _QUANTITIES = {FORWARD: "signal's", BACKWARD: "gradient's"}
 
 def _is_reportable(site: Site) -> bool:
     """Whether it is the first call of a hidden layer with a known activation."""
-    return not site.is_head and site.name == site.layer and site.activation != "unknown"
+    return not site.is_head and site.name == site.layer and site.activation != UNKNOWN_ACTIVATION
 
 
 def _tolerance(kernels: Sequence[WeightStats], thresholds: Thresholds) -> float:

@@ -11,7 +11,7 @@ from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.layer_fans import BACKWARD, FORWARD
 from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.structure import Site
+from keras_initcheck.records.structure import UNKNOWN_ACTIVATION, Site
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.gains import beyond_budget
@@ -262,7 +262,7 @@ class MeasuredLayers(Rule):
 
 
 def _is_judged(site: Site) -> bool:
-    return site.kind == "weight" and not site.is_head and site.activation != "unknown"
+    return site.kind == "weight" and not site.is_head and site.activation != UNKNOWN_ACTIVATION
 
 
 LARGEST_QUIET = math.log(1.25)

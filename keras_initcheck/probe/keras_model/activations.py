@@ -9,9 +9,10 @@ import numpy as np
 
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.keras_model.layer_kinds import snake_case
+from keras_initcheck.records.structure import UNKNOWN_ACTIVATION
 from keras_initcheck.theory import activations
 
-UNKNOWN = "unknown"
+UNKNOWN = UNKNOWN_ACTIVATION
 _MIXING = ("softmax", "log_softmax", "sparsemax", "glu")
 
 
