@@ -17,7 +17,7 @@ from keras_initcheck.command.arguments import parse
 from keras_initcheck.command.sources import check_source
 from keras_initcheck.command.terminal import print_text, show_traceback
 from keras_initcheck.command.user_code import reason
-from keras_initcheck.outputs.cleaning import one_line, without_colours
+from keras_initcheck.outputs.cleaning import one_line, without_colors
 from keras_initcheck.records.errors import DataError, InitCheckError
 from keras_initcheck.records.finding import SEVERITIES
 
@@ -173,7 +173,7 @@ def _is_failure(worst: str | None, fail_on: str) -> bool:
 
 
 def _fail(message: str) -> int:
-    print_text(f"initcheck: error: {one_line(without_colours(message))}", sys.stderr)
+    print_text(f"initcheck: error: {one_line(without_colors(message))}", sys.stderr)
     return FAILED
 
 

@@ -8,7 +8,7 @@ import traceback
 from types import TracebackType
 from typing import TextIO
 
-from keras_initcheck.outputs.cleaning import clean, clip, without_colours
+from keras_initcheck.outputs.cleaning import clean, clip, without_colors
 
 MOST_LINES = 200
 """Lines of a traceback that are shown."""
@@ -34,7 +34,7 @@ def show_traceback(error: BaseException, frames: TracebackType | None) -> None:
         text = "".join(traceback.format_exception(type(error), error, frames))
     except Exception as failure:  # the message of a foreign exception may raise itself
         text = f"{type(error).__name__}, whose message cannot be read: {type(failure).__name__}"
-    lines = [clip(line.expandtabs()) for line in without_colours(text).splitlines()]
+    lines = [clip(line.expandtabs()) for line in without_colors(text).splitlines()]
     if len(lines) > MOST_LINES:
         lines[MOST_LINES // 2 : -MOST_LINES // 2] = [f"… ({len(lines) - MOST_LINES} more lines)"]
     print_text("\n".join(lines), sys.stderr)

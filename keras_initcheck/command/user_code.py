@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from keras_initcheck.command.sources import LoadError
-from keras_initcheck.outputs.cleaning import one_line, without_colours
+from keras_initcheck.outputs.cleaning import one_line, without_colors
 
 MOST_NAMES = 8
 """Limit of the names that an error message lists."""
@@ -112,7 +112,7 @@ def reason(error: BaseException, longest: int = 200) -> str:
     'ValueError: first line second line.'
     """
     try:
-        text = one_line(without_colours(str(error)), longest)
+        text = one_line(without_colors(str(error)), longest)
     except Exception:  # the message of a foreign exception may raise itself
         text = "its message cannot be read"
     return f"{type(error).__name__}: {text or 'no message'}".rstrip(".") + "."

@@ -10,7 +10,7 @@ import unicodedata
 
 ELLIPSIS = "…"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 """Unicode categories that move the cursor, reverse the direction, cannot be encoded, or are drawn
@@ -61,15 +61,15 @@ def clip(text: str, longest: int = LONGEST) -> str:
     )
 
 
-def without_colours(text: str) -> str:
-    r"""`text` without the sequences that switch a terminal to bold or colour.
+def without_colors(text: str) -> str:
+    r"""`text` without the sequences that switch a terminal to bold or color.
 
     Keras writes them into its messages.
 
-    >>> without_colours("\x1b[1mbold\x1b[0m")
+    >>> without_colors("\x1b[1mbold\x1b[0m")
     'bold'
     """
-    return _COLOURS.sub("", text)
+    return _COLORS.sub("", text)
 
 
 def _is_unprintable(character: str) -> bool:

@@ -142,7 +142,7 @@ def figure_fragment(figure: "go.Figure") -> str:
 
 
 def _table(data: FigureData) -> dict[str, Any]:
-    """What the template needs for the table of sites."""
+    """Values of the template about the table of sites."""
     columns = site_columns(data)
     facts = {column.title for column in FACTS}
     return {
@@ -175,7 +175,7 @@ def _depth_scales(found: MeanFieldSummary | None) -> list[tuple[str, str, str]]:
 
 
 def _figures(figures: "dict[str, go.Figure]") -> dict[str, Any]:
-    """What the templates need for the figures."""
+    """Values of the templates about the figures."""
     drawn = ", ".join(f"{json.dumps(name)}: {_json(figure)}" for name, figure in figures.items())
     return {
         "captions": CAPTIONS,

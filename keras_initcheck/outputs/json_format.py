@@ -32,7 +32,7 @@ EXPECTED = {
     "greater_than_equal": "0 or more",
     "tuple_type": "a list",
 }
-"""What a field must be, by pydantic's type of the error."""
+"""Expected values of a field in words, by pydantic's type of the error."""
 
 KEYS = ("missing", "unexpected_keyword_argument")
 """Types of errors about the keys of an object."""
@@ -180,7 +180,7 @@ def _about_keys(
 
 
 def _expected(error: "ErrorDetails") -> str:
-    """What the field must be, in words."""
+    """Expected value of the field, in words."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "literal_error":
         return f"one of {context['expected'].replace(chr(39), '').replace(' or ', ', ')}"

@@ -23,11 +23,11 @@ LONGEST_TEXT = 100_000
 LARGEST_RANK = 64
 """Axes of a tensor: NumPy's own limit."""
 ROUNDING = 1e-3
-"""By which a share may miss 0..1: it is a quotient of float32 sums."""
+"""Tolerance of a share beyond 0..1: it is a quotient of float32 sums."""
 
 
 class Limit(NamedTuple):
-    """What a field must be.
+    """A condition on a field.
 
     Attributes:
         words: The same in words.
@@ -125,7 +125,7 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
         Judgement: {"num_findings": COUNT},
     }
 )
-"""By the record and the name of its field."""
+"""Limits of fields, by record and name."""
 
 
 def problems(record: object) -> Iterator[Problem]:

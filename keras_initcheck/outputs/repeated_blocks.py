@@ -63,7 +63,7 @@ def fold(sites: Sequence[SiteStats], loud: frozenset[int] = frozenset()) -> list
     Returns:
         All sites where they are at most `SHORT`. Otherwise the mildest of these that needs at most
         `LONG` lines: blocks that repeat with the same layer types and shapes are folded; with the
-        same types; the same two without the sites that have no ratio (normalisations, merges); the
+        same types; the same two without the sites that have no ratio (normalizations, merges); the
         middle is left out.
     """
     if len(sites) <= SHORT:

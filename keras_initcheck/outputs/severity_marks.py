@@ -18,7 +18,7 @@ def worst_severity(findings: Iterable[Finding]) -> str | None:
 
 
 class Pointers:
-    """What findings point at, looked up without going through all of them for each site.
+    """Index of findings by the site or layer that they point at.
 
     Args:
         findings: The findings, worst first.

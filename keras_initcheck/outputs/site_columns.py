@@ -36,7 +36,7 @@ as the mean of an output that is NaN throughout.
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the numbers of a column are compared with.
+    """A prediction that the numbers of a column are compared with.
 
     Attributes:
         statistic: Name of the predicted statistic, a logarithm.

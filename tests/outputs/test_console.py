@@ -15,7 +15,7 @@ from keras_initcheck.records.report import MeanFieldSummary, Report
 from keras_initcheck.records.statistics import Places
 
 WIDTHS = (40, 60, 80, 120, 200)
-COLOURS = ("\x1b[31m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m")
+COLORS = ("\x1b[31m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m")
 
 
 class Terminal(io.StringIO):
@@ -24,8 +24,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def colourful(monkeypatch):
-    """Nothing in the environment speaks for or against colours."""
+def colorful(monkeypatch):
+    """Nothing in the environment speaks for or against colors."""
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLORTERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -227,22 +227,22 @@ def test_names_cannot_move_the_cursor(make):
     assert {character for character in text if not character.isprintable()} == {"\n"}
 
 
-def test_no_colour_codes_go_to_a_file(make):
+def test_no_color_codes_go_to_a_file(make):
     assert "\x1b" not in printed(make.report(findings=[make.finding("plain0")]), 80)
 
 
-def test_terminal_gets_colours_and_nothing_else(make, colourful):
+def test_terminal_gets_colors_and_nothing_else(make, colorful):
     file = Terminal()
     print_report(make.report(num_sites=9, findings=[make.finding("plain0")]), file, 80)
-    assert COLOURS[0] in file.getvalue()
+    assert COLORS[0] in file.getvalue()
     assert "\x07" not in file.getvalue()
 
 
-def test_no_color_is_respected(make, colourful, monkeypatch):
+def test_no_color_is_respected(make, colorful, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     file = Terminal()
     print_report(make.report(findings=[make.finding("plain0")]), file, 80)
-    assert not any(colour in file.getvalue() for colour in COLOURS)
+    assert not any(color in file.getvalue() for color in COLORS)
 
 
 def test_ascii_stream_gets_stand_ins(make):

@@ -239,7 +239,7 @@ def test_flat_curve_looks_flat(make):
     assert high - low > 4
 
 
-def test_several_runs_lie_over_each_other_in_different_colours(make):
+def test_several_runs_lie_over_each_other_in_different_colors(make):
     frames = [
         FigureData.from_report(make.report(chain(make, [ratio] * 3)), run=run)
         for run, ratio in (("a", 10.0), ("b", 1.0))

@@ -1,4 +1,4 @@
-"""What every figure has in common: kinds, errors, escaping, colours."""
+"""What every figure has in common: kinds, errors, escaping, colors."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def frames(make):
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("kind", list(FIGURES))
-def test_each_kind_is_drawn_in_its_colours(frames, kind, dark):
+def test_each_kind_is_drawn_in_its_colors(frames, kind, dark):
     figure = draw(kind, frames, dark=dark)
     assert figure.data
     assert NOTHING not in [each.text for each in figure.layout.annotations]
@@ -75,7 +75,7 @@ def test_layer_without_weights_has_a_signal_but_no_ratio(make, kind, is_drawn):
     assert (NOTHING in [each.text for each in figure.layout.annotations]) is not is_drawn
 
 
-def test_every_light_colour_has_one_dark_colour():
+def test_every_light_color_has_one_dark_color():
     light = [
         each
         for value in vars(LIGHT).values()
@@ -86,7 +86,7 @@ def test_every_light_colour_has_one_dark_colour():
         for value in vars(DARK).values()
         for each in (value if isinstance(value, tuple) else (value,))
     ]
-    assert [dark_for_light()[colour] for colour in light] == dark
+    assert [dark_for_light()[color] for color in light] == dark
 
 
 def test_text_is_escaped_and_broken_into_lines():

@@ -132,7 +132,7 @@ def test_page_asks_nobody_for_anything(make):
     assert not re.search(r"url\(|@import", reader.text["style"])
 
 
-def test_page_fits_a_phone_and_both_colour_schemes(make):
+def test_page_fits_a_phone_and_both_color_schemes(make):
     reader = Reader(render(make.report()))
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in reader.all(
         "meta"

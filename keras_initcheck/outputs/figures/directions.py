@@ -79,7 +79,7 @@ BACKWARD = Direction(
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What inputs and weights predict of one direction, in log10 units.
+    """Predicted second moments of one direction with their band, in log10 units.
 
     Attributes:
         line: `(sites,)` predicted second moments behind each site, `nan` where there is none.

@@ -43,7 +43,7 @@ class FigureBuilder:
         self.layout = _merged(self.layout, layout)
 
     def has_trace(self, name: object) -> bool:
-        """Whether a trace of that name is there."""
+        """Whether a trace of that name exists."""
         return any(trace.get("name") == name for trace in self.data)
 
     def has_content(self) -> bool:

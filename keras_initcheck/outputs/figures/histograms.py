@@ -7,7 +7,7 @@ import numpy as np
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import layout, text
 from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
-from keras_initcheck.outputs.figures.palette import palette
+from keras_initcheck.outputs.figures.palette import Palette, palette
 from keras_initcheck.outputs.number_format import format_number
 from keras_initcheck.records.statistics import Histogram
 
@@ -47,34 +47,45 @@ def histograms(
             f"`frames` must hold a probe with histograms of each {what}. Received: none. Histograms"
             " are recorded by `InitCheck(..., histogram_freq=1)`."
         )
-    colours, shown = palette(dark), _evenly(found)
+    colors, shown = palette(dark), _evenly(found)
     more = "" if len(shown) == len(found) else f", {len(shown)} of {len(found)} layers"
     title = f"<b>Distribution of each {text.escape(what)}</b>{more}"
-    sheet = FigureBuilder(layout.new_layout(colours, title, RIDGE_HEIGHT * (len(shown) + 1), 34))
+    sheet = FigureBuilder(layout.new_layout(colors, title, RIDGE_HEIGHT * (len(shown) + 1), 34))
     for row, (tag, histogram) in enumerate(shown):
-        x, y = outline(histogram)
-        name = text.escape(tag.partition("/")[2])
-        reach = f"{format_number(histogram.minimum)} .. {format_number(histogram.maximum)}"
-        sheet.add_scatter(
-            x=x,
-            y=[row - OVERLAP * height for height in y],
-            mode="lines",
-            fill="toself",
-            fillcolor=colours.band,
-            name=name,
-            line={"color": colours.runs[0], "width": 1.2},
-            hoverinfo="text",
-            text=f"<b>{name}</b><br>{reach}",
-            hoveron="fills+points",
-            showlegend=False,
-        )
-    labels = [text.label(tag.partition("/")[2], text.LONGEST_NAME + 4) for tag, _ in shown]
-    tick = {"color": colours.ink, "size": 11}
+        _draw_ridge(sheet, row, text.escape(tag.partition("/")[2]), histogram, colors)
+    _arrange(sheet, [tag.partition("/")[2] for tag, _ in shown], colors)
+    return sheet
+
+
+def _draw_ridge(
+    sheet: FigureBuilder, row: int, name: str, histogram: Histogram, colors: Palette
+) -> None:
+    x, y = outline(histogram)
+    reach = f"{format_number(histogram.minimum)} .. {format_number(histogram.maximum)}"
+    sheet.add_scatter(
+        x=x,
+        y=[row - OVERLAP * height for height in y],
+        mode="lines",
+        fill="toself",
+        fillcolor=colors.band,
+        name=name,
+        line={"color": colors.runs[0], "width": 1.2},
+        hoverinfo="text",
+        text=f"<b>{name}</b><br>{reach}",
+        hoveron="fills+points",
+        showlegend=False,
+    )
+
+
+def _arrange(sheet: FigureBuilder, names: Sequence[str], colors: Palette) -> None:
+    """Sets the axes: the layers' names, and the range of each layer's values."""
+    labels = [text.label(name, text.LONGEST_NAME + 4) for name in names]
+    tick = {"color": colors.ink, "size": 11}
     rows = {
-        "tickvals": list(range(len(shown))),
+        "tickvals": list(range(len(names))),
         "ticktext": labels,
         "tickfont": tick,
-        "range": [len(shown) - 0.4, -OVERLAP - 0.2],
+        "range": [len(names) - 0.4, -OVERLAP - 0.2],
     }
     columns = {
         "range": [-1.05, 1.05],
@@ -83,8 +94,7 @@ def histograms(
         "tickfont": tick,
     }
     sheet.arrange(yaxis={**rows, "showgrid": False, "zeroline": False}, margin={"l": 140})
-    sheet.arrange(xaxis={**columns, "gridcolor": colours.grid, "zeroline": False})
-    return sheet
+    sheet.arrange(xaxis={**columns, "gridcolor": colors.grid, "zeroline": False})
 
 
 def outline(histogram: Histogram) -> tuple[list[float], list[float]]:

@@ -36,11 +36,11 @@ EDGE = 0.06
 """Share of an axis that is kept free at its ends."""
 
 
-def new_layout(colours: Palette, title: str, height: int, bottom: int) -> dict[str, Any]:
+def new_layout(colors: Palette, title: str, height: int, bottom: int) -> dict[str, Any]:
     """The layout without axes.
 
     Args:
-        colours: The colours.
+        colors: The colors.
         title: Escaped text with line breaks.
         height: Pixels of the panels.
         bottom: Pixels of what stands below them: tick labels and legend.
@@ -49,9 +49,9 @@ def new_layout(colours: Palette, title: str, height: int, bottom: int) -> dict[s
     top = 34 + TITLE_LINE * num_lines
     height += top + bottom
     return {
-        "paper_bgcolor": colours.background,
-        "plot_bgcolor": colours.background,
-        "font": {"family": FONT, "size": FONT_SIZE, "color": colours.ink},
+        "paper_bgcolor": colors.background,
+        "plot_bgcolor": colors.background,
+        "font": {"family": FONT, "size": FONT_SIZE, "color": colors.ink},
         "title": {
             "text": title,
             "font": {"size": 15},
@@ -65,8 +65,8 @@ def new_layout(colours: Palette, title: str, height: int, bottom: int) -> dict[s
         "height": height,
         "hovermode": "closest",
         "hoverlabel": (
-            {"align": "left", "bgcolor": colours.background, "bordercolor": colours.muted}
-            | {"font": {"family": FONT, "size": FONT_SIZE, "color": colours.ink}}
+            {"align": "left", "bgcolor": colors.background, "bordercolor": colors.muted}
+            | {"font": {"family": FONT, "size": FONT_SIZE, "color": colors.ink}}
         ),
         "legend": (
             {
@@ -78,15 +78,15 @@ def new_layout(colours: Palette, title: str, height: int, bottom: int) -> dict[s
                 "yanchor": "bottom",
             }
             | {
-                "font": {"size": FONT_SIZE, "color": colours.ink},
+                "font": {"size": FONT_SIZE, "color": colors.ink},
                 "itemwidth": 30,
                 "bgcolor": "rgba(0, 0, 0, 0)",
             }
         ),
         "modebar": {
             "bgcolor": "rgba(0, 0, 0, 0)",
-            "color": colours.muted,
-            "activecolor": colours.ink,
+            "color": colors.muted,
+            "activecolor": colors.ink,
         },
     }
 
@@ -100,7 +100,7 @@ def without_title(figure: go.Figure) -> go.Figure:
     return go.Figure(figure).update_layout(title={"text": ""}, margin={"t": top}, height=height)
 
 
-def add_heading(sheet: FigureBuilder, text: str, axis: str, colours: Palette) -> None:
+def add_heading(sheet: FigureBuilder, text: str, axis: str, colors: Palette) -> None:
     """Writes escaped `text` above the left end of the panel with that y axis, `"y"` or `"y2"`."""
     sheet.add_annotation(
         text=text,
@@ -113,23 +113,23 @@ def add_heading(sheet: FigureBuilder, text: str, axis: str, colours: Palette) ->
         yshift=4,
         showarrow=False,
         align="left",
-        font={"size": 13, "color": colours.ink},
+        font={"size": 13, "color": colors.ink},
     )
 
 
 def depth_axis(
-    frames: Sequence[FigureData], indices: Sequence[int], colours: Palette, with_input: bool = True
+    frames: Sequence[FigureData], indices: Sequence[int], colors: Palette, with_input: bool = True
 ) -> tuple[dict[str, Any], int]:
     """The axis of depth, and the pixels that its labels and the legend need.
 
     Args:
         frames: What is drawn. Where they have other layers than the first, layers are numbered.
         indices: The sites that have a point.
-        colours: The colours.
+        colors: The colors.
         with_input: Whether the model's input has a place in front of the first site.
     """
     axis = {
-        **_axis(colours),
+        **_axis(colors),
         "range": [min(indices, default=0) - 0.5 - with_input, max(indices, default=0) + 0.5],
         "showgrid": False,
     }
@@ -142,7 +142,7 @@ def depth_axis(
         title = {
             "text": "layer number, in order of execution",
             "standoff": 6,
-            "font": {"size": 12, "color": colours.muted},
+            "font": {"size": 12, "color": colors.muted},
         }
         return {**axis, "title": title, "tickformat": "d", "nticks": 8}, 44 + LEGEND_ROOM
     labels = ["input"] * with_input + [label(frames[0].sites.names[index]) for index in named]
@@ -193,7 +193,7 @@ def layout_name(name: str) -> str:
 
 def power_axis(
     values: Iterable[float],
-    colours: Palette,
+    colors: Palette,
     around: float | None = 0.0,
     title: str = "mean square",
 ) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def power_axis(
 
     Args:
         values: What has to be visible; numbers that are not finite are ignored.
-        colours: The colours.
+        colors: The colors.
         around: Where the ideal lies, which is visible too.
         title: What is measured.
     """
@@ -218,8 +218,8 @@ def power_axis(
         "dtick": tick_distance(high - low),
         "tick0": 0,
     }
-    words = {"text": title, "standoff": 4, "font": {"size": 11, "color": colours.muted}}
-    return {**_axis(colours), **ticks, "title": words, "range": [low - 2 * room, high + 2 * room]}
+    words = {"text": title, "standoff": 4, "font": {"size": 11, "color": colors.muted}}
+    return {**_axis(colors), **ticks, "title": words, "range": [low - 2 * room, high + 2 * room]}
 
 
 def tick_distance(span: float) -> int:
@@ -245,7 +245,7 @@ def marker_size(num_points: int) -> float:
 
 
 def dashes(number: int) -> str:
-    """The dash of the run of that number: runs differ by more than colour."""
+    """The dash of the run of that number: runs differ by more than color."""
     return ("solid", "dash", "dot", "dashdot", "longdash")[number % 5]
 
 
@@ -254,12 +254,12 @@ def run_name(frame: FigureData, number: int, num_frames: int) -> str:
     return "measured" if num_frames == 1 else escape(frame.run or f"run {number + 1}")
 
 
-def _axis(colours: Palette) -> dict[str, Any]:
+def _axis(colors: Palette) -> dict[str, Any]:
     return {
-        "gridcolor": colours.grid,
+        "gridcolor": colors.grid,
         "zeroline": False,
-        "linecolor": colours.muted,
-        "tickfont": {"color": colours.ink, "size": 11},
+        "linecolor": colors.muted,
+        "tickfont": {"color": colors.ink, "size": 11},
         "fixedrange": False,
         "automargin": False,
     }

@@ -1,7 +1,7 @@
 """The colors of all figures, once for light and once for dark surroundings.
 
-Hues are those of Okabe & Ito (2008), which people with any kind of colour blindness tell apart,
-brightened for the dark ground. What matters is never said by colour alone: severities have symbols,
+Hues are those of Okabe & Ito (2008), which people with any kind of color blindness tell apart,
+brightened for the dark ground. What matters is never said by color alone: severities have symbols,
 runs have dashes.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours as CSS writes them.
+    """Colors as CSS writes them.
 
     Attributes:
         background: Of figure and page.
@@ -98,7 +98,7 @@ DARK = Palette(
 
 
 def palette(dark: bool) -> Palette:
-    """The colours for dark or light surroundings."""
+    """The colors for dark or light surroundings."""
     return DARK if dark else LIGHT
 
 
@@ -107,9 +107,9 @@ def dark_for_light() -> Mapping[str, str]:
     return dict(zip(_flat(LIGHT), _flat(DARK), strict=True))
 
 
-def _flat(colours: Palette) -> list[str]:
+def _flat(colors: Palette) -> list[str]:
     return [
-        colour
-        for each in astuple(colours)
-        for colour in (each if isinstance(each, tuple) else (each,))
+        color
+        for each in astuple(colors)
+        for color in (each if isinstance(each, tuple) else (each,))
     ]

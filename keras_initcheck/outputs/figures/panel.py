@@ -37,7 +37,7 @@ class Panel:
         sheet: What to draw on.
         frames: The probes.
         direction: What to draw of them.
-        colours: The colours.
+        colors: The colors.
         axis: What traces call the panel's y axis.
         indices: The sites that have a point in some panel.
     """
@@ -47,11 +47,11 @@ class Panel:
         sheet: FigureBuilder,
         frames: list[FigureData],
         direction: Direction,
-        colours: Palette,
+        colors: Palette,
         axis: str,
         indices: Sequence[int],
     ) -> None:
-        self.sheet, self.frames, self.direction, self.colours = sheet, frames, direction, colours
+        self.sheet, self.frames, self.direction, self.colors = sheet, frames, direction, colors
         self.name = axis
         self.indices = indices
         self.prediction = predict(frames[0], direction)
@@ -61,7 +61,7 @@ class Panel:
             *self.prediction.high,
             *(value for frame in frames for value in direction.at_h(frame)),
         ]
-        self.axis = layout.power_axis(values, colours, around=self.ideal)
+        self.axis = layout.power_axis(values, colors, around=self.ideal)
         self.low, self.high = layout.edges_of(self.axis)
         self.size = layout.marker_size(len(indices))
         self.ends = [min(indices, default=0) - 1, max(indices, default=0)]
@@ -74,13 +74,13 @@ class Panel:
             [*self.ends],
             [self.ideal] * 2,
             "ideal: flat",
-            line={"color": self.colours.ideal, "width": 1.5, "dash": "dash"},
+            line={"color": self.colors.ideal, "width": 1.5, "dash": "dash"},
         )
         for number, frame in enumerate(self.frames):
             self._draw_measured(number, frame)
         for number, frame in enumerate(self.frames):
             self._draw_findings(number, frame)
-        layout.add_heading(self.sheet, self._heading(), self.name, self.colours)
+        layout.add_heading(self.sheet, self._heading(), self.name, self.colors)
 
     def _draw_prediction(self) -> None:
         """The range that chance allows as filled areas, the prediction as a dotted line."""
@@ -96,12 +96,12 @@ class Panel:
                 [*high, *low[::-1]],
                 "",
                 fill="toself",
-                fillcolor=self.colours.band,
+                fillcolor=self.colors.band,
                 line={"width": 0},
                 showlegend=False,
             )
         places, values = _without_gaps(*_edges(frame, found.line, starts))
-        line = {"color": self.colours.runs[0], "width": 1.5, "dash": "dot"}
+        line = {"color": self.colors.runs[0], "width": 1.5, "dash": "dot"}
         if found.exists:
             self._add(places, values, self._prediction_name(), line=line, opacity=0.8)
         elif self.direction is FORWARD:  # an entry in the legend that nothing is drawn for
@@ -116,27 +116,27 @@ class Panel:
         return np.where(np.isfinite(found.line), at_x, np.nan)
 
     def _prediction_name(self) -> str:
-        """What the legend calls the prediction: its step if an earlier probe made it."""
+        """Name of the prediction in the legend, with its step if an earlier probe made it."""
         frame, step = self.frames[0], self.prediction.step
         when = "" if step == frame.step else f" at step {step}"
         whose = "" if len(self.frames) == 1 else f" ({layout.run_name(frame, 0, 2)})"
         return f"predicted{when}{whose} ± chance"
 
     def _draw_measured(self, number: int, frame: FigureData) -> None:
-        name, colour = (
+        name, color = (
             layout.run_name(frame, number, len(self.frames)),
-            self.colours.runs[number % len(self.colours.runs)],
+            self.colors.runs[number % len(self.colors.runs)],
         )
         heights = self._heights(frame)
         at_x, at_h = self.direction.at_x(frame), self.direction.at_h(frame)
         places, values = _edges(frame, heights, np.where(np.isfinite(at_h), at_x, heights))
-        line = {"color": colour, "width": 2, "dash": layout.dashes(number)}
+        line = {"color": color, "width": 2, "dash": layout.dashes(number)}
         self._add(places, values, name, line=line, legendgroup=name)
         is_zero, is_nonfinite = self._extremes(frame)
         points = np.flatnonzero(~np.isnan(heights) & ~is_zero & ~is_nonfinite)
         marker = {
             "size": self._sizes(frame, points),
-            "color": self._point_colours(frame, points, colour),
+            "color": self._point_colors(frame, points, color),
             "opacity": 1,
             "line": {"width": 0},
         }
@@ -149,25 +149,20 @@ class Panel:
             name=f"{name} points",
             showlegend=False,
         )
-        edge = {"size": 11, "line": {"width": 1.5, "color": self.colours.ink}}
-        zeros = {**edge, "symbol": "triangle-down", "color": self.colours.zero}
-        self._add_points(
-            frame,
-            np.flatnonzero(is_zero),
-            heights,
-            zeros,
-            name="all zero",
-            **self._once("all zero"),
-        )
-        broken = {**edge, "symbol": "diamond", "color": self.colours.nonfinite}
-        self._add_points(
-            frame,
-            np.flatnonzero(is_nonfinite),
-            heights,
-            broken,
-            name="NaN or infinite",
-            **self._once("NaN or infinite"),
-        )
+        self._draw_extremes(frame, heights, is_zero, is_nonfinite)
+
+    def _draw_extremes(
+        self, frame: FigureData, heights: Column, is_zero: Any, is_nonfinite: Any
+    ) -> None:
+        """Marks at the edges for what has no place on the axis."""
+        edge = {"size": 11, "line": {"width": 1.5, "color": self.colors.ink}}
+        for points, symbol, color, name in (
+            (is_zero, "triangle-down", self.colors.zero, "all zero"),
+            (is_nonfinite, "diamond", self.colors.nonfinite, "NaN or infinite"),
+        ):
+            marker = {**edge, "symbol": symbol, "color": color}
+            options = {"name": name, **self._once(name)}
+            self._add_points(frame, np.flatnonzero(points), heights, marker, **options)
 
     def _draw_findings(self, number: int, frame: FigureData) -> None:
         """A symbol on each layer that a finding about this direction is filed under."""
@@ -183,12 +178,12 @@ class Panel:
             marker = {
                 "symbol": SYMBOLS[severity],
                 "size": self.size + 5,
-                "color": getattr(self.colours, severity),
+                "color": getattr(self.colors, severity),
                 "opacity": 1,
             }
             marker["line"] = {
                 "width": 1,
-                "color": self.colours.info if severity == "info" else self.colours.background,
+                "color": self.colors.info if severity == "info" else self.colors.background,
             }
             self._add_points(frame, points, heights, marker, name=severity, **self._once(severity))
 
@@ -212,14 +207,13 @@ class Panel:
             for index in points
         ]
 
-    def _point_colours(self, frame: FigureData, points: Any, colour: str) -> Any:
-        """With one run, the layers that a finding blames have its colour."""
+    def _point_colors(self, frame: FigureData, points: Any, color: str) -> Any:
+        """With one run, the layers that a finding blames have its color."""
         if len(self.frames) > 1:
-            return colour
+            return color
         severities = [blame(frame, int(index), self.direction) for index in points]
         return [
-            colour if severity is None else getattr(self.colours, severity)
-            for severity in severities
+            color if severity is None else getattr(self.colors, severity) for severity in severities
         ]
 
     def _heading(self) -> str:
@@ -233,7 +227,7 @@ class Panel:
         )
         said = text.escape(describe(self.frames[0], self.direction))
         if worst in LOUD:
-            return f'{start} <b style="color:{getattr(self.colours, str(worst))}">{said}</b>'
+            return f'{start} <b style="color:{getattr(self.colors, str(worst))}">{said}</b>'
         is_alarming = self.frames[0].judgement.ok and not said.startswith("keeps")
         return f"{start} {said}{' (no finding)' if is_alarming else ''}"
 

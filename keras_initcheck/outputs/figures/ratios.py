@@ -14,7 +14,7 @@ from keras_initcheck.outputs.figures.panel import SYMBOLS
 from keras_initcheck.outputs.severity_marks import LOUD
 
 HALF_WIDTH = 0.35
-"""Of a layer's dash and bar, in layers."""
+"""Half the width of a layer's dash and bar, in layers."""
 
 HEADINGS = {
     "forward": "<b>Signal</b> → output / input of each layer",
@@ -40,19 +40,19 @@ def ratio_per_layer(frames: Sequence[FigureData], *, dark: bool = False) -> Figu
             "`frames` must hold a probe. Received: none. Probe a model, or choose a run that has"
             " been logged."
         )
-    frame, colours = frames[0], palette(dark)
+    frame, colors = frames[0], palette(dark)
     ways = [way for way in HEADINGS if not np.isnan(frame.column(f"log10_{way}_ratio")).all()] or [
         "forward"
     ]
     indices = np.flatnonzero(
         np.any([~np.isnan(frame.column(f"log10_{way}_ratio")) for way in ways], axis=0)
     ).tolist()
-    axis, room = layout.depth_axis([frame], indices, colours, with_input=False)
+    axis, room = layout.depth_axis([frame], indices, colors, with_input=False)
     height = layout.PANEL_HEIGHT * len(ways) + layout.GAP * (len(ways) - 1)
-    sheet = FigureBuilder(layout.new_layout(colours, text.title_of([frame]), height, room))
+    sheet = FigureBuilder(layout.new_layout(colors, text.title_of([frame]), height, room))
     sheet.arrange(**layout.stacked(len(ways), layout.PANEL_HEIGHT, layout.GAP, axis))
     for number, way in enumerate(ways):
-        _draw(sheet, frame, way, layout.axis_name(number), indices, colours)
+        _draw(sheet, frame, way, layout.axis_name(number), indices, colors)
     return sheet
 
 
@@ -62,7 +62,7 @@ def _draw(
     way: str,
     axis_name: str,
     indices: Sequence[int],
-    colours: Palette,
+    colors: Palette,
 ) -> None:
     """Draws one panel: the guide, the predictions with their bands, the measured ratios."""
     measured, predicted = (
@@ -71,22 +71,22 @@ def _draw(
     )
     low, high = chance_band(predicted, frame.column("log_ratio_variance"))
     axis = layout.power_axis(
-        [*measured, *predicted, *low, *high], colours, title="ratio of mean squares"
+        [*measured, *predicted, *low, *high], colors, title="ratio of mean squares"
     )
     sheet.arrange(**{layout.layout_name(axis_name): axis})
     place = {"xaxis": "x", "yaxis": axis_name, "showlegend": axis_name == "y"}
     ends = [min(indices, default=0) - 0.5, max(indices, default=0) + 0.5]
-    guide = {"color": colours.ideal, "width": 1.5, "dash": "dash"}
+    guide = {"color": colors.ideal, "width": 1.5, "dash": "dash"}
     sheet.add_scatter(
         x=ends, y=[0, 0], mode="lines", name="ideal: 1", line=guide, hoverinfo="skip", **place
     )
-    _draw_prediction(sheet, predicted, low, high, colours, place)
+    _draw_prediction(sheet, predicted, low, high, colors, place)
     bottom, top = layout.edges_of(axis)
     heights = np.where(
         np.isneginf(measured), bottom, np.where(np.isposinf(measured), top, measured)
     )
-    _draw_measured(sheet, frame, heights, colours, place)
-    layout.add_heading(sheet, HEADINGS[way], axis_name, colours)
+    _draw_measured(sheet, frame, heights, colors, place)
+    layout.add_heading(sheet, HEADINGS[way], axis_name, colors)
 
 
 def _draw_prediction(
@@ -94,7 +94,7 @@ def _draw_prediction(
     predicted: Column,
     low: Column,
     high: Column,
-    colours: Palette,
+    colors: Palette,
     place: dict[str, Any],
 ) -> None:
     """Draws a dash at each layer's predicted ratio, and a bar for its band."""
@@ -103,7 +103,7 @@ def _draw_prediction(
         end for index in known.tolist() for end in (index - HALF_WIDTH, index + HALF_WIDTH, None)
     ]
     dashes = [value for level in predicted[known].tolist() for value in (level, level, None)]
-    line = {"width": 2, "color": colours.runs[0]}
+    line = {"width": 2, "color": colors.runs[0]}
     sheet.add_scatter(
         x=ends,
         y=dashes,
@@ -124,7 +124,7 @@ def _draw_prediction(
         y=values,
         mode="lines",
         fill="toself",
-        fillcolor=colours.band,
+        fillcolor=colors.band,
         line={"width": 0},
         hoverinfo="skip",
         **{**place, "showlegend": False},
@@ -135,7 +135,7 @@ def _draw_measured(
     sheet: FigureBuilder,
     frame: FigureData,
     heights: Column,
-    colours: Palette,
+    colors: Palette,
     place: dict[str, Any],
 ) -> None:
     """Draws a point for each layer, with the symbol of a warning or an error that blames it."""
@@ -148,7 +148,7 @@ def _draw_measured(
         chosen = [index for index in points if severities[index] == severity]
         if chosen:
             marker = {"size": layout.marker_size(len(points)), "opacity": 1, "line": {"width": 0}}
-            marker["color"] = colours.runs[0] if severity is None else getattr(colours, severity)
+            marker["color"] = colors.runs[0] if severity is None else getattr(colors, severity)
             marker["symbol"] = "circle" if severity is None else SYMBOLS[severity]
             options = {
                 "mode": "markers",

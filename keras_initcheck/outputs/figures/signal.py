@@ -35,18 +35,18 @@ def signal_propagation(frames: Sequence[FigureData], *, dark: bool = False) -> F
             "`frames` must hold at least one probe. Received: none. Probe a model, or choose a run"
             " that has been logged."
         )
-    frames, colours = list(frames), palette(dark)
+    frames, colors = list(frames), palette(dark)
     directions = [
         FORWARD,
         *([BACKWARD] if any(not np.isnan(BACKWARD.at_h(frame)).all() for frame in frames) else []),
     ]
     indices = _indices(frames, directions)
-    axis, room = layout.depth_axis(frames, indices, colours)
+    axis, room = layout.depth_axis(frames, indices, colors)
     height = layout.PANEL_HEIGHT * len(directions) + layout.GAP * (len(directions) - 1)
-    sheet = FigureBuilder(layout.new_layout(colours, text.title_of(frames), height, room))
+    sheet = FigureBuilder(layout.new_layout(colors, text.title_of(frames), height, room))
     sheet.arrange(**layout.stacked(len(directions), layout.PANEL_HEIGHT, layout.GAP, axis))
     for number, direction in enumerate(directions):
-        Panel(sheet, frames, direction, colours, layout.axis_name(number), indices).draw()
+        Panel(sheet, frames, direction, colors, layout.axis_name(number), indices).draw()
     return sheet
 
 

@@ -26,7 +26,7 @@ network.
 """
 
 SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "%": "&#37;"})
-"""What plotly reads as markup, as a formula or as a place to fill in."""
+"""Characters that plotly reads as markup, as a formula or as a place to fill in."""
 
 
 def escape(text: str) -> str:

@@ -63,9 +63,7 @@ SHARES_NONFINITE: Mapping[str, str] = MappingProxyType(
         "batch_share_h": "share_nonfinite_h",
     }
 )
-"""Where it is written how much of what a statistic is taken from is not finite: the statistic
-itself is about the rest.
-"""
+"""Share of NaN and infinity in what a statistic is taken from: the statistic is about the rest."""
 
 
 def heat_map(
@@ -91,22 +89,20 @@ def heat_map(
         raise ValueError(
             f"`statistic` must be one of {list(HEAT_MAPS)}. Received: statistic={statistic!r}."
         )
-    frames, colours = _in_order(frames), palette(dark)
+    frames, colors = _in_order(frames), palette(dark)
     scale, title = HEAT_MAPS[statistic]
     rows = _rows(frames[0], [frame.column(statistic) for frame in frames])
-    values = np.array([frame.column(statistic)[rows] for frame in frames]).T.reshape(
-        len(rows), len(frames)
-    )
-    broken = np.array([_is_nonfinite(frame, statistic)[rows] for frame in frames]).T.reshape(
-        values.shape
-    ) | np.isposinf(values)
+    shape = len(rows), len(frames)
+    values = np.array([frame.column(statistic)[rows] for frame in frames]).T.reshape(shape)
+    is_broken = np.array([_is_nonfinite(frame, statistic)[rows] for frame in frames])
+    broken = is_broken.T.reshape(shape) | np.isposinf(values)
     values = np.where(broken, np.nan, values)
     dead = np.isneginf(values)
     shown = _compare_with_first(values) if scale == RELATIVE else np.where(dead, np.nan, values)
     height = int(np.clip(ROW_HEIGHTS[0] * len(rows), *PLOT_HEIGHTS))
     room = AXIS_ROOM + (MAP_LEGEND_ROOM if dead.any() or broken.any() else 0)
     sheet = FigureBuilder(
-        layout.new_layout(colours, text.break_lines(title, text.TITLE_WIDTH), height, room)
+        layout.new_layout(colors, text.break_lines(title, text.TITLE_WIDTH), height, room)
     )
     texts = [
         _texts(frames, int(row), statistic, scale, shown[number]) for number, row in enumerate(rows)
@@ -117,30 +113,24 @@ def heat_map(
         "hoverinfo": "text",
         "hovertext": texts,
     }
-    sheet.add_heatmap(z=_listed(shown), **_colour_scale(shown, scale, colours), **common)
-    for mask, colour, name in (
-        (dead, colours.zero, "zero"),
-        (broken, colours.nonfinite, "NaN or infinite"),
+    sheet.add_heatmap(z=_listed(shown), **_color_scale(shown, scale, colors), **common)
+    square = {"symbol": "square", "size": 12, "line": {"width": 1, "color": colors.muted}}
+    for mask, color, name in (
+        (dead, colors.zero, "zero"),
+        (broken, colors.nonfinite, "NaN or infinite"),
     ):
         if mask.any():
             flat = {
-                "colorscale": [[0, colour], [1, colour]],
+                "colorscale": [[0, color], [1, color]],
                 "showscale": False,
                 "zmin": 0,
                 "zmax": 1,
             }
             sheet.add_heatmap(z=_listed(np.where(mask, 1.0, np.nan)), **flat, **common)
-            square = {
-                "symbol": "square",
-                "size": 12,
-                "color": colour,
-                "line": {"width": 1, "color": colours.muted},
-            }
-            sheet.add_scatter(
-                x=[None], y=[None], mode="markers", marker=square, name=name, showlegend=True
-            )
+            legend = {"marker": {**square, "color": color}, "name": name, "showlegend": True}
+            sheet.add_scatter(x=[None], y=[None], mode="markers", **legend)
     sheet.arrange(
-        xaxis=_step_axis(colours), yaxis=_row_axis(frames[0], rows, colours), margin={"l": 120}
+        xaxis=_step_axis(colors), yaxis=_row_axis(frames[0], rows, colors), margin={"l": 120}
     )
     return sheet
 
@@ -159,7 +149,7 @@ def update_ratio(frames: Sequence[FigureData], *, dark: bool = False) -> FigureB
     Raises:
         ValueError: There is no frame, or they have other layers than the first.
     """
-    frames, colours = _in_order(frames), palette(dark)
+    frames, colors = _in_order(frames), palette(dark)
     statistic = "log10_gradient_to_weight"
     columns = [frame.column(statistic) for frame in frames]
     rows = [int(row) for row in _rows(frames[0], columns)]
@@ -167,11 +157,11 @@ def update_ratio(frames: Sequence[FigureData], *, dark: bool = False) -> FigureB
         "<b>|gradient| / |weight|</b> of each layer: times the<br>learning rate, the relative"
         " change of a step"
     )
-    sheet = FigureBuilder(layout.new_layout(colours, title, 320, AXIS_ROOM + layout.LEGEND_ROOM))
+    sheet = FigureBuilder(layout.new_layout(colors, title, 320, AXIS_ROOM + layout.LEGEND_ROOM))
     axis = layout.power_axis(
-        [value for column in columns for value in column[rows]], colours, title="", around=None
+        [value for column in columns for value in column[rows]], colors, title="", around=None
     )
-    sheet.arrange(xaxis=_step_axis(colours), yaxis=axis)
+    sheet.arrange(xaxis=_step_axis(colors), yaxis=axis)
     bottom, top = layout.edges_of(axis)
     steps = [frame.step for frame in frames]
     mode = "lines+markers" if len(steps) <= MOST_MARKED_STEPS else "lines"
@@ -181,15 +171,15 @@ def update_ratio(frames: Sequence[FigureData], *, dark: bool = False) -> FigureB
             top if broken else max(column[row], bottom)
             for column, broken in zip(columns, is_broken, strict=True)
         ]
-        colour = _depth_colour(number, len(rows), colours)
+        color = _depth_color(number, len(rows), colors)
         texts = _texts(frames, row, statistic, ABSOLUTE, [column[row] for column in columns])
         sheet.add_scatter(
             x=steps,
             y=values,
             mode=mode,
             name=text.label(frames[0].sites.names[row]),
-            line={"color": colour, "width": 1.5},
-            marker={"size": 5, "color": colour},
+            line={"color": color, "width": 1.5},
+            marker={"size": 5, "color": color},
             hoverinfo="text",
             hovertext=texts,
             showlegend=len(rows) <= 8 or number in (0, len(rows) // 2, len(rows) - 1),
@@ -238,15 +228,15 @@ def _compare_with_first(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float
     return compared
 
 
-def _colour_scale(shown: npt.NDArray[np.float64], scale: str, colours: Palette) -> dict[str, Any]:
+def _color_scale(shown: npt.NDArray[np.float64], scale: str, colors: Palette) -> dict[str, Any]:
     bar: dict[str, Any] = {
         "thickness": 10,
         "len": 1,
         "outlinewidth": 0,
-        "tickfont": {"color": colours.ink, "size": 11},
+        "tickfont": {"color": colors.ink, "size": 11},
     }
     if scale == SHARE:
-        colorscale = [[0, colours.neutral], [1, colours.high]]
+        colorscale = [[0, colors.neutral], [1, colors.high]]
         return {
             "zmin": 0,
             "zmax": 1,
@@ -261,7 +251,7 @@ def _colour_scale(shown: npt.NDArray[np.float64], scale: str, colours: Palette) 
         "dtick": layout.tick_distance(2 * largest),
         "tick0": 0,
     }
-    colorscale = [[0, colours.low], [0.5, colours.neutral], [1, colours.high]]
+    colorscale = [[0, colors.low], [0.5, colors.neutral], [1, colors.high]]
     return {
         "zmin": -largest,
         "zmax": largest,
@@ -282,7 +272,7 @@ def _row_edges(num_rows: int) -> list[float]:
     return [row - 0.5 for row in range(num_rows + 1)]
 
 
-def _row_axis(frame: FigureData, rows: npt.NDArray[np.int64], colours: Palette) -> dict[str, Any]:
+def _row_axis(frame: FigureData, rows: npt.NDArray[np.int64], colors: Palette) -> dict[str, Any]:
     """The layers from top to bottom, as many of them named as there is room for."""
     every = max(1, math.ceil(len(rows) * 14 / PLOT_HEIGHTS[1]))
     named = list(range(0, len(rows), every))
@@ -294,20 +284,18 @@ def _row_axis(frame: FigureData, rows: npt.NDArray[np.int64], colours: Palette) 
         "showgrid": False,
         "zeroline": False,
     }
-    return {**axis, "tickfont": {"color": colours.ink, "size": 11}}
+    return {**axis, "tickfont": {"color": colors.ink, "size": 11}}
 
 
-def _step_axis(colours: Palette) -> dict[str, Any]:
-    title = {"text": "training step", "standoff": 6, "font": {"size": 12, "color": colours.muted}}
+def _step_axis(colors: Palette) -> dict[str, Any]:
+    title = {"text": "training step", "standoff": 6, "font": {"size": 12, "color": colors.muted}}
     axis = {"title": title, "tickformat": "d", "showgrid": False, "zeroline": False, "nticks": 6}
-    return {**axis, "linecolor": colours.muted, "tickfont": {"color": colours.ink, "size": 11}}
+    return {**axis, "linecolor": colors.muted, "tickfont": {"color": colors.ink, "size": 11}}
 
 
-def _depth_colour(number: int, count: int, colours: Palette) -> str:
-    """One of the colours from the first to the last layer."""
-    return colours.depths[
-        min(number * len(colours.depths) // max(count, 1), len(colours.depths) - 1)
-    ]
+def _depth_color(number: int, count: int, colors: Palette) -> str:
+    """One of the colors from the first to the last layer."""
+    return colors.depths[min(number * len(colors.depths) // max(count, 1), len(colors.depths) - 1)]
 
 
 def _texts(

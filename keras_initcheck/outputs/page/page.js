@@ -1,22 +1,22 @@
-// The page's figures in the colours of the surroundings, and its sortable tables. Everything that can be read works without this.
+// The page's figures in the colors of the surroundings, and its sortable tables. Everything that can be read works without this.
 "use strict";
 const packed = (name) => document.getElementById(name).textContent;
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const touch = window.matchMedia("(pointer: coarse)");
 const narrow = window.matchMedia("(max-width: 640px)");
 
-// A copy of a figure with each colour replaced by the one that `colours` has for it: whole values, and inside of styled text.
-function recolour(value, colours) {
-  const styled = (all, colour) => `style="color:${colours[colour] ?? colour}"`;
-  if (typeof value === "string") return colours[value] ?? value.replace(/style="color:(#[0-9a-f]{6})"/g, styled);
-  if (Array.isArray(value)) return value.map((each) => recolour(each, colours));
+// A copy of a figure with each color replaced by the one that `colors` has for it: whole values, and inside of styled text.
+function recolor(value, colors) {
+  const styled = (all, color) => `style="color:${colors[color] ?? color}"`;
+  if (typeof value === "string") return colors[value] ?? value.replace(/style="color:(#[0-9a-f]{6})"/g, styled);
+  if (Array.isArray(value)) return value.map((each) => recolor(each, colors));
   if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, recolour(each, colours)]));
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, recolor(each, colors)]));
 }
 
 async function drawAll(plotly, { figures, darkForLight }) {
   for (const plot of document.querySelectorAll(".plot")) {
-    const { data, layout } = recolour(figures[plot.dataset.figure], dark.matches ? darkForLight : {});
+    const { data, layout } = recolor(figures[plot.dataset.figure], dark.matches ? darkForLight : {});
     if (touch.matches) layout.dragmode = false; // a finger scrolls the page, it does not zoom
     if (plot.dataset.state === "waiting") plot.replaceChildren();
     plot.dataset.state = "drawn";
