@@ -13,6 +13,9 @@ import pytest
 
 from keras_initcheck.probe.prediction import network_builder
 
+# A prediction is made of weights and configurations; what is measured, other tests hold against it.
+pytestmark = pytest.mark.slow_on("jax")
+
 LAYERS = keras.layers
 CHANCE = 0.05
 

@@ -25,13 +25,27 @@ def found(report):
     return {finding.slug for finding in report.findings if finding.severity != "info"}
 
 
-HERE = ("too large", "GRU", "NaN") if keras.backend.backend() == "jax" else tuple(FAULTY)
-"""JAX compiles the shapes of each network anew, which takes minutes; plans are the same on every
-backend.
-"""
+LARGE = (
+    "a little too large",
+    "too small",
+    "Glorot with ReLU",
+    "deep sigmoid",
+    "recurrent",
+    "residual",
+)
+QUICK_ON_JAX = ("too large", "GRU", "NaN")
 
 
-@pytest.mark.parametrize("name", HERE)
+def networks():
+    """All faulty networks. Plans are the same on every backend: TensorFlow takes seconds for the
+    large ones, and JAX compiles the shapes of each anew.
+    """
+    for name in FAULTY:
+        slow = [*["tensorflow"] * (name in LARGE), *["jax"] * (name not in QUICK_ON_JAX)]
+        yield pytest.param(name, marks=pytest.mark.slow_on(*slow))
+
+
+@pytest.mark.parametrize("name", [*networks()])
 def test_faulty_network_is_cured_and_the_cure_is_undone(name):
     keras.utils.set_random_seed(0)
     model = compiled(FAULTY[name]())
@@ -316,7 +330,9 @@ def test_branches_that_blow_up_the_stream_are_scaled_in_every_layer():
     assert set(factors.values()) == {15**-0.5}, "N^(-1/(2m-2)) for 15 blocks of two layers"
 
 
-@pytest.mark.parametrize("blocks", [8, 32])
+@pytest.mark.parametrize(
+    "blocks", [8, pytest.param(32, marks=pytest.mark.slow_on("tensorflow", "jax"))]
+)
 def test_a_step_of_sgd_moves_the_output_of_a_repaired_stack_by_little_however_many_blocks_there_are(
     blocks,
 ):

@@ -1,6 +1,6 @@
 """For the scripts of this folder: a small network, its data, and what of a report is compared."""
 
-import dataclasses
+import json
 import warnings
 from pathlib import Path
 
@@ -44,10 +44,11 @@ def exploding_network(**options):
 
 
 def statistics(report):
-    """The loss and, by their places in the profile, all second moments: they are far from zero
-    where a mean may not be.
+    """The loss and all second moments, by their places in the profile.
+
+    They are far from zero where a mean may not be.
     """
-    profile = dataclasses.asdict(report.profile)
+    profile = json.loads(report.to_json())["profile"]
     return {
         "loss": profile["loss"],
         "batch_size": profile["batch_size"],
