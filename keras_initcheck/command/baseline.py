@@ -73,7 +73,7 @@ def compare(report: Report, baseline: Report, policy: Policy) -> Comparison:
     Raises:
         InitCheckError: The baseline is a report on another model.
     """
-    baseline = replace(baseline, findings=tuple(policy.kept(baseline.findings)))
+    baseline = replace(baseline, findings=tuple(policy.filter(baseline.findings)))
     try:
         new, gone = report.new_findings(baseline), report.resolved_findings(baseline)
     except ValueError as error:

@@ -105,8 +105,8 @@ class EventLog:
     Args:
         log_dir: TensorBoard's log directory, on a local file system. Nothing is created before the
             first `write`.
-        per_layer: Also write a curve for each layer and statistic, which costs about 60 KB per
-            probe and 100 layers.
+        per_layer_scalars: Whether to write a curve for each layer and statistic, too, which takes
+            about 60 KB per probe and 100 layers.
         max_findings: Number of findings of each probe to store, worst first.
 
     Raises:
@@ -114,7 +114,11 @@ class EventLog:
     """
 
     def __init__(
-        self, log_dir: str | os.PathLike[str], *, per_layer: bool = False, max_findings: int = 100
+        self,
+        log_dir: str | os.PathLike[str],
+        *,
+        per_layer_scalars: bool = False,
+        max_findings: int = 100,
     ) -> None:
         if "://" in os.fspath(log_dir):
             raise ValueError(
@@ -126,7 +130,7 @@ class EventLog:
                 f"`max_findings` must be 0 or more. Received: max_findings={max_findings}."
             )
         self.log_dir = Path(log_dir)
-        self.per_layer = per_layer
+        self.per_layer_scalars = per_layer_scalars
         self.max_findings = max_findings
         self.directory: Path | None = None
         """The current run's directory; `None` before the first `write` and after `close`."""
@@ -232,8 +236,8 @@ class EventLog:
         ):  # the text is longer than all numbers, and says the same until something else is found
             values.append(text("initcheck/verdict", render_verdict(report, self.max_findings)))
         self._last_found = found
-        if self.per_layer:
-            values.extend(_per_layer(report.profile, matrix))
+        if self.per_layer_scalars:
+            values.extend(_per_layer_scalars(report.profile, matrix))
         values.extend(_histograms(report.profile))
         self._writer.write(values, step)
         self._last_step = step
@@ -312,7 +316,7 @@ def _histograms(profile: Profile) -> Iterator[Summary.Value]:
     )
 
 
-def _per_layer(profile: Profile, matrix: Matrix) -> Iterator[Summary.Value]:
+def _per_layer_scalars(profile: Profile, matrix: Matrix) -> Iterator[Summary.Value]:
     """Yields a curve for each site and statistic that was measured.
 
     The statistic in front of the slash groups them in the dashboards.

@@ -3,6 +3,11 @@
 Every message names what was expected, what was received, and how to fix it.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_initcheck.records.report import Report
+
 
 class InitCheckError(Exception):
     """Base of this package's errors, apart from `ValueError` and `TypeError` for arguments."""
@@ -33,9 +38,9 @@ class DriftError(InitCheckError):
         report: As given.
     """
 
-    def __init__(self, message: str, report: object = None) -> None:
+    def __init__(self, message: str, report: "Report | None" = None) -> None:
         super().__init__(message)
-        self.report = report
+        self.report: Report | None = report
 
 
 class InitCheckWarning(UserWarning):

@@ -28,7 +28,7 @@ def judge(
         for finding in rule.check(evidence, policy.thresholds)
     ]
     # Demoted afterwards: consequences of a cause that is not wanted keep their severity.
-    kept = policy.kept(found)
+    kept = policy.filter(found)
     places = {site.name: site.index for site in profile.structure.sites} if kept else {}
     ranked = sorted(
         demote_consequences(kept, RULES_BY_SLUG),

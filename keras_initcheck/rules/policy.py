@@ -59,8 +59,8 @@ class Policy:
         object.__setattr__(self, "thresholds", named(thresholds or {}))
         object.__setattr__(self, "exempt", exempted)
 
-    def kept(self, findings: Iterable[Finding]) -> list[Finding]:
-        """The findings that this policy asks for, in their order."""
+    def filter(self, findings: Iterable[Finding]) -> list[Finding]:
+        """The findings of rules that apply, on layers that are not exempt, in their order."""
         return [
             finding
             for finding in findings

@@ -67,7 +67,7 @@ class TrainingLog:
             return
         try:
             if self._log is None:
-                self._log = EventLog(self._directory, per_layer=self._per_layer_scalars)
+                self._log = EventLog(self._directory, per_layer_scalars=self._per_layer_scalars)
             write(self._log)
         except (OSError, ValueError) as error:
             self._has_failed = True

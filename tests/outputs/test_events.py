@@ -266,7 +266,7 @@ def test_write_after_close_begins_a_new_run(tmp_path, make):
 
 def test_curves_per_layer_are_written_on_request(tmp_path, make, read):
     report = make.report([make.site(0, "block/dense", 0.01), make.other(1, "add", "Add", "merge")])
-    log = read(logged(tmp_path, (0, report), per_layer=True))
+    log = read(logged(tmp_path, (0, report), per_layer_scalars=True))
     curves = {
         tag: points
         for tag, points in log.scalars("initcheck").items()
@@ -287,7 +287,7 @@ def test_curves_per_layer_are_left_out_by_default(tmp_path, make, read):
 
 
 def test_nasty_names_have_a_curve_each(tmp_path, make, read):
-    curves = read(logged(tmp_path, (0, make.report(num_sites=9)), per_layer=True)).scalars(
+    curves = read(logged(tmp_path, (0, make.report(num_sites=9)), per_layer_scalars=True)).scalars(
         "initcheck"
     )
     tags = sorted(
@@ -302,7 +302,7 @@ def test_metadata_are_written_once_per_tag(tmp_path, make, values_of):
     logged(
         tmp_path,
         *((step, make.report(findings=[make.finding("plain0")])) for step in range(3)),
-        per_layer=True,
+        per_layer_scalars=True,
     )
     values = values_of(tmp_path / "initcheck")
     tags = {value.tag for value in values}
@@ -312,7 +312,7 @@ def test_metadata_are_written_once_per_tag(tmp_path, make, values_of):
 
 def test_every_tag_has_a_data_class(tmp_path, make, values_of):
     histograms = (("weight/dense", Histogram(0.0, 2.0, (3.0, 4.0))),)
-    logged(tmp_path, (0, make.report(histograms=histograms)), per_layer=True)
+    logged(tmp_path, (0, make.report(histograms=histograms)), per_layer_scalars=True)
     first = [value for value in values_of(tmp_path) if value.HasField("metadata")]
     assert {value.metadata.plugin_data.plugin_name for value in first} == {
         "initcheck",
@@ -354,7 +354,7 @@ def test_hundred_findings_are_small(tmp_path, make):
 
 
 def test_report_without_sites_is_logged(tmp_path, read):
-    log = read(logged(tmp_path, (0, Report(Profile.of("empty", ()))), per_layer=True))
+    log = read(logged(tmp_path, (0, Report(Profile.of("empty", ()))), per_layer_scalars=True))
     assert log.scalars("initcheck") == {"initcheck/findings": {0: 0.0}}
     found = log.tensors("initcheck", "initcheck")
     assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 28)
@@ -366,7 +366,7 @@ def test_nan_and_infinities_are_logged(tmp_path, make, read):
         1, "broken", math.nan, activations=Places(h=make.moments(math.nan)), backward_ratio=math.inf
     )
     report = make.report([dead, broken], log10_forward_gain=math.nan, log10_backward_gain=-math.inf)
-    log = read(logged(tmp_path, (0, report), per_layer=True))
+    log = read(logged(tmp_path, (0, report), per_layer_scalars=True))
     assert math.isnan(log.scalars("initcheck")["initcheck/log10_forward_gain"][0])
     assert log.scalars("initcheck")["initcheck/log10_backward_gain"] == {0: -math.inf}
     assert log.scalars("initcheck")["initcheck/worst_ratio"] == {0: math.inf}
@@ -451,7 +451,7 @@ from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.records.report import Report
 histograms = (("weight", Histogram(0.0, 1.0, (1.0,))),)
-with EventLog(sys.argv[1], per_layer=True) as log:
+with EventLog(sys.argv[1], per_layer_scalars=True) as log:
     site = SiteStats(0, "a", "a", "Dense", "weight", forward_ratio=1.0)
     log.write(Report(Profile.of("net", (site,), histograms=histograms)), 0)
 print(sorted({"tensorflow", "jax", "torch", "keras"} & set(sys.modules)))
