@@ -30,6 +30,7 @@ class NonfiniteGradients(Rule):
 
     code = "IC301"
     slug = "nonfinite-gradients"
+    breaks_layers = True
     title = "the gradient becomes NaN or infinite"
     what = (
         "The gradient of the loss, or of a random direction at the outputs, holds NaN or"

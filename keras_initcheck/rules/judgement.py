@@ -12,13 +12,16 @@ from keras_initcheck.rules.root_causes import demote_consequences
 def judge(
     profile: Profile, policy: Policy = EVERYTHING, *, with_mean_field: bool = False
 ) -> Report:
-    """The report on a profile, with its findings worst first, then by place in the network.
+    """Applies a policy's rules to a profile.
 
     Args:
-        profile: What was measured.
-        policy: What to judge it by.
+        profile: The measurement.
+        policy: The rules to apply, their thresholds, and exempt layers.
         with_mean_field: Whether to compute the depth scales of mean field theory, too, which takes
-            the host as long as all rules.
+            about as long as all rules.
+
+    Returns:
+        The report, with its findings worst first, then by place in the network.
     """
     evidence = Evidence(profile)
     found = [

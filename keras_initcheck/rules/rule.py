@@ -52,6 +52,9 @@ class Rule(ABC):
         limits: What the rule does not see, and where it is silent on purpose.
         fix: The smallest change that cures it.
         cure: The change of weights that may cure it; `None` if no initialization does.
+        breaks_layers: Whether its findings show layers that died, saturated or blew up, which a
+            repair during training resolves. Gains are not among them: training changes them on
+            purpose.
         explained_by: Slugs of the rules whose findings explain this one's, the likeliest first.
     """
 
@@ -64,6 +67,7 @@ class Rule(ABC):
     limits: ClassVar[str]
     fix: ClassVar[str]
     cure: ClassVar[Cure | None] = None
+    breaks_layers: ClassVar[bool] = False
     explained_by: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

@@ -31,6 +31,7 @@ class NonfiniteActivations(Rule):
 
     code = "IC201"
     slug = "nonfinite-activations"
+    breaks_layers = True
     title = "the signal becomes NaN or infinite"
     what = (
         "The pre-activation or the output of a layer holds NaN or infinity. The rule names the"
@@ -86,6 +87,7 @@ class DeadLayer(Rule):
 
     code = "IC202"
     slug = "dead-layer"
+    breaks_layers = True
     title = "a layer's output is zero for every sample"
     what = (
         "The output of a hidden layer, or of a head with ReLU, is exactly zero for every"

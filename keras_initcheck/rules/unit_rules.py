@@ -50,6 +50,7 @@ class SaturatedUnits(Rule):
 
     code = "IC205"
     slug = "saturated-units"
+    breaks_layers = True
     title = "units saturate, where the slope of their activation is flat"
     what = (
         "Behind tanh, sigmoid, softsign and their hard variants, the mean squared slope is less"
@@ -150,6 +151,7 @@ class DeadUnits(Rule):
 
     code = "IC208"
     slug = "dead-units"
+    breaks_layers = True
     title = "most units of a ReLU layer are zero for every sample"
     what = (
         "More than three quarters of the units of a ReLU layer are zero for every sample and"

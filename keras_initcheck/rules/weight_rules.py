@@ -16,6 +16,7 @@ class NonfiniteWeights(Rule):
 
     code = "IC101"
     slug = "nonfinite-weights"
+    breaks_layers = True
     title = "a weight is NaN or infinite"
     what = "A variable of the model holds NaN or infinity."
     why = "Everything that it touches becomes NaN, and after one step so does every other weight."

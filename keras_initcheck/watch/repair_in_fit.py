@@ -10,14 +10,10 @@ from keras_initcheck.repairs.layer_selection import options_for
 from keras_initcheck.repairs.options import RepairOptions, Selection, every_weight
 from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.repairs.repairer import Repairer
+from keras_initcheck.rules.catalogue import RULES_BY_SLUG
 from keras_initcheck.rules.judgement import judge
 from keras_initcheck.watch.settings import Settings
 
-BROKEN = ("IC101", "IC201", "IC202", "IC205", "IC208", "IC301")
-"""Findings that are repaired during training: layers that died, saturated or blew up.
-
-Gains are not among them, because training changes them on purpose.
-"""
 NOT_REPAIRED = (
     'Not repaired: the model was trained before. Pass repair_options={"allow_trained": True} to'
     " change it."
@@ -87,5 +83,5 @@ def _broken(report: Report) -> list[Finding]:
     return [
         finding
         for finding in report.findings
-        if finding.code in BROKEN and finding.severity != "info"
+        if RULES_BY_SLUG[finding.slug].breaks_layers and finding.severity != "info"
     ]

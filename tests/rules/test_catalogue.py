@@ -178,3 +178,14 @@ def test_no_rule_is_the_cause_of_its_own_cause():
             slug: found.union(*(causes[each] for each in found)) for slug, found in causes.items()
         }
     assert all(slug not in found for slug, found in causes.items())
+
+
+def test_rules_of_broken_layers_are_those_that_a_training_repairs():
+    assert {rule.slug for rule in RULES if rule.breaks_layers} == {
+        "nonfinite-weights",
+        "nonfinite-activations",
+        "dead-layer",
+        "saturated-units",
+        "dead-units",
+        "nonfinite-gradients",
+    }
