@@ -48,8 +48,8 @@ def fast_signal_moments(block: FloatArray, sizes: FloatArray) -> FloatArray:
     """Moments `(rows, moments)` from fast rows of signals, `(rows, len(FAST_SIGNAL))`."""
     mean, second, mean_square_of_unit_means, share_zero = block.T
     found = _moments(mean, second, sizes)
-    variance = second - mean * mean
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # a signal may be infinite, and constant
+        variance = second - mean * mean
         share = (second - mean_square_of_unit_means) / variance
     found[:, BATCH_SHARE] = np.where(variance > 0, share, np.nan)
     found[:, SHARE_ZERO] = share_zero
