@@ -190,3 +190,18 @@ def test_page_has_the_colours_of_the_figures():
         }
         named |= {f"run-{number}": colour for number, colour in enumerate(colours.runs)}
         assert [name for name, colour in named.items() if f"--{name}: {colour};" not in sheet] == []
+
+
+def test_repeated_probe_is_drawn_beside_what_the_first_one_predicted(tab, log, make):
+    first = make()
+    predicted = tuple(
+        replace(site, predicted_log10_second_moment=float(site.index))
+        for site in first.profile.sites
+    )
+    first = replace(first, profile=first.profile.with_changes(sites=predicted))
+    drawn = figure(tab(log("a", (0, first), (5, make()))), "signal", 5)
+    (line,) = (
+        trace for trace in drawn["data"] if trace.get("name") == "predicted at step 0 ± chance"
+    )
+    ends = zip(line["x"], line["y"], strict=True)
+    assert {x: y for x, y in ends if y is not None and x >= 0} == {0: 0.0, 1: 1.0, 2: 2.0}
