@@ -1,4 +1,4 @@
-"""Probes a Keras model with one batch before training, and reports where and why its signal is lost.
+"""Probes a Keras model before training, and reports where and why its signal is lost.
 
 Names are loaded at their first use: importing this package imports neither Keras nor a framework.
 """
