@@ -3,32 +3,41 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BACKEND_TESTS := tests/probe tests/repairs tests/promises tests/faces/test_callback.py tests/faces/test_callback_repair.py
+BACKEND_TESTS := tests/probe tests/repairs tests/promises \
+	tests/faces/test_callback.py tests/faces/test_callback_repair.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test slow random-models sweep coverage lint types soak bench bench-steps bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
+.PHONY: demo test slow random-models sweep coverage lint types soak bench bench-steps \
+	bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
 
-# Each of these runs on every backend that is installed, on two cores: TensorFlow beside JAX and torch.
-#   test           everything but what follows, with the TensorBoard tab in a browser where Chromium is installed
+# Each of these runs on every backend that is installed, on two cores: TensorFlow beside JAX and
+# torch.
+#   test           everything but what follows, with the tab in a browser if there is Chromium
 #   slow           the tests that take long and show little that a quicker one does not
 #   random-models  nothing crashes, nothing is changed, and training goes on as without the probe
-#   sweep          every model of keras.applications on torch where it is installed, else on TensorFlow; six on the others
+#   sweep          every model of keras.applications on torch, or on TensorFlow if there is no
+#                  torch; six on the others
 PARTS := test slow random-models sweep
 BACKENDS := tensorflow jax torch
 .PHONY: $(foreach part,$(PARTS),$(addprefix $(part)-,$(BACKENDS)))
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-HAS_TORCH := $(BIN)/python -c "import importlib.util; raise SystemExit(not importlib.util.find_spec('torch'))"
+FIND_TORCH := import importlib.util; raise SystemExit(not importlib.util.find_spec('torch'))
+HAS_TORCH := $(BIN)/python -c "$(FIND_TORCH)"
 
 $(PARTS): $(STAMP)
 	@$(MAKE) --no-print-directory -j2 $(SYNC) $(addprefix $@-,$(BACKENDS))
 
 # $(call pytest,BACKEND,ARGUMENTS): torch is used where it is, and not installed.
-pytest = $(if $(filter torch,$1),@$(HAS_TORCH) || { echo "torch is not installed in $(VENV): its tests are left out"; exit 0; };) KERAS_BACKEND=$1 $(BIN)/python -m pytest -q $2
-# TensorFlow runs the whole suite, the others what depends on the backend, and torch, which is quickest, all of the truth table.
-tests_of = $(if $(filter tensorflow,$1),,$(BACKEND_TESTS) $(if $(filter torch,$1),tests/faces/test_initializers.py tests/truth))
+pytest = $(if $(filter torch,$1),@$(HAS_TORCH) || { echo $(NO_TORCH); exit 0; };) \
+	KERAS_BACKEND=$1 $(BIN)/python -m pytest -q $2
+NO_TORCH := "torch is not installed in $(VENV): its tests are left out"
+# TensorFlow runs the whole suite, the others what depends on the backend, and torch, which is
+# quickest, all of the truth table.
+tests_of = $(if $(filter-out tensorflow,$1),$(BACKEND_TESTS)) \
+	$(if $(filter torch,$1),tests/faces/test_initializers.py tests/truth)
 
 $(addprefix test-,$(BACKENDS)): test-%: $(STAMP)
 	$(call pytest,$*,$(call tests_of,$*))
@@ -42,10 +51,11 @@ $(addprefix random-models-,$(BACKENDS)): random-models-%: $(STAMP)
 $(addprefix sweep-,$(BACKENDS)): sweep-%: $(STAMP)
 	$(call pytest,$*,-m sweep tests/sweep)
 
-# Lines and branches of the rooms that a log, a report or a profile by hand can reach. torch is quickest, where it is installed.
+# Lines and branches of what needs no running training. torch is quickest, where it is installed.
+COVERING := $(addprefix tests/,records theory analysis rules repairs outputs) keras_initcheck/theory
 QUICKEST := if $(HAS_TORCH); then export KERAS_BACKEND=torch; fi;
 coverage: $(STAMP)
-	@$(QUICKEST) $(BIN)/python -m coverage run -m pytest -q tests/records tests/theory tests/analysis tests/rules tests/repairs tests/outputs keras_initcheck/theory
+	@$(QUICKEST) $(BIN)/python -m coverage run -m pytest -q $(COVERING)
 	$(BIN)/python -m coverage report
 
 lint: $(STAMP)
@@ -53,10 +63,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Every type that a user of the package meets is known. Pyright and its Node are large, so that nothing else installs them;
-# it sees no editable install, hence the path.
+# Every type that a user of the package meets is known. Pyright and its Node are large, so that
+# nothing else installs them; it sees no editable install, hence the path.
 types: $(VENV)/.types
-	PYTHONPATH=. $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes keras_initcheck --ignoreexternal
+	PYTHONPATH=. $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes keras_initcheck \
+		--ignoreexternal
 
 $(VENV)/.types: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[types]"
@@ -69,9 +80,11 @@ soak: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/probe_cost.py
 	$(BIN)/python tests/benchmarks/probe_memory.py
+	$(BIN)/python tests/benchmarks/host_cost.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/judge_cost.py
 	$(BIN)/python tests/benchmarks/tab_speed.py
 
-# What heads, labels, columns, a small first layer and equal draws cost: the measurements behind the rules on them.
+# What heads, labels, columns, a small first layer and equal draws cost.
 bench-steps: $(STAMP)
 	KERAS_BACKEND=jax $(BIN)/python tests/benchmarks/steps_to_learn.py
 
