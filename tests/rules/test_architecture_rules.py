@@ -91,3 +91,22 @@ def test_shrinking_branch_of_a_block_is_beside_its_skip(make):
     assert Evidence(profile).is_beside_skip(
         next(site for site in profile.sites if site.name == "branch_1")
     )
+
+
+def test_ends_of_a_narrow_chain_are_named(make):
+    layers = [make.weight_layer(f"dense_{k}", log_ratio_variance=1.0) for k in range(4)]
+    other = make.weight_layer("other", log_ratio_variance=1.0, chain=1)
+    (finding,) = findings_of(NarrowForDepth(), make.chain(*layers, other, make.head()))
+    assert finding.site == "dense_0"
+    assert finding.measured == 4.0
+    assert finding.message == (
+        "Over 4 layers, `dense_0` to `dense_3`, the logarithm of the gain scatters by 2.0 from draw"
+        " to draw by chance alone, around a median of -2.0."
+    )
+
+
+@pytest.mark.parametrize("size", [0.0, float("inf")])
+def test_stream_without_a_size_has_no_growth(make, size):
+    growth = [2.0**k for k in range(21)]
+    growth[5] = size
+    assert not findings_of(ResidualGrowth(), residual(make, 20, growth, growth))

@@ -74,3 +74,22 @@ def test_two_tables_of_one_width_cannot_be_told_apart(make):
     assert not severities(
         profile.with_changes(tabular_inputs=(make.columns(1.0, input="y"), make.columns(400.0)))
     )
+
+
+@pytest.mark.parametrize(
+    ("largest", "words"),
+    [
+        ((12,), "Column 12 has 99% of the second moment of the 13 columns of input `x`"),
+        ((12, 3, 5), "Columns 12, 3, 5 have 99%"),
+        ((12, 3, 5, 7), "Columns 12, 3, 5 and 1 more have 99%"),
+    ],
+)
+def test_up_to_three_columns_are_named(make, largest, words):
+    columns = make.columns(42.0, largest=largest, median=2.0)
+    (finding,) = findings_of(ColumnScale(), table(make, columns))
+    assert words in finding.message
+    assert finding.measured == 21.0
+
+
+def test_table_whose_median_column_is_zero_has_no_ratio(make):
+    assert not findings_of(ColumnScale(), table(make, make.columns(40.0, median=0.0)))

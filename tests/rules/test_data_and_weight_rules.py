@@ -98,3 +98,17 @@ def test_scale_of_made_up_inputs_is_not_held_against_the_model(make):
         is_synthetic=True,
     )
     assert [finding.severity for finding in findings_of(InputScale(), made_up)] == ["info"]
+
+
+@pytest.mark.parametrize("q", [0.0, math.inf])
+def test_input_of_no_scale_is_left_to_other_rules(make, q):
+    layer = make.weight_layer("first", activations=make.places(x=q))
+    assert not findings_of(InputScale(), make.chain(layer, make.head()))
+
+
+@pytest.mark.parametrize(("mean", "is_named"), [(70.0, False), (71.0, True)])
+def test_mean_is_mentioned_from_half_of_the_second_moment(make, mean, is_named):
+    x = make.moments(1e4, mean=mean)
+    layer = make.weight_layer("first", activations=make.places(x=x))
+    (finding,) = findings_of(InputScale(), make.chain(layer, make.head()))
+    assert ("from its mean" in finding.message) is is_named

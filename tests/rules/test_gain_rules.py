@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
+from keras_initcheck.rules.thresholds import Thresholds
 from tests.support.profiles import findings_of
 
 VGG16 = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
@@ -311,3 +312,12 @@ def test_backward_gain_has_its_own_fix_where_the_forward_gain_is_in_order(make):
     assert "fan_avg" in backward.fix
     assert [finding.site for finding in rest] == ["other"]
     assert "cures IC102 (forward-gain) in `other`" in rest[0].fix
+
+
+@pytest.mark.parametrize(("share", "culprits"), [(0.9, ("b",)), (1.0, ("b", "c"))])
+def test_share_of_the_gain_decides_how_many_culprits_are_named(make, share, culprits):
+    layers = [make.weight_layer("a"), make.weight_layer("b", 2 / 64 * math.exp(-7.0))]
+    layers += [make.weight_layer("c", 2 / 64 * math.exp(-0.1)), make.head()]
+    thresholds = Thresholds(culprit_share=share)
+    (finding,) = findings_of(ForwardGain(), make.chain(*layers), thresholds)
+    assert finding.culprits == culprits

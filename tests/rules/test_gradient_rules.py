@@ -158,3 +158,21 @@ def test_zero_weights_without_a_gradient_excuse_nothing(make, zero):
         NoWeightGradient(), profile.with_changes(weights=(*profile.weights, gate))
     )
     assert (finding.severity, finding.culprits) == ("warning", ("b", "gate"))
+
+
+@pytest.mark.parametrize(
+    ("num", "words"),
+    [(1, "pre-activation of `dense_0`, the only hidden layer"), (2, "each of the 2 hidden layers")],
+)
+def test_layers_without_a_gradient_are_counted(make, zero, num, words):
+    layers = [
+        make.weight_layer(f"dense_{k}", random_gradients=make.places(h=1.0, z=zero, x=zero))
+        for k in range(num)
+    ]
+    (finding,) = findings_of(NoGradient(), make.chain(*layers, make.head(random_gradients=None)))
+    assert words in finding.message
+
+
+def test_network_that_was_not_probed_backwards_has_no_missing_gradient(make):
+    layers = [make.weight_layer("a", random_gradients=None), make.head(random_gradients=None)]
+    assert not findings_of(NoGradient(), make.chain(*layers))

@@ -247,3 +247,35 @@ def test_constant_embedding_makes_all_tokens_one(make, value, is_trainable, is_m
         (make.site("tokens", "embedding"), [weight]), *other, make.weight_layer("a"), make.head()
     )
     assert [finding.severity for finding in findings_of(ConstantKernel(), profile)] == severities
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.9e-6, 1), (1.1e-6, 0)])
+def test_kernel_is_constant_up_to_a_millionth_of_its_second_moment(make, share, count):
+    kernels = [make.kernel("a", 1.0, moments=make.moments(1.0, variance=share))]
+    profile = make.chain(make.weight_layer("a", kernels=kernels), make.head())
+    assert len(findings_of(ConstantKernel(), profile)) == count
+
+
+@pytest.mark.parametrize(
+    ("facts", "severity"),
+    [
+        ({}, "error"),
+        ({"shape": (64, 1), "fan_in": 64.0}, "info"),
+        ({"name": "a/depthwise_kernel"}, "info"),
+    ],
+    ids=["64 units", "one unit", "depthwise"],
+)
+def test_constant_kernel_is_an_error_where_units_mix(make, facts, severity):
+    shape = facts.get("shape", (64, 64))
+    values = make.moments(1.0, variance=0.0, num_elements=shape[0] * shape[1])
+    kernels = [make.kernel("a", 1.0, moments=values, **facts)]
+    profile = make.chain(make.weight_layer("a", kernels=kernels), make.head())
+    (finding,) = findings_of(ConstantKernel(), profile)
+    assert finding.severity == severity
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 0), (2, 1)])
+def test_single_number_is_no_constant_kernel(make, size, count):
+    values = make.moments(1.0, variance=0.0, num_elements=size)
+    profile = make.chain(make.weight_layer("a", kernels=[make.kernel("a", 1.0, moments=values)]))
+    assert len(findings_of(ConstantKernel(), profile)) == count

@@ -174,7 +174,9 @@ def test_first_layer_on_the_data_is_judged_forward_only_if_it_amplifies(make):
     """Its own measured ratio is e^7, and what it is predicted to do decides."""
     for variance, count in ((1.9 / 64, 0), (2.1 / 64, 1)):
         facts = {"forward_ratio": math.exp(7.0), "log_ratio_variance": VARIANCE}
-        layers = [make.weight_layer("a", variance, **facts), make.weight_layer("b", **facts)]
+        kept = {"forward_ratio": 1.0, "log_ratio_variance": VARIANCE}
+        layers = [make.weight_layer("a", variance, **facts)]
+        layers += [make.weight_layer(name, **kept) for name in "bc"]
         found = findings_of(MeasuredForwardGain(), make.chain(*layers, make.head()))
         assert len(found) == count
 
@@ -244,3 +246,23 @@ def test_largest_difference_of_several_layers_is_named(six):
         "In 2 of 7 layers the measured ratio differs from the predicted one: `dense_1`, `dense_4`."
         " The largest difference, a factor of 0.111, is in `dense_4`."
     )
+
+
+def test_predicted_and_further_growth_add(six):
+    """Predicted e^5 is within the budget, and so is a further e^3.5; e^8.5 is not."""
+    profile = six(8.5 / 6, predicted_forward_ratio=math.exp(5 / 6))
+    (finding,) = findings_of(MeasuredForwardGain(), profile)
+    assert finding.severity == "warning"
+    assert finding.expected.startswith("e^5.0")
+
+
+def test_layers_that_their_biases_lead_are_counted(make, six):
+    """He weights make a second moment of 2, and a bias leads from half of that on."""
+    profile = six(2.1)
+    biases = [
+        make.kernel(f"dense_{k}", 1.5, role="bias", name=f"dense_{k}/bias", shape=(64,))
+        for k in range(6)
+    ]
+    led = profile.with_changes(weights=(*profile.weights, *biases))
+    (finding,) = findings_of(MeasuredForwardGain(), led)
+    assert finding.severity == "error"

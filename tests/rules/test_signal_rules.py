@@ -166,3 +166,14 @@ def test_dead_layer_is_found_where_the_largest_magnitude_was_not_taken(make, sha
     unmeasured = make.moments(0.0, max_abs=math.nan, share_zero=share_zero)
     dead = make.weight_layer("dead", activations=make.places(unmeasured, unmeasured, 1.0))
     assert bool(list(findings_of(DeadLayer(), make.chain(dead, make.head())))) is is_dead
+
+
+def test_network_with_a_zero_head_is_not_called_dead(make, zero):
+    """Its output is zero on purpose, and says nothing of the layer that died."""
+    dead = make.weight_layer("dead", activations=make.places(h=zero, x=1.0))
+    kernels = [make.kernel("head", 0.0, moments=zero)]
+    silent = make.places(h=zero, z=zero, x=zero)
+    for own, is_dead in ((kernels, False), ([make.kernel("head", 1 / 64)], True)):
+        head = make.head(kernels=own, activations=silent)
+        (finding,) = findings_of(DeadLayer(), make.chain(dead, head, batch_size=64))
+        assert ("so is the output of the network" in finding.message) is is_dead
