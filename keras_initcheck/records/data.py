@@ -15,7 +15,7 @@ class TabularInput(Record):
         largest: Indices of the columns with the largest second moment, largest first: a tenth of
             them, one at least.
         share: Share of the second moment that these have together, 0..1.
-        root_mean_square: That of the largest column.
+        root_mean_square: Root mean square of the largest column.
         median: Median of the columns' root mean squares, the lower one of two.
     """
 
@@ -37,9 +37,10 @@ class Labels(Record):
         mean: Mean of the finite values.
         deviation: Root of the units' mean variance over samples and positions: the error of the
             best constant.
-        absolute_deviation: Mean distance from each unit's median: the same for absolute errors.
+        absolute_deviation: Mean distance from each unit's median: the error of the best constant
+            under an absolute loss.
         share_nonfinite: Share of values that are NaN or infinite, 0..1.
-        share_invalid: Share of labels, 0..1, that the loss cannot mean: classes that the output
+        share_invalid: Share of labels, 0..1, that the loss cannot take: classes that the output
             does not have, rows that are no distribution over classes, values outside 0..1 for a
             binary cross-entropy. Rows of zeros, which mask a sample, are none.
         is_multi_hot: Whether rows are zeros and ones with several ones, where one class is
@@ -58,8 +59,7 @@ class Labels(Record):
 
 @dataclass(frozen=True, eq=False)
 class OutputStats(Record):
-    """One output of the model beside its labels and its loss, where the loss is one that Keras
-    itself brings along.
+    """One output of the model beside its labels and its loss, which is one of Keras' own.
 
     Attributes:
         name: Name of the output.
@@ -70,7 +70,7 @@ class OutputStats(Record):
         loss: Keras' name of the loss, such as `"mean_squared_error"`.
         from_logits: Whether that loss applies softmax or sigmoid by itself.
         value: Mean of the loss on the batch, without sample weights, loss weights and
-            regularisation.
+            regularization.
         minimum: Smallest value of the output on the batch.
         maximum: Largest value.
         logit_deviation: Standard deviation, over the units of a sample, of what enters the softmax

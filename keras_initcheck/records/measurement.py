@@ -94,7 +94,7 @@ class Measurement(Record):
 
     @property
     def gradients(self) -> FloatArray | None:
-        """Gradient statistics behind the backward ratio: the random cotangent's, else the loss's."""
+        """Gradients behind the backward ratio: the random cotangent's if there is one."""
         return self.loss_gradients if self.random_gradients is None else self.random_gradients
 
     @classmethod

@@ -14,11 +14,11 @@ from keras_initcheck.records.structure import Site, Structure, Weight
 
 @dataclass(frozen=True, eq=False)
 class Spectrum(Record):
-    """Singular values of the Jacobian from the model's floating-point inputs to its outputs, before
-    the activation of the last layer.
+    """Singular values of the Jacobian from the model's floating-point inputs to its outputs.
 
-    All samples of the batch together are one operator; where samples do not meet (no batch
-    normalisation) its singular values are those of all samples.
+    The outputs are taken before the activation of the last layer. All samples of the batch together
+    are one operator; where samples do not meet (no batch normalization) its singular values are
+    those of all samples.
 
     Attributes:
         num_inputs: Numbers that enter, over all samples.

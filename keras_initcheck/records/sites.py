@@ -49,7 +49,7 @@ class SiteStats(Site):
 
     @property
     def gradients(self) -> Places:
-        """Gradient statistics behind the backward ratio: the random cotangent's, else the loss's."""
+        """Gradients behind the backward ratio: the random cotangent's if there is one."""
         return self.random_gradients or self.loss_gradients or Places()
 
 

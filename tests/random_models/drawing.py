@@ -119,7 +119,9 @@ def draw_case(choose, without=(), most_nodes=6, is_exact=False, may_trace=False)
         and keras.backend.backend() == "tensorflow"
         and any(node.kind == "unused_layer" for node in graph.nodes)
     ):
-        extra = None  # never built, so that each probe builds it as a graph, in which TensorFlow recomputes nothing: refused
+        # Never built, so that each probe builds it as a graph, in which TensorFlow recomputes
+        # nothing: refused.
+        extra = None
     return Case(
         tuple(graph.inputs),
         tuple(graph.nodes),

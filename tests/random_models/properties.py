@@ -33,7 +33,9 @@ def fresh(case):
     destroys) are none of this tool's.
     """
     if not gc.get_freeze_count():
-        gc.freeze()  # the frameworks' million objects, which the collection in `clear_session` would walk through each time
+        # The frameworks' million objects, through which the collection in `clear_session` would
+        # walk each time.
+        gc.freeze()
     keras.backend.clear_session()
     warnings.simplefilter("ignore")
     warnings.filterwarnings("always", category=InitCheckWarning)
