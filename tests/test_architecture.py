@@ -84,7 +84,16 @@ RENDERING_THEMSELVES = {"records/report.py": "outputs", "repairs/repair.py": "ou
 """Records that import their renderers, inside of their methods only, since users ask a report and a
 repair themselves for their text, figures and files.
 """
-ROOMS_OF_PROBE = ("keras_types", "engine", "keras_model", "data", "tap", "prediction", "files")
+ROOMS_OF_PROBE = (
+    "keras_types",
+    "engine",
+    "keras_model",
+    "data",
+    "tap",
+    "prediction",
+    "profile",
+    "files",
+)
 """Rooms inside `probe/`, lowest first: each imports from itself and from those before it. The files
 that stand beside the folders are the highest one."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initcheck.probe import engine, variables
+from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.engine.protocol import BatchParts
@@ -19,7 +19,9 @@ from keras_initcheck.probe.keras_model.private_api import (
     flatten_layers,
     without_rematerialization,
 )
-from keras_initcheck.probe.profile_builder import ProfileBuilder
+from keras_initcheck.probe.profile import variables
+from keras_initcheck.probe.profile.profile_builder import ProfileBuilder
+from keras_initcheck.probe.profile.variables import OwnedVariable
 from keras_initcheck.probe.tap.diagnosis import explain, our_own, unbuilt, without_call
 from keras_initcheck.probe.tap.forward import Forward
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
@@ -28,7 +30,6 @@ from keras_initcheck.probe.tap.pass_cache import PassCache
 from keras_initcheck.probe.tap.pass_record import LOSS, RANDOM, Options, PassRecord
 from keras_initcheck.probe.tap.preserve import building, preserved
 from keras_initcheck.probe.tap.row_table import RowTable
-from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.records.errors import InitCheckError, ProbeError
 from keras_initcheck.records.profile import Profile, Spectrum
 from keras_initcheck.theory.activation_factors import FactorTable

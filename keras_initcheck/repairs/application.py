@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initcheck.probe.variables import OwnedVariable
+from keras_initcheck.probe.profile.variables import OwnedVariable
 from keras_initcheck.repairs import kernel_draws
 from keras_initcheck.repairs.plan import RECENTER, REDRAW, RENEW, RESCALE, RESET, SETTLE, Step
 

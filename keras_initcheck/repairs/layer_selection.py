@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.private_api import flatten_layers
-from keras_initcheck.probe.variables import OwnedVariable
+from keras_initcheck.probe.profile.variables import OwnedVariable
 from keras_initcheck.repairs.options import (
     ModelRepairOptions,
     RepairOptions,

@@ -7,8 +7,8 @@ from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.keras_model.optimizers import compiled_optimizer
 from keras_initcheck.probe.probe import Probe
+from keras_initcheck.probe.profile.variables import OwnedVariable
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs import optimizer_slots

@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 import keras_initcheck as ic
-from keras_initcheck.probe import structure_builder
 from keras_initcheck.probe.data import tabular_inputs
+from keras_initcheck.probe.profile import structure_builder
 from keras_initcheck.probe.tap import outputs_and_labels
 from keras_initcheck.probe.tap.recorder import Recorder
 from keras_initcheck.records.errors import DataError, ProbeError

@@ -15,7 +15,7 @@ from keras_initcheck.probe.keras_model.activations import (
     FollowingActivation,
     following_activation,
 )
-from keras_initcheck.probe.structure_builder import TracedStructure
+from keras_initcheck.probe.profile.structure_builder import TracedStructure
 from keras_initcheck.records.measurement import SECOND_MOMENT, H, X, Z
 from keras_initcheck.theory import noise
 from keras_initcheck.theory.activation_factors import FactorTable, exact_factors

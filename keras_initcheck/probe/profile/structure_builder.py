@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_initcheck.analysis.chains import find_chains, mark_heads
-from keras_initcheck.probe import variables
 from keras_initcheck.probe.keras_model import optimizers
 from keras_initcheck.probe.keras_model.activations import UNKNOWN, following_activation
+from keras_initcheck.probe.profile import variables
+from keras_initcheck.probe.profile.variables import OwnedVariable
 from keras_initcheck.probe.tap.diagnosis import our_own
 from keras_initcheck.probe.tap.pass_record import PassRecord
 from keras_initcheck.probe.tap.site_record import Channel, SiteRecord
-from keras_initcheck.probe.variables import OwnedVariable
 from keras_initcheck.records.measurement import H, X
 from keras_initcheck.records.structure import Site, Structure, Weight
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_initcheck.probe.engine import row_layout
-from keras_initcheck.probe.structure_builder import TracedStructure
+from keras_initcheck.probe.profile.structure_builder import TracedStructure
 from keras_initcheck.probe.tap.pass_record import LOSS, PassRecord
 from keras_initcheck.probe.tap.row_moments import to_histogram
 from keras_initcheck.probe.tap.row_table import RowTable

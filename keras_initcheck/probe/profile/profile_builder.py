@@ -8,10 +8,10 @@ import numpy as np
 
 from keras_initcheck.probe.data import tabular_inputs
 from keras_initcheck.probe.data.batch import Batch, num_samples
-from keras_initcheck.probe.histograms import name_histograms
-from keras_initcheck.probe.measurement_builder import MeasurementBuilder
 from keras_initcheck.probe.prediction.predictions import failures, predict
-from keras_initcheck.probe.structure_builder import TracedStructure, build_structure
+from keras_initcheck.probe.profile.histograms import name_histograms
+from keras_initcheck.probe.profile.measurement_builder import MeasurementBuilder
+from keras_initcheck.probe.profile.structure_builder import TracedStructure, build_structure
 from keras_initcheck.probe.tap import outputs_and_labels
 from keras_initcheck.probe.tap.diagnosis import our_own
 from keras_initcheck.probe.tap.pass_record import PassRecord

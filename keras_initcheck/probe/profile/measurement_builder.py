@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from keras_initcheck.probe.layer_ratios import LayerRatios
-from keras_initcheck.probe.structure_builder import IntArray, TracedStructure
+from keras_initcheck.probe.profile.layer_ratios import LayerRatios
+from keras_initcheck.probe.profile.structure_builder import IntArray, TracedStructure
 from keras_initcheck.probe.tap import rank_sketch
 from keras_initcheck.probe.tap.pass_record import LOSS, RANDOM
 from keras_initcheck.probe.tap.row_table import RowTable

@@ -1,0 +1,1 @@
+"""From the rows of a pass to a `Profile`: structure, measurement, ratios, names of histograms."""
