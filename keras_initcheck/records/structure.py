@@ -106,6 +106,9 @@ class Weight(Record):
 class Structure(Record):
     """Everything about a model that a compiled pass learns once.
 
+    `analysis.structure_analysis.analysis_of` keeps what follows from a structure with the instance,
+    beside its fields.
+
     Attributes:
         model: Name of the model.
         sites: Every site, in execution order.
