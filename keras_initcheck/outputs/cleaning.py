@@ -18,7 +18,7 @@ differently by every terminal.
 """
 
 VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
-"""Printable, but they have neighbours drawn differently by every terminal."""
+"""Printable, but they have neighbors drawn differently by every terminal."""
 
 LONGEST = 4_000
 """Characters that a page shows of one text: the longest messages of the rules have a few hundred,

@@ -138,7 +138,7 @@ class InputScale(Rule):
                 yield self._report(site, site.activations.x, is_harmless)
 
     def _report(self, site: SiteStats, x: Moments, is_harmless: bool) -> Finding:
-        centre = (
+        center = (
             f", most of it from its mean of {x.mean:.3g}"
             if x.mean**2 > UNCENTERED_SHARE * x.second_moment
             else ""
@@ -146,7 +146,7 @@ class InputScale(Rule):
         return self.finding(
             "info" if is_harmless else "warning",
             f"The input of `{site.name}` has a root mean square of"
-            f" {math.sqrt(x.second_moment):.3g}{centre}.",
+            f" {math.sqrt(x.second_moment):.3g}{center}.",
             site=site,
             measured=x.second_moment,
             expected="e^-6 to e^6, and best about 1",

@@ -2,7 +2,7 @@
 scales of its weights.
 
 The expected numbers are the standard deviations that an independent simulation printed: one draw,
-eight "image-like" inputs of standard deviation 1, no local response normalisation, max poolings
+eight "image-like" inputs of standard deviation 1, no local response normalization, max poolings
 behind conv1, conv2 and conv5. Here: one draw, scaled for each row, and crops of photographs.
 """
 

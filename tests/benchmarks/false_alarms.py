@@ -3,7 +3,7 @@ all through `check(model, x)`.
 
     KERAS_BACKEND=torch python tests/benchmarks/false_alarms.py [--draws 1] [--seed 0]
 
-Healthy: MLPs with ReLU, tanh, SELU and GELU, with the initialisers that fit them, of width 16 to
+Healthy: MLPs with ReLU, tanh, SELU and GELU, with the initializers that fit them, of width 16 to
 256 and depth 5 to 50, and small CNNs, each on 16 and on 256 samples, white and correlated. Columns,
 in per cent of the networks:
 

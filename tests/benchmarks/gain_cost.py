@@ -18,7 +18,7 @@ within the steps at any rate, or not tried because a smaller gain already was no
 * -forward, -backward: only the signal or only the gradient sees the gain. Behind each layer the
   other one is multiplied back to the size that it has at gain 0. That multiplies each layer's true
   gradient with a positive number, so that it still goes downhill.
-* -norm: batch normalisation in front of each hidden activation.
+* -norm: batch normalization in front of each hidden activation.
 
 At the end stands, for each optimizer and gain, what the rules say and the range over the settings
 that the budgets are for: all but those of the last two kinds.
@@ -68,7 +68,7 @@ class Setting:
     width: int
     depth: int
     sees: str = "both"
-    is_normalised: bool = False
+    is_normalized: bool = False
     is_convolutional: bool = False
 
     @property
@@ -80,14 +80,14 @@ class Setting:
             self.activation,
             size,
             "" if self.sees == "both" else self.sees,
-            "norm" if self.is_normalised else "",
+            "norm" if self.is_normalized else "",
         ]
         return "-".join(part for part in parts if part)
 
     @property
     def has_budget(self):
         """Whether signal and gradient bear the gain, and nothing takes it out."""
-        return self.sees == "both" and not self.is_normalised
+        return self.sees == "both" and not self.is_normalized
 
     @property
     def gains(self):
@@ -114,13 +114,13 @@ SETTINGS = (
     ),
     Setting("digits", "relu", FILTERS, 4, is_convolutional=True),
     *(Setting("digits", "relu", 64, 6, sees) for sees in ("forward", "backward")),
-    Setting("digits", "relu", 64, 6, is_normalised=True),
+    Setting("digits", "relu", 64, 6, is_normalized=True),
     Setting("digits", "relu", 256, 6),
 )
 
 
 def load(name):
-    """Standardised inputs `(samples, features)`, labels and the number of classes."""
+    """Standardized inputs `(samples, features)`, labels and the number of classes."""
     x, y = (datasets.load_digits if name == "digits" else datasets.load_breast_cancer)(
         return_X_y=True
     )
@@ -170,7 +170,7 @@ def logits_of(weights, x, setting, factor):
         z = h @ layer["kernel"]
         if index > 0 and setting.sees != "both":
             z = forward * jax.lax.stop_gradient(z) + backward * (z - jax.lax.stop_gradient(z))
-        if setting.is_normalised:
+        if setting.is_normalized:
             z = (
                 layer["gamma"]
                 * (z - z.mean(axis=0))

@@ -6,8 +6,8 @@
 * head: digits; an MLP whose head is drawn `factor` times as large as He's, and a loss that takes
   logits.
 * probabilities: the same with a softmax before a loss that takes, and clips, probabilities.
-* labels: diabetes; standardised targets that are multiplied with a scale and shifted.
-* columns: breast cancer; standardised columns, one of them multiplied with a factor, and all
+* labels: diabetes; standardized targets that are multiplied with a scale and shifted.
+* columns: breast cancer; standardized columns, one of them multiplied with a factor, and all
   together scaled back to 1.
 * first: digits; the first of six hidden layers multiplied with a factor, trained and frozen.
 * draws: digits; 10 to 30 hidden layers, each with a draw of its own by He, or all with the same.
@@ -130,7 +130,7 @@ def shown(count):
     return "-" if count > NUM_STEPS else f"{count:g}"
 
 
-def standardised(columns):
+def standardized(columns):
     """Columns with mean 0 and deviation 1."""
     return ((columns - columns.mean(axis=0)) / columns.std(axis=0)).astype("float32")
 
@@ -163,7 +163,7 @@ def heads(seeds, activation):
 
 def labels(seeds):
     """Targets of several scales."""
-    x, y = (standardised(values) for values in datasets.load_diabetes(return_X_y=True))
+    x, y = (standardized(values) for values in datasets.load_diabetes(return_X_y=True))
     print("diabetes, to half of the labels' variance")
     for scale, shift in LABELS:
         targets, bound = scale * y + shift, 0.5 * scale**2
@@ -183,7 +183,7 @@ def columns(seeds):
     x, y = datasets.load_breast_cancer(return_X_y=True)
     print("breast cancer, to a loss of 0.1")
     for factor in COLUMNS:
-        table = standardised(x)
+        table = standardized(x)
         table[:, 9] *= factor  # of little use alone
         table /= np.sqrt(np.square(table).mean())
         row(

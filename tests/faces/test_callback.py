@@ -24,7 +24,7 @@ def arrays(samples=70):
 
 
 def small_net(initializer="he_normal", steps_per_execution=1, depth=2, is_traced=False):
-    """Dropout and batch normalisation, so that seeds and moving statistics would show a probe that
+    """Dropout and batch normalization, so that seeds and moving statistics would show a probe that
     left a trace.
 
     On TensorFlow a train step takes seconds to trace, which only the tests of bitwise equality

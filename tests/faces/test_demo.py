@@ -57,7 +57,7 @@ def test_alexnet_has_the_published_feature_maps():
     assert shapes == [55, 27, 13, 6]
 
 
-def test_alexnet_draws_each_kernel_anew_from_one_initialiser():
+def test_alexnet_draws_each_kernel_anew_from_one_initializer():
     model = alexnet(keras.initializers.RandomNormal(stddev=1.0), width=NARROW)
     kernels = [np.asarray(model.get_layer(name).kernel).ravel()[:5] for name in LAYERS]
     assert len({tuple(kernel.tolist()) for kernel in kernels}) == len(LAYERS)

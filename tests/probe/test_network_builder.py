@@ -259,7 +259,7 @@ def test_graph_operations_are_layers_too(predict, normal):
     assert_predicted(found, signal=0.2, gradient=0.1)
 
 
-def test_unknown_passes_on_with_its_reason_up_to_a_normalisation(predict, normal):
+def test_unknown_passes_on_with_its_reason_up_to_a_normalization(predict, normal):
     make = model_of(
         (6, 16),
         lambda: LAYERS.LSTM(16, return_sequences=True),
@@ -359,7 +359,7 @@ def test_layer_between_independent_elements_is_predicted(predict, normal, name):
 
 @pytest.mark.parametrize(("name", "gradient"), [("MobileNetV2", 0.5), ("ResNet50", 1.5)])
 def test_whole_application_is_predicted(predict, normal, name, gradient):
-    """Gradients through 35 and 53 batch normalisations: what samples share beyond ReLU's mean is
+    """Gradients through 35 and 53 batch normalizations: what samples share beyond ReLU's mean is
     not known, 0.02 decades in each.
     """
     application = getattr(keras.applications, name)

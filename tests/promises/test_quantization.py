@@ -1,4 +1,4 @@
-"""Quantised models: probed around the layers that run another method than `call`, which are
+"""Quantized models: probed around the layers that run another method than `call`, which are
 named.
 """
 
@@ -11,7 +11,7 @@ import keras_initcheck as ic
 
 X = np.random.default_rng(0).standard_normal((16, 8)).astype("float32")
 Y = np.random.default_rng(1).standard_normal((16, 4)).astype("float32")
-QUANTIZED = "not called in this forward pass, or quantised"
+QUANTIZED = "not called in this forward pass, or quantized"
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Layer .* does not have a `quantize` method:UserWarning"

@@ -30,7 +30,7 @@ needs_scope = pytest.mark.skipif(
 
 
 class Block(layers.Layer):
-    """A dense layer, a normalisation and a dropout in a layer that calls them as `wrap` says."""
+    """A dense layer, a normalization and a dropout in a layer that calls them as `wrap` says."""
 
     def __init__(self, wrap, **options):
         super().__init__(**options)
@@ -164,7 +164,7 @@ def test_compiled_probe_of_a_scope_changes_no_number():
 def test_training_of_a_scope_is_bitwise_the_same_with_the_callback():
     is_eager = (
         keras.backend.backend() == "tensorflow"
-    )  # Keras itself traces no rematerialised layer there
+    )  # Keras itself traces no rematerialized layer there
     models = [rematerialized("full", run_eagerly=is_eager) for _ in range(2)]
     watcher = ic.InitCheck(None, on_drift="ignore")
     for model, callbacks in zip(models, ([], [watcher]), strict=True):

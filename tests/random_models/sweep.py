@@ -52,7 +52,7 @@ def arguments():
 
 
 def draw(options, number):
-    """A case for most properties, and under `True` one for the numbers, without rematerialisation:
+    """A case for most properties, and under `True` one for the numbers, without rematerialization:
     its plain pass fails in TensorFlow.
     """
     without = {*options.without.split(",")} - {""}

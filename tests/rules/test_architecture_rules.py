@@ -16,13 +16,13 @@ def test_narrow_begins_at_a_log_variance_of_two_and_a_half(make, variance, expec
     assert [finding.severity for finding in findings] == ["info"] * expected
 
 
-def residual(make, num_blocks, growth, branch, is_normalised=False):
+def residual(make, num_blocks, growth, branch, is_normalized=False):
     """Blocks `x + F(x)` whose stream has `growth[l]` and whose branch adds `branch[l]`."""
     sites, stream = [make.site("stem", activations=make.places(h=growth[0]))], 0
     for number in range(num_blocks):
-        if is_normalised:
+        if is_normalized:
             sites.append(make.site(f"norm_{number}", "normalization", inputs=(stream,)))
-        origin = len(sites) - 1 if is_normalised else stream
+        origin = len(sites) - 1 if is_normalized else stream
         layer, _ = make.weight_layer(
             f"branch_{number}",
             activation=None,
@@ -59,7 +59,7 @@ def test_doubling_stream_of_many_blocks_is_an_error(make):
 def test_linear_growth_of_normalised_branches_is_healthy(make):
     growth = [1.0 + k for k in range(49)]
     assert not list(
-        findings_of(ResidualGrowth(), residual(make, 48, growth, [1.0] * 48, is_normalised=True))
+        findings_of(ResidualGrowth(), residual(make, 48, growth, [1.0] * 48, is_normalized=True))
     )
 
 

@@ -77,7 +77,7 @@ def test_mean_of_pixels_is_mentioned(make):
 
 
 def test_normalised_and_frozen_first_layers_bear_any_scale(make):
-    normalised = [
+    normalized = [
         make.weight_layer("first", activations=make.places(x=1e4)),
         make.site("norm", "normalization"),
         make.head(),
@@ -86,7 +86,7 @@ def test_normalised_and_frozen_first_layers_bear_any_scale(make):
         make.weight_layer("first", activations=make.places(x=1e4), is_trainable=False),
         make.head(),
     ]
-    for layers in (normalised, frozen):
+    for layers in (normalized, frozen):
         assert [finding.severity for finding in findings_of(InputScale(), make.chain(*layers))] == [
             "info"
         ]

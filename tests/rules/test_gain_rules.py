@@ -150,7 +150,7 @@ def test_normalisation_that_follows_takes_the_scale_out(make, rest, severity):
         assert finding.severity == severity
 
 
-def test_constant_scaling_is_no_normalisation(make):
+def test_constant_scaling_is_no_normalization(make):
     profile = chain_of_gain(
         make, -15.0, make.site("norm", "normalization", layer_type="Normalization"), make.head()
     )
@@ -219,7 +219,7 @@ def test_same_without_a_stride_is_a_warning(make):
     assert math.log(finding.measured) == pytest.approx(-7 * math.log(4))
     assert (
         "fan_avg" in finding.fix
-    )  # the forward rule is kept, so He's initialiser would change nothing
+    )  # the forward rule is kept, so He's initializer would change nothing
 
 
 def test_one_initialiser_cures_both_directions(make):

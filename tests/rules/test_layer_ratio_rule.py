@@ -57,7 +57,7 @@ def test_is_silent_where_it_cannot_judge(make, changes):
 @pytest.mark.parametrize(
     ("kind", "layer_type"),
     [("normalization", "BatchNormalization"), ("merge", "Multiply")],
-    ids=["normalisation", "gate"],
+    ids=["normalization", "gate"],
 )
 def test_is_silent_where_scale_has_another_meaning(make, kind, layer_type):
     assert not check(

@@ -86,10 +86,10 @@ def test_backward_gain_is_judged_alike(six):
 def test_normalisation_behind_makes_it_harmless(make, six):
     profile = six(2.1)
     sites = list(profile.sites)
-    normalised = make.site("norm", "normalization")
+    normalized = make.site("norm", "normalization")
     head = replace(sites[-1], index=8, inputs=(7,))
     profile = profile.with_changes(
-        sites=(*sites[:-1], replace(normalised, index=7, inputs=(6,)), head)
+        sites=(*sites[:-1], replace(normalized, index=7, inputs=(6,)), head)
     )
     assert not list(findings_of(MeasuredForwardGain(), profile))
 

@@ -39,7 +39,7 @@ alone, which the first run measures.
 
 
 def make_model():
-    """A small model with what leaks most easily: state, dropout, normalisation, a loss of a
+    """A small model with what leaks most easily: state, dropout, normalization, a loss of a
     layer.
     """
     layers = keras.layers

@@ -42,7 +42,7 @@ MLPS = {
         SHALLOW,
     ),
 }
-"""Activation, initialiser and depths by title. With GELU 1 / E f² = 2.3517 keeps a second moment of
+"""Activation, initializer and depths by title. With GELU 1 / E f² = 2.3517 keeps a second moment of
 1, from which it departs by itself, and with SELU the gradient gains 1.07 and more in every layer:
 fifty of them do reach the budget of a gain."""
 
@@ -63,7 +63,7 @@ FAULTS = {
     "He, all × 0.9": (lambda seed: initializers.VarianceScaling(2.0 * 0.9**2, seed=seed), None),
     "He, all × 1.05": (lambda seed: initializers.VarianceScaling(2.0 * 1.05**2, seed=seed), None),
 }
-"""Initialiser, and by how much one layer in the middle is multiplied after it, by title. Of He's
+"""Initializer, and by how much one layer in the middle is multiplied after it, by title. Of He's
 weights, factors of the deviation.
 """
 

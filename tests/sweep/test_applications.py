@@ -20,7 +20,7 @@ SIZES = {
 }
 """Smallest sides that these accept; 32 for all others."""
 BATCH_SIZE = 8
-"""Where 32 pixels have shrunk to one, batch normalisation over two samples multiplies gradients
+"""Where 32 pixels have shrunk to one, batch normalization over two samples multiplies gradients
 until 300 layers overflow float32.
 """
 ON_EVERY_BACKEND = (
@@ -34,7 +34,7 @@ ON_EVERY_BACKEND = (
 NOT_ON_TORCH = ("NASNetMobile",)
 """Keras refuses to build these on PyTorch."""
 EXPECTED = {"VGG16": ["forward-gain", "backward-gain"], "VGG19": ["forward-gain", "backward-gain"]}
-"""Models whose initialisation drifts: Glorot with ReLU and no normalisation, 2^-13.75 over
+"""Models whose initialization drifts: Glorot with ReLU and no normalization, 2^-13.75 over
 conv2..13 of VGG16.
 """
 

@@ -9,12 +9,12 @@ VOCABULARY = 50
 
 
 def normal(stddev):
-    """A fresh initialiser N(0, stddev²)."""
+    """A fresh initializer N(0, stddev²)."""
     return initializers.RandomNormal(stddev=stddev)
 
 
 def fresh(initializer):
-    """The initialiser, made anew where it is a function that makes one."""
+    """The initializer, made anew where it is a function that makes one."""
     return (
         initializer()
         if callable(initializer) and not isinstance(initializer, initializers.Initializer)
@@ -91,7 +91,7 @@ def residual(
 
 
 def resnet(blocks=8, filters=16):
-    """ResNet v1 with batch normalisation."""
+    """ResNet v1 with batch normalization."""
     x = start = keras.Input((16, 16, filters))
     for _ in range(blocks):
         h = layers.Activation("relu")(
@@ -180,7 +180,7 @@ def squeeze_excite():
 
 
 def gated_linear(depth=4, width=64):
-    """a * sigmoid(b) after a normalisation, layer by layer."""
+    """a * sigmoid(b) after a normalization, layer by layer."""
     x = start = keras.Input((width,))
     for _ in range(depth):
         h = layers.LayerNormalization()(x)

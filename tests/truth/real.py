@@ -1,4 +1,4 @@
-"""Labelled samples, a batch or more: scikit-learn's data sets, as they come or standardised, and a
+"""Labelled samples, a batch or more: scikit-learn's data sets, as they come or standardized, and a
 few that are drawn.
 
 Each function takes a seed and the number of samples; a data set has no more than it has.
@@ -15,7 +15,7 @@ def _drawn(seed, number, x, y):
     return x[rows].astype("float32"), y[rows]
 
 
-def _standardised(values):
+def _standardized(values):
     return ((values - values.mean(axis=0)) / values.std(axis=0)).astype("float32")
 
 
@@ -32,28 +32,28 @@ def multi_hot(seed, number=BATCH):
 
 
 def diabetes(seed, number=BATCH):
-    """Standardised columns and labels."""
+    """Standardized columns and labels."""
     x, y = datasets.load_diabetes(return_X_y=True)
-    return _drawn(seed, number, _standardised(x), _standardised(y))
+    return _drawn(seed, number, _standardized(x), _standardized(y))
 
 
 def raw_diabetes(seed, number=BATCH):
-    """Standardised columns; labels around 152."""
+    """Standardized columns; labels around 152."""
     x, y = datasets.load_diabetes(return_X_y=True)
-    return _drawn(seed, number, _standardised(x), y.astype("float32"))
+    return _drawn(seed, number, _standardized(x), y.astype("float32"))
 
 
 def missing(seed, number=BATCH):
-    """Standardised columns and labels, one of which is missing."""
+    """Standardized columns and labels, one of which is missing."""
     x, y = diabetes(seed, number)
     y[3] = np.nan
     return x, y
 
 
 def breast_cancer(seed, number=BATCH):
-    """Standardised columns and a binary decision."""
+    """Standardized columns and a binary decision."""
     x, y = datasets.load_breast_cancer(return_X_y=True)
-    return _drawn(seed, number, _standardised(x), y.astype("float32"))
+    return _drawn(seed, number, _standardized(x), y.astype("float32"))
 
 
 def iris(seed, number=BATCH):

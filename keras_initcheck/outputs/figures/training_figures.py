@@ -74,7 +74,7 @@ def heat_map(
     Powers of ten are compared with the *first* layer of the same step: compared with the layer
     before, they are noise.
 
-    NaN and infinity are black, what is exactly zero is grey.
+    NaN and infinity are black, what is exactly zero is gray.
 
     Args:
         frames: Probes of one run.

@@ -109,16 +109,16 @@ def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
     tensor = tensor / scale
     finite = ops.maximum(1 - share_nonfinite, 1e-30)
     mean = _mean(tensor) / finite
-    centred = ops.where(is_finite, tensor - mean, ops.zeros_like(tensor))
-    batch_centred = tensor - ops.mean(tensor, axis=0, keepdims=True)
+    centered = ops.where(is_finite, tensor - mean, ops.zeros_like(tensor))
+    batch_centered = tensor - ops.mean(tensor, axis=0, keepdims=True)
     return (
         scale,
         mean,
-        _mean(ops.square(centred)) / finite,
+        _mean(ops.square(centered)) / finite,
         largest / scale,
         share_zero,
         share_nonfinite,
-        _mean(ops.square(batch_centred)),
+        _mean(ops.square(batch_centered)),
         ops.mean(ops.cast(ops.equal(largest_of_units, 0), tensor.dtype)),
         fingerprint(tensor),
         ops.ones_like(mean),

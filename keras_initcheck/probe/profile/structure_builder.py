@@ -238,7 +238,7 @@ def _positions(kept: Sequence[Any], among: Sequence[Any]) -> IntArray:
 
 def _not_probed(model: Any, record: PassRecord) -> tuple[tuple[str, str], ...]:
     uncalled = variables.uncalled_layers(model, record.sites, tuple(record.unobserved))
-    reason = "not called in this forward pass, or quantised"
+    reason = "not called in this forward pass, or quantized"
     return (*record.notes, *record.unobserved.items(), *((path, reason) for path in uncalled))
 
 

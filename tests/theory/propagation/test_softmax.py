@@ -51,12 +51,12 @@ def test_exploded_logits_pick_one():
 
 
 def test_rule_does_not_ask_for_the_mean_of_the_logits():
-    of_centred, of_shifted = (
+    of_centered, of_shifted = (
         Softmax(10).forward(Signal(0.0)),
         Softmax(10).forward(Signal.from_moments(50.0, 1.0)),
     )
-    assert of_centred.second_moment == pytest.approx(of_shifted.second_moment)
-    assert of_centred.mean == pytest.approx(0.1)
+    assert of_centered.second_moment == pytest.approx(of_shifted.second_moment)
+    assert of_centered.mean == pytest.approx(0.1)
 
 
 def test_softmax_of_zeros_and_of_the_unknown():
