@@ -53,7 +53,7 @@ def test_histograms_are_added_to_a_probe_of_the_same_step(tmp_path):
     model, batch = healthy_net(), take_batch(X, Y)
     settings = Settings(tmp_path, histogram_freq=2)
     watched = WatchedModel(Part(model), settings, Probe(model))
-    watched.probe_first(batch, 0, "")
+    watched.probe_first(batch, 0)
     for step, with_histograms in [(4, False), (4, True), (4, False), (5, False)]:
         watched.probe_again(step, with_histograms)
     watched.close()

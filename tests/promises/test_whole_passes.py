@@ -12,8 +12,7 @@ import pytest
 
 import keras_initcheck as ic
 from keras_initcheck.probe.tap import guards, preserve
-from keras_initcheck.repairs import repair as repairing
-from keras_initcheck.repairs import settling, snapshot
+from keras_initcheck.repairs import repairer, settling, snapshot
 
 LAYERS = keras.layers
 X, Y = (
@@ -179,7 +178,7 @@ def test_control_c_while_a_repair_puts_things_back(monkeypatch, place):
     before = state(model)
     monkeypatch.setattr(place, "uninterrupted", interrupted_inside)
     if place is snapshot:  # it restores what does not help
-        monkeypatch.setattr(repairing, "_failure", lambda *reports: "it does not help")
+        monkeypatch.setattr(repairer, "_failure", lambda *reports: "it does not help")
     with pytest.raises(KeyboardInterrupt):
         ic.repair(model, X, Y, method="lsuv")
     assert state(model) == before
