@@ -3,8 +3,9 @@
     KERAS_BACKEND=jax python tests/benchmarks/host_cost.py [--models mlp,resnet50] [--rounds 50]
 
 The compiled pass runs once; then its rows are handed back at once, so that the host's work alone is
-timed. "keep" is what keeps the objects behind the model as they are during the pass; "build" is all
-else of `Probe.measure`. Calls of Python functions are counted as well, since no load disturbs them.
+timed. "build" makes a profile of the rows; "keep" keeps the objects behind the model as they are
+during the pass; "other" is the rest of `Probe.measure`. Calls of Python functions are counted as
+well, since no load disturbs them.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import CompiledPass, Probe
 from keras_initcheck.probe.tap.pass_record import LOSS
 from keras_initcheck.probe.tap.preserve import preserved
+from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.rules.judgement import judge
 
 DEPTH, WIDTH, CLASSES = 30, 64, 10
@@ -50,28 +52,29 @@ MODELS = {"mlp": mlp, "resnet50": resnet50}
 
 
 def prepared(name):
-    """A probe of the model whose fast pass is compiled, and hands back its rows at once."""
+    """A probe of the model whose fast pass is compiled and hands back its rows at once."""
     model, x = MODELS[name]()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss)
     batch = take_batch(x, np.arange(len(x)) % CLASSES)
     probe = Probe(model)
     probe.measure(batch, cotangents=(LOSS,), is_exact=False)
-    for place, (circumstances, compiled) in enumerate(probe._passes._kept):
-        vector = compiled.run(batch.parts)
-        replayed = CompiledPass(
-            compiled.forward, lambda parts, vector=vector: vector, compiled.profiles
-        )
-        probe._passes._kept[place] = (circumstances, replayed)
-    return probe, batch
+    ((circumstances, compiled),) = probe._passes._kept
+    vector = compiled.run(batch.parts)
+    replayed = CompiledPass(compiled.forward, lambda parts: vector, compiled.profiles)
+    probe._passes._kept = [(circumstances, replayed)]
+    return probe, replayed, batch
 
 
-def steps_of(probe, batch, log):
+def steps_of(probe, compiled, batch, log):
     """The parts of a repeated probe, each as a function of the part before."""
     numbers = iter(range(10**9))
+    record, vector = compiled.forward.record, compiled.run(None)
 
-    def measure(_):
-        return probe.measure(batch, cotangents=(LOSS,), is_exact=False, step=next(numbers))
+    def build(_):
+        table = RowTable(vector, record, record.options)
+        facts = {"seed": probe.seed, "step": next(numbers)}
+        return compiled.profiles.build(record, table, batch, probe._factors, **facts)
 
     def write(report):
         log.write(report, report.profile.step)
@@ -80,7 +83,10 @@ def steps_of(probe, batch, log):
         with preserved(probe.model):
             pass
 
-    return {"measure": measure, "judge": judge, "log": write, "keep": keep}
+    def measure(_):
+        probe.measure(batch, cotangents=(LOSS,), is_exact=False, step=0)
+
+    return {"build": build, "judge": judge, "log": write, "keep": keep, "measure": measure}
 
 
 def median_milliseconds(steps, rounds):
@@ -112,17 +118,12 @@ def count_calls(steps):
     return counts
 
 
-def with_build(parts):
-    """The parts with "build": all of "measure" but "keep"."""
-    build = {"build": parts["measure"] - parts["keep"]}
-    together = {"together": build["build"] + parts["judge"] + parts["log"]}
-    return {
-        **build,
-        "judge": parts["judge"],
-        "log": parts["log"],
-        **together,
-        "keep": parts["keep"],
-    }
+def with_sums(parts):
+    """The parts with the sum of what follows the pass, and the rest of `Probe.measure`."""
+    found = {name: parts[name] for name in ("build", "judge", "log")}
+    together = sum(found.values())
+    other = parts["measure"] - parts["build"] - parts["keep"]
+    return {**found, "together": together, "keep": parts["keep"], "other": other}
 
 
 def main():
@@ -132,13 +133,13 @@ def main():
     arguments = parser.parse_args()
     print(f"{keras.backend.backend()}, Keras {keras.__version__}")
     for name in arguments.models.split(","):
-        probe, batch = prepared(name)
+        probe, compiled, batch = prepared(name)
         with tempfile.TemporaryDirectory() as directory:
-            steps = steps_of(probe, batch, EventLog(directory))
+            steps = steps_of(probe, compiled, batch, EventLog(directory))
             median_milliseconds(steps, 3)
-            milliseconds = with_build(median_milliseconds(steps, arguments.rounds))
-            calls = with_build(count_calls(steps))
-        sites = len(probe.measure(batch, cotangents=(LOSS,), is_exact=False).structure.sites)
+            milliseconds = with_sums(median_milliseconds(steps, arguments.rounds))
+            calls = with_sums(count_calls(steps))
+        sites = len(compiled.forward.record.sites)
         print(f"\n{name}, {sites} sites{'':8}ms  Python calls")
         for part in calls:
             print(f"  {part:10}{milliseconds[part]:16.2f}{calls[part]:14,}")

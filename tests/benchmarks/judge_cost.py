@@ -12,6 +12,9 @@ import dataclasses
 import gc
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.rules.judgement import judge
