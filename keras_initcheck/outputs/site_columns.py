@@ -133,7 +133,6 @@ def _numbers(
     *statistics: str,
     prediction: Prediction | None = None,
     broken: tuple[str, ...] = (),
-    kind: str = "",
 ) -> Column:
     """A column of the first statistic that was measured anywhere.
 
@@ -145,7 +144,6 @@ def _numbers(
         prediction: What it is compared with.
         broken: Names of the statistics with the share of NaN and infinity: where there is any and
             no number, `nan` is shown.
-        kind: The kind of sites that have a number; any by default.
     """
 
     def read(data: FigureData) -> list[float | None]:
@@ -153,10 +151,44 @@ def _numbers(
         is_missing = np.isnan(numbers)
         if broken:
             is_missing &= ~(data.first_measured(*broken) > 0)
-            is_missing |= np.isnan(numbers) & (~data.where(kind) if kind else False)
         return _without(numbers, is_missing)
 
     return _shown(title, meaning, show, read, prediction)
+
+
+def _ratios(
+    title: str,
+    meaning: str,
+    statistic: str,
+    ends: tuple[tuple[str, ...], ...],
+    *,
+    has_heads: bool = True,
+    prediction: Prediction | None = None,
+) -> Column:
+    """A column about weight layers, `nan` where both ends were measured and have no ratio.
+
+    So it is where no signal arrives, as zero by zero is not defined, and where NaN does.
+
+    Args:
+        title: Its head.
+        meaning: What it shows.
+        statistic: Name of the statistic, a logarithm.
+        ends: For each end the names of statistics that are numbers if it was measured; the first
+            that was measured anywhere counts.
+        has_heads: Whether heads have a number, too.
+        prediction: What it is compared with.
+    """
+
+    def read(data: FigureData) -> list[float | None]:
+        numbers = data.column(statistic)
+        is_expected = data.where("weight")
+        if not has_heads:
+            is_expected &= ~np.array(data.sites.are_heads, bool)
+        for names in ends:
+            is_expected &= ~np.isnan(data.first_measured(*names))
+        return _without(numbers, np.isnan(numbers) & ~is_expected)
+
+    return _shown(title, meaning, format_power_of_ten, read, prediction)
 
 
 def _moments(title: str, meaning: str, show: Show, *statistics: str) -> Column:
@@ -222,7 +254,12 @@ _FROM_WEIGHTS = "the layer's weights"
 _FROM_INPUTS = "the model's inputs and all weights on the way"
 
 _SIGNAL = ("share_nonfinite_h",)
+_SIGNAL_ENDS = (("log10_second_moment_x",), _SIGNAL)
 _GRADIENT = ("share_nonfinite_random_gradient_h", "share_nonfinite_loss_gradient_h")
+_GRADIENT_ENDS = (
+    ("log10_random_gradient_second_moment_x", "log10_loss_gradient_second_moment_x"),
+    _GRADIENT,
+)
 
 FACTS = (
     _shown("#", "Order of execution.", lambda value, width: f"{value:.0f}", _positions),
@@ -239,31 +276,26 @@ FACTS = (
 """Columns that do not change while a model is trained."""
 
 MEASURED = (
-    _numbers(
+    _ratios(
         "forward",
         "q(h)/q(x), the output's mean square over the input's. 1 keeps the signal.",
-        format_power_of_ten,
         "log10_forward_ratio",
-        broken=_SIGNAL,
-        kind="weight",
+        _SIGNAL_ENDS,
         prediction=Prediction("log10_predicted_forward_ratio", _FROM_WEIGHTS),
     ),
-    _numbers(
+    _ratios(
         "backward",
         "The same ratio for the gradient on its way back. 1 keeps it.",
-        format_power_of_ten,
         "log10_backward_ratio",
-        broken=_GRADIENT,
-        kind="weight",
+        _GRADIENT_ENDS,
         prediction=Prediction("log10_predicted_backward_ratio", _FROM_WEIGHTS),
     ),
-    _numbers(
+    _ratios(
         "gain",
         "Product of forward since the last normalization, merge or fork.",
-        format_power_of_ten,
         "log10_forward_gain",
-        broken=_SIGNAL,
-        kind="weight",
+        _SIGNAL_ENDS,
+        has_heads=False,
     ),
     _numbers(
         "q(h)",

@@ -81,11 +81,12 @@ def not_probed(profile: Profile) -> list[tuple[str, str]]:
     """`(path, reason)` of everything left out, and of each cause of missing predictions."""
     names = {site.name for site in profile.sites}
     causes = Counter(_cause(site, names) for site in profile.sites if site.unpredicted is not None)
+    left_out = {path for path, _ in profile.not_probed}
     reported = {reason.partition(";")[0] for _, reason in profile.not_probed}
     predictions = [
         (name, f"signal or gradient is not predicted{_more(count - 1)}: {reason}")
         for (name, reason), count in causes.items()
-        if reason not in reported
+        if reason not in reported and (count > 1 or name not in left_out)
     ]
     return [*profile.not_probed, *predictions]
 

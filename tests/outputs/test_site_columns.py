@@ -56,6 +56,29 @@ def test_nan_is_shown_where_the_output_is_broken(make, title, expected):
     assert columns(make, weight, relu, healthy)[title].texts[:2] == expected
 
 
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("forward", ("0", "nan", "nan", "")),
+        ("backward", ("nan", "nan", "", "")),
+        ("gain", ("0", "nan", "", "")),
+    ],
+)
+def test_nan_is_shown_where_no_signal_arrives(make, title, expected):
+    nothing = make.moments(0.0, share_zero=1.0)
+    undefined = {"forward_ratio": None, "backward_ratio": None, "log10_forward_gain": None}
+    no_signal = {"activations": Places(nothing, nothing, nothing)}
+    no_gradient = {"random_gradients": Places(x=nothing, h=nothing)}
+    cut = {"random_gradients": None, "backward_ratio": None}
+    dead = make.site(
+        0, "dead", 0.0, **no_gradient, backward_ratio=None, log10_forward_gain=-math.inf
+    )
+    after = make.site(1, "after", **{**undefined, **no_signal, **no_gradient})
+    head = make.site(2, "head", **{**undefined, **no_signal, **cut}, is_head=True)
+    not_measured = make.site(3, "own", **{**undefined, **cut, "activations": Places()})
+    assert columns(make, dead, after, head, not_measured)[title].texts == expected
+
+
 def test_missing_predictions_are_reported_once_for_each_cause(make):
     reason = "it remembers"
     sites = [
@@ -78,3 +101,16 @@ def test_fault_that_is_reported_already_is_not_repeated(make):
     site = make.site(0, "dense", unpredicted=failed)
     notes = (("dense", f"{failed}; please report it"),)
     assert summary.not_probed(make.report([site], not_probed=notes).profile) == [*notes]
+
+
+@pytest.mark.parametrize("num_others", [0, 1])
+def test_missing_prediction_of_a_site_that_was_left_out_is_listed_for_other_sites_only(
+    make, num_others
+):
+    mask = make.other(0, "mask", "NotEqual", "other")
+    mask = type(mask)(**{**vars(mask), "unpredicted": "its output is not observed"})
+    others = [make.site(1, "dense", unpredicted="mask: its output is not observed")]
+    notes = (("mask", "its output is not a dense floating-point tensor"),)
+    found = summary.not_probed(make.report([mask, *others[:num_others]], not_probed=notes).profile)
+    assert found[0] == notes[0]
+    assert [path for path, _ in found[1:]] == ["mask"] * num_others
