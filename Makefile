@@ -66,8 +66,7 @@ lint: $(STAMP)
 # Every type that a user of the package meets is known. Pyright and its Node are large, so that
 # nothing else installs them; it sees no editable install, hence the path.
 types: $(VENV)/.types
-	PYTHONPATH=. $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes keras_initcheck \
-		--ignoreexternal
+	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=. $(BIN)/python tests/typed_names.py $(BIN)/pyright
 
 $(VENV)/.types: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[types]"

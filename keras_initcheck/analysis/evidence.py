@@ -13,7 +13,7 @@ from keras_initcheck.analysis.prediction_errors import Deviation, deviations
 from keras_initcheck.analysis.residual_stacks import Block, stacks
 from keras_initcheck.analysis.site_kinds import SUM_TYPES, TRANSPARENT
 from keras_initcheck.analysis.structure_analysis import StructureAnalysis, analysis_of
-from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE, H, X, Z
+from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE, H, Measurement, X, Z
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.structure import Site, Weight
@@ -46,7 +46,7 @@ class Evidence:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.measurement = profile.measurement
+        self.measurement: Measurement = profile.measurement
         self.analysis: StructureAnalysis = analysis_of(profile.structure)
         self._sites: dict[int, SiteStats] = {}
         self._weights: dict[int, WeightStats] = {}

@@ -21,7 +21,7 @@ class Groups:
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
         sizes = np.array([len(group) for group in groups], np.intp)
-        self.is_full = sizes > 0
+        self.is_full: npt.NDArray[np.bool_] = sizes > 0
         """`(weight layers,)`, whether a group has members."""
         self._members = np.array([each for group in groups for each in group], np.intp)
         self._starts = (np.cumsum(sizes) - sizes)[self.is_full]
@@ -74,23 +74,26 @@ class LayerFans:
     ) -> None:
         own = [site for site in sites if site.kind == "weight"]
         groups = [kernels.get(site.layer, ()) for site in own]
-        self.sites = np.array([site.index for site in own], np.intp)
-        self.position = {site.index: position for position, site in enumerate(own)}
-        self.kernels = Groups(groups)
-        self.biases = Groups([biases.get(site.layer, ()) for site in own])
+        self.sites: npt.NDArray[np.intp] = np.array([site.index for site in own], np.intp)
+        self.position: dict[int, int] = {site.index: position for position, site in enumerate(own)}
+        self.kernels: Groups = Groups(groups)
+        self.biases: Groups = Groups([biases.get(site.layer, ()) for site in own])
         found = [
             _fans(site, [weights[each] for each in group])
             for site, group in zip(own, groups, strict=True)
         ]
         fan_in, fan_out, stride = np.array(found, np.float64).reshape(-1, 3).T
-        self.are_known = ~np.isnan(fan_in)
-        self.stride = {FORWARD: np.ones_like(stride), BACKWARD: stride}
-        self.fan = {FORWARD: fan_in, BACKWARD: fan_out * stride}
+        self.are_known: npt.NDArray[np.bool_] = ~np.isnan(fan_in)
+        self.stride: dict[str, npt.NDArray[np.float64]] = {
+            FORWARD: np.ones_like(stride),
+            BACKWARD: stride,
+        }
+        self.fan: dict[str, npt.NDArray[np.float64]] = {FORWARD: fan_in, BACKWARD: fan_out * stride}
         hidden = sorted(
             (site.chain, position) for position, site in enumerate(own) if site.chain is not None
         )
-        self.order = np.array([position for _, position in hidden], np.intp)
-        self.chain = np.array([chain for chain, _ in hidden], np.intp)
+        self.order: npt.NDArray[np.intp] = np.array([position for _, position in hidden], np.intp)
+        self.chain: npt.NDArray[np.intp] = np.array([chain for chain, _ in hidden], np.intp)
 
 
 def _fans(site: Site, kernels: Sequence[Weight]) -> tuple[float, float, float]:

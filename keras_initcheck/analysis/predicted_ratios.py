@@ -118,20 +118,22 @@ class PredictedRatios:
     def __init__(
         self, fans: LayerFans, weights: LayerWeights, measurement: Measurement, direction: str
     ) -> None:
-        self.fans, self.weights, self.direction = fans, weights, direction
+        self.fans: LayerFans = fans
+        self.weights: LayerWeights = weights
+        self.direction: str = direction
         predicted = (
             measurement.predicted_forward_ratio
             if direction == FORWARD
             else measurement.predicted_backward_ratio
         )
-        self.ratio = predicted[fans.sites] * fans.stride[direction]
+        self.ratio: FloatArray = predicted[fans.sites] * fans.stride[direction]
         scale = fans.fan[direction] * weights.variance
-        self.is_known = (
+        self.is_known: BoolArray = (
             (self.ratio > 0.0) & (self.ratio < math.inf) & (scale > 0.0) & (scale < math.inf)
         )
-        self.log_ratio = np.log(np.where(self.is_known, self.ratio, 1.0))
+        self.log_ratio: FloatArray = np.log(np.where(self.is_known, self.ratio, 1.0))
         x = measurement.activations[fans.sites, X, SECOND_MOMENT]
-        self.is_led_by_bias = (
+        self.is_led_by_bias: BoolArray = (
             (x != 0.0) & (weights.bias > LARGE_BIAS * scale * x) & (direction == FORWARD)
         )
 

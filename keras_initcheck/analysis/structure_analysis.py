@@ -33,7 +33,8 @@ class StructureAnalysis:
     """
 
     def __init__(self, structure: Structure) -> None:
-        self.sites, self.weights = structure.sites, structure.weights
+        self.sites: tuple[Site, ...] = structure.sites
+        self.weights: tuple[Weight, ...] = structure.weights
         self._masks: dict[Callable[[Site], bool], BoolArray] = {}
         self._numbers: dict[Callable[[Site], float], FloatArray] = {}
 

@@ -49,7 +49,7 @@ from keras_initcheck.tensorboard_plugin.log_format import (
 
 FINDINGS_CONTENT = json.dumps({"version": 2, "content": "findings", "encoding": "zlib"})
 
-BY_DEPTH_STATISTICS = {
+BY_DEPTH_STATISTICS: dict[str, tuple[str, ...]] = {
     "log10_activation_second_moment": ("log10_second_moment_h",),
     "log10_gradient_second_moment": (
         "log10_random_gradient_second_moment_h",
@@ -129,7 +129,7 @@ class EventLog:
             raise ValueError(
                 f"`max_findings` must be 0 or more. Received: max_findings={max_findings}."
             )
-        self.log_dir = Path(log_dir)
+        self.log_dir: Path = Path(log_dir)
         self.per_layer_scalars = per_layer_scalars
         self.max_findings = max_findings
         self.directory: Path | None = None

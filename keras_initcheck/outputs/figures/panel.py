@@ -51,20 +51,25 @@ class Panel:
         axis: str,
         indices: Sequence[int],
     ) -> None:
-        self.sheet, self.frames, self.direction, self.colors = sheet, frames, direction, colors
+        self.sheet: FigureBuilder = sheet
+        self.frames: list[FigureData] = frames
+        self.direction: Direction = direction
+        self.colors: Palette = colors
         self.name = axis
         self.indices = indices
-        self.prediction = predict(frames[0], direction)
-        self.ideal = ideal(frames[0], direction)
+        self.prediction: Prediction = predict(frames[0], direction)
+        self.ideal: float = ideal(frames[0], direction)
         values = [
             *self.prediction.low,
             *self.prediction.high,
             *(value for frame in frames for value in direction.at_h(frame)),
         ]
-        self.axis = layout.power_axis(values, colors, around=self.ideal)
-        self.low, self.high = layout.edges_of(self.axis)
-        self.size = layout.marker_size(len(indices))
-        self.ends = [min(indices, default=0) - 1, max(indices, default=0)]
+        self.axis: dict[str, Any] = layout.power_axis(values, colors, around=self.ideal)
+        edges: tuple[float, float] = layout.edges_of(self.axis)
+        self.low: float = edges[0]
+        self.high: float = edges[1]
+        self.size: float = layout.marker_size(len(indices))
+        self.ends: list[int] = [min(indices, default=0) - 1, max(indices, default=0)]
         sheet.arrange(**{layout.layout_name(axis): self.axis})
 
     def draw(self) -> None:

@@ -48,7 +48,7 @@ class Forward:
     """
 
     def __init__(self, model: Model, engine: Engine, options: Options) -> None:
-        self.record = PassRecord(options)
+        self.record: PassRecord = PassRecord(options)
         self.failed_at: str | None = None
         self._model = model
         self._engine = engine

@@ -60,7 +60,7 @@ class Recorder:
         trace_state: Callable[[], object],
     ) -> None:
         self.sites: list[SiteRecord] = []
-        self.owners = TensorOwners()
+        self.owners: TensorOwners = TensorOwners()
         self.unobserved: dict[str, str] = {}
         self.failed_at: str | None = None
         self._model = model

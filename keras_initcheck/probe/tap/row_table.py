@@ -45,22 +45,24 @@ class RowTable:
     def __init__(self, vector: npt.ArrayLike, record: PassRecord, options: Options) -> None:
         self._blocks = record.rows.unpack(vector)
         self._is_exact = options.is_exact
-        self.is_reliable = True
+        self.is_reliable: bool = True
         self.histograms: dict[str, FloatArray] = {}
-        self.loss, self.loss_scale = self._blocks[row_layout.SCALARS][0].tolist()
-        self.follows = self._blocks[row_layout.LINKS].ravel() <= MOST_TURNS
-        self.outputs = self._blocks[row_layout.OUTPUTS]
-        self.sketches = self._blocks[row_layout.SKETCHES]
+        scalars: list[float] = self._blocks[row_layout.SCALARS][0].tolist()
+        self.loss: float = scalars[0]
+        self.loss_scale: float = scalars[1]
+        self.follows: npt.NDArray[np.bool_] = self._blocks[row_layout.LINKS].ravel() <= MOST_TURNS
+        self.outputs: FloatArray = self._blocks[row_layout.OUTPUTS]
+        self.sketches: FloatArray = self._blocks[row_layout.SKETCHES]
         sizes = record.sizes
-        self.inputs = self._signals(row_layout.INPUTS, sizes.inputs)
-        self.signals = self._signals(row_layout.SIGNALS, sizes.signals)
-        self.weights = self._weights(sizes.weights)
-        self.fingerprints = self._fingerprints()
-        self.gradients = {
+        self.inputs: FloatArray = self._signals(row_layout.INPUTS, sizes.inputs)
+        self.signals: FloatArray = self._signals(row_layout.SIGNALS, sizes.signals)
+        self.weights: FloatArray = self._weights(sizes.weights)
+        self.fingerprints: FloatArray = self._fingerprints()
+        self.gradients: dict[str, FloatArray] = {
             name: self._gradients(row_layout.gradients_of(name), sizes.signals, self.scale(name))
             for name in record.objectives
         }
-        self.weight_gradients = (
+        self.weight_gradients: FloatArray | None = (
             self._gradients(row_layout.weight_gradients_of(LOSS), sizes.trainable, self.loss_scale)
             if LOSS in record.objectives
             else None

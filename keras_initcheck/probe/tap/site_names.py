@@ -14,7 +14,7 @@ class SiteNames:
     """
 
     def __init__(self) -> None:
-        self.is_causal = False
+        self.is_causal: bool = False
         self._scopes: list[str] = []
         self._num_calls: Counter[str] = Counter()
         self._paths: dict[int, str] = {}
@@ -22,7 +22,8 @@ class SiteNames:
     @contextlib.contextmanager
     def inside(self, name: str, is_causal: bool) -> Iterator[None]:
         """A context in which the layer of that name calls others."""
-        was_causal, self.is_causal = self.is_causal, is_causal
+        was_causal = self.is_causal
+        self.is_causal = is_causal
         self._scopes.append(name)
         try:
             yield
