@@ -57,7 +57,7 @@ def from_json(text: str, max_mebibytes: int = MAX_MEBIBYTES) -> Report:
         max_mebibytes: Length of the longest text that is read; reading takes ten times its memory.
 
     Raises:
-        ValueError: `text` is too long, no JSON, no report, of a newer version of this package,
+        ValueError: `text` is too long, no JSON, no report, of another version of this package,
             lacks or has keys that it should not, or holds what no probe writes.
     """
     if len(text) > max_mebibytes * 2**20:
@@ -75,12 +75,18 @@ def from_json(text: str, max_mebibytes: int = MAX_MEBIBYTES) -> Report:
     version = document.get("version")
     if version != VERSION or isinstance(version, bool):
         raise ValueError(
-            f"The report must be of version {VERSION}. Received: version {version!r}. Upgrade"
-            " keras_initcheck, or probe again."
+            f"The report must be of version {VERSION}. Received: version"
+            f" {reprlib.repr(version)}. {_remedy(version)}"
         )
     body = {key: value for key, value in document.items() if key not in ("format", "version")}
     report: Report = decode(Report, body, "report")
     return report
+
+
+def _remedy(version: object) -> str:
+    if isinstance(version, int) and not isinstance(version, bool) and version < VERSION:
+        return "An older keras_initcheck wrote it: probe again."
+    return "Upgrade keras_initcheck, or probe again."
 
 
 def schema() -> dict[str, Any]:

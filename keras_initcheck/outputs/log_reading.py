@@ -58,7 +58,7 @@ def _upgraded(document: Any, version: int) -> Any:
         or not isinstance(sites.get("names"), list)
     ):
         return document
-    kept = {name: column for name, column in sites.items() if name not in ("depths", "chains")}
+    kept = {name: column for name, column in sites.items() if name not in ("depths", "stretches")}
     return {**document, "sites": {**kept, "unpredicted": [None] * len(sites["names"])}}
 
 

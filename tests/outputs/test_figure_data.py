@@ -5,6 +5,7 @@ import json
 import math
 import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,20 +123,21 @@ def test_description_of_another_version_is_an_error(make, version):
         read_description(description)
 
 
-def test_log_of_version_1_is_read_and_predicts_nothing(make):
-    """Its columns, and what it had beside them, as that version wrote it."""
-    profile = make.report(num_sites=3).profile
-    now = json.loads(json.dumps(encode(describe(profile))))
-    columns = now["statistics"][:24]
-    sites = {**now["sites"], "depths": [0, 1, 2], "chains": [0, None, 1]}
-    del sites["unpredicted"]
-    old = {**now, "version": 1, "statistics": columns, "sites": sites}
+def test_log_of_version_1_is_read_and_predicts_nothing():
+    """The documents are those that version 1 wrote for three layers, the first of them dead."""
+    log = json.loads((Path(__file__).parent / "log_of_version_1.json").read_text())
+    matrix = np.array(log["matrix"], np.float64)  # reads "-Infinity", and `None` as nan
     frame = FigureData.from_log(
-        read_description(old), measure(profile)[:, :24], Judgement(True, "", 0, ())
+        read_description(log["description"]), matrix, read_judgement(log["judgement"])
     )
+    assert frame.sites.names == ("dense", "dropout", "dense_1")
     assert frame.sites.unpredicted == (None, None, None)
-    assert frame.column("log10_second_moment_h").tolist() == [0.0, 0.0, 0.0]
+    assert frame.column("share_zero_h").tolist() == [1.0, 1.0, 1.0]
+    assert frame.column("log10_second_moment_x").tolist() == pytest.approx(
+        [0.0, math.nan, -math.inf], nan_ok=True
+    )
     assert np.isnan(frame.column("log10_predicted_second_moment_h")).all()
+    assert [finding.code for finding in frame.findings_at(0)] == ["IC106"]
 
 
 @pytest.mark.parametrize("sites", [None, {}, {"names": 3}], ids=repr)

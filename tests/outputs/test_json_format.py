@@ -145,11 +145,21 @@ def test_json_that_is_no_report_is_refused(text, received):
         from_json(text)
 
 
-@pytest.mark.parametrize("version", [1, 3, None, "2", True], ids=repr)
-def test_other_version_is_refused(full_report, version):
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [
+        (1, "An older keras_initcheck wrote it: probe again"),
+        (3, "Upgrade"),
+        (None, "Upgrade"),
+        ("2", "Upgrade"),
+        (True, "Upgrade"),
+    ],
+    ids=repr,
+)
+def test_other_version_is_refused(full_report, version, remedy):
     document = {**strict(to_json(full_report)), "version": version}
     with pytest.raises(
-        ValueError, match=f"must be of version 2. Received: version {version!r}. Upgrade"
+        ValueError, match=f"must be of version 2. Received: version {version!r}. {remedy}"
     ):
         from_json(json.dumps(document))
 
