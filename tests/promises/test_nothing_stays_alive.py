@@ -64,6 +64,31 @@ def test_models_are_freed_while_their_reports_are_kept():
     assert not [name for name, (model, _) in used.items() if model() is not None]
 
 
+def test_model_whose_method_is_an_activation_is_freed():
+    """What is remembered of an activation must not hold its function, which may hold the model."""
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden = LAYERS.Dense(4, activation=self.activate)
+            self.head = LAYERS.Dense(3)
+
+        def activate(self, z):
+            return 1.1 * keras.ops.relu(z)
+
+        def call(self, x):
+            return self.head(self.hidden(x))
+
+    model = Model()
+    report = ic.check(model, X)
+    assert report.profile.sites[0].predicted_log10_second_moment is not None
+    reference = weakref.ref(model)
+    del model
+    for _ in range(3):  # torch's tensors take more than one pass
+        gc.collect()
+    assert reference() is None
+
+
 @pytest.mark.backend("tensorflow")
 def test_tensorflow_has_the_private_module_that_a_tap_is_made_with():
     from keras_initcheck.probe.engine import tensorflow as engine

@@ -110,10 +110,12 @@ class ProfileBuilder:
         second_moments = [each.log10_second_moment for each in found]
         gradients = [each.log10_gradient for each in found]
         reasons = tuple(each.unpredicted for each in found)
-        not_probed = (*profile.not_probed, *failures(profile.sites, found))
+        structure = profile.structure
+        if failed := failures(profile.sites, found):  # else it stays one and the same instance
+            structure = replace(structure, not_probed=(*structure.not_probed, *failed))
         return replace(
             profile,
-            structure=replace(profile.structure, not_probed=not_probed),
+            structure=structure,
             measurement=replace(
                 profile.measurement,
                 predicted_log10_second_moment=np.array(second_moments, np.float64),

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,11 +93,27 @@ class Activation(PropagationRule):
         return (logarithm(_moments(self, closer).derivative_second_moment) - log_factor) / step
 
 
-@functools.lru_cache(maxsize=_NUM_REMEMBERED)
 def _moments(rule: Activation, signal: Signal) -> ActivationMoments:
+    return _integrate(_reference(rule.function), rule.precision, signal)
+
+
+@functools.lru_cache(maxsize=_NUM_REMEMBERED)
+def _integrate(
+    reference: "weakref.ref[Function] | Function", precision: float, signal: Signal
+) -> ActivationMoments:
+    function = reference() if isinstance(reference, weakref.ref) else reference
+    assert function is not None, "the rule holds its function"
     mean = signal.mean
     second_moment = mean * mean + max(signal.variance_share, _SMALLEST_SHARE) * signal.second_moment
-    return activation_moments(rule.function, second_moment, mean, precision=rule.precision)
+    return activation_moments(function, second_moment, mean, precision=precision)
+
+
+def _reference(function: Function) -> "weakref.ref[Function] | Function":
+    """A weak reference: a user's function may hold a model, which must not live on in a cache."""
+    try:
+        return weakref.ref(function)
+    except TypeError:  # a function of NumPy's own, which holds nothing
+        return function
 
 
 def _within_reach(signal: Signal) -> Signal:
