@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_initcheck.probe import engine
+from keras_initcheck.probe.data.arguments import as_seed
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.engine.protocol import BatchParts
@@ -64,13 +65,14 @@ class Probe:
 
     Raises:
         TypeError: `model` is no `keras.Model`.
+        ValueError: `seed` is not a whole number, 0 or more.
     """
 
     def __init__(self, model: Any, seed: int = 0) -> None:
         if not isinstance(model, keras.Model):
             raise TypeError(_no_model(model))
         self.model = model
-        self.seed = seed
+        self.seed = as_seed(seed)
         self._engine = engine.load()
         self._factors = FactorTable()
         self._record: PassRecord | None = None

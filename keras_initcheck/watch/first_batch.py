@@ -122,8 +122,8 @@ def assign_state(model: Any, state: Any) -> None:
         or not all(isinstance(part, list | tuple) for part in state)
     ):
         raise ValueError(
-            "`state` must be (trainable, non_trainable), two lists of values. Received: a"
-            f" {type(state).__name__}."
+            "`state` must be (trainable, non_trainable), two lists of values. Received: one"
+            f" of type {type(state).__name__}."
         )
     trainable, non_trainable = state
     pairs: list[tuple[Any, Any]] = []

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_initcheck.probe.data.arguments import as_seed
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs.options import RepairOptions
 from keras_initcheck.rules.policy import EVERYTHING, Policy
@@ -68,6 +69,7 @@ class Settings:
                 f" on_drift={self.on_drift!r}."
             )
         self._check_frequencies()
+        as_seed(self.seed)
         if not self.repairs_drift and (self.repair is not None or self.repair_during_training):
             raise ValueError(
                 "`repair`, `repair_options` and `repair_during_training` need"

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_initcheck.probe import engine
+from keras_initcheck.probe.data.arguments import as_batch_size
 from keras_initcheck.probe.engine.devices import whole
 from keras_initcheck.probe.engine.randomness import untouched_global_randomness
 from keras_initcheck.probe.engine.tensor_kinds import is_sparse
@@ -63,10 +64,7 @@ def take_batch(
     Side effects: one item is drawn from a generator or an iterator. Python's, NumPy's and torch's
     global random state stay as they were.
     """
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(
-            f"`batch_size` must be a positive integer. Received: batch_size={batch_size}."
-        )
+    batch_size = as_batch_size(batch_size)
     x, y, sample_weight = whole((x, y, sample_weight))
     if yields_batches(x):
         if y is not None:

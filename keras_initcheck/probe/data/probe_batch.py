@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from keras_initcheck.probe.data.arguments import as_batch_size
 from keras_initcheck.probe.data.batch import BATCH_SIZE, Batch, take_batch
 from keras_initcheck.probe.data.synthetic import synthetic_inputs
 
@@ -33,6 +34,7 @@ def probe_batch(
         ValueError: `y` came without `x`, or `batch_size` is not positive.
         DataError: As in `take_batch` and `synthetic_inputs`.
     """
+    batch_size = as_batch_size(batch_size)
     if x is not None:
         return take_batch(x, y, sample_weight, batch_size)
     if y is not None:
