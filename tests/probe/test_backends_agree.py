@@ -17,9 +17,8 @@ from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import WeightStats
 from keras_initcheck.records.statistics import Moments
 
-pytestmark = pytest.mark.backend(
-    "tensorflow"
-)  # once is enough: the other backends run in processes of their own
+# Once is enough: the other backends run in processes of their own.
+pytestmark = [pytest.mark.backend("tensorflow"), pytest.mark.slow]
 
 SCRIPT = Path(__file__).with_name("agreement_models.py")
 _SPECIFICATION = importlib.util.spec_from_file_location("agreement_models", SCRIPT)

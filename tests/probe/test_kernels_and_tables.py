@@ -6,6 +6,8 @@ import pytest
 
 from keras_initcheck.probe.engine import statistics_rows
 
+pytestmark = pytest.mark.slow_on("jax")
+
 LAYERS = keras.layers
 
 

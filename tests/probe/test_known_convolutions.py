@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.by_hand import in_float64, mse_gradient, norm, q
 
+pytestmark = pytest.mark.slow_on("jax")
+
 LAYERS = keras.layers
 SEED = 3
 
