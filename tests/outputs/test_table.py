@@ -122,7 +122,7 @@ def test_row_holds_the_site_s_numbers(make):
 def test_number_that_is_not_known_is_a_minus(make):
     sites = [
         make.site(0, "a", 0.5, predicted_forward_ratio=None),
-        make.site(1, "b", forward_ratio=None),
+        make.site(1, "b", forward_ratio=None, activations=Places()),  # nothing was measured
     ]
     table = lay_out(sites, "  ", 80)
     assert "0.500 / - " in table.lines[0]
