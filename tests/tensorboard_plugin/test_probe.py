@@ -52,7 +52,7 @@ def test_column_without_a_number_is_left_out(tab, log, make):
 @pytest.mark.parametrize(
     ("ratio", "value", "text"),
     [
-        (math.nan, None, ""),
+        (math.nan, "NaN", "nan"),
         (math.inf, "Infinity", "inf"),
         (0.0, "-Infinity", "0"),
         (1e300, 300.0, "1e300"),
