@@ -22,12 +22,17 @@ demo: $(STAMP)
 #                  torch; six on the others
 PARTS := test slow random-models sweep
 BACKENDS := tensorflow jax torch
-.PHONY: $(foreach part,$(PARTS),$(addprefix $(part)-,$(BACKENDS)))
+TOOLS := $(addprefix tests/,acceptance browser documents faces outputs tensorboard_plugin)
+.PHONY: test-tools $(foreach part,$(PARTS),$(addprefix $(part)-,$(BACKENDS)))
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 FIND_TORCH := import importlib.util; raise SystemExit(not importlib.util.find_spec('torch'))
 HAS_TORCH := $(BIN)/python -c "$(FIND_TORCH)"
 
-$(PARTS): $(STAMP)
+# The suite on TensorFlow is two targets, since both wait at times: for a browser, for processes.
+test: $(STAMP)
+	@$(MAKE) --no-print-directory -j3 $(SYNC) test-tools $(addprefix test-,$(BACKENDS))
+
+$(filter-out test,$(PARTS)): $(STAMP)
 	@$(MAKE) --no-print-directory -j2 $(SYNC) $(addprefix $@-,$(BACKENDS))
 
 # $(call pytest,BACKEND,ARGUMENTS): torch is used where it is, and not installed.
@@ -40,7 +45,10 @@ tests_of = $(if $(filter-out tensorflow,$1),$(BACKEND_TESTS)) \
 	$(if $(filter torch,$1),tests/faces/test_initializers.py tests/truth)
 
 $(addprefix test-,$(BACKENDS)): test-%: $(STAMP)
-	$(call pytest,$*,$(call tests_of,$*))
+	$(call pytest,$*,$(call tests_of,$*) $(if $(filter tensorflow,$*),$(addprefix --ignore=,$(TOOLS))))
+
+test-tools: $(STAMP)
+	$(call pytest,tensorflow,$(TOOLS))
 
 $(addprefix slow-,$(BACKENDS)): slow-%: $(STAMP)
 	$(call pytest,$*,-m slow $(call tests_of,$*)) || [ $$? = 5 ] # 5: none is slow there
