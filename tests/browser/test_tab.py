@@ -2,6 +2,7 @@
 reads.
 """
 
+import math
 import re
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.records.sites import SiteStats
+from keras_initcheck.records.statistics import Moments, Places
 
 DARKEST_LIGHT, LIGHTEST_DARK = 200, 80
 
@@ -174,6 +176,30 @@ def test_table_is_sorted_by_a_click(tab, board, num_sites):
     assert numbers.all_inner_texts() == [str(number) for number in reversed(range(num_sites))]
     tab.find("th[data-title=layer] button").click()
     assert numbers.all_inner_texts()[0] == str(num_sites - 1)  # "head" comes before "hidden"
+
+
+def test_what_is_not_defined_comes_last_whichever_way_a_column_is_sorted(
+    tab, start_tensorboard, tmp_path
+):
+    zero = Moments(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, math.nan, 64)
+    dead = {"activations": Places(x=zero, z=zero, h=zero), "forward_ratio": math.nan}
+    facts = [dead, {"forward_ratio": 2.0}, dead, {"forward_ratio": 0.5}, {"forward_ratio": 8.0}]
+    sites = tuple(
+        SiteStats(index, f"dense_{index}", f"dense_{index}", "Dense", "weight", **each)
+        for index, each in enumerate(facts)
+    )
+    with EventLog(tmp_path) as log:
+        log.write(Report(Profile.of("net", sites)), 0)
+    with start_tensorboard(tmp_path) as board:
+        tab.open_alone(board)
+        column = tab.find("th[data-title=forward] button")
+        numbers = tab.find("tbody td:nth-child(2)")
+        column.click()
+        first = numbers.all_inner_texts()
+        column.click()
+        second = numbers.all_inner_texts()
+    assert {*first[:3]} == {*second[:3]} == {"1", "3", "4"}
+    assert first[:3] == second[:3][::-1]
 
 
 def test_theme_follows_tensorboard_s(tab, board):

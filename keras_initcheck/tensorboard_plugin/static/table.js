@@ -124,7 +124,14 @@ const classOf = (column) => (column.is_number ? "number" : "");
 const finiteOrNot = (value) => NON_FINITE[String(value)] ?? value;
 
 /**
- * Order of two values; a missing value comes last whichever way the column is sorted.
+ * Place of a value among the kinds: numbers and texts, then NaN, then what is missing.
+ *
+ * @param {Value} value
+ */
+const placeOfKind = (value) => (value === null ? 2 : Number.isNaN(value) ? 1 : 0);
+
+/**
+ * Order of two values; NaN and missing values come last whichever way the column is sorted.
  *
  * @param {Value} a
  * @param {Value} b
@@ -132,7 +139,8 @@ const finiteOrNot = (value) => NON_FINITE[String(value)] ?? value;
  */
 function compare(a, b, sign) {
   const [left, right] = [a, b].map(finiteOrNot);
-  if (left === null || right === null) return Number(left === null) - Number(right === null);
+  const kinds = placeOfKind(left) - placeOfKind(right);
+  if (kinds || placeOfKind(left)) return kinds;
   if (typeof left === "string") {
     return sign * left.localeCompare(String(right), "en", { numeric: true });
   }
