@@ -83,7 +83,10 @@ def symbolic_inputs(model: Model) -> Nest | None:
     """
     if is_graph(model) and not isinstance(model, keras.Sequential):
         return model.input
-    inputs = getattr(model, "inputs", None) or None
+    try:
+        inputs = getattr(model, "inputs", None) or None
+    except ValueError:  # of a Sequential that is not built, in releases of Keras up to 3.5
+        return None
     return inputs[0] if inputs is not None and len(inputs) == 1 else inputs
 
 

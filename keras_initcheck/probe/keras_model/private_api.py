@@ -156,10 +156,12 @@ def bookkeeping(owners: Iterable[Any]) -> list[Any]:
 def torch_parameters(layers: Iterable[Any]) -> list[Any]:
     """The dictionaries in which Keras shows the variables of layers to torch.
 
-    `_modules`, `_torch_params`: they are to be told from the state of a user's own torch modules.
+    `_modules`, `_torch_params` (`torch_params` in releases up to 3.5): they are to be told from the
+    state of a user's own torch modules.
     """
-    modules = (layer.__dict__.get("_modules", {}) for layer in layers)
-    return [found["_torch_params"] for found in modules if "_torch_params" in found]
+    modules = [layer.__dict__.get("_modules", {}) for layer in layers]
+    found = [each["_torch_params"] for each in modules if "_torch_params" in each]
+    return found + [each["torch_params"] for each in modules if "torch_params" in each]
 
 
 @contextmanager
