@@ -76,7 +76,7 @@ def test_backward_fan_is_he_et_als_without_the_stride(
     assert the_ratio(make, BACKWARD, kernels=kernels, **changes).fan == pytest.approx(expected)
 
 
-def test_unknown_factor_parts_a_stretch(make):
+def test_unknown_factor_parts_a_chain(make):
     layers = [
         make.weight_layer("a"),
         make.weight_layer("softmax", predicted_forward_ratio=None),

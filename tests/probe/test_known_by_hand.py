@@ -125,7 +125,7 @@ def test_chain_end_to_end_forward_gain_goes_from_the_first_input_to_the_last_hid
     assert profile.log10_forward_gain == pytest.approx(expected, abs=1e-4)
 
 
-def test_chain_stretch_is_the_running_product_of_the_ratios(chain):
+def test_chain_gain_is_the_running_product_of_the_ratios(chain):
     profile, hand = chain
     first, second = (
         math.log10(q(hand["signals"][name][2]) / q(hand["signals"][name][0]))

@@ -175,7 +175,7 @@ def test_the_optimizer_that_bears_least_decides(make):
 @needs_multi_optimizer
 @pytest.mark.parametrize("is_built", [False, True])
 @pytest.mark.parametrize("kind", ["map", "function"])
-def test_stretch_is_judged_by_those_that_train_it(is_built, kind):
+def test_chain_is_judged_by_those_that_train_it(is_built, kind):
     """The head's SGD has no part in the chain of hidden layers."""
     sgd = OPTIMIZERS.SGD()
     optimizer = (

@@ -80,7 +80,7 @@ def test_expected_range_names_the_optimizer(optimizer, words):
     ],
     ids=["only its own", "the one that bears least", "equal ones", "frozen", "none told"],
 )
-def test_stretch_has_the_budget_of_those_that_train_it(make, kernel, bias, rest, expected):
+def test_chain_has_the_budget_of_those_that_train_it(make, kernel, bias, rest, expected):
     weights = [
         make.kernel("a", 0.1, optimizer=kernel),
         make.kernel("a", 0.1, optimizer=bias, role="bias"),

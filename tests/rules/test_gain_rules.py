@@ -121,7 +121,7 @@ def test_layer_after_weights_is_not_on_the_data(make, kind):
     assert [finding.severity for finding in findings_of(ForwardGain(), profile)] == ["warning"]
 
 
-def test_stretches_are_judged_apart(make):
+def test_chains_are_judged_apart(make):
     layers = [
         make.weight_layer("a"),
         make.weight_layer("b", 2 / 64 * math.exp(-4)),
@@ -131,7 +131,7 @@ def test_stretches_are_judged_apart(make):
     assert not list(findings_of(ForwardGain(), make.chain(*layers)))
 
 
-def test_intended_zero_parts_a_stretch(make):
+def test_intended_zero_parts_a_chain(make):
     zeros = make.weight_layer("zeros", 0.0)
     profile = make.chain(make.weight_layer("a"), zeros, make.weight_layer("b"), make.head())
     assert not list(findings_of(ForwardGain(), profile))

@@ -111,7 +111,7 @@ def test_trained_weights_are_named_as_the_cause(six):
 @pytest.mark.parametrize(
     "ratio", [None, 0.0, math.nan, math.inf], ids=["unknown", "zero", "nan", "infinite"]
 )
-def test_layer_without_a_ratio_leaves_the_stretch_unjudged(six, ratio):
+def test_layer_without_a_ratio_leaves_the_chain_unjudged(six, ratio):
     profile = six(3.0)
     sites = tuple(
         replace(site, forward_ratio=ratio) if site.name == "dense_2" else site
