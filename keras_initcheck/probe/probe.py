@@ -72,7 +72,7 @@ class Probe:
         if not isinstance(model, keras.Model):
             raise TypeError(_no_model(model))
         self.model = model
-        self.seed = as_seed(seed)
+        self.seed: int = as_seed(seed)
         self._engine = engine.load()
         self._factors = FactorTable()
         self._record: PassRecord | None = None
