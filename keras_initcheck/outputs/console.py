@@ -260,7 +260,8 @@ def _finding(finding: Finding, said: set[tuple[str, str]], width: int) -> Iterat
         style=f"bold {style}",
     )
     yield from _paragraph(finding.message, width, indent="    ")
-    for label, text in (("why", finding.why), ("fix", finding.fix)):
+    notes = (("details", finding.details), ("why", finding.why), ("fix", finding.fix))
+    for label, text in notes:
         if text and (label, text) not in said:
             said.add((label, text))
             yield from _paragraph(
@@ -268,7 +269,7 @@ def _finding(finding: Finding, said: set[tuple[str, str]], width: int) -> Iterat
                 width,
                 indent=" " * 9,
                 first=f"    {label}: ",
-                style="dim" if label == "why" else "",
+                style="" if label == "fix" else "dim",
             )
 
 

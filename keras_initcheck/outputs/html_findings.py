@@ -70,7 +70,7 @@ def _group(code: str, found: Sequence[Finding], anchors: Mapping[str, str]) -> G
 def _article(
     finding: Finding, anchors: Mapping[str, str], repeated: set[tuple[str, str]]
 ) -> Article:
-    pairs = (("Why", finding.why), ("Fix", finding.fix))
+    pairs = (("Details", finding.details), ("Why", finding.why), ("Fix", finding.fix))
     notes = tuple(pair for pair in pairs if pair[1] and pair not in repeated)
     repeated.update(notes)
     place = finding.site or finding.layer or ""

@@ -19,7 +19,7 @@ class Finding(Record):
         slug: Name of the problem, such as `forward-gain`.
         severity: `"info"`, `"warning"` or `"error"`: the consequence for training, not the size of
             the deviation.
-        message: The measurement and its site, in one sentence.
+        message: What happens and where, in plain words.
         why: The consequence for training.
         fix: The smallest change that resolves it.
         site: Name of the site; `None` for a finding about the network.
@@ -27,6 +27,7 @@ class Finding(Record):
         measured: The measured number, or `None`.
         expected: The expected range, in words.
         culprits: Paths of the layers that caused it, worst first.
+        details: The same as a formula, with the theory and its bounds; may be empty.
     """
 
     code: str
@@ -40,6 +41,7 @@ class Finding(Record):
     measured: float | None = None
     expected: str = ""
     culprits: tuple[str, ...] = ()
+    details: str = ""
 
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:
