@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from keras_initcheck.demo.alexnet import POOLED
 from keras_initcheck.demo.digits import Training
-from keras_initcheck.outputs.number_format import format_number
+from keras_initcheck.records.number_format import format_number
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 

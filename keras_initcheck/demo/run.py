@@ -13,8 +13,8 @@ from keras_initcheck.demo.schemes import GLOROT, HE, NORMAL, Bench, Scheme, spre
 from keras_initcheck.outputs.cell_text import wrap
 from keras_initcheck.outputs.console import print_report
 from keras_initcheck.outputs.events import EventLog
-from keras_initcheck.outputs.number_format import format_count
 from keras_initcheck.probe.data.batch import take_batch
+from keras_initcheck.records.number_format import format_count
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.rules.judgement import judge

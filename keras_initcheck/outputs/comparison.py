@@ -7,9 +7,9 @@ from rich.cells import cell_len
 
 from keras_initcheck.outputs.cell_text import pad, shorten, wrap
 from keras_initcheck.outputs.cleaning import clean
-from keras_initcheck.outputs.number_format import format_power_of_ten
 from keras_initcheck.outputs.site_statistics import worst_log10_ratio
 from keras_initcheck.outputs.summary import end_to_end_gains
+from keras_initcheck.records.number_format import format_power_of_ten
 from keras_initcheck.records.report import Report
 
 HEAD = ("probe", "step", "verdict", "signal", "gradient", "worst layer")

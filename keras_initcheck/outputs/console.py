@@ -16,12 +16,12 @@ from keras_initcheck.outputs import summary
 from keras_initcheck.outputs.cell_text import wrap
 from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.figure_data import FigureData
-from keras_initcheck.outputs.number_format import format_number
 from keras_initcheck.outputs.repeated_blocks import RepeatedBlock, fold
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.site_columns import MEASURED, Column
 from keras_initcheck.outputs.table import lay_out
 from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.number_format import format_number
 from keras_initcheck.records.report import Report
 from keras_initcheck.records.sites import SiteStats
 

@@ -22,9 +22,9 @@ from keras_initcheck.outputs.figures.layout import without_title
 from keras_initcheck.outputs.figures.palette import dark_for_light
 from keras_initcheck.outputs.files import write_text
 from keras_initcheck.outputs.html_findings import MOST_FINDINGS, group_findings
-from keras_initcheck.outputs.number_format import format_number
 from keras_initcheck.outputs.page_templates import fill
 from keras_initcheck.outputs.site_columns import FACTS, site_columns
+from keras_initcheck.records.number_format import format_number
 from keras_initcheck.records.report import MeanFieldSummary, Report
 
 if TYPE_CHECKING:

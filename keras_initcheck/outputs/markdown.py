@@ -1,9 +1,9 @@
 """The verdict as markdown, for TensorBoard's text tab. Names are shown literally."""
 
 from keras_initcheck.outputs.cleaning import one_line
-from keras_initcheck.outputs.number_format import format_number
 from keras_initcheck.outputs.severity_marks import MARKS
 from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.number_format import format_number
 from keras_initcheck.records.report import Report
 
 SPECIAL = str.maketrans({character: f"&#{ord(character)};" for character in "&<>|`*_[]\\#~!\"'$:"})

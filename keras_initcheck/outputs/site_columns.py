@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from keras_initcheck.outputs.figure_data import Column as Numbers
 from keras_initcheck.outputs.figure_data import FigureData
-from keras_initcheck.outputs.number_format import (
+from keras_initcheck.records.number_format import (
     format_count,
     format_number,
     format_power_of_ten,

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from keras_initcheck.outputs.number_format import format_count, format_number, format_power_of_ten
+from keras_initcheck.records.number_format import format_count, format_number, format_power_of_ten
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats
 

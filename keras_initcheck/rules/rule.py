@@ -12,6 +12,7 @@ from keras_initcheck.records.finding import Finding, Severity
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import number
 
 UNCENTERED_SHARE = 0.5
 """Share of a signal's second moment that its mean may have before it is called uncentered."""
@@ -106,12 +107,12 @@ class Rule(ABC):
 
 
 def percent(share: float) -> str:
-    """A share, 0..1, in per cent with three digits.
+    """A share, 0..1, in per cent.
 
     >>> percent(1.0), percent(0.00012345)
     ('100%', '0.0123%')
     """
-    return f"{100 * share:.3g}%"
+    return f"{number(100.0 * share)}%"
 
 
 def further(count: int, noun: str) -> str:

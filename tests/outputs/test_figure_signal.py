@@ -215,7 +215,7 @@ def test_finding_about_the_gradient_is_marked_below(make):
     ("ratios", "said"),
     [
         ([10.0] * 9, "grows 1e9-fold"),
-        ([0.1] * 3, "shrinks to 1e-3"),
+        ([0.1] * 3, "shrinks to 0.00100"),
         ([1.0, 1.3], "keeps its size (×1.30)"),
     ],
     ids=["explodes", "fades", "healthy"],

@@ -11,9 +11,9 @@ from keras_initcheck.outputs.cell_text import pad, shorten, wrap
 from keras_initcheck.outputs.cleaning import LONGEST
 from keras_initcheck.outputs.json_format import from_json, to_json
 from keras_initcheck.outputs.markdown import escape
-from keras_initcheck.outputs.number_format import format_number, format_power_of_ten
 from keras_initcheck.outputs.repeated_blocks import SHORT, RepeatedBlock, fold
 from keras_initcheck.records.finding import SEVERITIES, Finding
+from keras_initcheck.records.number_format import format_number, format_power_of_ten
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.records.sites import SiteStats
@@ -119,7 +119,7 @@ def test_shortened_names_fit(text, width):
 @settings(max_examples=300, deadline=None)
 @given(NUMBERS)
 def test_number_keeps_its_sign_and_size(number):
-    shown = float(format_number(number))
+    shown = float(format_number(number).replace(",", ""))
     assert math.isnan(shown) is math.isnan(number)
     if math.isfinite(number):
         assert shown == float(f"{number:.2e}") or math.isclose(shown, number, rel_tol=0.5)

@@ -15,8 +15,8 @@ from keras_initcheck.outputs.cell_text import shorten
 from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.figures import text
-from keras_initcheck.outputs.number_format import format_power_of_ten, format_share
 from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.number_format import format_power_of_ten, format_share
 
 GRADIENT_CODES = ("IC103", "IC3")
 """First characters of the codes of findings that are about the gradient."""

@@ -8,7 +8,7 @@ from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import layout, text
 from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import Palette, palette
-from keras_initcheck.outputs.number_format import format_number
+from keras_initcheck.records.number_format import format_number
 from keras_initcheck.records.statistics import Histogram
 
 WHAT = ("activation", "activation gradient", "weight", "weight gradient")

@@ -5,9 +5,9 @@ import math
 from keras_initcheck.outputs.cell_text import shorten, wrap
 from keras_initcheck.outputs.cleaning import clean, one_line
 from keras_initcheck.outputs.figure_data import FigureData
-from keras_initcheck.outputs.number_format import format_count, format_power_of_ten
 from keras_initcheck.outputs.severity_marks import MARKS
 from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.number_format import format_count, format_power_of_ten
 
 HOVER_WIDTH = 46
 """Characters in a line of a hover box: what a screen of 400 pixels has room for."""

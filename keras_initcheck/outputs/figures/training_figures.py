@@ -13,7 +13,7 @@ from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import layout, text
 from keras_initcheck.outputs.figures.figure_builder import FigureBuilder
 from keras_initcheck.outputs.figures.palette import Palette, palette
-from keras_initcheck.outputs.number_format import format_number, format_power_of_ten
+from keras_initcheck.records.number_format import format_number, format_power_of_ten
 
 ROW_HEIGHTS = (26, 3)
 """Pixels of a layer's row, in a small network and at least."""

@@ -1,12 +1,16 @@
-"""Numbers as short text: three significant digits, compact exponents, `nan` and `inf` spelled."""
+"""Numbers as short text, the same in messages, tables and figures.
+
+Three significant digits, commas between thousands, and powers of ten where a number without one
+would be long: 0.00123, 1.50, 290,000, 1.58e8, nan, inf.
+"""
 
 import math
+import sys
+from collections.abc import Iterator
 
-LARGEST_FIXED_EXPONENT = 2
-SMALLEST_FIXED_EXPONENT = -2
-"""Numbers from 0.01 to 999 are written without an exponent; outside of that the exponent is shorter
-or easier to compare.
-"""
+LARGEST_FIXED_EXPONENT = 5
+SMALLEST_FIXED_EXPONENT = -3
+"""Numbers from 0.001 to 999,999 are written without a power of ten, if they fit."""
 
 LARGEST_FLOAT_EXPONENT = 300
 """Powers of ten up to here are float64 numbers; gains of very deep networks lie beyond."""
@@ -29,13 +33,25 @@ def format_number(value: float | None, width: int = 7, digits: int = 3) -> str:
     if value is None:
         return ""
     for significant in range(digits, 0, -1):
-        text = _with_digits(value, significant)
-        if len(text) <= width:
-            break
+        for text in _spellings(value, significant):
+            if len(text) <= width:
+                return text
     return text
 
 
-def format_power_of_ten(log10_value: float | None, width: int = 7) -> str:
+def format_in_prose(value: float, digits: int = 3) -> str:
+    """The number as part of a sentence: without zeros at the end of a fraction.
+
+    >>> format_in_prose(1.0), format_in_prose(0.0012), format_in_prose(287_314.0)
+    ('1', '0.0012', '287,000')
+    >>> format_in_prose(-290_000.0, digits=2), format_in_prose(1.58e8)
+    ('-290,000', '1.58e8')
+    """
+    text = format_number(value, width=sys.maxsize, digits=digits)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def format_power_of_ten(log10_value: float | None, width: int = 7, digits: int = 3) -> str:
     """The number `10 ** log10_value` in about `width` characters, even beyond float64's range.
 
     >>> format_power_of_ten(0.0), format_power_of_ten(400.25), format_power_of_ten(float("-inf"))
@@ -44,7 +60,7 @@ def format_power_of_ten(log10_value: float | None, width: int = 7) -> str:
     if log10_value is None or math.isnan(log10_value) or math.isinf(log10_value):
         return {None: "", math.inf: "inf", -math.inf: "0"}.get(log10_value, "nan")
     if abs(log10_value) <= LARGEST_FLOAT_EXPONENT:
-        return format_number(10.0**log10_value, width)
+        return format_number(10.0**log10_value, width, digits)
     exponent = math.floor(log10_value)
     for decimals in (1, 0):
         mantissa, _, carry = f"{10 ** (log10_value - exponent):.{decimals}e}".partition("e")
@@ -88,12 +104,14 @@ def format_shape(shape: tuple[int, ...] | None) -> str:
     return "×".join(str(size) for size in shape[1:]) or "scalar"
 
 
-def _with_digits(value: float, digits: int) -> str:
-    """`value` with that many significant digits."""
+def _spellings(value: float, digits: int) -> Iterator[str]:
+    """The ways to write `value` with that many significant digits, the likeliest first."""
     if not math.isfinite(value) or value == 0:
-        return f"{value:.0f}" if value else "0"
-    mantissa, _, exponent_text = f"{value:.{digits - 1}e}".partition("e")
+        yield f"{value:.0f}" if value else "0"
+        return
+    rounded = f"{value:.{digits - 1}e}"
+    mantissa, _, exponent_text = rounded.partition("e")
     exponent = int(exponent_text)
     if SMALLEST_FIXED_EXPONENT <= exponent <= LARGEST_FIXED_EXPONENT:
-        return f"{value:.{max(digits - 1 - exponent, 0)}f}"
-    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{exponent}"
+        yield f"{float(rounded):,.{max(digits - 1 - exponent, 0)}f}"
+    yield f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{exponent}"

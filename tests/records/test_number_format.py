@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from keras_initcheck.outputs.number_format import (
+from keras_initcheck.records.number_format import (
     format_count,
+    format_in_prose,
     format_number,
     format_power_of_ten,
     format_shape,
@@ -25,12 +26,20 @@ from keras_initcheck.outputs.number_format import (
         (9.996, "10.0"),
         (99.96, "100"),
         (999, "999"),
-        (999.6, "1e3"),
-        (1000, "1e3"),
-        (1234, "1.23e3"),
+        (999.6, "1,000"),
+        (1000, "1,000"),
+        (1234, "1,230"),
+        (287_314, "287,000"),
+        (999_499, "999,000"),
+        (999_600, "1e6"),
+        (-1234, "-1,230"),
+        (-287_314, "-2.87e5"),
         (0.01, "0.0100"),
         (0.009996, "0.0100"),
-        (0.00999, "9.99e-3"),
+        (0.00999, "0.00999"),
+        (-0.00999, "-0.010"),
+        (0.001, "0.00100"),
+        (0.000999, "9.99e-4"),
         (1e300, "1e300"),
         (5e-324, "5e-324"),
         (1.7976931348623157e308, "1.8e308"),
@@ -49,13 +58,41 @@ def test_number_has_three_digits_and_a_compact_exponent(value, expected):
         (0.123456, 5, "0.123"),
         (0.0123456, 6, "0.0123"),
         (0.0123456, 5, "0.012"),
+        (287_314, 6, "2.87e5"),
+        (-0.00999, 8, "-0.00999"),
         (1.234e-13, 6, "1e-13"),
         (-1.234e-300, 5, "-1e-300"),
     ],
-    ids=["fits", "just fits", "one digit less", "two digits less", "never less than one digit"],
+    ids=[
+        "fits",
+        "just fits",
+        "one digit less",
+        "a power of ten",
+        "wider",
+        "two digits less",
+        "never less than one digit",
+    ],
 )
 def test_digits_give_way_to_width(value, width, expected):
     assert format_number(value, width) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [
+        (1.0, 3, "1"),
+        (1.5, 3, "1.5"),
+        (0.01, 3, "0.01"),
+        (100.0, 3, "100"),
+        (287_314.0, 3, "287,000"),
+        (287_314.0, 2, "290,000"),
+        (-287_314.0, 3, "-287,000"),
+        (1.5e8, 3, "1.5e8"),
+        (math.nan, 3, "nan"),
+    ],
+)
+def test_number_in_prose_has_no_padding(value, digits, expected):
+    assert format_in_prose(value, digits) == expected
 
 
 @pytest.mark.parametrize("mantissa", ["1.234567", "-1.234567", "9.999999", "-9.999999"])
@@ -70,8 +107,8 @@ def test_seven_characters_hold_every_float(mantissa):
         (None, ""),
         (0.0, "1.00"),
         (2.0, "100"),
-        (3.0, "1e3"),
-        (-3.0, "1e-3"),
+        (3.0, "1,000"),
+        (-3.0, "0.00100"),
         (300.0, "1e300"),
         (300.5, "3.2e300"),
         (400.0, "1e400"),

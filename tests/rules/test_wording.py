@@ -1,0 +1,31 @@
+"""Sizes in words: of the root mean square, whose logarithm is half of the second moment's."""
+
+import math
+
+import pytest
+
+from keras_initcheck.rules.wording import times, times_weaker_or_stronger
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (290_000.0, "290,000 times stronger"),
+        (1 / 290_000.0, "290,000 times weaker"),
+        (12.3, "12 times stronger"),
+        (1.04, "as strong as before"),
+        (1.1, "1.1 times stronger"),
+        (1 / 1.1, "1.1 times weaker"),
+        (9.96e5, "1e6 times stronger"),
+        (1.58e150, "1.6e150 times stronger"),
+        (0.0, "infinitely weaker"),
+        (math.inf, "infinitely stronger"),
+    ],
+)
+def test_factor_on_the_root_mean_square_is_said_in_words(factor, words):
+    ln_gain = 2.0 * math.log(factor) if factor else -math.inf
+    assert times_weaker_or_stronger(ln_gain) == words
+
+
+def test_factor_beyond_the_range_of_floats_is_said():
+    assert times(2.0 * 1000.25 * math.log(10.0)) == "1.8e1000"
