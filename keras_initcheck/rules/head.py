@@ -137,6 +137,7 @@ class LossAtInit(Rule):
     explained_by = (
         "nonfinite-weights",
         "forward-gain",
+        "through-time",
         "nonfinite-activations",
         "nonfinite-input",
         "input-scale",

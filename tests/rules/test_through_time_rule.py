@@ -61,8 +61,11 @@ def test_bound_counts_what_adds_up(make, changes):
 
 def test_layer_and_size_are_named(make):
     (finding,) = found(make, 20.0)
-    assert "through the 50 steps of `rnn`" in finding.message
-    assert "grows by e^20.0 or more" in finding.message
+    assert finding.message == (
+        "The gradient explodes on its way back through the 50 steps of `rnn`: it grows at least"
+        " 22,000 times."
+    )  # the root of e^20
+    assert "gradient e^20.0" in finding.details
     assert finding.culprits == ("rnn",)
 
 
@@ -84,6 +87,44 @@ def test_what_cannot_be_bounded_is_not_judged(make, zero, changes):
     assert not list(
         findings_of(ThroughTime(), make.chain((replace(site, **changes), kernels), make.head()))
     )
+
+
+def fed(make, ln_growth, bias=0.0, **changes):
+    """A layer whose second moment is that far beyond what 50 steps of its inputs can bring in.
+
+    Inputs of 1 and 64 weights of 0.01 bring in 0.64 a step, and the bias what it is.
+    """
+    state = STEPS**2 * (64 * 0.01 + bias) * math.exp(ln_growth)
+    site, kernels = layer(make, -math.inf, activations=make.places(h=state), **changes)
+    biases = [make.kernel("rnn", bias, name="rnn/bias", role="bias")] if bias else []
+    return make.chain(
+        (site, [*kernels, *biases]),
+        make.head(),
+        inputs=(("x", make.moments(1.0)),),
+        optimizer="SGD",
+    )
+
+
+@pytest.mark.parametrize("bias", [0.0, 3.0])
+@pytest.mark.parametrize(
+    ("ln_growth", "severities"), [(5.9, []), (6.1, ["warning"]), (12.1, ["error"])]
+)
+def test_state_beyond_the_sum_of_its_inputs_is_told(make, ln_growth, severities, bias):
+    findings = findings_of(ThroughTime(), fed(make, ln_growth, bias))
+    assert [finding.severity for finding in findings] == severities
+    assert all("The signal explodes on its way through" in each.message for each in findings)
+
+
+def test_signal_and_gradient_are_told_together(make):
+    profile = fed(make, 20.0)
+    kernel = replace(profile.weights[1], gradient_norm=1e30)
+    weights = (profile.weights[0], kernel, *profile.weights[2:])
+    (finding,) = findings_of(ThroughTime(), profile.with_changes(weights=weights))
+    assert finding.message.startswith("Signal and gradient explode on their way through")
+
+
+def test_state_whose_inputs_are_not_known_is_not_judged(make):
+    assert not findings_of(ThroughTime(), fed(make, 20.0, inputs_known=False))
 
 
 def test_rule_is_in_the_catalogue(make):

@@ -1,15 +1,12 @@
 """The truth table: networks of many kinds, what is to be said of each, and why."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 from keras import initializers, layers
 
-from tests.truth import real
+from tests.truth import nets_repair, real
 from tests.truth.builders import (
     VOCABULARY,
     autoencoder,
@@ -36,32 +33,7 @@ from tests.truth.builders import (
     variational,
     wavenet,
 )
-
-
-@dataclass(frozen=True)
-class Net:
-    """One row of the table.
-
-    Attributes:
-        name: Its name.
-        build: Makes the model, drawn anew each time.
-        why: Why it is healthy, or what is wrong.
-        codes: Empty for a healthy net. Otherwise the codes of which at least one must come as a
-            warning or an error.
-        culprit: A layer that must be among the culprits, if there is one to name.
-        optimizer: What it is compiled with.
-        loss: What it is compiled with; a cross-entropy or squared error by its output unless told.
-        data: Makes inputs and labels from a seed; random ones unless told.
-    """
-
-    name: str
-    build: Callable[[], Any]
-    why: str
-    codes: tuple[str, ...] = ()
-    culprit: str | None = None
-    optimizer: str = "sgd"
-    loss: Any = None
-    data: Callable[[int], tuple[Any, Any]] | None = None
+from tests.truth.net import Net
 
 
 def _gpt2(blocks=4):
@@ -256,6 +228,7 @@ HEALTHY = (
         "e^-8.3 is within Adam's budget",
         optimizer="adam",
     ),
+    *nets_repair.HEALTHY,
 )
 """No warning and no error may come."""
 
@@ -580,6 +553,7 @@ FAULTY = (
         GAIN,
         optimizer="adam",
     ),
+    *nets_repair.FAULTY,
 )
 """At least one of the codes must come as a warning or an error, with the culprit where there is
 one.

@@ -1,0 +1,31 @@
+"""One row of the truth table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Net:
+    """One row of the table.
+
+    Attributes:
+        name: Its name.
+        build: Makes the model, drawn anew each time.
+        why: Why it is healthy, or what is wrong.
+        codes: Empty for a healthy net. Otherwise the codes of which at least one must come as a
+            warning or an error.
+        culprit: A layer that must be among the culprits, if there is one to name.
+        optimizer: What it is compiled with.
+        loss: What it is compiled with; a cross-entropy or squared error by its output unless told.
+        data: Makes inputs and labels from a seed; random ones unless told.
+    """
+
+    name: str
+    build: Callable[[], Any]
+    why: str
+    codes: tuple[str, ...] = ()
+    culprit: str | None = None
+    optimizer: str = "sgd"
+    loss: Any = None
+    data: Callable[[int], tuple[Any, Any]] | None = None
