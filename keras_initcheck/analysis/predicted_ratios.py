@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from keras_initcheck.analysis.layer_fans import FORWARD, LayerFans
 from keras_initcheck.records.measurement import MEAN, SECOND_MOMENT, Measurement, X
+from keras_initcheck.records.number_format import format_in_prose
 from keras_initcheck.records.sites import WeightStats
 from keras_initcheck.records.structure import Site
 
@@ -67,9 +68,9 @@ class PredictedRatio:
 
     def __str__(self) -> str:
         """The factors as numbers, such as `½ · 576 · 0.00116 = 0.333`."""
-        factors = [f"{self.fan:.4g}", f"{self.variance:.3g}"]
-        activation = self._activation_as(f"{self.activation_factor:.3g}")
-        return f"{' · '.join([*activation, *factors])} = {self.ratio:.3g}"
+        factors = [f"{self.fan:.4g}", format_in_prose(self.variance)]
+        activation = self._activation_as(format_in_prose(self.activation_factor))
+        return f"{' · '.join([*activation, *factors])} = {format_in_prose(self.ratio)}"
 
     def _activation_as(self, text: str) -> list[str]:
         if math.isclose(self.activation_factor, 1.0, rel_tol=_SAME_FACTOR):

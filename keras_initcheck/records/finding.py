@@ -1,5 +1,6 @@
 """A finding: a rule's verdict on a site or on the whole network."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -8,6 +9,19 @@ from keras_initcheck.records.record import Record
 Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """From harmless to harmful."""
+
+_END_OF_SENTENCE = re.compile(r"(?<!\bet al)(?<!\be\.g)(?<!\bi\.e)\.\s+(?=[A-Z`\"'])")
+"""A period that something follows which may begin a sentence; 0.5 and "et al." hold none."""
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text, with its period.
+
+    >>> first_sentence("Use 0.5. Zeros (Zhang et al. 2019) serve, too")
+    'Use 0.5.'
+    """
+    sentence = _END_OF_SENTENCE.split(text, 1)[0].rstrip()
+    return sentence if sentence.endswith((".", "!", "?")) or not sentence else f"{sentence}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +41,7 @@ class Finding(Record):
         measured: The measured number, or `None`.
         expected: The expected range, in words.
         culprits: Paths of the layers that caused it, worst first.
+        span: Names of the first and the last site, of a finding about several layers in a row.
         details: The same as a formula, with the theory and its bounds; may be empty.
     """
 
@@ -42,6 +57,7 @@ class Finding(Record):
     expected: str = ""
     culprits: tuple[str, ...] = ()
     details: str = ""
+    span: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:
@@ -53,6 +69,18 @@ class Finding(Record):
     def rank(self) -> int:
         """The severity as a number: 0 for information, 2 for an error."""
         return SEVERITIES.index(self.severity)
+
+    @property
+    def place(self) -> str:
+        """The site or layer, the ends of several layers in a row, or `"whole network"`."""
+        if self.span and self.span[0] != self.span[-1]:
+            return f"{self.span[0]} … {self.span[-1]}"
+        return self.site or self.layer or "whole network"
+
+    @property
+    def headline(self) -> str:
+        """What happens, where, and the cure: a sentence of the message, and one of the fix."""
+        return " ".join(filter(None, map(first_sentence, (self.message, self.fix))))
 
     def is_like(self, other: "Finding") -> bool:
         """Whether both report the same problem at the same place, with any numbers.

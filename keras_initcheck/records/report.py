@@ -154,16 +154,13 @@ class Report(Record):
 
     @property
     def verdict(self) -> str:
-        """One sentence: healthy, or what is wrong with it."""
+        """The model is healthy, or the headline of the worst finding and the number of others."""
         if self.ok:
             return f"{self.profile.model}: healthy. No layer loses or blows up the signal."
         worst = self.findings[0]
         others = self.count("error") + self.count("warning") - 1
-        more = f" ({others} more finding{'s' * (others > 1)})" if others else ""
-        return (
-            f"{self.profile.model}: {worst.severity}:"
-            f" {worst.message.partition('. ')[0].rstrip('.')}{more}."
-        )
+        more = f" {others} more finding{'s' * (others > 1)}." if others else ""
+        return f"{self.profile.model}: {worst.severity}: {worst.headline}{more}"
 
     def __str__(self) -> str:
         from keras_initcheck.outputs import console

@@ -11,12 +11,18 @@ import numpy.typing as npt
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.layer_fans import BACKWARD, FORWARD
 from keras_initcheck.analysis.predicted_ratios import PredictedRatio
-from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.finding import Finding, Severity
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules import budgets, initializers
 from keras_initcheck.rules.cure import Cure
-from keras_initcheck.rules.rule import Rule, listed
+from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import (
+    change_in_words,
+    number,
+    sizes_in_words,
+    times_weaker_or_stronger,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -48,30 +54,37 @@ class GainRule(Rule):
     """
 
     direction: ClassVar[str]
-    quantity: ClassVar[str]
+    source: ClassVar[str]
     cure = Cure.RESCALE
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each chain beyond the budget."""
-        for number in beyond_budget(evidence, self.direction, thresholds):
-            yield from self._judge(evidence, number, thresholds)
+        for chain in beyond_budget(evidence, self.direction, thresholds):
+            yield from self._judge(evidence, chain, thresholds)
 
-    def _judge(self, evidence: Evidence, number: int, thresholds: Thresholds) -> Iterable[Finding]:
-        counted = counted_ratios(evidence, self.direction, number)
+    def _judge(self, evidence: Evidence, chain: int, thresholds: Thresholds) -> Iterable[Finding]:
+        counted = counted_ratios(evidence, self.direction, chain)
         ln_gain = math.fsum(ratio.log_ratio for ratio in counted)
         optimizer = budgets.optimizer_of(evidence, [ratio.site for ratio in counted], thresholds)
         severity = budgets.severity(ln_gain, optimizer, thresholds)
         if severity is None:
             return
         excuse = _excuse(evidence, counted[-1], ln_gain)
-        if excuse and len(evidence.runs(self.direction).positions(number)) == 1:
+        if excuse and len(evidence.runs(self.direction).positions(chain)) == 1:
             return
         culprits = main_contributors(counted, ln_gain, thresholds.culprit_share)
         site, fix = self._fix(evidence, culprits, thresholds)
+        shown: Severity = "info" if excuse else severity
+        sizes = measured_ends(evidence, counted, self.direction)
+        measured = math.log(sizes[1] / sizes[0]) if sizes else math.nan
+        is_alike = budgets.severity(measured, optimizer, thresholds) and measured * ln_gain > 0
+        said = self._message(counted, measured if is_alike else ln_gain, shown)
         yield self.finding(
-            "info" if excuse else severity,
-            f"{self._message(counted, ln_gain, culprits)}{excuse}",
+            shown,
+            f"{said}{'' if is_alike else _unconfirmed(measured)}{excuse}",
             site=site,
+            span=(counted[0].site.name, counted[-1].site.name),
+            details=self._details(counted, ln_gain, culprits, sizes),
             why=self.why if excuse else f"{self.why} {budgets.cost(ln_gain, optimizer)}".rstrip(),
             fix="Nothing, as long as nothing overflows." if excuse else fix,
             measured=_power(ln_gain),
@@ -80,20 +93,27 @@ class GainRule(Rule):
         )
 
     def _message(
-        self, counted: Sequence[PredictedRatio], ln_gain: float, culprits: Sequence[PredictedRatio]
+        self, counted: Sequence[PredictedRatio], ln_gain: float, severity: Severity
     ) -> str:
-        first, last = counted[0].site.name, counted[-1].site.name
-        where = (
-            f"In `{first}`"
-            if len(counted) == 1
-            else f"Over {len(counted)} layers, `{first}` to `{last}`,"
-        )
+        ends = [counted[0].site.name, counted[-1].site.name]
+        return change_in_words(self.direction, ln_gain, ends, severity)
+
+    def _details(
+        self,
+        counted: Sequence[PredictedRatio],
+        ln_gain: float,
+        culprits: Sequence[PredictedRatio],
+        sizes: Sequence[float],
+    ) -> str:
+        """The sizes at both ends, and the predicted gain as a product of the layers' ratios."""
+        ends = [counted[0].site.name, counted[-1].site.name]
         share = ", ".join(f"`{culprit.site.name}` {culprit}" for culprit in culprits[:3])
         rest = f" and {len(culprits) - 3} more" if len(culprits) > 3 else ""
+        layers = f"{len(counted)} layers" if len(counted) > 1 else "layer"
         return (
-            f"{where} the weights multiply the {self.quantity} by e^{ln_gain:.1f} ="
-            f" {_power(ln_gain):.2g}. The largest contributions, as"
-            f" {culprits[0].formula}: {share}{rest}."
+            f"{sizes_in_words(self.direction, sizes, ends)}The weights of the {layers} multiply the"
+            f" mean square by e^{ln_gain:.1f} = {number(_power(ln_gain))}; the most of it, as"
+            f" {culprits[0].formula}: {share}{rest} ({self.source})."
         )
 
     def _fix(
@@ -101,11 +121,7 @@ class GainRule(Rule):
     ) -> tuple[Site, str]:
         """The site to begin with, and what the worst culprit of each activation needs."""
         worst = {culprit.site.activation: culprit for culprit in reversed(culprits)}
-        advice = (
-            initializers.advice(culprit, evidence.kernels(culprit.site.layer))
-            for culprit in reversed(worst.values())
-        )
-        return culprits[0].site, " ".join(dict.fromkeys(advice))
+        return culprits[0].site, initializers.advice_for(evidence, [*worst.values()][::-1])
 
 
 def beyond_budget(
@@ -169,6 +185,30 @@ def _excuse(evidence: Evidence, last: PredictedRatio, ln_gain: float) -> str:
     return ""
 
 
+def measured_ends(
+    evidence: Evidence, counted: Sequence[PredictedRatio], direction: str
+) -> tuple[float, ...]:
+    """The mean squares before the first layer and behind the last one, or the gradient's way back.
+
+    Empty where they were not measured or are no numbers. Layers without weights in between have
+    their part in them.
+    """
+    first, last = (evidence.site(counted[end].site.index) for end in (0, -1))
+    if direction == FORWARD:
+        before, after = first.activations.x, last.activations.h
+    else:
+        before, after = last.gradients.h, first.gradients.x
+    sizes = [0.0 if moments is None else moments.second_moment for moments in (before, after)]
+    return tuple(sizes) if all([0.0 < size < math.inf for size in sizes]) else ()
+
+
+def _unconfirmed(measured: float) -> str:
+    """What was measured where it is no gain beyond the budget."""
+    if math.isnan(measured):
+        return " The weights predict that; it was not measured."
+    return f" The weights predict that; measured: {times_weaker_or_stronger(measured)}."
+
+
 def _power(ln_gain: float) -> float:
     return math.exp(ln_gain) if ln_gain < math.log(1e308) else math.inf
 
@@ -180,7 +220,7 @@ class ForwardGain(GainRule):
     slug = "forward-gain"
     title = "the weights make the signal grow or shrink too much over several layers"
     direction = FORWARD
-    quantity = "signal's second moment"
+    source = "He et al. 2015, section 2.2"
     what = (
         "Every layer multiplies the second moment of the signal by n Var[w] E[f²]/E[z²], which"
         " is ½ n Var[w] with ReLU. The rule takes these ratios from the weights themselves,"
@@ -194,8 +234,8 @@ class ForwardGain(GainRule):
         " that contribute most."
     )
     why = (
-        "Ratios away from 1 multiply with depth (He et al. 2015, section 2.2): the last layers"
-        " receive a signal of another size, and the loss follows it."
+        "The factors of the layers multiply: the last layers receive a signal of another size, and"
+        " the loss follows it."
     )
     example = (
         "Thirteen 3x3 convolutions with ReLU and Keras' default glorot_uniform: ½ n Var[w] is"
@@ -227,7 +267,7 @@ class BackwardGain(GainRule):
     slug = "backward-gain"
     title = "the weights make the gradient grow or shrink too much over several layers"
     direction = BACKWARD
-    quantity = "gradient's second moment on its way back"
+    source = "He et al. 2015, section 2.2; Glorot & Bengio 2010, section 4.2"
     what = (
         "On its way back, the second moment of the gradient is multiplied by n̂ Var[w] E[f'²]"
         " in every layer, which is ½ n̂ Var[w] with ReLU; n̂ is the number of outputs that one"
@@ -236,8 +276,8 @@ class BackwardGain(GainRule):
         " stride is not counted: it spreads the gradient over more positions."
     )
     why = (
-        "The first layers receive a gradient of another size than the last ones (He et al."
-        " 2015, section 2.2; Glorot & Bengio 2010, section 4.2)."
+        "The first layers receive a gradient of another size than the last ones, and learn at"
+        " another pace."
     )
     example = (
         "Six hidden layers with sigmoid: its slope is at most 1/4, so that each layer with"
@@ -257,23 +297,14 @@ class BackwardGain(GainRule):
     ) -> tuple[Site, str]:
         """The site to report and its fix.
 
-        If the forward gain of the same chain is over budget, the fix refers to that finding.
+        Where forward-gain reports the same layers, what cures it there cures this too.
         """
         layers = {culprit.site.index for culprit in culprits}
-        for number in beyond_budget(evidence, FORWARD, thresholds, are_led_by_biases=True):
-            forward = evidence.run(FORWARD, number, counted=True)
-            ln_gain = math.fsum(ratio.log_ratio for ratio in forward)
-            sites = [ratio.site for ratio in forward]
-            optimizer = budgets.optimizer_of(evidence, sites, thresholds)
-            is_over_budget = budgets.severity(ln_gain, optimizer, thresholds) is not None
-            if is_over_budget and not layers.isdisjoint(site.index for site in sites):
-                worst = main_contributors(forward, ln_gain, thresholds.culprit_share)
-                names = dict.fromkeys(culprit.site.layer for culprit in worst)
-                return (
-                    worst[0].site,
-                    (
-                        f"The initializer that cures {ForwardGain.code} ({ForwardGain.slug}) in"
-                        f" {listed(names)} cures this too."
-                    ),
-                )
+        for chain in beyond_budget(evidence, FORWARD, thresholds):
+            forward = counted_ratios(evidence, FORWARD, chain)
+            if layers.isdisjoint(ratio.site.index for ratio in forward):
+                continue
+            for found in ForwardGain()._judge(evidence, chain, thresholds):
+                if found.severity != "info":
+                    return culprits[0].site, f"{found.fix} This follows from {found.code}."
         return super()._fix(evidence, culprits, thresholds)

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 
+from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.layer_fans import BACKWARD
 from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.sites import WeightStats
 from keras_initcheck.records.structure import UNKNOWN_ACTIVATION
+from keras_initcheck.rules.wording import number
 from keras_initcheck.theory.fans import MEAN, keras_einsum_fans, keras_fans
 from keras_initcheck.theory.noise import STATIC_FLOOR
 from keras_initcheck.theory.weight_scales import recommended_scale
@@ -27,6 +29,27 @@ gives.
 """
 _EINSUM = "EinsumDense"
 _SQUASHING = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
+
+
+def advice_for(evidence: Evidence, ratios: Sequence[PredictedRatio]) -> str:
+    """The cures for layers of different activations, one sentence for each.
+
+    Args:
+        evidence: The evidence.
+        ratios: The predicted ratios of the layers, those to begin with first.
+    """
+    cures: dict[str, list[str]] = {}
+    for ratio in ratios:
+        name = ratio.site.activation or "linear"
+        cures.setdefault(advice(ratio, evidence.kernels(ratio.site.layer)), []).append(name)
+    if len(cures) == 1:
+        return next(iter(cures))
+    return " ".join(
+        f"{cure.removesuffix('.')} for layers followed by {' or '.join(dict.fromkeys(names))}."
+        if cure.startswith("Use kernel_initializer")
+        else cure
+        for cure, names in cures.items()
+    )
 
 
 def advice(ratio: PredictedRatio, kernels: Sequence[WeightStats]) -> str:
@@ -57,7 +80,7 @@ def advice(ratio: PredictedRatio, kernels: Sequence[WeightStats]) -> str:
     ):
         share = scale ** (1.0 / len(kernels))
         stds = " and ".join(
-            f"stddev={math.sqrt(share / (kernel.fan_in or 1.0)):.3g}" for kernel in kernels
+            f"stddev={number(math.sqrt(share / (kernel.fan_in or 1.0)))}" for kernel in kernels
         )
         failing = (
             "count this kernel's true fan-in only from release 3.15 on"
@@ -67,7 +90,7 @@ def advice(ratio: PredictedRatio, kernels: Sequence[WeightStats]) -> str:
         return f"Use RandomNormal({stds}): Keras' own initializers {failing}."
     if initializer == GLOROT and _is_glorot(kernels[0], is_einsum):
         initializer = LECUN
-    return f"Use kernel_initializer={initializer} for layers followed by {name}."
+    return f"Use kernel_initializer={initializer}."
 
 
 def _recommended(ratio: PredictedRatio, name: str) -> tuple[str, float]:
@@ -75,7 +98,7 @@ def _recommended(ratio: PredictedRatio, name: str) -> tuple[str, float]:
     scale = recommended_scale(name) or 1.0 / ratio.activation_factor
     if name in _BY_ACTIVATION:
         return _BY_ACTIVATION[name], scale
-    return f'VarianceScaling({scale:.3g}, "fan_in") (1 / E[f²], gain {math.sqrt(scale):.3g})', scale
+    return f'VarianceScaling({number(scale)}, "fan_in")', scale
 
 
 def _is_glorot(kernel: WeightStats, is_einsum: bool) -> bool:
@@ -94,12 +117,12 @@ def _is_glorot(kernel: WeightStats, is_einsum: bool) -> bool:
 
 def _beyond_fan_in(ratio: PredictedRatio, name: str, scale: float) -> str:
     """Advice for a kernel that has the recommended scale already: something else is to blame."""
-    right = f"n Var[w] is already {scale:.3g}, as {name} requires"
+    right = f"n Var[w] is already {number(scale)}, as {name} requires"
     if ratio.direction == BACKWARD:
         change = "narrows" if ratio.ratio < 1.0 else "widens"
         return (
-            f"The layer {change}: {right}. Split the difference with VarianceScaling({scale:.3g},"
-            ' "fan_avg").'
+            f"The layer {change}: {right}. Split the difference with"
+            f' VarianceScaling({number(scale)}, "fan_avg").'
         )
     return (
         f"Look at the layers before: {right}, and it is the size of the incoming signal that does"

@@ -1,7 +1,10 @@
 """Words of the rules' messages: how numbers and changes of size are put into a sentence."""
 
 import math
+from collections.abc import Sequence
 
+from keras_initcheck.analysis.layer_fans import FORWARD
+from keras_initcheck.records.finding import Severity
 from keras_initcheck.records.number_format import (
     LARGEST_FLOAT_EXPONENT,
     format_in_prose,
@@ -55,3 +58,52 @@ def times_weaker_or_stronger(ln_gain: float) -> str:
         return "as strong as before"
     change = "stronger" if ln_gain > 0 else "weaker"
     return f"infinitely {change}" if math.isinf(ln_gain) else f"{times(ln_gain)} times {change}"
+
+
+def change_in_words(
+    direction: str, ln_gain: float, ends: Sequence[str], severity: Severity = "info"
+) -> str:
+    """What becomes of the signal or the gradient between the ends of several layers.
+
+    Args:
+        direction: `"forward"` or `"backward"`.
+        ln_gain: Natural logarithm of the factor on the second moment.
+        ends: Names of the first and the last layer, in the order of the forward pass.
+        severity: What that does to training.
+
+    >>> change_in_words("forward", -25.155, ["dense_1", "dense_5"], "error")
+    'The signal dies: 290,000 times weaker from `dense_1` to `dense_5`.'
+    >>> change_in_words("backward", 5.0, ["dense_1", "dense_5"], "warning")
+    'The gradient grows: 12 times stronger on its way back from `dense_5` to `dense_1`.'
+    """
+    subject = "signal" if direction == FORWARD else "gradient"
+    verbs = _GROWS if ln_gain > 0 else _SHRINKS
+    size = times_weaker_or_stronger(ln_gain)
+    return f"The {subject} {verbs[severity]}: {size} {_way(direction, ends)}."
+
+
+_SHRINKS: dict[Severity, str] = {"info": "shrinks", "warning": "fades", "error": "dies"}
+_GROWS: dict[Severity, str] = {"info": "grows", "warning": "grows", "error": "explodes"}
+
+
+def _way(direction: str, ends: Sequence[str]) -> str:
+    if ends[0] == ends[-1]:
+        return f"{'behind' if direction == FORWARD else 'before'} `{ends[0]}`"
+    if direction == FORWARD:
+        return f"from `{ends[0]}` to `{ends[-1]}`"
+    return f"on its way back from `{ends[-1]}` to `{ends[0]}`"
+
+
+def sizes_in_words(direction: str, mean_squares: Sequence[float], ends: Sequence[str]) -> str:
+    """The sizes between which a change happens, as a sentence and a blank; `""` without any.
+
+    >>> sizes_in_words("forward", [0.25, 1e-4], ["dense_1", "dense_5"])
+    'Root mean square: 0.5 before `dense_1`, 0.01 behind `dense_5`. '
+    """
+    if not mean_squares:
+        return ""
+    sizes = [number(math.sqrt(size)) for size in mean_squares]
+    places = [f"before `{ends[0]}`", f"behind `{ends[-1]}`"]
+    if direction != FORWARD:
+        places.reverse()
+    return f"Root mean square: {sizes[0]} {places[0]}, {sizes[1]} {places[1]}. "

@@ -208,7 +208,7 @@ def full_report() -> Report:
     )
     full = report(
         [site, replace(site, index=1, name="block/dense#3", inputs=(0,))],
-        [finding("block/dense#2", culprits=("a", "b"), details="½ n Var[w] = 3")],
+        [finding("block/dense#2", culprits=("a", "b"), details="½ n Var[w] = 3", span=("a", "b"))],
         not_probed=(("lambda", "was not called"),),
         loss=2.5,
         inputs=(("image", moments()),),

@@ -140,7 +140,9 @@ def test_findings_come_in_the_report_s_order_and_the_verdict_last(make):
     ]
     order.append(lines.index("· IC102 forward-gain: info_site"))
     assert order == sorted(order)
-    assert lines[-1] == "net: error: The signal grows 9.1-fold in error_site (1 more finding)."
+    assert " ".join(lines[-2:]) == (
+        "net: error: The signal grows 9.1-fold in error_site. Use he_normal. 1 more finding."
+    )
 
 
 def test_healthy_net_ends_in_its_verdict(make):

@@ -84,7 +84,9 @@ def test_verdict_is_markdown(tmp_path, make, read):
         texts[0]
         .item()
         .decode()
-        .startswith("**net&#58; error&#58; The signal grows 9.1-fold in plain0.**\n\n| | code |")
+        .startswith(
+            "**net&#58; error&#58; The signal grows 9.1-fold in plain0. Use he&#95;normal.**\n\n| | code |"
+        )
     )
     assert (
         texts[1].item().decode() == "**net&#58; healthy. No layer loses or blows up the signal.**"
