@@ -85,7 +85,7 @@ def test_verdict_is_markdown(tmp_path, make, read):
         .item()
         .decode()
         .startswith(
-            "**net&#58; error&#58; The signal grows 9.1-fold in plain0. Use he&#95;normal.**\n\n| | code |"
+            "**net&#58; error&#58; The signal grows 9.1-fold in plain0. Use he&#95;normal.**\n\n|"
         )
     )
     assert (
