@@ -44,7 +44,8 @@ class Site(Record):
         follows_previous: Where `inputs_known` is `False`: whether the input is an element-wise
             function of the output of the site executed before, as an activation that is applied
             outside of layers makes it. Judged on a sample of the values.
-        input_shape: Shape of the first input, batch first.
+        input_shape: Shape of the first input, batch first. Each step of a `TimeDistributed` layer
+            counts as a sample.
         output_shape: Shape of the first output, batch first.
         num_parameters: Number of weights of the layer; 0 at its further calls.
         is_trainable: Whether the layer is trained.

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.recurrent import cells
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.measurement import SECOND_MOMENT
 from keras_initcheck.records.sites import SiteStats, WeightStats
@@ -43,10 +44,11 @@ class ThroughTime(Rule):
         ' activation="relu" the signal explodes, too.'
     )
     limits = (
-        "SimpleRNN, LSTM and GRU; for the gradient, with labels and a compiled loss. The bounds"
-        " are far from sharp, so that moderate growth is not detected. The state of a squashing"
-        " activation such as tanh cannot explode: saturated-units judges it. A signal or a"
-        " gradient that vanishes over many steps is not judged: layers with Keras' defaults do"
+        "SimpleRNN, LSTM and GRU, alone, in Bidirectional or TimeDistributed, and their cells in"
+        " RNN, of which the last is judged; for the gradient, with labels and a compiled loss. The"
+        " bounds are far from sharp, so that moderate growth is not detected. The state of a"
+        " squashing activation such as tanh cannot explode: saturated-units judges it. A signal or"
+        " a gradient that vanishes over many steps is not judged: layers with Keras' defaults do"
         " that, and learn what lies close. The states that a layer returns are not counted."
     )
     fix = (
@@ -110,11 +112,14 @@ def _is_recurrent(site: Site) -> bool:
     return site.kind == "recurrent"
 
 
-def _kernels(evidence: Evidence, site: SiteStats) -> list[WeightStats]:
-    """The kernel of the inputs and the recurrent one; empty where they are not two matrices."""
-    kernels = list(map(evidence.weight, evidence.analysis.kernels_of_call.get(site.index, ())))
+def _kernels(evidence: Evidence, site: SiteStats) -> tuple[WeightStats, ...]:
+    """The kernel of the inputs and the recurrent one, of the last of stacked cells.
+
+    Empty where they are not two matrices.
+    """
+    kernels = next(reversed(cells(evidence, site)), ())
     is_plain = len(kernels) == 2 and all(len(kernel.shape) == 2 for kernel in kernels)
-    return kernels if is_plain else []
+    return kernels if is_plain else ()
 
 
 def _least_signal_growth(
@@ -128,14 +133,16 @@ def _least_signal_growth(
     h, x = site.activations.h, _entering(evidence, site)
     if h is None or kernel.fan_in is None or not h.second_moment > 0.0:
         return -math.inf
-    biases = math.fsum(bias.moments.second_moment for bias in evidence.biases(site.layer))
+    biases = math.fsum(bias.moments.second_moment for bias in evidence.biases(kernel.layer))
     brought = kernel.fan_in * kernel.moments.second_moment * x + biases
     bound = num_steps**2 * brought
     return math.log(h.second_moment) - math.log(bound) if 0.0 < bound < math.inf else -math.inf
 
 
 def _entering(evidence: Evidence, site: SiteStats) -> float:
-    """Second moment of what enters a site; `nan` where it is not known."""
+    """Second moment of what enters the last cell of a site; `nan` where it is not known."""
+    if len(cells(evidence, site)) > 1:
+        return math.nan
     if len(site.inputs) == 1:
         return evidence.size(site.inputs[0])
     inputs = evidence.measurement.inputs

@@ -68,10 +68,15 @@ def stateful_objects(model: Model) -> list[Any]:
     return bookkeeping([*flatten_layers(model), *compiled_parts(model)])
 
 
-def takes_training(model: Model) -> bool:
-    """Whether the model's `call` has a `training` argument."""
-    parameters = inspect.signature(model.call).parameters
-    return "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+def takes_training(model: Layer) -> bool:
+    """Whether the model's `call` has a `training` argument, or takes any."""
+    parameters = inspect.signature(model.call).parameters.values()
+    return takes(model, "training") or any(each.kind is each.VAR_KEYWORD for each in parameters)
+
+
+def takes(layer: Layer, argument: str) -> bool:
+    """Whether the `call` of the layer's class has an argument of that name."""
+    return argument in inspect.signature(type(layer).call).parameters
 
 
 def call_in_training(model: Model, x: Nest) -> Nest:

@@ -28,8 +28,11 @@ WEIGHT = (
     *SEPARABLE,
 )
 RECURRENT = _classes("RNN")
-OPAQUE = (*RECURRENT, *_classes("TimeDistributed", "Pipeline"))
-"""Layers that run their inner layers in a traced loop: one site, with nothing inside observed."""
+BIDIRECTIONAL = _classes("Bidirectional")
+TIME_DISTRIBUTED = _classes("TimeDistributed")
+OPAQUE = (*RECURRENT, *TIME_DISTRIBUTED, *_classes("Pipeline"))
+"""Layers that run their inner layers in a traced loop: one site, with nothing inside observed.
+Where a `TimeDistributed` can be taken apart, it is none: see `probe.tap.time_steps`."""
 NORMALIZATION = _classes(
     "BatchNormalization",
     "LayerNormalization",
@@ -150,6 +153,17 @@ _GATES_OF_CELLS = {f"{layer.__name__}Cell": gates for layer, gates in _GATES.ite
 def num_gates(layer: Any) -> int | None:
     """Number of gates, whose kernels stand side by side, of a SimpleRNN, GRU or LSTM."""
     return next((gates for kind, gates in _GATES.items() if isinstance(layer, kind)), None)
+
+
+def state_activation(layer: Any) -> Any | None:
+    """The activation of the candidate state of SimpleRNN, GRU and LSTM, or of their cells.
+
+    That of the last cell where several are stacked; `None` for a user's own cell.
+    """
+    cell = getattr(layer, "cell", None)
+    cell = (getattr(cell, "cells", None) or [cell])[-1]
+    is_known = type(cell).__name__ in _GATES_OF_CELLS
+    return getattr(cell if is_known else layer, "activation", None)
 
 
 def cell_fans(cell: Any) -> dict[str, Fans]:

@@ -165,6 +165,24 @@ def torch_parameters(layers: Iterable[Any]) -> list[Any]:
 
 
 @contextmanager
+def without_fusion(layer: Any) -> Iterator[None]:
+    """A context in which a `Bidirectional` calls both of its layers, on a GPU too.
+
+    `_can_attempt_fused_lstm`, `_can_attempt_fused_gru`: since 3.15 it may run the kernels of both
+    in one call of the GPU's library, and nothing public of the layer itself turns that off.
+    """
+    names = ("_can_attempt_fused_lstm", "_can_attempt_fused_gru")
+    known = [name for name in names if hasattr(type(layer), name)]
+    try:
+        for name in known:
+            layer.__dict__[name] = lambda *args, **kwargs: False
+        yield
+    finally:
+        for name in known:
+            layer.__dict__.pop(name, None)
+
+
+@contextmanager
 def without_rematerialization(operations: Iterable[Operation]) -> Iterator[None]:
     """A context without Keras' checkpoints, which changes no value and takes more memory.
 

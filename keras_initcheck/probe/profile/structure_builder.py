@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_initcheck.analysis.chains import find_chains, mark_heads
-from keras_initcheck.probe.keras_model import optimizers
+from keras_initcheck.probe.keras_model import layer_kinds, optimizers
 from keras_initcheck.probe.keras_model.activations import UNKNOWN, following_activation
 from keras_initcheck.probe.profile import variables
 from keras_initcheck.probe.profile.variables import OwnedVariable
@@ -162,7 +162,7 @@ def _num_parameters(weights: Sequence[Weight]) -> Counter[int]:
 def _activation(record: SiteRecord) -> str | None:
     """Name of the activation; for a recurrent layer, the one of its candidate state."""
     is_recurrent = record.kind == "recurrent"
-    function = getattr(record.layer, "activation", None) if is_recurrent else record.activation
+    function = layer_kinds.state_activation(record.layer) if is_recurrent else record.activation
     return None if function is None else following_activation(function).name
 
 

@@ -101,7 +101,9 @@ def _walk(
     path = record.layer_path if record is not None and record.kind != "block" else path
     own = record.index if record is not None else site
     yield layer, path, own
-    inherited = own if isinstance(layer, (*layer_kinds.OPAQUE, *layer_kinds.WEIGHT)) else None
+    is_inside = record is None and site is not None
+    is_leaf = isinstance(layer, (*layer_kinds.OPAQUE, *layer_kinds.WEIGHT))
+    inherited = own if is_leaf or is_inside else None
     for sublayer in sublayers(layer):
         yield from _walk(sublayer, f"{path}/{sublayer.name}".lstrip("/"), inherited, sites, seen)
 

@@ -20,9 +20,11 @@ from keras_initcheck.probe.keras_model.graph import (
 from keras_initcheck.probe.keras_model.private_api import (
     flatten_layers,
     sublayers,
+    without_fusion,
     without_rematerialization,
 )
 from keras_initcheck.probe.keras_types import Layer, Nest, Tensor
+from keras_initcheck.probe.tap import time_steps
 from keras_initcheck.probe.tap.site_names import SiteNames
 from keras_initcheck.probe.tap.site_record import MODEL_INPUT, Channel, Operand, SiteRecord
 from keras_initcheck.probe.tap.tensor_owners import Owner, TensorOwners
@@ -125,43 +127,106 @@ class Recorder:
             reason = "called inside a traced loop or a checkpoint"
             self.unobserved.setdefault(self._names.path(operation.name), reason)
             return original(*args, **kwargs)
+        if isinstance(operation, layer_kinds.TIME_DISTRIBUTED):
+            return self._call_time_distributed(operation, original, args, kwargs)
         if _is_container(operation):
             return self._call_container(operation, original, args, kwargs)
         return self._call_leaf(operation, original, args, kwargs)
 
     def _call_container(self, layer: Any, original: Call, args: Arguments, kwargs: Keywords) -> Any:
-        with self._names.inside(layer.name, is_causal=bool(kwargs.get("use_causal_mask"))):
+        num_sites = len(self.sites)
+        is_causal = bool(kwargs.get("use_causal_mask"))
+        with self._names.inside(layer.name, is_causal), without_fusion(layer):
             outputs = original(*args, **kwargs)
-        return outputs if runs_graph(layer) else self._observe_block(layer, layer.name, outputs)
+        if runs_graph(layer):
+            return outputs
+        is_join = isinstance(layer, layer_kinds.BIDIRECTIONAL)
+        joined = self.sites[num_sites:] if is_join else []
+        return self._observe_block(layer, layer.name, outputs, joined)
 
-    def _observe_block(self, layer: Any, name: str, outputs: Nest) -> Nest:
-        """The outputs of a container, as a site of its own where no layer inside made them."""
+    def _call_time_distributed(
+        self, wrapper: Any, original: Call, args: Arguments, kwargs: Keywords
+    ) -> Any:
+        """Calls the layer inside as a leaf, or with all steps at once where it is a container."""
+        inner = wrapper.layer
+        if not (_is_container(inner) or isinstance(inner, layer_kinds.TIME_DISTRIBUTED)):
+            with self._names.inside(wrapper.name, is_causal=False):
+                return self._call_leaf(inner, original, args, kwargs, is_in_loop=True)
+        self._is_inside_leaf = True  # nothing is observed while shapes are worked out
+        try:
+            joined = time_steps.join(inner, *args, **kwargs)
+        finally:
+            self._is_inside_leaf = False
+        if joined is None:
+            return self._call_leaf(wrapper, original, args, kwargs)
+        self.owners.add_view(joined.x, of=args[0])
+        with self._names.inside(wrapper.name, is_causal=False):
+            outputs = inner.call(joined.x, **joined.keywords)
+        split = joined.split(outputs)
+        self.owners.add_view(split, of=outputs)
+        return split
+
+    def _observe_block(
+        self, layer: Any, name: str, outputs: Nest, joined: Sequence[SiteRecord] = ()
+    ) -> Nest:
+        """The outputs of a container, as a site of its own where no layer inside made them.
+
+        Args:
+            layer: The container.
+            name: Its name.
+            outputs: What it returned.
+            joined: The sites whose outputs it joins; none where that is not known.
+        """
         position = _first_observable(keras.tree.flatten(outputs))
         if position is None or keras.tree.flatten(outputs)[position] in self.owners:
             return outputs
         site = self._open(layer, name, "block", (), {})
-        site.inputs_known = False
+        site.inputs = tuple(each.index for each in joined)
+        site.inputs_known = bool(joined)
+        site.arguments = tuple(Operand(each.index, each.output_shape or ()) for each in joined)
         return self._close(site, outputs)
 
-    def _call_leaf(self, operation: Any, original: Call, args: Arguments, kwargs: Keywords) -> Any:
+    def _call_leaf(
+        self,
+        operation: Any,
+        original: Call,
+        args: Arguments,
+        kwargs: Keywords,
+        is_in_loop: bool = False,
+    ) -> Any:
+        """Calls a leaf.
+
+        Args:
+            operation: The leaf.
+            original: Its call, or that of a wrapper that loops over it.
+            args: Arguments of that call.
+            kwargs: Further ones.
+            is_in_loop: Whether `original` loops over steps.
+        """
         site = self._open(operation, operation.name, layer_kinds.kind_of(operation), args, kwargs)
         args = self._tap_input(site, args)
         self._list_hidden(site)
         pre_activations = [args[0]] if args and site.kind == "activation" else []
+        observed = self._activation_behind_loop if is_in_loop else self._activation_observed
         self._is_inside_leaf = True
         try:
-            with self._activation_observed(site, pre_activations):
-                outputs = original(*args, **kwargs)
+            with observed(site, pre_activations) as activate:
+                outputs = activate(original(*args, **kwargs))
         finally:
             self._is_inside_leaf = False
-        return self._close(site, outputs, *pre_activations)
+        outputs = self._close(site, outputs, *pre_activations)
+        if is_in_loop:
+            site.input_shape, site.output_shape = map(
+                _join_shape, (site.input_shape, site.output_shape)
+            )
+        return outputs
 
     def _list_hidden(self, site: SiteRecord) -> None:
-        """Lists what runs inside a layer that loops over it.
+        """Lists what runs inside a layer that loops over it, other than a recurrent layer's cells.
 
-        A backend may not call it at all, as the cell of a fused LSTM.
+        These are the layer, whose output is observed.
         """
-        if isinstance(site.layer, layer_kinds.OPAQUE):
+        if isinstance(site.layer, layer_kinds.OPAQUE) and site.kind != "recurrent":
             for hidden in sublayers(site.layer):
                 path = f"{site.layer_path}/{hidden.name}"
                 self.unobserved.setdefault(path, f"inside {site.layer_path}")
@@ -220,11 +285,14 @@ class Recorder:
     @contextlib.contextmanager
     def _activation_observed(
         self, site: SiteRecord, pre_activations: list[Tensor]
-    ) -> Iterator[None]:
-        """A context in which the site's fused activation notes its first argument."""
+    ) -> Iterator[Call]:
+        """A context in which the site's fused activation notes its first argument.
+
+        Gives the function to apply to the outputs of the call: the identity.
+        """
         function = layer_kinds.fused_activation(site.layer) if site.kind == "weight" else None
         if function is None:
-            yield
+            yield _identity
             return
         site.activation = function
 
@@ -235,7 +303,30 @@ class Recorder:
             return function(z, *args, **kwargs)
 
         with replaced_activation(site.layer, activation):
-            yield
+            yield _identity
+
+    @contextlib.contextmanager
+    def _activation_behind_loop(
+        self, site: SiteRecord, pre_activations: list[Tensor]
+    ) -> Iterator[Call]:
+        """A context in which the loop leaves out the site's fused activation.
+
+        Gives the function that observes what the loop returns, and activates all steps at once:
+        nothing can be observed inside of a loop.
+        """
+        function = layer_kinds.fused_activation(site.layer) if site.kind == "weight" else None
+        if function is None or not time_steps.is_outside_of_loop(function):
+            yield _identity
+            return
+        site.activation = function
+
+        def activate(z: Tensor) -> Any:
+            z, site.z = self._observe(z)
+            pre_activations.append(z)
+            return function(z)
+
+        with replaced_activation(site.layer, _identity):
+            yield activate
 
     def _close(self, site: SiteRecord, outputs: Nest, pre_activation: Tensor | None = None) -> Nest:
         """The outputs of a site, observed, and owned by the site from now on."""
@@ -253,6 +344,14 @@ class Recorder:
             if keras.ops.is_tensor(tensor) and tensor not in self.owners:
                 self.owners.add(Owner(tensor, site.index))
         return keras.tree.pack_sequence_as(outputs, flat)
+
+
+def _identity(outputs: Any) -> Any:
+    return outputs
+
+
+def _join_shape(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return None if shape is None else time_steps.join_shape(shape)
 
 
 def _is_container(operation: Any) -> bool:

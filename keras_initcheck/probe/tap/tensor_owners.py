@@ -1,6 +1,6 @@
 """Which site made which tensor of a pass, by the identity of the tensor."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keras_initcheck.probe.keras_types import Tensor
 from keras_initcheck.probe.tap.site_record import MODEL_INPUT, Channel, Operand
@@ -35,6 +35,12 @@ class TensorOwners:
     def add(self, owner: Owner) -> None:
         """Notes who made a tensor."""
         self._owners[id(owner.tensor)] = owner
+
+    def add_view(self, tensor: Tensor, of: Tensor) -> None:
+        """Notes that a tensor holds the elements of another one, in another shape."""
+        owner = self.get(of)
+        if owner is not None:
+            self.add(replace(owner, tensor=tensor, channel=None))
 
     def __contains__(self, tensor: Tensor) -> bool:
         return id(tensor) in self._owners
