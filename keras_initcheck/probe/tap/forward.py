@@ -3,7 +3,7 @@
 It is a function that an engine can trace and differentiate.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import keras
@@ -71,12 +71,13 @@ class Forward:
         with keras.StatelessScope(
             state_mapping or introspection.regularized_values(self._model), collect_losses=True
         ):
-            rows = {
-                row_layout.WEIGHTS: self._weight_rows(record),
-                row_layout.SKETCHES: self._sketches(record),
-                row_layout.INPUTS: self._input_rows(record, batch.x),
-            }
+            record.weights = list(filter(_is_measured, self._model.weights))
+            of_weights = self._weight_rows(record.weights, of_kernels=False)
+            rows = {row_layout.INPUTS: self._input_rows(record, batch.x)}
             recorder, outputs = self._run_model(observer, batch.x)
+            of_weights |= self._weight_rows(record.weights, of_kernels=True)
+            rows[row_layout.WEIGHTS] = [of_weights[id(variable)] for variable in record.weights]
+            rows[row_layout.SKETCHES] = self._sketches(record)
             objectives, scalars = make_objectives(
                 self._model, batch, outputs, recorder.owners, record
             )
@@ -108,9 +109,20 @@ class Forward:
         finally:
             self.failed_at = recorder.failed_at
 
-    def _weight_rows(self, record: PassRecord) -> list[Row]:
-        record.weights = list(filter(_is_measured, self._model.weights))
-        return [self._rows.weight(variable.value) for variable in record.weights]
+    def _weight_rows(
+        self, variables: Sequence[KerasVariable], *, of_kernels: bool
+    ) -> dict[int, Row]:
+        """Rows of variables by their identity, of kernels or of all others.
+
+        Kernels are measured behind the call of the model, as it has used them: Keras'
+        `SpectralNormalization` assigns them in each. Vectors are measured before it, since the
+        moving statistics of a batch normalization change.
+        """
+        return {
+            id(variable): self._rows.weight(variable.value)
+            for variable in variables
+            if (len(variable.shape) > 1) is of_kernels
+        }
 
     def _sketches(self, record: PassRecord) -> list[Row]:
         """Rows of a single probe: ranks change little in a training."""
