@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import initializers, layers
 
-from tests.truth import nets_repair, real
+from tests.truth import nets_cover, nets_repair, real
 from tests.truth.builders import (
     VOCABULARY,
     autoencoder,
@@ -228,6 +228,7 @@ HEALTHY = (
         "e^-8.3 is within Adam's budget",
         optimizer="adam",
     ),
+    *nets_cover.HEALTHY,
     *nets_repair.HEALTHY,
 )
 """No warning and no error may come."""
@@ -553,6 +554,7 @@ FAULTY = (
         GAIN,
         optimizer="adam",
     ),
+    *nets_cover.FAULTY,
     *nets_repair.FAULTY,
 )
 """At least one of the codes must come as a warning or an error, with the culprit where there is
