@@ -13,6 +13,7 @@ from keras_initcheck.rules import budgets
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import LARGEST_LOG, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import times, times_weaker_or_stronger
 from keras_initcheck.theory import residual
 
 
@@ -54,10 +55,15 @@ class NarrowForDepth(Rule):
             first, last = (evidence.analysis.sites[members[end]] for end in (0, -1))
             yield self.finding(
                 "info",
-                f"Over {len(members)} layers, `{first.name}` to `{last.name}`, the logarithm of the"
-                f" gain scatters by {math.sqrt(variance):.1f} from draw to draw by chance alone,"
-                f" around a median of {-variance / 2:.1f}.",
+                f"The {len(members)} layers from `{first.name}` to `{last.name}` are narrow for"
+                f" their number: chance alone makes the signal {times(math.sqrt(variance))} times"
+                " weaker or stronger between one draw of the weights and the next.",
                 site=first,
+                span=(first.name, last.name),
+                details=(
+                    f"The logarithm of the gain scatters by {math.sqrt(variance):.1f} around a"
+                    f" median of {-variance / 2:.1f} (Hanin & Rolnick 2018)."
+                ),
                 measured=variance,
                 expected=f"below {thresholds.narrow_log_variance:g}",
             )
@@ -118,14 +124,20 @@ class ResidualGrowth(Rule):
         severity: Severity,
         budget: str,
     ) -> Finding:
-        last = evidence.analysis.sites[stack[-1].merge]
+        first, last = (evidence.analysis.sites[index] for index in (stack[0].skip, stack[-1].merge))
         layers = [block.last_layer for block in stack if block.last_layer is not None]
         return self.finding(
             severity,
-            f"Over {len(stack)} residual blocks, up to `{last.name}`, the signal's"
-            f" second moment is multiplied by e^{growth.log_growth:.1f}, and by"
-            f" e^{growth.excess:.1f} more than with normalized branches.",
+            f"The signal {'explodes' if severity == 'error' else 'grows'}:"
+            f" {times_weaker_or_stronger(growth.log_growth)} over {len(stack)} residual blocks,"
+            f" from `{first.name}` to `{last.name}`. With normalized branches it would become"
+            f" {times_weaker_or_stronger(growth.log_growth - growth.excess)}.",
             site=last,
+            span=(first.name, last.name),
+            details=(
+                f"The mean square is multiplied by e^{growth.log_growth:.1f}, and by"
+                f" e^{growth.excess:.1f} more than with normalized branches."
+            ),
             measured=math.exp(min(growth.log_growth, LARGEST_LOG)),
             expected=f"growth like 1 + the sum of the branches' variances, within {budget}",
             culprits=tuple(dict.fromkeys(layers)),

@@ -9,6 +9,7 @@ from keras_initcheck.records.measurement import MAX_ABS, SHARE_NONFINITE, H
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import number
 
 
 class SaturatedAttention(Rule):
@@ -50,8 +51,8 @@ class SaturatedAttention(Rule):
                 key = evidence.analysis.sites[key_index]
                 yield self.finding(
                     "warning",
-                    f"The attention logits of `{parent}` have a standard deviation of about"
-                    f" {spread:.3g}.",
+                    f"Each position of `{parent}` attends to one other by chance: the attention"
+                    f" logits have a standard deviation of about {number(spread)}.",
                     site=query,
                     measured=spread,
                     expected=f"below {thresholds.attention_logit_spread:g}; 1 is usual",

@@ -39,6 +39,7 @@ from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.finding import Severity
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import times
 
 ADAPTIVE = frozenset(
     (
@@ -133,54 +134,51 @@ def described(optimizer: str | None, thresholds: Thresholds = DEFAULTS) -> str:
     """The budget in words, as the expected range of a finding.
 
     >>> described("Adam")
-    'e^-12 to e^12 (adaptive optimizer: Adam)'
+    'at most 400 times weaker or stronger (adaptive optimizer: Adam)'
     """
-    bound = f"{budget_of(optimizer, thresholds).warning:g}"
+    bound = times(budget_of(optimizer, thresholds).warning)
     kind = "adaptive optimizer" if is_adaptive(optimizer) else "SGD's budget"
-    return f"e^-{bound} to e^{bound} ({kind}: {optimizer or 'no optimizer is compiled'})"
+    return (
+        f"at most {bound} times weaker or stronger ({kind}:"
+        f" {optimizer or 'no optimizer is compiled'})"
+    )
 
 
 _COSTS = {
     ("SGD", "shrinks", "warning"): (
-        "SGD took 2 to 5 times the steps at e^-9, and at e^-12 3 to 11 times or did not train"
-        " in 600"
+        "SGD took 2 to 5 times the steps where it became 90 times weaker, and at 400 times weaker 3"
+        " to 11 times or did not train in 600"
     ),
     ("SGD", "shrinks", "error"): (
-        "SGD took 3 to 11 times the steps at e^-12, and 7 or more at e^-16, where half did not"
-        " train in 600"
+        "SGD took 3 to 11 times the steps where it became 400 times weaker, and 7 or more at 3,000"
+        " times weaker, where half did not train in 600"
     ),
     ("SGD", "grows", "warning"): (
-        "SGD took 2 to 5 times the steps at e^9, with down to a hundredth of the learning rate, and"
-        " more at e^12"
+        "SGD took 2 to 5 times the steps where it became 90 times stronger, with down to a"
+        " hundredth of the learning rate, and more at 400 times stronger"
     ),
-    (
-        "SGD",
-        "grows",
-        "error",
-    ): "SGD trained in no network at e^16 or e^20, at any learning rate",
-    (
-        "Adam",
-        "shrinks",
-        "warning",
-    ): "Adam took up to 4 times the steps at e^-12, and up to 15 times at e^-16",
-    (
-        "Adam",
-        "shrinks",
-        "error",
-    ): "Adam took up to 6 times the steps at e^-20, or did not train in 600",
-    (
-        "Adam",
-        "grows",
-        "warning",
-    ): "Adam took 3 to 7 times the steps at e^12, and 6 to 10 times at e^16",
-    (
-        "Adam",
-        "grows",
-        "error",
-    ): "Adam took 7 times the steps or more at e^20, or mostly did not train in 600",
+    ("SGD", "grows", "error"): (
+        "SGD trained in no network where it became 3,000 times stronger, at any learning rate"
+    ),
+    ("Adam", "shrinks", "warning"): (
+        "Adam took up to 4 times the steps where it became 400 times weaker, and up to 15 times at"
+        " 3,000 times weaker"
+    ),
+    ("Adam", "shrinks", "error"): (
+        "Adam took up to 6 times the steps where it became 22,000 times weaker, or did not train in"
+        " 600"
+    ),
+    ("Adam", "grows", "warning"): (
+        "Adam took 3 to 7 times the steps where it became 400 times stronger, and 6 to 10 times at"
+        " 3,000 times stronger"
+    ),
+    ("Adam", "grows", "error"): (
+        "Adam took 7 times the steps or more where it became 22,000 times stronger, or mostly did"
+        " not train in 600"
+    ),
 }
-"""The table in words, from the budget that was exceeded to the next, or at the end of what was
-measured.
+"""The table in words, in root mean squares: from the budget that was exceeded to the next, or at
+the end of what was measured.
 """
 
 

@@ -8,6 +8,7 @@ from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.rule import Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import number
 
 LARGEST_SHARE = 0.95
 """Share of a table's second moment that a few columns must have to be all that the network sees."""
@@ -73,13 +74,14 @@ class ColumnScale(Rule):
         named = ", ".join(map(str, columns.largest[:SHOWN])) + (
             f" and {count - SHOWN} more" if count > SHOWN else ""
         )
-        subject = f"Column {named} has" if count == 1 else f"Columns {named} have"
+        subject = f"Column {named} outweighs" if count == 1 else f"Columns {named} outweigh"
         return self.finding(
             "info" if is_normalized else "warning",
-            f"{subject} {percent(columns.share)} of the second moment of the {columns.width}"
-            f" columns of input `{columns.input}`: the largest has a root mean square of"
-            f" {columns.root_mean_square:.3g}, the median one of {columns.median:.3g}.",
+            f"{subject} the other columns of input `{columns.input}`: the largest of"
+            f" {columns.width} has a root mean square of {number(columns.root_mean_square)}, the"
+            f" median one of {number(columns.median)}.",
             site=site,
+            details=f"{percent(columns.share)} of the mean square of all columns.",
             measured=ratio,
             expected=f"a ratio below {thresholds.column_ratio:g}, best about 1",
         )

@@ -19,6 +19,7 @@ from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import number
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -90,7 +91,7 @@ class ConstantKernel(Rule):
             )
             yield self.finding(
                 "error" if is_fault else "info",
-                f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}.",
+                f"Every value of `{weight.name}` {weight.shape} is {number(weight.moments.mean)}.",
                 site=site,
                 measured=weight.moments.variance,
                 expected="a variance above zero",
@@ -108,7 +109,7 @@ class ConstantKernel(Rule):
         )
         return self.finding(
             "info" if is_harmless else "error",
-            f"Every value of `{weight.name}` {weight.shape} is {weight.moments.mean:.4g}:"
+            f"Every value of `{weight.name}` {weight.shape} is {number(weight.moments.mean)}:"
             " every token gets the same vector.",
             site=evidence.site_of(weight),
             fix='Use a random initializer: "uniform" is Keras\' default.',

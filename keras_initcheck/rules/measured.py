@@ -17,6 +17,7 @@ from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.gains import beyond_budget
 from keras_initcheck.rules.rule import LARGEST_LOG, UNCENTERED_SHARE, Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import change_in_words, number, times_weaker_or_stronger
 from keras_initcheck.theory.noise import TWO_SIDED_99, largest_deviation
 
 FloatArray = npt.NDArray[np.float64]
@@ -38,23 +39,22 @@ class MeasuredGainRule(Rule):
     """
 
     direction: ClassVar[str]
-    quantity: ClassVar[str]
     cure = Cure.RESCALE_AND_RESET_BIASES
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each chain whose measured gain leaves both its band and the budget."""
         excess = ln_excess(evidence, self.direction)
         measured = evidence.ratios(self.direction).log_ratio + excess  # `nan` where not measured
-        for number in beyond_budget(
+        for chain in beyond_budget(
             evidence, self.direction, thresholds, measured, are_led_by_biases=True
         ):
-            yield from self._judge(evidence, number, excess, thresholds)
+            yield from self._judge(evidence, chain, excess, thresholds)
 
     def _judge(
-        self, evidence: Evidence, number: int, excess: FloatArray, thresholds: Thresholds
+        self, evidence: Evidence, chain: int, excess: FloatArray, thresholds: Thresholds
     ) -> Iterable[Finding]:
-        positions = evidence.runs(self.direction).positions(number, counted=True)
-        run = evidence.run(self.direction, number, counted=True)
+        positions = evidence.runs(self.direction).positions(chain, counted=True)
+        run = evidence.run(self.direction, chain, counted=True)
         if len(run) < FEWEST_LAYERS or _is_excused(evidence, run[-1].site):
             return
         ln_static = math.fsum(ratio.log_ratio for ratio in run)
@@ -71,16 +71,21 @@ class MeasuredGainRule(Rule):
             return
         by_site = zip(excess[positions].tolist(), sites, strict=True)
         worst = max(by_site, key=lambda pair: pair[0] * math.copysign(1.0, departure))[1]
+        ends, predicted = (sites[0].name, sites[-1].name), times_weaker_or_stronger(ln_static)
+        change = change_in_words(self.direction, ln_static + departure, ends, severity)
         yield self.finding(
             severity,
-            f"Over {len(run)} layers, `{sites[0].name}` to `{sites[-1].name}`, the"
-            f" {self.quantity} is multiplied by {_power(ln_static + departure)}, whereas the"
-            f" weights alone predict {_power(ln_static)}. {cause(evidence, run)}",
+            f"{change} The weights alone predict {predicted}. {cause(evidence, run)}",
             site=worst,
+            span=ends,
+            details=(
+                f"The mean square is multiplied by e^{ln_static + departure:.1f} over"
+                f" {len(run)} layers, and by e^{ln_static:.1f} according to the weights."
+            ),
             measured=math.exp(min(ln_static + departure, LARGEST_LOG)),
             expected=(
-                f"{_power(ln_static)} within a factor of {thresholds.measured_gain_factor:g} and"
-                " chance"
+                f"{predicted}, within a factor of"
+                f" {number(math.sqrt(thresholds.measured_gain_factor))} and chance"
             ),
             culprits=(worst.layer,),
         )
@@ -141,14 +146,10 @@ def cause(evidence: Evidence, run: Sequence[PredictedRatio]) -> str:
     x = first.activations.x
     is_fed_by_data = evidence.analysis.graph.is_fed_by_data[first.index]
     if x is not None and is_fed_by_data and x.mean**2 > UNCENTERED_SHARE * x.second_moment:
-        return "The input is not centered: its mean makes most of its second moment."
+        return "The input is not centered: its mean is larger than its standard deviation."
     return (
         "The data is the likely reason: correlated inputs, borders of padding, or saturated units."
     )
-
-
-def _power(ln_gain: float) -> str:
-    return f"e^{ln_gain:.1f}"
 
 
 class MeasuredForwardGain(MeasuredGainRule):
@@ -158,7 +159,6 @@ class MeasuredForwardGain(MeasuredGainRule):
     slug = "measured-forward-gain"
     title = "the weights do not explain how the signal grows or shrinks"
     direction = FORWARD
-    quantity = "signal's second moment"
     what = (
         "The measured ratios q(h)/q(x) of a chain are multiplied and compared with the product"
         " that the weights predict. The rule reports a difference of more than a factor of two"
@@ -189,7 +189,6 @@ class MeasuredBackwardGain(MeasuredGainRule):
     slug = "measured-backward-gain"
     title = "the weights do not explain how the gradient grows or shrinks"
     direction = BACKWARD
-    quantity = "gradient's second moment on its way back"
     what = (
         "As measured-forward-gain, for the ratios q(dL/dx)/q(dL/dh) of the gradient. They are"
         " measured with a random direction at the outputs if the probe used one."
@@ -252,12 +251,12 @@ class MeasuredLayers(Rule):
         names = [evidence.analysis.sites[index].name for index in sites[found].tolist()]
         yield self.finding(
             "info",
-            f"In {len(names)} of {num_judged} layers the measured ratio differs from the predicted"
-            f" one: {listed(names)}. The largest difference, a factor of"
-            f" {math.exp(excess[worst]):.3g}, is in `{site.name}`.",
+            f"{len(names)} of {num_judged} layers change the size of the signal otherwise than"
+            f" their weights predict: {listed(names)}. `{site.name}` differs most: what it puts out"
+            f" is {times_weaker_or_stronger(float(excess[worst]))} than predicted.",
             site=site,
             measured=site.forward_ratio,
-            expected=f"{site.predicted_forward_ratio:.3g}",
+            expected=number(site.predicted_forward_ratio or math.nan),
         )
 
 

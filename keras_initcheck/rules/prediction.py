@@ -9,6 +9,7 @@ from keras_initcheck.records.finding import Finding
 from keras_initcheck.rules.prediction_causes import explain
 from keras_initcheck.rules.rule import LARGEST_LOG, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import times_weaker_or_stronger
 
 MAIN_SHARE = 0.5
 """Share of a departure that one site has to make for the whole to be its doing."""
@@ -64,10 +65,9 @@ class LeavesPrediction(Rule):
         where = "" if begun.index == site.index else f" {words} in `{begun.name}`."
         yield self.finding(
             "info",
-            f"From `{site.name}` on, the mean square of the signal is {measured:.3g} times the"
-            " predicted one, which happens by chance in fewer than 1 of 100 healthy"
-            f" networks.{where}"
-            f" {cause.sentence}",
+            f"From `{site.name}` on, the signal is {times_weaker_or_stronger(first.log_ratio)} than"
+            " inputs and weights predict. Chance does that in fewer than 1 of 100 healthy"
+            f" networks.{where} {cause.sentence}",
             site=site,
             fix=cause.fix,
             measured=measured,

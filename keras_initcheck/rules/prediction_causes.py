@@ -22,6 +22,7 @@ from keras_initcheck.rules.unit_rules import (
     RECTIFIERS,
     relative_slopes,
 )
+from keras_initcheck.rules.wording import number
 
 OUTLYING = 10.0
 """Largest magnitude over the root mean square that calls for a word. A billion normal numbers stay
@@ -134,7 +135,7 @@ def _outlying(evidence: Evidence, site: SiteStats) -> Explanation | None:
     x = site.activations.x
     if x is None or x.max_abs <= OUTLYING * math.sqrt(x.second_moment):
         return None
-    times = f"{x.max_abs / math.sqrt(x.second_moment):.0f} times the root mean square"
+    times = f"{number(x.max_abs / math.sqrt(x.second_moment))} times the root mean square"
     if evidence.analysis.graph.is_fed_by_data[site.index]:
         return Explanation(
             f"The data is not normalized: its largest value is {times}.",
@@ -155,7 +156,7 @@ def _uncentered(evidence: Evidence, site: SiteStats) -> Explanation | None:
     ):
         return None
     return Explanation(
-        "The data is not centered: its mean makes most of its second moment.",
+        "The data is not centered: its mean is larger than its standard deviation.",
         "Subtract the mean of each feature.",
     )
 
@@ -165,7 +166,7 @@ def _saturated(evidence: Evidence, site: SiteStats) -> Explanation | None:
     if not slope < DEFAULTS.saturated_slope:  # `nan` where it is not known
         return None
     return Explanation(
-        f"Its units saturate: {percent(slope)} of the gradient passes.",
+        f"Its units saturate: {percent(math.sqrt(slope))} of the gradient passes.",
         "Use smaller weights, or normalize the input.",
     )
 

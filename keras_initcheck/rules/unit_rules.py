@@ -22,6 +22,7 @@ from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import FEWEST_SAMPLES, Rule, listed, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import number
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -94,7 +95,7 @@ class SaturatedUnits(Rule):
                 "warning" if 4 * len(flat) >= len(slopes) else "info",
                 f"In {len(flat)} of {len(slopes)} layers the units saturate:"
                 f" {listed(each.name for each in sites)}. `{site.name}` ({site.activation}) passes"
-                f" on only {percent(slope)} of the mean squared gradient that unsaturated units"
+                f" on only {percent(math.sqrt(slope))} of the gradient that unsaturated units"
                 " would.",
                 site=site,
                 measured=slope,
@@ -190,7 +191,7 @@ class DeadUnits(Rule):
                 f"{percent(share)} of the units of `{site.name}` are zero for every sample.",
                 site=site,
                 measured=share,
-                expected=f"below {bounds[index]:.2g}",
+                expected=f"below {number(float(bounds[index]))}",
                 culprits=(site.layer,),
             )
 
@@ -253,7 +254,7 @@ class CollapsedSamples(Rule):
         last, share = evidence.analysis.sites[hidden[-1]], float(h[hidden[-1], BATCH_SHARE])
         yield self.finding(
             "error" if share < thresholds.collapsed_batch_share**2 else "warning",
-            f"From `{start.name}` on, the samples are alike: only {percent(share)} of the variance"
+            f"From `{start.name}` on, all samples look alike. Only {percent(share)} of the variance"
             f" of `{last.name}` is between samples.",
             site=start,
             measured=share,

@@ -138,7 +138,7 @@ def test_every_key_of_a_file_has_its_effect(report_of, write, text):
     assert [(finding["code"], finding["severity"]) for finding in report["findings"]] == [
         ("IC102", "error")
     ]
-    assert report["findings"][0]["expected"].startswith("e^-4 to e^4")
+    assert report["findings"][0]["expected"].startswith("at most 7.4 times")
     assert (report["profile"]["batch_size"], report["profile"]["seed"], code) == (5, 7, 1)
 
 

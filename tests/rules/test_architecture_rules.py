@@ -45,8 +45,9 @@ def test_doubling_stream_is_an_error(make):
     (finding,) = findings_of(ResidualGrowth(), residual(make, 20, growth, growth))
     # 2^20 = e^13.9 against 1 + 20 = e^3.0
     assert (finding.severity, finding.site) == ("warning", "add_19")
-    assert "e^13.9" in finding.message
-    assert "e^10.8 more" in finding.message
+    assert "1,000 times stronger over 20 residual blocks" in finding.message
+    assert "With normalized branches it would become 4.6 times stronger." in finding.message
+    assert "by e^13.9, and by e^10.8 more" in finding.details
 
 
 def test_doubling_stream_of_many_blocks_is_an_error(make):
@@ -100,9 +101,11 @@ def test_ends_of_a_narrow_chain_are_named(make):
     assert finding.site == "dense_0"
     assert finding.measured == 4.0
     assert finding.message == (
-        "Over 4 layers, `dense_0` to `dense_3`, the logarithm of the gain scatters by 2.0 from draw"
-        " to draw by chance alone, around a median of -2.0."
+        "The 4 layers from `dense_0` to `dense_3` are narrow for their number: chance alone makes"
+        " the signal 2.7 times weaker or stronger between one draw of the weights and the next."
     )
+    assert "scatters by 2.0 around a median of -2.0" in finding.details
+    assert finding.place == "dense_0 … dense_3"
 
 
 @pytest.mark.parametrize("size", [0.0, float("inf")])

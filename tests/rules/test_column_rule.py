@@ -34,8 +34,9 @@ def test_columns_are_named(make):
         ColumnScale(), table(make, make.columns(400.0, width=13, largest=(12, 3, 4, 5)))
     )
     assert finding.message.startswith(
-        "Columns 12, 3, 4 and 1 more have 99% of the second moment of the 13 columns of input `x`"
+        "Columns 12, 3, 4 and 1 more outweigh the other columns of input `x`: the largest of 13"
     )
+    assert finding.details == "99% of the mean square of all columns."
     assert finding.site == "first"
 
 
@@ -79,9 +80,9 @@ def test_two_tables_of_one_width_cannot_be_told_apart(make):
 @pytest.mark.parametrize(
     ("largest", "words"),
     [
-        ((12,), "Column 12 has 99% of the second moment of the 13 columns of input `x`"),
-        ((12, 3, 5), "Columns 12, 3, 5 have 99%"),
-        ((12, 3, 5, 7), "Columns 12, 3, 5 and 1 more have 99%"),
+        ((12,), "Column 12 outweighs the other columns of input `x`"),
+        ((12, 3, 5), "Columns 12, 3, 5 outweigh"),
+        ((12, 3, 5, 7), "Columns 12, 3, 5 and 1 more outweigh"),
     ],
 )
 def test_up_to_three_columns_are_named(make, largest, words):

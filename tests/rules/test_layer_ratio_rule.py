@@ -16,10 +16,25 @@ def test_glorot_with_relu_is_information(make):
     (finding,) = check(make, make.weight_layer("dense", 1 / 64))
     assert finding.severity == "info"
     assert finding.measured == 0.5
-    assert (
-        "signal's second moment by ½ n Var[w] = ½ · 64 · 0.0156 = 0.5 and the gradient's second"
-        in finding.message
+    assert finding.message == (
+        "1 layer makes the signal 1.4 times weaker: `dense`. Harmless by itself."
     )
+    assert "as ½ n Var[w]: `dense` ½ · 64 · 0.0156 = 0.5" in finding.details
+
+
+def test_all_layers_are_told_in_one_finding(make):
+    """Glorot halves the mean square of the signal, or of the gradient alone where a layer grows."""
+    layers = [make.weight_layer(f"dense_{k}", 1 / 64) for k in range(4)]
+    widening = make.weight_layer("wide", 2 / 64, 64.0, 256.0)
+    loud = make.weight_layer("loud", 8 / 64)
+    (finding,) = check(make, *layers, widening, loud)
+    assert finding.message == (
+        "4 layers make the signal 1.4 times weaker each: `dense_0`, `dense_1`, `dense_2` and 1"
+        " more; 1 layer makes the signal 2 times stronger: `loud`; 1 layer makes the gradient 2"
+        " times stronger: `wide`. Harmless by themselves."
+    )
+    assert finding.site == "wide"  # the first of the worst
+    assert len(finding.culprits) == 6
 
 
 def test_he_is_silent(healthy):

@@ -158,7 +158,11 @@ def test_what_the_weights_predict_is_multiplied_with_what_they_do_not(six):
     """Each layer is predicted to lose e^-0.9, and gains e^2.1 more than that."""
     profile = six(2.1 - 0.9, predicted_forward_ratio=math.exp(-0.9))
     (finding,) = findings_of(MeasuredForwardGain(), profile)
-    assert "is multiplied by e^7.2, whereas the weights alone predict e^-5.4." in finding.message
+    assert finding.message.startswith(
+        "The signal grows: 37 times stronger from `dense_0` to `dense_5`. The weights alone predict"
+        " 15 times weaker."
+    )
+    assert "multiplied by e^7.2 over 6 layers, and by e^-5.4" in finding.details
     assert math.log(finding.measured) == pytest.approx(7.2)
 
 
@@ -243,8 +247,9 @@ def test_largest_difference_of_several_layers_is_named(six):
     (finding,) = findings_of(MeasuredLayers(), with_ratios(six(0.0), **away))
     assert finding.site == "dense_4"
     assert finding.message == (
-        "In 2 of 7 layers the measured ratio differs from the predicted one: `dense_1`, `dense_4`."
-        " The largest difference, a factor of 0.111, is in `dense_4`."
+        "2 of 7 layers change the size of the signal otherwise than their weights predict:"
+        " `dense_1`, `dense_4`. `dense_4` differs most: what it puts out is 3 times weaker than"
+        " predicted."
     )
 
 
@@ -253,7 +258,7 @@ def test_predicted_and_further_growth_add(six):
     profile = six(8.5 / 6, predicted_forward_ratio=math.exp(5 / 6))
     (finding,) = findings_of(MeasuredForwardGain(), profile)
     assert finding.severity == "warning"
-    assert finding.expected.startswith("e^5.0")
+    assert finding.expected.startswith("12 times stronger, within a factor of 1.41")
 
 
 def test_layers_that_their_biases_lead_are_counted(make, six):

@@ -76,7 +76,7 @@ def test_first_layer_outside_is_named_with_its_number(net):
     assert finding.site == "dense_1"
     assert finding.measured == pytest.approx(math.exp(4.0))
     assert finding.message.startswith(
-        "From `dense_1` on, the mean square of the signal is 54.6 times the predicted one"
+        "From `dense_1` on, the signal is 7.4 times stronger than inputs and weights predict."
     )
     assert "fewer than 1 of 100 healthy networks" in finding.message
 
@@ -206,7 +206,7 @@ class TestCause:
     def test_saturation(self, net, make):
         gradients = make.places(h=1.0, z=0.01)
         (finding,) = check(net([0.0, 4.0], activation="tanh", random_gradients=gradients))
-        assert "Its units saturate: 1% of the gradient passes" in finding.message
+        assert "Its units saturate: 10% of the gradient passes" in finding.message
 
     def test_dead_units(self, net, make):
         (finding,) = check(net([0.0, 4.0], activations=make.places(h=make.moments(share_dead=0.7))))

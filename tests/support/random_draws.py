@@ -163,7 +163,7 @@ def fault_alarms(fault, width, depth, seed):
         kernel.assign(kernel * factor)
     report = ic.check(model, inputs((64, width), seed, False), batch_size=64)
     is_named = factor is None or any(
-        each.code == "IC104" and each.layer == f"hidden_{depth // 2}" for each in report.findings
+        each.code == "IC104" and f"hidden_{depth // 2}" in each.culprits for each in report.findings
     )
     return said(report) & {"gain", "layer" if is_named else ""}
 
