@@ -11,13 +11,20 @@ from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.structure import Site
 from keras_initcheck.repairs.options import ModelRepairOptions
-from keras_initcheck.theory.fans import Fans
+from keras_initcheck.theory.fans import BACKWARD, FORWARD, Fans
 from keras_initcheck.theory.weight_scales import recommended_scale
 
+PROTECTED_KINDS = ("normalization", "embedding")
+"""Kinds of sites whose weights change only where the user names the layer."""
 SIGMOID = "sigmoid"
 _SIGMOID_ON_SIGMOID, _SIGMOID_ON_CENTRED = 16.0, 4.0
 """`n Var[w]` that make of a sigmoid what Glorot's 1 makes of a tanh: its argument is twice as
 large, its output half as large.
+"""
+
+FAR_TOO_LARGE = math.log(10.0)
+"""Logarithm of `E[w²]` over what it should be from which a layer shares the fault of another one.
+N(0, 1) is beyond it from 20 inputs on; Keras' own initializers and those of the papers stay within.
 """
 
 
@@ -107,12 +114,37 @@ class LayerKernels:
 
         Of the kernels of gates, the one that is off most counts.
         """
+        parts = self._log_excesses(mode)
+        return max(parts, key=abs) if self.is_recurrent else math.fsum(parts)
+
+    def off_scale(self, mode: str) -> tuple[int, ...]:
+        """Positions of the kernels that are off by half of what the worst is, in its direction."""
+        parts = self._log_excesses(mode)
+        worst = max(parts, key=abs)
+        return tuple(
+            position
+            for position, part in enumerate(parts)
+            if part * worst > 0.0 and abs(part) >= 0.5 * abs(worst)
+        )
+
+    def _log_excesses(self, mode: str) -> list[float]:
         wanted = self.second_moments(mode)
-        parts = [
+        return [
             math.log(kernel.moments.second_moment / each)
             for kernel, each in zip(self.kernels, wanted, strict=True)
         ]
-        return max(parts, key=abs) if self.is_recurrent else math.fsum(parts)
+
+    @property
+    def is_far_too_large(self) -> bool:
+        """Whether the weights are far beyond what either direction needs.
+
+        A hidden layer counts only where that is so by its fan-in and by its fan-out: `"fan_out"` of
+        a layer with many inputs is large forward alone. No gradient needs a size of the head.
+        """
+        modes = (FORWARD,) if self.site.is_head else (FORWARD, BACKWARD)
+        return not self.is_zero and all(
+            FAR_TOO_LARGE < self.log_excess(mode) < math.inf for mode in modes
+        )
 
     def _scale(self) -> float:
         """The `n Var[w]` that is recommended for the activation.
@@ -170,10 +202,7 @@ def protected(profile: Profile, options: ModelRepairOptions) -> dict[str, tuple[
     kinds = [site.kind for site in profile.structure.sites]
     found: dict[str, tuple[str, ...]] = {}
     for weight in profile.weights:
-        is_of_kind = weight.site is not None and kinds[weight.site] in (
-            "normalization",
-            "embedding",
-        )
+        is_of_kind = weight.site is not None and kinds[weight.site] in PROTECTED_KINDS
         is_free = weight.is_trainable or weight.role == "state"
         if options.names_layers and is_of_kind and is_free and options.selects(weight):
             found[weight.layer] = (*found.get(weight.layer, ()), weight.name)

@@ -4,18 +4,31 @@ Pure: a profile and findings go in, records come out.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.repairs.options import LSUV, REDRAWS, ModelRepairOptions
 from keras_initcheck.repairs.plan import REDRAW, RESCALE, SETTLE, Plan, Step
+from keras_initcheck.repairs.reasons import why_left
 from keras_initcheck.repairs.step_maker import StepMaker, cure_of, reason
 
 
 def plan(profile: Profile, findings: Sequence[Finding], options: ModelRepairOptions) -> Plan:
-    """Plans changes that make the warnings and errors among the findings go away.
+    """The first of the plans that `alternatives` gives."""
+    return alternatives(profile, findings, options)[0]
 
-    `REDRAWS` and LSUV change all that may change.
+
+def alternatives(
+    profile: Profile, findings: Sequence[Finding], options: ModelRepairOptions
+) -> list[Plan]:
+    """Plans of changes that make the warnings and errors among the findings go away.
+
+    The first that a new probe finds better is the repair. `REDRAWS` and LSUV have one plan, which
+    changes all that may change. Otherwise the last plan changes what the findings ask for; a plan
+    before it also mends the layers that share the fault (see `StepMaker.sharing`), though no
+    finding names them: a chain that is mended alone would leave its head, or its neighbors behind
+    normalizations, as wrong as they were.
 
     Args:
         profile: What was measured.
@@ -26,7 +39,15 @@ def plan(profile: Profile, findings: Sequence[Finding], options: ModelRepairOpti
     maker = StepMaker.of(profile, options)
     if options.method in (*REDRAWS, LSUV):
         renewed = [step for finding in faults for step in maker.renewed(finding)]
-        return Plan((*renewed, *maker.all_redrawn(faults)), tuple(faults))
+        return [Plan((*renewed, *maker.all_redrawn(faults)), tuple(faults))]
+    least = _least(maker, faults)
+    further = maker.sharing(least.steps, least.targets)
+    if not further:
+        return [least]
+    return [replace(least, steps=_in_order([*least.steps, *further], profile)), least]
+
+
+def _least(maker: StepMaker, faults: Sequence[Finding]) -> Plan:
     steps: dict[str, list[Step]] = {}
     targets, left = [], []
     for finding in faults:
@@ -36,11 +57,14 @@ def plan(profile: Profile, findings: Sequence[Finding], options: ModelRepairOpti
         if own:
             targets.append(finding)
         else:
-            left.append((finding, _why_left(finding)))
-    order = {site.layer: site.index for site in reversed(profile.structure.sites)}
+            left.append((finding, why_left(finding, maker)))
     found = [step for each in steps.values() for step in each]
-    found.sort(key=lambda step: order.get(step.layer, -1))
-    return Plan(tuple(found), tuple(targets), tuple(left))
+    return Plan(_in_order(found, maker.evidence.profile), tuple(targets), tuple(left))
+
+
+def _in_order(steps: Sequence[Step], profile: Profile) -> tuple[Step, ...]:
+    order = {site.layer: site.index for site in reversed(profile.structure.sites)}
+    return tuple(sorted(steps, key=lambda step: order.get(step.layer, -1)))
 
 
 def settling(profile: Profile, findings: Sequence[Finding], options: ModelRepairOptions) -> Plan:
@@ -73,12 +97,3 @@ def _add(steps: dict[str, list[Step]], step: Step) -> None:
         same[0].action == RESCALE or set(step.variables) > set(same[0].variables)
     ):
         own[own.index(same[0])] = step
-
-
-def _why_left(finding: Finding) -> str:
-    if cure_of(finding) is None:
-        return "no initialization cures it."
-    return (
-        "the layers that it blames are protected (frozen, or an embedding or normalization that"
-        " `layers` does not name), or their weights are of the right size already."
-    )

@@ -1,5 +1,6 @@
 """Plans a repair, applies it, verifies it with a new probe, and undoes it if it did not help."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,12 +16,16 @@ from keras_initcheck.repairs import optimizer_slots
 from keras_initcheck.repairs.application import apply
 from keras_initcheck.repairs.options import AUTO, FIXUP, ModelRepairOptions
 from keras_initcheck.repairs.plan import SETTLE, Plan, Step
-from keras_initcheck.repairs.planner import plan, settling
+from keras_initcheck.repairs.planner import alternatives, settling
 from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.repairs.settling import Settler
 from keras_initcheck.repairs.snapshot import Snapshot
 from keras_initcheck.rules.judgement import judge
 from keras_initcheck.rules.policy import Policy
+from keras_initcheck.rules.wording import number
+
+LARGEST_FACTOR = 1000.0
+"""Factor, or its inverse, by which settling may change kernels of the right size."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +68,18 @@ class Repairer:
             return self._run(before, is_dry, findings)
 
     def _run(self, before: Report, is_dry: bool, findings: Sequence[Finding] | None) -> Repair:
-        planned = plan(
-            before.profile, before.findings if findings is None else findings, self.options
-        )
+        wanted = before.findings if findings is None else findings
+        plans = alternatives(before.profile, wanted, self.options)
+        planned = plans[0]
         if is_dry:
             message = "Nothing was changed. A repair would begin with these steps."
             return Repair(before, None, planned, message)
         if not planned.steps:
             return Repair(before, None, planned, _nothing_to_do(before, planned))
-        return self._carry_out(before, planned)
+        return self._carry_out(before, plans)
 
-    def _carry_out(self, before: Report, planned: Plan) -> Repair:
+    def _carry_out(self, before: Report, plans: Sequence[Plan]) -> Repair:
+        """Tries the plans in turn until a new probe finds the model better."""
         owned = {each.name: each for each in self.probe.owned}
         variables = [each.variable for each in owned.values()]
         optimizer = compiled_optimizer(self.probe.model)
@@ -81,25 +87,43 @@ class Repairer:
         snapshot = Snapshot([*variables, *slots])
         is_better = False
         try:
-            steps, after = self._apply(planned.steps, owned)
-            failure = _failure(before, after, planned.targets)
-            if failure and self.options.method in (AUTO, FIXUP):
-                more = settling(after.profile, after.findings, self.options)
-                if more.steps:
-                    settled, after = self._apply(more.steps, owned)
-                    steps, failure = (*steps, *settled), _failure(before, after, planned.targets)
+            for attempt, planned in enumerate(plans):
+                if attempt:
+                    snapshot.rewind()
+                done, after, failure = self._attempt(before, planned, owned)
+                if not failure:
+                    break
             if not failure:
                 optimizer_slots.reset(
-                    optimizer, [owned[name].variable for step in steps for name in step.variables]
+                    optimizer,
+                    [owned[name].variable for step in done.steps for name in step.variables],
                 )
             is_better = not failure
         finally:
             if not is_better:
                 snapshot.restore()
-        done = replace(planned, steps=steps)
         if failure:
             return Repair(before, after, done, f"Undone, the model is what it was: {failure}")
         return Repair(before, after, done, _success(done), snapshot)
+
+    def _attempt(
+        self, before: Report, planned: Plan, owned: dict[str, OwnedVariable]
+    ) -> tuple[Plan, Report, str]:
+        """Applies a plan, and settles on the batch what a new probe still blames.
+
+        Returns:
+            The plan as it was done, the report on the changed model, and the reason why it is not
+            better, empty if it is.
+        """
+        steps, after = self._apply(planned.steps, owned)
+        failure = _failure(before, after, planned.targets)
+        if failure and self.options.method in (AUTO, FIXUP):
+            more = settling(after.profile, after.findings, self.options)
+            if more.steps:
+                settled, after = self._apply(more.steps, owned)
+                failure = _failure(before, after, planned.targets) or _hidden(settled)
+                steps = (*steps, *settled)
+        return replace(planned, steps=steps), after, failure
 
     def _apply(
         self, steps: Sequence[Step], owned: dict[str, OwnedVariable]
@@ -142,6 +166,23 @@ def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
     if new:
         return f"{_listed(new)} would be new. {new[0].message}"
     return f"{_listed(stayed)} would remain." if stayed else ""
+
+
+def _hidden(settled: Sequence[Step]) -> str:
+    """The reason why settling hides a fault that lies elsewhere; empty if it does not.
+
+    The weights of settled layers have the right size, by their fans, before they are settled. What
+    they receive may be some times too large or too small, by chance or by correlated inputs. Where
+    it is off by more, they are no cause, and their factor is no cure: behind a recurrent layer
+    whose state explodes a tiny head gives a loss near guessing, and no training.
+    """
+    for step in settled:
+        if step.factor is not None and abs(math.log(step.factor)) > math.log(LARGEST_FACTOR):
+            return (
+                f"`{step.layer}` would have to be multiplied by {number(step.factor)}, although its"
+                " weights are of the right size. That would hide a fault that lies elsewhere."
+            )
+    return ""
 
 
 def _success(done: Plan) -> str:

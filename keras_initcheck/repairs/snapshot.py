@@ -26,6 +26,11 @@ class Snapshot:
     def restore(self) -> None:
         """Puts every value back; a Ctrl-C meanwhile takes effect afterwards."""
         with uninterrupted():
+            self.rewind()
+            self.is_restored = True
+
+    def rewind(self) -> None:
+        """Puts every value back for another attempt to change them."""
+        with uninterrupted():
             for variable, value in self._values:
                 variable.assign(value)
-            self.is_restored = True

@@ -1,7 +1,7 @@
 """The steps that may cure a finding, by what its rule names as a cure."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ _LARGE_BIAS = 0.1
 """Share of the pre-activation's second moment from which a bias is taken for the reason of dead or
 saturated units. Keras' own are 0.
 """
+_SHARED = "far too large as well"
 
 
 def cure_of(finding: Finding) -> Cure | None:
@@ -65,7 +66,7 @@ class StepMaker:
 
         All layers where it names none.
         """
-        blamed = set(_blamed(finding))
+        blamed = set(blamed_layers(finding))
         if not blamed:
             return list(self.layers.values())
         sites = self.evidence.analysis.sites
@@ -76,6 +77,26 @@ class StepMaker:
             if each.layer in blamed or each.site.chain in chains
         ]
 
+    def sharing(self, steps: Sequence[Step], targets: Sequence[Finding]) -> list[Step]:
+        """Steps for further layers whose weights are far too large, where others are mended.
+
+        None where no finding is about the size of weights, and none in a training: a layer's size
+        is then what it has learned.
+
+        Args:
+            steps: Steps that are planned. Their layers are left out.
+            targets: The findings that those steps go for.
+        """
+        is_about_size = any((cure := cure_of(each)) and cure.concerns_size for each in targets)
+        if not is_about_size or self.evidence.profile.step > 0:
+            return []
+        mended = {step.layer for step in steps}
+        return [
+            self._scaled(each, _SHARED)
+            for each in self.layers.values()
+            if each.layer not in mended and each.is_far_too_large
+        ]
+
     def renewed(self, finding: Finding) -> list[Step]:
         """The embeddings and normalizations that the user named, where their values are blamed."""
         cure = cure_of(finding)
@@ -84,17 +105,17 @@ class StepMaker:
         named = protected(self.evidence.profile, self.options)
         return [
             Step(layer, RENEW, named[layer], reason(finding))
-            for layer in _blamed(finding)
+            for layer in blamed_layers(finding)
             if layer in named
         ]
 
     def all_redrawn(self, faults: Sequence[Finding]) -> list[Step]:
         """Redraws all but zeros that nothing blames: those are intended."""
         zeros = [finding for finding in faults if cure_of(finding) is Cure.REDRAW_ZEROS]
-        blamed = {layer for finding in zeros for layer in _blamed(finding)}
+        blamed = {layer for finding in zeros for layer in blamed_layers(finding)}
         layers = self.layers.values()
         chosen = [each for each in layers if not each.is_zero or each.layer in blamed]
-        steps = [self._redraw(each, None) for each in chosen]
+        steps = [self._redraw(each, f"method {self.options.method}") for each in chosen]
         if self.options.method == LSUV:
             steps += [
                 Step(each.layer, SETTLE, each.names, "method lsuv")
@@ -104,20 +125,18 @@ class StepMaker:
         return steps
 
     def _redraw_blamed(self, finding: Finding) -> list[Step]:
-        return [*self.renewed(finding), *self._redraws(finding, _blamed(finding))]
+        return [*self.renewed(finding), *self._redraws(finding, blamed_layers(finding))]
 
     def _redraw_all_but_first(self, finding: Finding) -> list[Step]:
-        return [*self.renewed(finding), *self._redraws(finding, _blamed(finding)[1:])]
+        return [*self.renewed(finding), *self._redraws(finding, blamed_layers(finding)[1:])]
 
     def _redraw_recurrent(self, finding: Finding) -> list[Step]:
         """Redraws the recurrent kernel alone: what enters has its own."""
-        return [
-            replace(step, variables=step.variables[1:], stds=step.stds[1:])
-            for step in self._redraws(finding, _blamed(finding))
-        ]
+        steps = self._redraws(finding, blamed_layers(finding))
+        return [_only(step, range(1, len(step.variables))) for step in steps]
 
     def _scale_blamed_branches(self, finding: Finding) -> list[Step]:
-        return self._branches_scaled(finding, set(_blamed(finding)))
+        return self._branches_scaled(finding, set(blamed_layers(finding)))
 
     def _scale_branches_or_chain(self, finding: Finding) -> list[Step]:
         """Scales residual branches first where they made the input of the head large.
@@ -137,7 +156,9 @@ class StepMaker:
         return steps
 
     def _rescale_or_redraw(self, finding: Finding) -> list[Step]:
-        return self._rescale_and_reset_biases(finding) or self._redraws(finding, _blamed(finding))
+        return self._rescale_and_reset_biases(finding) or self._redraws(
+            finding, blamed_layers(finding)
+        )
 
     _MAKERS: ClassVar[Mapping[Cure, Callable[["StepMaker", Finding], list[Step]]]] = {
         Cure.REDRAW: _redraw_blamed,
@@ -152,9 +173,13 @@ class StepMaker:
     }
 
     def _redraws(self, finding: Finding, names: Sequence[str]) -> list[Step]:
-        return [self._redraw(self.layers[name], finding) for name in names if name in self.layers]
+        return [
+            self._redraw(self.layers[name], reason(finding))
+            for name in names
+            if name in self.layers
+        ]
 
-    def _redraw(self, layer: LayerKernels, finding: Finding | None) -> Step:
+    def _redraw(self, layer: LayerKernels, why: str) -> Step:
         """A new draw at the right scale.
 
         Recurrent kernels are orthogonal, as Keras draws them (Saxe et al. 2014).
@@ -165,16 +190,16 @@ class StepMaker:
             layer.layer,
             REDRAW,
             layer.names,
-            f"method {method}" if finding is None else reason(finding),
+            why,
             stds=tuple(map(math.sqrt, layer.second_moments(mode))),
             num_gates=layer.num_gates,
             is_orthogonal=layer.is_recurrent or method in ("orthogonal", LSUV),
         )
 
     def _scaled_around(self, finding: Finding) -> list[Step]:
-        blamed = set(_blamed(finding))
+        blamed = set(blamed_layers(finding))
         return [
-            self._scaled(each, finding)
+            self._scaled(each, reason(finding))
             for each in self.around(finding)
             if not each.is_zero and self._is_off(each, each.layer in blamed)
         ]
@@ -192,15 +217,18 @@ class StepMaker:
         )
         return not math.isfinite(excess) or abs(excess) > chance
 
-    def _scaled(self, layer: LayerKernels, finding: Finding) -> Step:
+    def _scaled(self, layer: LayerKernels, why: str) -> Step:
         """A step that rescales the kernels by `1 / sqrt(excess)`.
 
-        Kernels with a non-zero mean are redrawn, because rescaling would keep their mean.
+        Kernels with a non-zero mean are redrawn, because rescaling would keep their mean. Those of
+        a recurrent layer are redrawn where they are off themselves: they work side by side.
         """
-        if not layer.is_centered or layer.is_recurrent:
-            return self._redraw(layer, finding)
+        if layer.is_recurrent:
+            return _only(self._redraw(layer, why), layer.off_scale(self.options.mode))
+        if not layer.is_centered:
+            return self._redraw(layer, why)
         factor = math.exp(-layer.log_excess(self.options.mode) / (2 * len(layer.kernels)))
-        return Step(layer.layer, RESCALE, layer.names, reason(finding), factor=factor)
+        return Step(layer.layer, RESCALE, layer.names, why, factor=factor)
 
     def _recentered_too(self, finding: Finding, steps: list[Step]) -> list[Step]:
         """The steps, and a new bias for each of their layers that needs one for its scale."""
@@ -285,6 +313,16 @@ class StepMaker:
         return list(dict.fromkeys(site.layer for site in sites if site.kind == "weight"))
 
 
-def _blamed(finding: Finding) -> list[str]:
+def _only(step: Step, positions: Iterable[int]) -> Step:
+    """A step that draws some of its variables alone."""
+    return replace(
+        step,
+        variables=tuple(step.variables[each] for each in positions),
+        stds=tuple(step.stds[each] for each in positions),
+    )
+
+
+def blamed_layers(finding: Finding) -> list[str]:
+    """Paths of the layers that a finding blames; empty where it blames none."""
     own = [finding.layer] if finding.layer is not None else []
     return list(dict.fromkeys(finding.culprits or own))

@@ -9,7 +9,7 @@ from keras_initcheck.repairs.planner import plan, settling
 from keras_initcheck.repairs.step_maker import StepMaker, cure_of
 from keras_initcheck.rules.catalogue import RULES, RULES_BY_SLUG
 from keras_initcheck.rules.cure import Cure
-from tests.support.profiles import chain, head, kernel, make, weight_layer, zero
+from tests.support.profiles import chain, head, kernel, make, site, weight_layer, zero
 
 __all__ = ["make", "zero"]
 
@@ -72,16 +72,94 @@ def test_dead_layer_of_the_right_size_is_redrawn():
     assert actions(profile, found("saturated-units", "b")) == []
 
 
-def test_finding_that_no_step_cures_is_unresolved_with_its_reason():
-    profile = chain(weight_layer("a"), head())
-    reasons = dict(
-        (finding.slug, reason)
-        for finding, reason in plan(
-            profile, [found("nonfinite-loss"), found("zero-kernel", "gone")], ModelRepairOptions()
-        ).unresolved
-    )
-    assert reasons["nonfinite-loss"] == "no initialization cures it."
-    assert "protected" in reasons["zero-kernel"]
+def reason_of(profile, finding, **options):
+    ((_, why),) = plan(profile, [finding], ModelRepairOptions(**options)).unresolved
+    return why
+
+
+def test_finding_that_no_weights_cure_is_left_with_its_advice():
+    why = reason_of(chain(weight_layer("a"), head()), found("nonfinite-loss"))
+    assert why.startswith("nothing in the weights cures this. Check the labels")
+
+
+def without_fans(name, **changes):
+    """A layer of the user's own, whose weight may be anything."""
+    return site(name), [kernel(name, 1.0, fan_in=64.0, fan_out=64.0, role="other", **changes)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "expected"),
+    [
+        (without_fans("own"), {}, "its right size is not known"),
+        (without_fans("own", is_trainable=False), {}, "frozen"),
+        (weight_layer("own"), {}, "of the right size already"),
+        (
+            weight_layer("own", 1.0, kernels=[kernel("own", 1.0, is_trainable=False)]),
+            {},
+            "frozen",
+        ),
+        (
+            (site("own", "embedding"), [kernel("own", 1.0, role="embedding")]),
+            {},
+            "protected, as an embedding or normalization that `layers` does not name",
+        ),
+        (
+            weight_layer("own", 1.0),
+            {"selects": lambda weight: weight.layer != "own"},
+            "not among the layers that may change",
+        ),
+    ],
+    ids=["own", "own and frozen", "right", "frozen", "embedding", "not named"],
+)
+def test_layer_that_stays_has_its_own_reason(layer, options, expected):
+    profile = chain(layer, weight_layer("b", chain=1), head())
+    finding = found("measured-forward-gain", "own")
+    assert reason_of(profile, finding, **options) == f"`own`: {expected}."
+
+
+def test_right_size_is_claimed_of_no_layer_that_is_not_known():
+    profile = chain(weight_layer("a"), without_fans("own"), head())
+    why = reason_of(profile, found("measured-forward-gain", "a", "own", "gone"))
+    assert why == "`a`: of the right size already; `own`, `gone`: its right size is not known."
+
+
+def test_layers_that_share_the_fault_are_mended_though_nothing_blames_them():
+    large = head(predicted_forward_ratio=64.0)
+    large = large[0], [kernel("head", 1.0, fan_out=10.0)]
+    other = weight_layer("other", 1.0, chain=1)
+    normal = weight_layer("normal", 9.0 * 2 / 64, chain=2)
+    profile = chain(weight_layer("a", 1.0), other, normal, large)
+    assert actions(profile, found("forward-gain", "a")) == [
+        ("a", "rescale"),
+        ("other", "rescale"),
+        ("head", "rescale"),
+    ]
+    assert actions(profile, found("constant-kernel", "a")) == [("a", "redraw")]
+
+
+@pytest.mark.parametrize("changes", [{"step": 1}, {"findings": []}])
+def test_layers_share_no_fault_in_a_training_or_where_there_is_none(changes):
+    profile = chain(weight_layer("a", 1.0), weight_layer("other", 1.0, chain=1), head())
+    findings = changes.pop("findings", [found("forward-gain", "a")])
+    steps = plan(profile.with_changes(**changes), findings, ModelRepairOptions()).steps
+    assert [step.layer for step in steps] == ["a"] * len(findings)
+
+
+def test_wide_layer_by_its_fan_out_shares_no_fault():
+    """He's fan-out of 10 units and 4096 inputs."""
+    wide = weight_layer("wide", 2 / 10, fan_in=4096.0, fan_out=10.0, chain=1)
+    profile = chain(weight_layer("a", 1.0), wide, head())
+    assert actions(profile, found("forward-gain", "a")) == [("a", "rescale")]
+
+
+def test_kernels_of_a_recurrent_layer_are_redrawn_where_they_are_off():
+    kernels = [
+        kernel("rnn", 1 / 64, name="rnn/kernel"),
+        kernel("rnn", 1.0, name="rnn/recurrent_kernel"),
+    ]
+    profile = chain((site("rnn", "recurrent", activation="tanh", chain=0), kernels), head())
+    (step,) = plan(profile, [found("saturated-units", "rnn")], ModelRepairOptions()).steps
+    assert (step.action, step.variables) == ("redraw", ("rnn/recurrent_kernel",))
 
 
 def test_findings_about_sizes_are_settled():
