@@ -17,8 +17,8 @@ LONGEST_TITLE = 28
 WIDTH = 80
 
 LEGEND = (
-    "signal, gradient: gain of the mean square from the first to the last hidden layer; 1 is ideal."
-    " worst layer: the factor by which one layer's ratio is off."
+    "signal, gradient: factor on the root mean square from the first to the last hidden layer; 1 is"
+    " ideal. worst layer: the factor by which one layer's ratio is off."
 )
 
 
@@ -63,7 +63,7 @@ def _row(title: str, report: Report) -> tuple[str, ...]:
         str(profile.step),
         count_findings(report),
         *gains,
-        "-" if worst is None else f"×{format_power_of_ten(worst)}",
+        "-" if worst is None else f"×{format_power_of_ten(worst / 2.0)}",
     )
 
 

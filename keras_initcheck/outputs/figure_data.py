@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from keras_initcheck.outputs.logged import Description, Judgement, LoggedSites
 from keras_initcheck.outputs.severity_marks import Pointers, worst_severity
-from keras_initcheck.outputs.site_statistics import describe, measure
+from keras_initcheck.outputs.site_statistics import SQUARES, describe, measure
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.report import Report
 from keras_initcheck.records.statistics import Histogram
@@ -61,9 +61,13 @@ class FigureData:
         names = self.description.statistics
         return self.matrix[:, names.index(name)] if name in names else np.full(len(self), np.nan)
 
+    def shown(self, name: str) -> Column:
+        """`(sites,)` numbers of that statistic as they are shown: the roots of mean squares."""
+        return self.column(name) * (0.5 if name in SQUARES else 1.0)
+
     def first_measured(self, *names: str) -> Column:
-        """`(sites,)` numbers of the first statistic that was measured anywhere, else all `nan`."""
-        columns = [self.column(name) for name in names]
+        """`(sites,)` numbers to show of the first statistic that was measured, else all `nan`."""
+        columns = [self.shown(name) for name in names]
         return next((column for column in columns if not np.isnan(column).all()), columns[-1])
 
     def predicting(self, name: str) -> "FigureData":

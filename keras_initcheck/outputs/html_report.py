@@ -38,7 +38,7 @@ CAPTIONS: Mapping[str, str] = MappingProxyType(
             " and gradient keep their size."
         ),
         "ratios": (
-            "What each layer multiplies the mean square by. Points: measured. Dashes and bars:"
+            "What each layer multiplies the root mean square by. Points: measured. Dashes and bars:"
             " predicted from its weights, with what chance allows."
         ),
     }

@@ -180,7 +180,7 @@ def _ratios(
     """
 
     def read(data: FigureData) -> list[float | None]:
-        numbers = data.column(statistic)
+        numbers = data.shown(statistic)
         is_expected = data.where("weight")
         if not has_heads:
             is_expected &= ~np.array(data.sites.are_heads, bool)
@@ -198,7 +198,7 @@ def _moments(title: str, meaning: str, show: Show, *statistics: str) -> Column:
     """
 
     def read(data: FigureData) -> list[float | None]:
-        numbers, *others = (data.column(name) for name in statistics)
+        numbers, *others = (data.shown(name) for name in statistics)
         for other in others:
             numbers = np.where(np.isnan(numbers), other, numbers)
         return _without(numbers, np.isnan(numbers) & np.isnan(data.column(IS_MEASURED)))
@@ -278,7 +278,7 @@ FACTS = (
 MEASURED = (
     _ratios(
         "forward",
-        "q(h)/q(x), the output's mean square over the input's. 1 keeps the signal.",
+        "Size of the output over the size of the input (root mean squares). 1 keeps the signal.",
         "log10_forward_ratio",
         _SIGNAL_ENDS,
         prediction=Prediction("log10_predicted_forward_ratio", _FROM_WEIGHTS),
@@ -298,8 +298,8 @@ MEASURED = (
         has_heads=False,
     ),
     _numbers(
-        "q(h)",
-        "Mean square of the output.",
+        "size",
+        "Root mean square of the output.",
         format_power_of_ten,
         "log10_second_moment_h",
         broken=_SIGNAL,
@@ -307,7 +307,7 @@ MEASURED = (
     ),
     _numbers(
         "gradient",
-        "Mean square of the gradient behind the layer.",
+        "Root mean square of the gradient behind the layer.",
         format_power_of_ten,
         "log10_random_gradient_second_moment_h",
         "log10_loss_gradient_second_moment_h",

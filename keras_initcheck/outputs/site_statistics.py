@@ -167,6 +167,15 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
 Whatever can grow without bounds is a logarithm: float32 holds all of them.
 """
 
+SQUARES = frozenset(
+    name
+    for name in STATISTICS
+    if "second_moment" in name or name.endswith(("_ratio", "_gain", "_predicted_gradient_h"))
+)
+"""Statistics that are logarithms of mean squares or of their ratios. Figures and tables show their
+roots, which have the unit of the numbers themselves.
+"""
+
 
 def measure(profile: Profile) -> FloatArray:
     """`(sites, statistics)` numbers; `nan` for a statistic that was not measured or not defined."""

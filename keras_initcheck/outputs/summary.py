@@ -2,8 +2,14 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
-from keras_initcheck.records.number_format import format_count, format_number, format_power_of_ten
+from keras_initcheck.records.number_format import (
+    format_change,
+    format_count,
+    format_number,
+    format_power_of_ten,
+)
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats
 
@@ -23,13 +29,9 @@ def title(profile: Profile) -> str:
 
 def whole_network(profile: Profile) -> str:
     """The gains of the whole network in a sentence, or `""` if neither was measured."""
-    forward, backward = end_to_end_gains(profile)
-    gains = [f"signal × {forward}"] * bool(forward) + [f"gradient × {backward}"] * bool(backward)
-    return (
-        f"First to last hidden layer, mean squares: {', '.join(gains)}; 1 is ideal."
-        if gains
-        else ""
-    )
+    forward, backward = end_to_end_gains(profile, format_change)
+    gains = [f"signal {forward}"] * bool(forward) + [f"gradient {backward}"] * bool(backward)
+    return f"First to last hidden layer: {', '.join(gains)}." if gains else ""
 
 
 def spectrum(profile: Profile) -> str:
@@ -55,8 +57,12 @@ def spectrum(profile: Profile) -> str:
     )
 
 
-def end_to_end_gains(profile: Profile) -> tuple[str, str]:
+def end_to_end_gains(
+    profile: Profile, show: Callable[[float], str] = format_power_of_ten
+) -> tuple[str, str]:
     """The gain of signal and gradient between the first and the last hidden layer.
+
+    They are factors on the root mean square.
 
     `nan` where NaN or infinity comes in on the way, `""` where it was not measured.
     """
@@ -70,7 +76,7 @@ def end_to_end_gains(profile: Profile) -> tuple[str, str]:
         (
             "nan"
             if any(moments and not moments.is_finite for moments in found)
-            else format_power_of_ten(gain)
+            else ("" if gain is None else show(gain / 2.0))
         )
         for gain, found in gains
     )

@@ -52,7 +52,7 @@ PRIORITIES: Mapping[str, int] = MappingProxyType(
         "forward": 1,
         "backward": 3,
         "gain": 2,
-        "q(h)": 12,
+        "size": 12,
         "gradient": 13,
     }
 )
@@ -61,7 +61,7 @@ PRIORITIES: Mapping[str, int] = MappingProxyType(
 LAST_BASIC = 6
 """Priority of the last column that the table should not do without."""
 
-COMPARED = ("q(h)", "gradient")
+COMPARED = ("size", "gradient")
 """Columns that are shown only beside their predictions."""
 
 COLUMNS = tuple(

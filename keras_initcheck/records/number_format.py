@@ -16,6 +16,16 @@ LARGEST_FLOAT_EXPONENT = 300
 """Powers of ten up to here are float64 numbers; gains of very deep networks lie beyond."""
 
 
+DIGITS_OF_FACTORS = 2
+"""Significant digits of a factor in words; chance makes more than the third of most of them."""
+
+SMALLEST_CHANGE = math.log10(1.05)
+"""Logarithm of the smallest factor that two significant digits tell from 1."""
+
+LARGEST_WIDTH = 20
+"""Characters of a factor that no float holds; nothing in a sentence has to be aligned."""
+
+
 def format_number(value: float | None, width: int = 7, digits: int = 3) -> str:
     """The number with as many significant digits as fit, `""` for `None`.
 
@@ -49,6 +59,33 @@ def format_in_prose(value: float, digits: int = 3) -> str:
     """
     text = format_number(value, width=sys.maxsize, digits=digits)
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def format_factor(log10_factor: float) -> str:
+    """A factor in words, 1 or more: the number or its reciprocal, with two digits.
+
+    >>> format_factor(5.4625), format_factor(-5.4625), format_factor(400.25)
+    ('290,000', '290,000', '1.8e400')
+    """
+    size = abs(log10_factor)
+    if size <= LARGEST_FLOAT_EXPONENT:
+        return format_in_prose(10.0**size, DIGITS_OF_FACTORS)
+    return format_power_of_ten(size, width=LARGEST_WIDTH)
+
+
+def format_change(log10_gain: float) -> str:
+    """A change of size in words.
+
+    >>> format_change(-5.4625), format_change(1.08), format_change(0.01)
+    ('290,000 times weaker', '12 times stronger', 'as strong as before')
+    """
+    if math.isnan(log10_gain):
+        return "nan"
+    if abs(log10_gain) < SMALLEST_CHANGE:
+        return "as strong as before"
+    change = "stronger" if log10_gain > 0 else "weaker"
+    factor = format_factor(log10_gain)
+    return f"infinitely {change}" if math.isinf(log10_gain) else f"{factor} times {change}"
 
 
 def format_power_of_ten(log10_value: float | None, width: int = 7, digits: int = 3) -> str:

@@ -31,21 +31,21 @@ FIGURE_TABS = MappingProxyType(
         "signal": FigureTab(
             "signal",
             "Signal",
-            "Strength (mean square) of the signal from the first layer to the last, and of the"
+            "Size (root mean square) of the signal from the first layer to the last, and of the"
             " gradient on its way back. Flat is healthy. A falling curve vanishes, a rising one"
             " explodes.",
         ),
         "ratios": FigureTab(
             "ratios",
             "Ratios",
-            "The factor by which each layer multiplies the mean square. 1 preserves it. A layer"
-            " outside its bar does not do what its weights predict.",
+            "The factor by which each layer multiplies the root mean square. 1 preserves it. A"
+            " layer outside its bar does not do what its weights predict.",
             is_single=True,
         ),
         "signal_map": FigureTab(
             "heat_map",
             "Signal over time",
-            "Strength of the signal relative to the first layer at the same step. Each row is a"
+            "Size of the signal relative to the first layer at the same step. Each row is a"
             " layer, each column a probe.",
             over_steps=True,
             is_single=True,
@@ -54,7 +54,7 @@ FIGURE_TABS = MappingProxyType(
         "gradient_map": FigureTab(
             "heat_map",
             "Gradient over time",
-            "Strength of the loss's gradient relative to the first layer at the same step. Each"
+            "Size of the loss's gradient relative to the first layer at the same step. Each"
             " row is a layer, each column a probe.",
             over_steps=True,
             is_single=True,

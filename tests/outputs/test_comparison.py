@@ -25,8 +25,8 @@ def test_probes_stand_below_each_other_in_columns(make):
     lines = render(reports).splitlines()
     assert lines[:3] == [
         "probe             step  verdict             signal  gradient  worst layer",
-        "before               0  1 error, 1 warning     1e9     0.316        ×2.00",
-        "after_the_repair     7  healthy               1.00         -        ×4.00",
+        "before               0  1 error, 1 warning  31,600     0.562        ×1.41",
+        "after_the_repair     7  healthy               1.00         -        ×2.00",
     ]
     assert max(map(len, lines)) <= 80
 

@@ -59,10 +59,11 @@ def test_column_that_the_log_lacks_is_nan(make):
 
 
 def test_first_measured_falls_back_to_the_loss_gradient(make):
+    """It is the logarithm of a root mean square, as all that is shown."""
     places = Places(x=make.moments(1.0), h=make.moments(1000.0))
     names = ("log10_random_gradient_second_moment_h", "log10_loss_gradient_second_moment_h")
     site = make.site(0, "a", random_gradients=None, loss_gradients=places)
-    assert FigureData.from_report(make.report([site])).first_measured(*names).tolist() == [3.0]
+    assert FigureData.from_report(make.report([site])).first_measured(*names).tolist() == [1.5]
     assert np.isnan(
         FigureData.from_report(make.report([make.other(0, "b", "Dropout", "pass")])).first_measured(
             *names

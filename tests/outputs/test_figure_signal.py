@@ -49,9 +49,9 @@ def points(figure, axis="y"):
 def test_signal_is_measured_behind_each_layer_in_powers_of_ten(make):
     figure = draw("signal", [FigureData.from_report(make.report(chain(make, [10.0, 10.0, 0.1])))])
     ((_, x, y),) = points(figure)
-    assert (list(x), list(y)) == ([0, 1, 2], pytest.approx([1.0, 2.0, 1.0]))
+    assert (list(x), list(y)) == ([0, 1, 2], pytest.approx([0.5, 1.0, 0.5]))
     ((_, x, y),) = points(figure, "y2")
-    assert list(y) == pytest.approx([math.log10(4), math.log10(2), 0.0])
+    assert list(y) == pytest.approx([math.log10(2), math.log10(2) / 2, 0.0])
 
 
 def test_line_joins_each_layer_with_its_inputs_from_the_model_s_input_on(make):
@@ -60,7 +60,7 @@ def test_line_joins_each_layer_with_its_inputs_from_the_model_s_input_on(make):
     figure = draw("signal", [FigureData.from_report(make.report(sites))])
     line = next(trace for trace in figure.data if trace.name == "measured")
     starts = list(zip(line.x[0::3], line.x[1::3], line.y[0::3], strict=True))
-    assert starts == [(-1, 0, 2.0), (0, 1, 3.0), (0, 2, 3.0), (1, 2, 4.0)]
+    assert starts == [(-1, 0, 1.0), (0, 1, 1.5), (0, 2, 1.5), (1, 2, 2.0)]
 
 
 def predicted(make, signals, gradients=(), variance=None):
@@ -85,8 +85,8 @@ def test_prediction_is_that_of_the_whole_graph(make):
     sites = predicted(make, [1.0, 3.0, 2.0], [0.5, 0.25, 0.0])
     figure = draw("signal", [FigureData.from_report(make.report(sites))])
     (signal,), (gradient,) = (lines(figure, "predicted ± chance", axis) for axis in ("y", "y2"))
-    assert (signal.x[:-1], signal.y[:-1]) == ((-1, 0, 1, 2), (0.0, 1.0, 3.0, 2.0))
-    assert (gradient.x[1:-1], gradient.y[1:-1]) == ((0, 1, 2), (0.5, 0.25, 0.0))
+    assert (signal.x[:-1], signal.y[:-1]) == ((-1, 0, 1, 2), (0.0, 0.5, 1.5, 1.0))
+    assert (gradient.x[1:-1], gradient.y[1:-1]) == ((0, 1, 2), (0.25, 0.125, 0.0))
     assert math.isnan(gradient.y[0])  # nothing is predicted in front of the first layer
 
 
@@ -97,8 +97,8 @@ def test_prediction_follows_the_branches(make):
     figure = draw("signal", [FigureData.from_report(make.report(sites))])
     (line,) = lines(figure, "predicted ± chance")
     ends = [*zip(line.x, line.y, strict=True)]
-    assert ends[:3] == [(-1, 0.0), (0, 1.0), (1, 2.0)]
-    assert (ends[4:6], ends[7:9]) == ([(0, 1.0), (2, 3.0)], [(1, 2.0), (2, 3.0)])
+    assert ends[:3] == [(-1, 0.0), (0, 0.5), (1, 1.0)]
+    assert (ends[4:6], ends[7:9]) == ([(0, 0.5), (2, 1.5)], [(1, 1.0), (2, 1.5)])
 
 
 def test_band_holds_what_chance_allows_around_the_prediction(make):
@@ -107,7 +107,9 @@ def test_band_holds_what_chance_allows_around_the_prediction(make):
     (band,) = (each for each in figure.data if each.fill == "toself" and each.yaxis == "y")
     middle, half = 1.0 - 0.5 / LN10, 2.576 / LN10  # half the summed variance lower, +- 2.576 sd
     assert (band.x, band.y[0], band.y[-1]) == ((-1, 0, 1, 1, 0, -1), 0.0, 0.0)
-    assert (band.y[2], band.y[3]) == pytest.approx((middle + half, middle - half))
+    assert (band.y[2], band.y[3]) == pytest.approx(
+        ((middle + half) / 2, (middle - half) / 2)  # of the root mean square
+    )
 
 
 def test_layer_without_a_prediction_interrupts_line_and_band_and_has_the_reason(make):
@@ -116,7 +118,7 @@ def test_layer_without_a_prediction_interrupts_line_and_band_and_has_the_reason(
     figure = draw("signal", [FigureData.from_report(make.report(sites))])
     assert sum(each.fill == "toself" for each in figure.data if each.yaxis == "y") == 2
     (texts,) = [trace.hovertext for trace in figure.data if trace.mode == "markers"][:1]
-    assert "<br>predicted: 10.0<br>" in texts[0]
+    assert "<br>predicted: 3.16<br>" in texts[0]
     assert "<br>not predicted: a layer of the user's own<br>" in texts[1]
 
 
@@ -125,9 +127,9 @@ def test_repeated_probe_shows_what_the_first_one_predicted(make):
     again = FigureData.from_report(make.report(predicted(make, [None, None]), step=50))
     figure = draw("signal", [replace(again, first=first)])
     (line,) = lines(figure, "predicted at step 0 ± chance")
-    assert line.y[1:3] == (1.0, 2.0)
+    assert line.y[1:3] == (0.5, 1.0)
     (points,) = lines(figure, "measured points")
-    assert "<br>predicted at step 0: 10.0<br>" in points.hovertext[0]
+    assert "<br>predicted at step 0: 3.16<br>" in points.hovertext[0]
 
 
 def test_repeated_probe_alone_has_no_prediction_and_the_legend_reports_it(make):
@@ -214,9 +216,9 @@ def test_finding_about_the_gradient_is_marked_below(make):
 @pytest.mark.parametrize(
     ("ratios", "said"),
     [
-        ([10.0] * 9, "grows 1e9-fold"),
-        ([0.1] * 3, "shrinks to 0.00100"),
-        ([1.0, 1.3], "keeps its size (×1.30)"),
+        ([10.0] * 9, "32,000 times stronger"),
+        ([0.1] * 3, "32 times weaker"),
+        ([1.0, 1.3], "keeps its size (×1.14)"),
     ],
     ids=["explodes", "fades", "healthy"],
 )

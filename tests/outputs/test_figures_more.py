@@ -32,11 +32,11 @@ def trace_called(figure, name):
 def test_ratio_stands_beside_its_prediction_and_band(make):
     site = make.site(0, "dense", 10.0, predicted_forward_ratio=100.0, log_ratio_variance=0.25)
     figure = draw("ratios", [FigureData.from_report(make.report([site]))])
-    assert trace_called(figure, "measured").y == (1.0,)
-    assert trace_called(figure, "predicted ± chance").y == (2.0, 2.0, None)
+    assert trace_called(figure, "measured").y == (0.5,)
+    assert trace_called(figure, "predicted ± chance").y == (1.0, 1.0, None)
     band = next(trace for trace in figure.data if trace.fill == "toself")
     assert (band.y[0], band.y[2]) == pytest.approx(
-        [2 + (-0.125 - 2.576 * 0.5) / math.log(10), 2 + (-0.125 + 2.576 * 0.5) / math.log(10)]
+        [1 + (-0.125 - 2.576 * 0.5) / math.log(100), 1 + (-0.125 + 2.576 * 0.5) / math.log(100)]
     )
 
 
@@ -51,8 +51,8 @@ def test_ratio_of_zero_stands_at_the_lower_edge(make):
 
 def test_map_compares_each_step_with_its_first_layer(make):
     figure = draw("heat_map", [frame_of(make, (10, 100, 1)), frame_of(make, (1, 1000, 1), step=5)])
-    assert [list(row) for row in figure.data[0].z] == [[0.0, 0.0], [1.0, 3.0], [-1.0, 0.0]]
-    assert (figure.data[0].zmin, figure.data[0].zmax) == (-3.0, 3.0)
+    assert [list(row) for row in figure.data[0].z] == [[0.0, 0.0], [0.5, 1.5], [-0.5, 0.0]]
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (-1.5, 1.5)
     assert list(figure.data[0].x) == [-2.5, 2.5, 7.5]
 
 

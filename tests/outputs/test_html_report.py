@@ -160,7 +160,7 @@ def test_numbers_can_be_sorted(make):
     page = render(make.report(sites))
     rows = re.findall(r'<tr id="site-\d".*?</tr>', page, re.DOTALL)
     values = [re.findall(r'data-value="([^"]*)"', row)[3] for row in rows]
-    assert values == [repr(math.log10(0.125)), "Infinity", "", ""]
+    assert values == [repr(math.log10(0.125) / 2), "Infinity", "", ""]
 
 
 def test_figures_hold_a_point_for_each_site(make):

@@ -33,8 +33,13 @@ def test_predictions_are_statistics_of_the_log():
 def test_measured_and_predicted_signal_and_gradient_stand_beside_each_other(make):
     site = make.site(0, "a", 10.0, predicted_log10_second_moment=2.0, predicted_log10_gradient=-1.0)
     found = columns(make, site)
-    titles = ("q(h)", "predicted q(h)", "gradient", "predicted gradient")
-    assert [found[title].texts for title in titles] == [("10.0",), ("100",), ("0.500",), ("0.100",)]
+    titles = ("size", "predicted size", "gradient", "predicted gradient")
+    assert [found[title].texts for title in titles] == [
+        ("3.16",),
+        ("10.0",),
+        ("0.707",),
+        ("0.316",),
+    ]
     assert [title for title in found if title in titles] == list(titles)
 
 
@@ -45,7 +50,7 @@ def test_column_without_content_is_left_out(make):
 
 @pytest.mark.parametrize(
     ("title", "expected"),
-    [("forward", ("nan", "")), ("q(h)", ("nan", "nan")), ("mean", ("nan", "nan"))],
+    [("forward", ("nan", "")), ("size", ("nan", "nan")), ("mean", ("nan", "nan"))],
 )
 def test_nan_is_shown_where_the_output_is_broken(make, title, expected):
     broken = make.moments(math.nan, mean=math.nan, share_nonfinite=1.0)

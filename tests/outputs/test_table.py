@@ -25,7 +25,7 @@ ALL = (
     "forward",
     "backward",
     "gain",
-    "q(h)",
+    "size",
     "gradient",
 )
 BASIC = ("type", "output", "std z", "forward", "backward", "gain")
@@ -113,8 +113,8 @@ def test_row_holds_the_site_s_numbers(make):
     )
     (line,) = lay_out([site], "!", 200).lines
     cells = (
-        "! 0 dense Dense 10 1.01k 0 1.41 50% 3.00 0.250 0.500 / 1.00 0.250 / 1.00 0.100 0.500 /"
-        " 1.00 0.500 / 2.00"
+        "! 0 dense Dense 10 1.01k 0 1.41 50% 3.00 0.250 0.707 / 1.00 0.500 / 1.00 0.316 0.707 /"
+        " 1.00 0.707 / 1.41"
     )
     assert line.split() == cells.split()
 
@@ -125,7 +125,7 @@ def test_number_that_is_not_known_is_a_minus(make):
         make.site(1, "b", forward_ratio=None, activations=Places()),  # nothing was measured
     ]
     table = lay_out(sites, "  ", 80)
-    assert "0.500 / - " in table.lines[0]
+    assert "0.707 / - " in table.lines[0]
     assert "- / 1.00" in table.lines[1]
 
 

@@ -34,7 +34,7 @@ class Direction:
     Attributes:
         name: `"forward"` or `"backward"`.
         noun: What travels.
-        at_h: Gives `(sites,)` log10 second moments behind each site.
+        at_h: Gives `(sites,)` log10 root mean squares behind each site.
         at_x: The same in front of each weight layer.
         share_nonfinite: Gives `(sites,)` shares of NaN and infinity, 0..1.
         predicted: Name of the statistic that predicts what `at_h` measures.
@@ -60,8 +60,8 @@ class Direction:
 FORWARD = Direction(
     "forward",
     "Signal",
-    lambda frame: frame.column("log10_second_moment_h"),
-    lambda frame: frame.column("log10_second_moment_x"),
+    lambda frame: frame.shown("log10_second_moment_h"),
+    lambda frame: frame.shown("log10_second_moment_x"),
     lambda frame: frame.column("share_nonfinite_h"),
     "log10_predicted_second_moment_h",
     "log10_second_moment_h",
@@ -79,10 +79,10 @@ BACKWARD = Direction(
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Predicted second moments of one direction with their band, in log10 units.
+    """Predicted root mean squares of one direction with their band, in log10 units.
 
     Attributes:
-        line: `(sites,)` predicted second moments behind each site, `nan` where there is none.
+        line: `(sites,)` predicted root mean squares behind each site, `nan` where there is none.
         low: `(sites,)` lower end of the range that chance allows.
         high: `(sites,)` its upper end.
         step: Step of the probe that made the prediction.
@@ -110,7 +110,7 @@ def predict(frame: FigureData, direction: Direction) -> Prediction:
     if np.isnan(frame.column(direction.comparable)).all():
         line = np.full(len(frame), np.nan)
     low, high = predicted_curves.chance_band(line, _variance(source, direction))
-    return Prediction(line, low, high, source.step)
+    return Prediction(line / 2.0, low / 2.0, high / 2.0, source.step)
 
 
 def _variance(frame: FigureData, direction: Direction) -> Column:
@@ -190,16 +190,19 @@ def _hover(
         [f"{direction.noun.lower()}: {format_share(share)} NaN or infinite"] if share > 0 else []
     )
     if not share >= 1:  # what is known is about the finite rest; NaN where nothing is known of it
-        lines.append(f"{direction.noun.lower()}: mean square {format_power_of_ten(value)}")
+        lines.append(
+            f"{direction.noun.lower()}: root mean square {format_power_of_ten(value)}"
+            f" (mean square {format_power_of_ten(2.0 * value)})"
+        )
         lines += _prediction_lines(frame, index, direction)
         lines += text.ratio_line(frame, index, direction.name)
     return "<br>".join([*lines, *text.finding_lines(frame.findings_at(index))])
 
 
 def _prediction_lines(frame: FigureData, index: int, direction: Direction) -> list[str]:
-    """The predicted mean square, or the reason why there is none."""
+    """The predicted root mean square, or the reason why there is none."""
     source = frame.predicting(direction.predicted)
-    value, reason = source.column(direction.predicted)[index], frame.sites.unpredicted[index]
+    value, reason = source.shown(direction.predicted)[index], frame.sites.unpredicted[index]
     is_comparable = not math.isnan(frame.column(direction.comparable)[index])
     if not math.isnan(value) and is_comparable:
         when = "" if source is frame else f" at step {source.step}"

@@ -195,7 +195,7 @@ def power_axis(
     values: Iterable[float],
     colors: Palette,
     around: float | None = 0.0,
-    title: str = "mean square",
+    title: str = "root mean square",
 ) -> dict[str, Any]:
     """An axis of log10 values that is labelled with powers of ten.
 

@@ -69,9 +69,10 @@ def _draw(
         frame.column(f"log10_{way}_ratio"),
         frame.column(f"log10_predicted_{way}_ratio"),
     )
-    low, high = chance_band(predicted, frame.column("log_ratio_variance"))
+    low, high = (end / 2.0 for end in chance_band(predicted, frame.column("log_ratio_variance")))
+    measured, predicted = measured / 2.0, predicted / 2.0
     axis = layout.power_axis(
-        [*measured, *predicted, *low, *high], colors, title="ratio of mean squares"
+        [*measured, *predicted, *low, *high], colors, title="ratio of root mean squares"
     )
     sheet.arrange(**{layout.layout_name(axis_name): axis})
     place = {"xaxis": "x", "yaxis": axis_name, "showlegend": axis_name == "y"}

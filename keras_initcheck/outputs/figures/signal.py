@@ -14,7 +14,7 @@ from keras_initcheck.outputs.figures.panel import Panel
 
 
 def signal_propagation(frames: Sequence[FigureData], *, dark: bool = False) -> FigureBuilder:
-    """Draws the mean square of the signal over depth, and the gradient's below, in powers of ten.
+    """Draws the root mean square of the signal over depth, the gradient's below, in powers of ten.
 
     Each is shown as it was measured, as the model's inputs and all weights on the way predict it
     with the range that chance allows, and as it ideally is: flat. Repeated probes predict nothing:

@@ -7,7 +7,7 @@ from keras_initcheck.outputs.cleaning import clean, one_line
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.severity_marks import MARKS
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.number_format import format_count, format_power_of_ten
+from keras_initcheck.records.number_format import format_change, format_count, format_power_of_ten
 
 HOVER_WIDTH = 46
 """Characters in a line of a hover box: what a screen of 400 pixels has room for."""
@@ -20,9 +20,9 @@ MOST_TITLE_LINES = 3
 MOST_HOVER_FINDINGS = 2
 MOST_MESSAGE_LINES = 4
 
-KEPT = 0.5
-"""Largest `|log10 gain|` that is called keeping the size: a factor of three over the whole
-network.
+KEPT = 0.25
+"""Largest `|log10 gain|` that is called keeping the size: a factor of three of the mean square over
+the whole network.
 """
 
 SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "%": "&#37;"})
@@ -108,8 +108,8 @@ def finding_lines(findings: tuple[Finding, ...]) -> list[str]:
 
 def ratio_line(frame: FigureData, index: int, direction: str) -> list[str]:
     """`forward ratio 1.9, predicted 2.0`, or nothing where the site has no ratio."""
-    measured = frame.column(f"log10_{direction}_ratio")[index]
-    predicted = frame.column(f"log10_predicted_{direction}_ratio")[index]
+    measured = frame.shown(f"log10_{direction}_ratio")[index]
+    predicted = frame.shown(f"log10_predicted_{direction}_ratio")[index]
     if math.isnan(measured):
         return []
     rest = "" if math.isnan(predicted) else f", predicted {format_power_of_ten(predicted)}"
@@ -117,14 +117,13 @@ def ratio_line(frame: FigureData, index: int, direction: str) -> list[str]:
 
 
 def describe_gain(log10_gain: float) -> str:
-    """A gain in words.
+    """A gain of the root mean square in words.
 
     >>> describe_gain(9.0), describe_gain(-3.0), describe_gain(0.1)
-    ('grows 1e9-fold', 'shrinks to 1e-3', 'keeps its size (×1.26)')
+    ('1e9 times stronger', '1,000 times weaker', 'keeps its size (×1.26)')
     """
     if math.isnan(log10_gain):
         return "could not be measured from end to end"
-    factor = format_power_of_ten(log10_gain)
     if abs(log10_gain) <= KEPT:
-        return f"keeps its size (×{factor})"
-    return f"grows {factor}-fold" if log10_gain > 0 else f"shrinks to {factor}"
+        return f"keeps its size (×{format_power_of_ten(log10_gain)})"
+    return format_change(log10_gain)

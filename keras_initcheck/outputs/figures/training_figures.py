@@ -91,9 +91,9 @@ def heat_map(
         )
     frames, colors = _in_order(frames), palette(dark)
     scale, title = HEAT_MAPS[statistic]
-    rows = _rows(frames[0], [frame.column(statistic) for frame in frames])
+    rows = _rows(frames[0], [frame.shown(statistic) for frame in frames])
     shape = len(rows), len(frames)
-    values = np.array([frame.column(statistic)[rows] for frame in frames]).T.reshape(shape)
+    values = np.array([frame.shown(statistic)[rows] for frame in frames]).T.reshape(shape)
     is_broken = np.array([_is_nonfinite(frame, statistic)[rows] for frame in frames])
     broken = is_broken.T.reshape(shape) | np.isposinf(values)
     values = np.where(broken, np.nan, values)
@@ -151,7 +151,7 @@ def update_ratio(frames: Sequence[FigureData], *, dark: bool = False) -> FigureB
     """
     frames, colors = _in_order(frames), palette(dark)
     statistic = "log10_gradient_to_weight"
-    columns = [frame.column(statistic) for frame in frames]
+    columns = [frame.shown(statistic) for frame in frames]
     rows = [int(row) for row in _rows(frames[0], columns)]
     title = (
         "<b>|gradient| / |weight|</b> of each layer: times the<br>learning rate, the relative"
@@ -315,7 +315,7 @@ def _texts(
 def _number_lines(
     frame: FigureData, row: int, statistic: str, scale: str, shown: float
 ) -> list[str]:
-    value = float(frame.column(statistic)[row])
+    value = float(frame.shown(statistic)[row])
     if scale == SHARE:
         return [f"step {frame.step}", format_number(value)]
     compared = (
