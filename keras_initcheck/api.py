@@ -36,6 +36,7 @@ def check(
     thresholds: Mapping[str, float] | None = None,
     exempt: Mapping[str, Sequence[str]] | None = None,
     jacobian_spectrum: bool = False,
+    first_step: bool = True,
 ) -> Report:
     """Probes a model with one batch and applies the rules to the measurement.
 
@@ -60,6 +61,8 @@ def check(
             all of them are exempt.
         jacobian_spectrum: Whether to estimate the singular values of the Jacobian from inputs to
             outputs, too, which takes about 60 more passes.
+        first_step: Whether to make the compiled optimizer's next update, to measure the loss after
+            it, and to take it back.
 
     Returns:
         The report.
@@ -70,14 +73,15 @@ def check(
         ProbeError: The model does not run on the batch.
         ValueError: An argument is out of its range.
 
-    Cost: one forward and two backward passes, and the time to trace or compile them. Side effects:
-    the model stays bitwise the same (an unbuilt model is built); one item is taken from a
-    generator.
+    Cost: one forward and two backward passes, and the time to trace or compile them; for the first
+    step an update, one more forward pass, and the memory of the weights and of the optimizer's
+    slots once more. Side effects: the model and its optimizer stay bitwise the same (an unbuilt
+    model is built); one item is taken from a generator.
     """
     policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
     probe = Probe(model, seed=seed)
     batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
-    profile = probe.measure(batch)
+    profile = probe.measure(batch, with_first_step=first_step)
     if jacobian_spectrum:
         profile = replace(profile, spectrum=probe.spectrum(batch))
     return judge(profile, policy, with_mean_field=True)
@@ -104,6 +108,7 @@ def repair(
     ignore: Sequence[str] = (),
     thresholds: Mapping[str, float] | None = None,
     exempt: Mapping[str, Sequence[str]] | None = None,
+    first_step: bool = True,
 ) -> Repair:
     """Re-initializes the layers of a model that drift, and verifies the result with a new probe.
 
@@ -142,6 +147,7 @@ def repair(
         ignore: As in `check`; findings of ignored rules are not repaired.
         thresholds: As in `check`.
         exempt: As in `check`; exempt layers are not repaired.
+        first_step: As in `check`, for each probe.
 
     Returns:
         The repair, whose `undo()` restores the model's values bitwise.
@@ -167,7 +173,7 @@ def repair(
     batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
 
     with ONE_AT_A_TIME:  # no other thread may change the model between measurement and cure
-        before = judge(probe.measure(batch), policy)
+        before = judge(probe.measure(batch, with_first_step=first_step), policy)
         chosen = options_for(options, probe.owned, seed)
         return Repairer(probe, batch, policy, chosen).run(before, is_dry=dry_run)
 

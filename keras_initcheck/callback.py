@@ -78,9 +78,10 @@ class InitCheck(keras.callbacks.Callback):
         TypeError: A part is not a Keras model, or `log_dir` not a path.
         DriftError: From `fit`, with `on_drift="raise"`.
 
-    Cost: the first probe traces or compiles a forward and two backward passes; each later one takes
-    about as long as a training step, and nothing runs between probes. A probe that fails warns once
-    and steps aside; the training goes on.
+    Cost: the first probe traces or compiles a forward and two backward passes; before the first
+    update of a training it also makes that update, as `check` does, and takes it back. Each later
+    probe takes about as long as a training step, and nothing runs between probes. A probe that
+    fails warns once and steps aside; the training goes on.
 
     Example:
         model.fit(x, y, callbacks=[InitCheck("logs")])
@@ -251,8 +252,9 @@ class InitCheck(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Probes given data, or arranges that the first batch is probed before the first update."""
         self._session.end()  # an aborted training did not come to its end
-        steps = (self.params or {}).get("steps")
-        session = FitSession(self.settings, self._session.probes, self.model, steps)
+        plan = self.params or {}
+        steps, epochs = plan.get("steps"), plan.get("epochs")
+        session = FitSession(self.settings, self._session.probes, self.model, steps, epochs)
         self._session = session
         session.begin()
 

@@ -204,7 +204,11 @@ def _probe(
         print_text(f"probing {model.name} ...", sys.stderr)
     try:
         if arguments.repair is None:
-            options = {**settings.options, "jacobian_spectrum": arguments.spectrum}
+            options = {
+                **settings.options,
+                "jacobian_spectrum": arguments.spectrum,
+                "first_step": arguments.first_step,
+            }
             return check(model, data.x, data.y, sample_weight=data.sample_weight, **options), None
         repair = run_repair(model, data, arguments, settings.options)
         return repair.result, repair

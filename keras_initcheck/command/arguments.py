@@ -283,6 +283,12 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
         help="also estimate the singular values of the Jacobian, in about 60 more passes",
     )
     parser.add_argument(
+        "--no-first-step",
+        dest="first_step",
+        action="store_false",
+        help="do not make the optimizer's first update, which is taken back",
+    )
+    parser.add_argument(
         "--no-config",
         dest="config",
         action="store_false",

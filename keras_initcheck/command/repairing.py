@@ -42,6 +42,7 @@ def run_repair(model: Any, data: Data, arguments: Namespace, options: Mapping[st
             layers=arguments.layers,
             allow_trained=arguments.allow_trained,
             dry_run=arguments.dry_run,
+            first_step=arguments.first_step,
             **options,
         )
     except ValueError as error:

@@ -207,6 +207,8 @@ def _whole_network(report: Report, width: int) -> Iterator[Text]:
     """The two numbers that sum the network up, and what else is known of it as a whole."""
     if text := summary.whole_network(report.profile):
         yield from _paragraph(text, width, indent="    ", style="bold")
+    if text := summary.first_step(report.profile):
+        yield from _paragraph(text, width, indent="    ")
     if text := summary.spectrum(report.profile):
         yield from _paragraph(text, width, indent="    ")
     if width >= WIDE and report.mean_field is not None and report.mean_field.reason is None:

@@ -87,6 +87,7 @@ def render(report: Report) -> str:
         report=report,
         groups=group_findings(report.findings, anchors),
         num_left_out=len(report.findings) - MOST_FINDINGS,
+        first_step=summary.first_step(profile),
         spectrum=summary.spectrum(profile),
         depth_scales=_depth_scales(report.mean_field),
         not_probed=summary.not_probed(profile),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from keras_initcheck.records.data import OutputStats, TabularInput
+from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.profile import Profile, Spectrum
 from keras_initcheck.records.record import Record
 from keras_initcheck.records.sites import SiteStats, WeightStats
@@ -42,6 +43,7 @@ class ProfileDocument(Record):
     outputs: tuple[OutputStats, ...] = ()
     tabular_inputs: tuple[TabularInput, ...] = ()
     spectrum: Spectrum | None = None
+    first_step: FirstStep | None = None
 
     @classmethod
     def from_profile(cls, profile: Profile) -> "ProfileDocument":

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from keras_initcheck.outputs.json_document import ProfileDocument
 from keras_initcheck.outputs.logged import Judgement, LoggedSites
 from keras_initcheck.records.data import Labels, OutputStats, TabularInput
+from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.profile import Spectrum
 from keras_initcheck.records.report import MeanFieldSummary, Report
 from keras_initcheck.records.sites import SiteStats, WeightStats
@@ -68,6 +69,11 @@ FINITE = Limit("a finite number", math.isfinite)
 COUNTS = Limit(
     "a list of numbers that are 0 or more", lambda numbers: all(number >= 0 for number in numbers)
 )
+SIZES = Limit(
+    'a list of numbers that are 0 or more, or "NaN"',
+    lambda numbers: not any(number < 0 for number in numbers),
+)
+SHARES = Limit('a list of shares, 0 to 1, or "NaN"', lambda shares: all(map(SHARE.holds, shares)))
 SHAPE = Limit(
     f"a shape: at most {LARGEST_RANK} sizes, each 0 or more, of fewer than 2^63 elements",
     lambda shape: (
@@ -118,6 +124,12 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
             {name: COUNT for name in ("num_inputs", "num_outputs", "num_vectors", "num_iterations")}
             | {"mean_square": SIZE, "standard_error": SIZE, "largest": SIZE, "largest_error": SIZE}
         ),
+        FirstStep: {
+            "momentum": SIZE,
+            "relative_updates": SIZES,
+            "shares_below_epsilon": SHARES,
+            "planned_steps": COUNT,
+        },
         ProfileDocument: {"batch_size": COUNT, "step": COUNT, "seconds": SIZE},
         MeanFieldSummary: {"num_layers": COUNT},
         Report: {"num_exempted": COUNT},
@@ -132,6 +144,7 @@ def problems(record: object) -> Iterator[Problem]:
     """Fields of a record that contradict each other."""
     if isinstance(record, ProfileDocument):
         yield from _problems_of_sites(record)
+        yield from _problems_of_first_step(record)
         for field, each in (
             *_numbered("weights", record.weights),
             *_numbered("outputs", record.outputs),
@@ -157,6 +170,15 @@ def _problems_of_sites(profile: ProfileDocument) -> Iterator[Problem]:
                 f"sites[{position}].index", f"the site's position, {position}", site.index
             )
         yield from _problems_of_inputs(f"sites[{position}].inputs", position, site.inputs)
+
+
+def _problems_of_first_step(profile: ProfileDocument) -> Iterator[Problem]:
+    count = len(profile.weights)
+    for name in ("relative_updates", "shares_below_epsilon"):
+        received = len(getattr(profile.first_step, name, profile.weights))
+        if received != count:
+            words = f"a list with an entry for each of the {count} weights"
+            yield Problem(f"first_step.{name}", words, f"{received} entries")
 
 
 def _problems_of_columns(sites: LoggedSites) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """A probe in sentences: its model, its gains from end to end, and how it was measured."""
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from keras_initcheck.records.number_format import (
     format_count,
     format_number,
     format_power_of_ten,
+    format_share,
 )
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats
@@ -54,6 +56,32 @@ def spectrum(profile: Profile) -> str:
         f"Singular values from inputs to outputs: {mean}, the largest"
         f" {format_number(found.largest)} (± {format_number(found.largest_error)}){times}; all"
         " alike is ideal."
+    )
+
+
+def first_step(profile: Profile) -> str:
+    """The first step in a sentence, or `""` where none was made."""
+    found = profile.first_step
+    if found is None:
+        return ""
+    updates = [each for each in found.relative_updates if not math.isnan(each)]
+    size = (
+        f", {format_number(statistics.median(updates))} of each weight (median)" if updates else ""
+    )
+    plan = "" if found.planned_steps is None else f" of {format_count(found.planned_steps)}"
+    momentum = f", momentum {found.momentum:.3g}" if found.momentum else ""
+    below = [each for each in found.shares_below_epsilon if not math.isnan(each)]
+    tiny = (
+        f"; {format_share(statistics.median(below))} of each gradient (median) is below the"
+        " optimizer's epsilon"
+        if below and statistics.median(below) > 0
+        else ""
+    )
+    return (
+        f"First step{plan}, {profile.optimizer} at rate {found.learning_rate:.3g}"
+        f"{momentum}{size}: loss {format_number(found.loss_before)} to"
+        f" {format_number(found.loss_after)}, promised {format_number(found.promised_change, 9)}"
+        f"{tiny}."
     )
 
 

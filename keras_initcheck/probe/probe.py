@@ -13,8 +13,10 @@ from keras_initcheck.probe.data.arguments import as_seed
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.engine.protocol import BatchParts
+from keras_initcheck.probe.first_step import Descent, measure_first_step
 from keras_initcheck.probe.keras_model import introspection
-from keras_initcheck.probe.keras_model.optimizers import steps_taken
+from keras_initcheck.probe.keras_model.messages import error_summary
+from keras_initcheck.probe.keras_model.optimizers import compiled_optimizer, steps_taken
 from keras_initcheck.probe.keras_model.private_api import (
     build,
     flatten_layers,
@@ -86,6 +88,7 @@ class Probe:
         is_exact: bool = True,
         with_histograms: bool = False,
         step: int | None = None,
+        with_first_step: bool = False,
     ) -> Profile:
         """One forward pass in training mode and one backward pass for each cotangent.
 
@@ -98,6 +101,8 @@ class Probe:
                     a probe whose numbers leave float32's range is repeated exactly.
             with_histograms: Whether to make histograms, from a bounded sample.
             step: Number of training steps that had been taken; by default the model's own count.
+            with_first_step: Whether an exact pass is followed by the compiled optimizer's own
+                update, which is taken back. Its failure is noted in `not_probed`.
 
         Returns:
             The profile.
@@ -107,7 +112,10 @@ class Probe:
             DataError: The labels do not fit the loss.
         """
         start = time.perf_counter()
-        options = Options(tuple(cotangents), is_exact, with_histograms, self.seed)
+        keeps_gradients = (
+            with_first_step and is_exact and compiled_optimizer(self.model) is not None
+        )
+        options = Options(tuple(cotangents), is_exact, with_histograms, self.seed, keeps_gradients)
         compiled, table = self._run(options, batch)
         if not is_exact and not table.is_reliable:
             compiled, table = self._run(replace(options, is_exact=True), batch)
@@ -121,7 +129,24 @@ class Probe:
                 seed=self.seed,
                 step=steps_taken(self.model) if step is None else step,
             )
+            if keeps_gradients and LOSS in self._record.objectives:
+                profile = self._add_first_step(profile, compiled, table, batch)
         return replace(profile, seconds=time.perf_counter() - start)
+
+    def _add_first_step(
+        self, profile: Profile, compiled: CompiledPass, table: RowTable, batch: Batch
+    ) -> Profile:
+        """The profile with the first step, or with the reason why there is none."""
+        record, gradients = compiled.forward.record, compiled.forward.take_gradients()
+        descent = Descent(batch, record.trainable, gradients, table.loss, table.loss_scale)
+        positions = compiled.profiles.gradient_positions
+        try:
+            found = measure_first_step(self.model, self._engine, descent, positions)
+        except Exception as error:  # a witness more or less: the rest of the profile stands
+            structure = profile.structure
+            notes = (*structure.not_probed, ("first step", error_summary(error)))
+            return replace(profile, structure=replace(structure, not_probed=notes))
+        return replace(profile, first_step=found)
 
     @property
     def owned(self) -> list[OwnedVariable]:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from keras_initcheck.records.data import OutputStats, TabularInput
+from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.measurement import Measurement, to_moments
 from keras_initcheck.records.record import Record
 from keras_initcheck.records.sites import SiteStats, WeightStats
@@ -71,6 +72,7 @@ class Profile(Record):
         outputs: Outputs with their labels, from exact probes with labels.
         tabular_inputs: The model's inputs that are tables, from exact probes.
         spectrum: Singular values of the input-output Jacobian, where they were asked for.
+        first_step: The optimizer's next update, made and taken back, where it could be.
     """
 
     structure: Structure
@@ -87,6 +89,7 @@ class Profile(Record):
     outputs: tuple[OutputStats, ...] = ()
     tabular_inputs: tuple[TabularInput, ...] = ()
     spectrum: Spectrum | None = None
+    first_step: FirstStep | None = None
 
     @classmethod
     def of(

@@ -115,27 +115,32 @@ class Repairer:
             The plan as it was done, the report on the changed model, and the reason why it is not
             better, empty if it is.
         """
-        steps, after = self._apply(planned.steps, owned)
+        steps, after = self._apply(planned.steps, owned, before)
         failure = _failure(before, after, planned.targets)
         if failure and self.options.method in (AUTO, FIXUP):
             more = settling(after.profile, after.findings, self.options)
             if more.steps:
-                settled, after = self._apply(more.steps, owned)
+                settled, after = self._apply(more.steps, owned, before)
                 failure = _failure(before, after, planned.targets) or _hidden(settled)
                 steps = (*steps, *settled)
         return replace(planned, steps=steps), after, failure
 
     def _apply(
-        self, steps: Sequence[Step], owned: dict[str, OwnedVariable]
+        self, steps: Sequence[Step], owned: dict[str, OwnedVariable], before: Report
     ) -> tuple[tuple[Step, ...], Report]:
-        """Applies the steps; returns them as done, and the report on the changed model."""
+        """Applies the steps; returns them as done, and the report on the changed model.
+
+        It has a first step where the report `before` has one.
+        """
         apply(steps, owned, self.options.seed)
         done = (
             tuple(self._settle(steps, owned))
             if any(step.action == SETTLE for step in steps)
             else tuple(steps)
         )
-        return done, judge(self.probe.measure(self.batch, step=self.step), self.policy)
+        with_first_step = before.profile.first_step is not None
+        measured = self.probe.measure(self.batch, step=self.step, with_first_step=with_first_step)
+        return done, judge(measured, self.policy)
 
     def _settle(self, steps: Sequence[Step], owned: dict[str, OwnedVariable]) -> list[Step]:
         kernels = {

@@ -16,9 +16,10 @@ import keras
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.arrays import to_numpy
+from keras_initcheck.probe.engine.interrupts import uninterrupted
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.private_api import flatten_layers, without_rematerialization
-from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME, uninterrupted
+from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.wrapping import (
     replaced_activation,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from keras_initcheck.probe.engine.arrays import to_numpy
-from keras_initcheck.probe.tap.guards import uninterrupted
+from keras_initcheck.probe.engine.interrupts import uninterrupted
 
 
 class Snapshot:

@@ -32,10 +32,16 @@ class FitSession(Session):
         probes: Probes of an earlier session, to be used again.
         model: The model that is trained.
         steps_per_epoch: Steps of an epoch, if they are known.
+        epochs: Number of epochs, if it is known.
     """
 
     def __init__(
-        self, settings: Settings, probes: PartProbes, model: Any, steps_per_epoch: int | None
+        self,
+        settings: Settings,
+        probes: PartProbes,
+        model: Any,
+        steps_per_epoch: int | None,
+        epochs: int | None = None,
     ) -> None:
         super().__init__(settings, probes)
         self._model = model
@@ -43,8 +49,9 @@ class FitSession(Session):
         self._pace = Pace(settings.every, int(model.steps_per_execution), steps_per_epoch)
         self._first_step = 0
         self._restore: Callable[[], None] = _nothing
+        planned = steps_per_epoch * epochs if steps_per_epoch and epochs else None
         for part in settings.parts or (Part(model, data=settings.data),):
-            self.watch(part)
+            self.watch(part).planned_steps = planned
         # Named parts bring their data, so only a single watched model can wait for the first batch.
         self._awaits_batch = self.watched[0].part.data is None
 

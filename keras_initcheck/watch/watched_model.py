@@ -1,6 +1,7 @@
 """One watched model during one training: its probes, its log, and the actions on its findings."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
@@ -35,6 +36,7 @@ class WatchedModel:
         report: The latest report; `None` before the first probe.
         first_report: The report before the first update and before any repair; `None` until then.
         batch: The batch that later probes measure; `None` before the first probe.
+        planned_steps: Updates that the training plans; `None` where that is not known.
     """
 
     def __init__(self, part: Part, settings: Settings, probe: Probe) -> None:
@@ -43,6 +45,7 @@ class WatchedModel:
         self.report: Report | None = None
         self.first_report: Report | None = None
         self.batch: Batch | None = None
+        self.planned_steps: int | None = None
         self._settings = settings
         self._log = TrainingLog(
             part.log_dir(settings.log_dir),
@@ -185,8 +188,12 @@ class WatchedModel:
             is_exact=is_exact,
             with_histograms=with_histograms,
             step=step,
+            with_first_step=is_exact and not step,
         )
         self._num_probes += 1
+        if profile.first_step is not None:
+            planned = replace(profile.first_step, planned_steps=self.planned_steps)
+            profile = replace(profile, first_step=planned)
         self.report = judge(profile, self._settings.policy)
         return self.report
 

@@ -32,6 +32,7 @@ from tensorboard.data.provider import RunTagFilter
 
 from keras_initcheck.records.data import Labels, OutputStats, TabularInput
 from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.profile import Profile, Spectrum
 from keras_initcheck.records.report import MeanFieldSummary, Report
 from keras_initcheck.records.sites import SiteStats, WeightStats
@@ -235,6 +236,7 @@ def full_report() -> Report:
         ),
         tabular_inputs=(TabularInput("table", 13, (12, 3), 0.98, 700.0, 2.5),),
         spectrum=SPECTRUM,
+        first_step=FirstStep(2.5, 2.4, -0.2, 0.01, 0.9, (0.001, math.nan), (0.0, 0.5), 500),
         is_loss_scaled=True,
     )
     return replace(full, mean_field=replace(MEAN_FIELD, reason="none"))

@@ -241,3 +241,9 @@ def test_what_is_known_of_the_whole_network_has_a_section(make):
 )
 def test_section_is_left_out_where_nothing_is_known(make, mean_field):
     assert "Depth and singular values" not in render(replace(make.report(), mean_field=mean_field))
+
+
+def test_first_step_has_a_section(full_report):
+    assert "<h2>The first step</h2>" in render(full_report)
+    profile = replace(full_report.profile, first_step=None)
+    assert "<h2>The first step</h2>" not in render(replace(full_report, profile=profile))

@@ -46,6 +46,22 @@ def test_report_with_every_field_filled_comes_back(full_report):
     assert from_json(to_json(full_report)) == full_report
 
 
+def test_first_step_needs_an_entry_for_each_weight(full_report):
+    step = full_report.profile.first_step
+    profile = replace(full_report.profile, first_step=replace(step, relative_updates=(0.1,)))
+    expected = (
+        r"first_step.relative_updates` must be a list with an entry for each of the 2 weights"
+    )
+    with pytest.raises(ValueError, match=expected):
+        from_json(to_json(replace(full_report, profile=profile)))
+
+
+def test_report_of_an_earlier_release_has_no_first_step(full_report):
+    document = json.loads(to_json(full_report))
+    del document["profile"]["first_step"]
+    assert from_json(json.dumps(document)).profile.first_step is None
+
+
 def test_number_of_exempted_findings_comes_back(full_report):
     assert from_json(to_json(replace(full_report, num_exempted=3))).num_exempted == 3
 

@@ -211,3 +211,11 @@ def test_source_of_keras_is_imported_in_one_file():
         )
     }
     assert importing == {"probe/keras_model/private_api.py"}
+
+
+def test_learning_rate_that_was_given_can_be_held():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    optimizer = keras.optimizers.SGD(schedule)
+    assert private_api.given_learning_rate(optimizer) is schedule
+    private_api.hold_learning_rate(optimizer, 0.25)
+    assert float(optimizer.learning_rate) == 0.25

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import keras_initcheck as ic
-from keras_initcheck.probe.tap import guards, preserve
+from keras_initcheck.probe.engine import interrupts
+from keras_initcheck.probe.tap import preserve
 from keras_initcheck.repairs import repairer, settling, snapshot
 
 LAYERS = keras.layers
@@ -124,7 +125,7 @@ def test_report_s_reader_may_check_the_model_again():
 @contextlib.contextmanager
 def interrupted_inside():
     """`uninterrupted`, with a Ctrl-C as soon as it is entered."""
-    with guards.uninterrupted():
+    with interrupts.uninterrupted():
         signal.raise_signal(signal.SIGINT)
         yield
 

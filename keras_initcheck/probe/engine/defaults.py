@@ -1,11 +1,11 @@
 """Functions of engines without hidden state, strategies of replicas or iterators of their own."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from keras_initcheck.probe.engine.protocol import Restore
-from keras_initcheck.probe.keras_types import Model, Nest
+from keras_initcheck.probe.keras_types import KerasVariable, Model, Nest, Tensor
 
 
 @contextlib.contextmanager
@@ -55,3 +55,9 @@ def num_bytes(tensor: Any) -> int:
 def capture_tensor(tensor: Any) -> Restore:
     """Nothing to capture where tensors do not change."""
     return lambda: None
+
+
+@contextlib.contextmanager
+def holding(variables: Sequence[KerasVariable], values: Sequence[Tensor]) -> Iterator[None]:
+    """Nothing to do where everything reads variables through Keras, and finds those of a scope."""
+    yield

@@ -14,6 +14,7 @@ from jax.experimental import multihost_utils, sparse
 from keras_initcheck.probe.engine.defaults import building_scope as building_scope
 from keras_initcheck.probe.engine.defaults import capture_randomness as capture_randomness
 from keras_initcheck.probe.engine.defaults import capture_tensor as capture_tensor
+from keras_initcheck.probe.engine.defaults import holding as holding
 from keras_initcheck.probe.engine.defaults import isolated_randomness as isolated_randomness
 from keras_initcheck.probe.engine.defaults import num_bytes as num_bytes
 from keras_initcheck.probe.engine.defaults import own_tensors as own_tensors
@@ -22,6 +23,7 @@ from keras_initcheck.probe.engine.defaults import without_gradients as without_g
 from keras_initcheck.probe.engine.defaults import without_strategy as without_strategy
 from keras_initcheck.probe.engine.jax_pass import compile_pass as compile_pass
 from keras_initcheck.probe.engine.jax_pass import row_dtype as row_dtype
+from keras_initcheck.probe.engine.jax_update import updated_values as updated_values
 from keras_initcheck.probe.engine.protocol import (
     LinearMap,
     Row,

@@ -155,6 +155,25 @@ class Engine(Protocol):
             The function. In its vector, the row of a gradient that does not exist is zero.
         """
 
+    def updated_values(
+        self, optimizer: Any, variables: Sequence[KerasVariable], gradients: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """The values that variables would have after an optimizer's update.
+
+        The variables and those of the optimizer keep their own. Where the framework's optimizers
+        write to variables in place, a copy of all of them is held meanwhile.
+
+        Args:
+            optimizer: A built optimizer.
+            variables: Variables that it trains.
+            gradients: Their gradients.
+        """
+
+    def holding(
+        self, variables: Sequence[KerasVariable], values: Sequence[Tensor]
+    ) -> AbstractContextManager[None]:
+        """A context in which what reads variables past Keras finds other values in them."""
+
     def linearize(
         self, function: Callable[[list[Tensor]], Tensor], tensors: list[Tensor], way_back: WayBack
     ) -> LinearMap:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_initcheck.probe.engine.defaults import holding as holding
 from keras_initcheck.probe.engine.defaults import num_bytes as num_bytes
 from keras_initcheck.probe.engine.defaults import own_tensors as own_tensors
 from keras_initcheck.probe.engine.defaults import without_gradients as without_gradients
@@ -30,6 +31,7 @@ from keras_initcheck.probe.engine.tensorflow_state import TENSORS as TENSORS
 from keras_initcheck.probe.engine.tensorflow_state import capture_randomness as capture_randomness
 from keras_initcheck.probe.engine.tensorflow_state import capture_tensor as capture_tensor
 from keras_initcheck.probe.engine.tensorflow_state import isolated_randomness as isolated_randomness
+from keras_initcheck.probe.engine.tensorflow_update import updated_values as updated_values
 from keras_initcheck.probe.keras_types import Model, Tensor
 from keras_initcheck.records.errors import InitCheckError
 

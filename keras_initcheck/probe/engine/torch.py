@@ -31,6 +31,8 @@ from keras_initcheck.probe.engine.torch_state import capture_tensor as capture_t
 from keras_initcheck.probe.engine.torch_state import isolated_randomness as isolated_randomness
 from keras_initcheck.probe.engine.torch_state import num_bytes as num_bytes
 from keras_initcheck.probe.engine.torch_state import own_tensors as own_tensors
+from keras_initcheck.probe.engine.torch_update import holding as holding
+from keras_initcheck.probe.engine.torch_update import updated_values as updated_values
 from keras_initcheck.probe.keras_types import Model, Tensor
 from keras_initcheck.records.errors import DataError, ProbeError
 

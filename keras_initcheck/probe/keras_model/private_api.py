@@ -117,6 +117,22 @@ def choose_optimizer(optimizer: Any, variable: KerasVariable) -> Any:
         return optimizer._optimizer_map(variable)
 
 
+def given_learning_rate(optimizer: Any) -> Any:
+    """What an optimizer takes its rate from: a schedule, a function, a variable or a number.
+
+    `_learning_rate`: the public `learning_rate` is the rate at the current step.
+    """
+    return getattr(optimizer, "_learning_rate", None)
+
+
+def hold_learning_rate(optimizer: Any, rate: float) -> None:
+    """Sets a number in place of a schedule.
+
+    `_learning_rate`: Keras refuses to set `learning_rate` where there is a schedule.
+    """
+    optimizer._learning_rate = rate
+
+
 @contextmanager
 def _object_names_kept() -> Iterator[None]:
     """Puts back the counts by which Keras names objects, so that later ones get the usual names.

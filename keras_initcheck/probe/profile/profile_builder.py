@@ -88,6 +88,11 @@ class ProfileBuilder:
         with our_own("the predictions"):
             return self._predict(profile, record, learned.traced)
 
+    @property
+    def gradient_positions(self) -> list[int]:
+        """For each weight of the latest profile, the row of its gradient; -1 without one."""
+        return [] if self._learned is None else self._learned.traced.gradient_rows.tolist()
+
     def _learn(self, record: PassRecord, table: RowTable) -> _Learned:
         known, follows = self._learned, table.follows.tobytes()
         if known and known.follows == follows and known.signature == record.signature:

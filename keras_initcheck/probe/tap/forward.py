@@ -54,6 +54,7 @@ class Forward:
         self._engine = engine
         self._options = options
         self._rows = RowMaker(engine, options)
+        self._gradients: list[Tensor] = []
 
     def __call__(
         self,
@@ -91,8 +92,18 @@ class Forward:
         return PassResult(objectives, rows, record.rows, trained=(LOSS,))
 
     def gradient_row(self, tensor: Tensor) -> Row:
-        """The row of a gradient."""
+        """The row of a gradient, which is kept where the options ask for it."""
+        if self._options.keeps_gradients:
+            self._gradients.append(tensor)
         return self._rows.gradient(tensor)
+
+    def take_gradients(self) -> list[Tensor]:
+        """The gradients of the trainable variables that the latest run kept; then they are gone.
+
+        A run that failed and was repeated has kept some, too.
+        """
+        kept, self._gradients = self._gradients, []
+        return kept[-len(self.record.trainable) :]
 
     def way_back(self) -> AbstractContextManager[None]:
         """A context for the backward pass; see `wrapping.on_the_way_back`."""

@@ -1,10 +1,7 @@
-"""Guards of a pass: no other pass beside it, and no Ctrl-C while things are put back."""
+"""Guards of a pass: no other pass beside it, and none of a model that runs already."""
 
-import contextlib
-import signal
 import sys
 import threading
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -17,27 +14,6 @@ ONE_AT_A_TIME = threading.RLock()
 """Held by whatever runs or changes a model. There is one for all models: they may share layers, and
 the random states that a pass sets and puts back belong to the process. A thread may take it again,
 because a model's own code may probe another model."""
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """A context that holds Ctrl-C back until it is left.
-
-    Python interrupts its main thread only, so that there is nothing to do in another one.
-    """
-    previous = signal.getsignal(signal.SIGINT)
-    # `None` stands for a handler that is not Python's.
-    if threading.current_thread() is not threading.main_thread() or previous is None:
-        yield
-        return
-    held: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-        if held:
-            signal.raise_signal(signal.SIGINT)
 
 
 def refuse_while_in_use(model: Any) -> None:

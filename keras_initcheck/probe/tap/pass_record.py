@@ -30,12 +30,14 @@ class Options:
             fast rows are made.
         with_histograms: Whether rows carry a histogram.
         seed: Seed of the random cotangent.
+        keeps_gradients: Whether the forward pass keeps the loss's gradients of the weights.
     """
 
     cotangents: tuple[str, ...] = (LOSS, RANDOM)
     is_exact: bool = True
     with_histograms: bool = False
     seed: int = 0
+    keeps_gradients: bool = False
 
     def is_repeated(self, model: Any) -> bool:
         """Whether a pass of `model` will run often enough to be compiled, and may be."""

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterator
 
 from keras_initcheck.probe import engine
+from keras_initcheck.probe.engine.interrupts import uninterrupted
 from keras_initcheck.probe.engine.protocol import Restore
 from keras_initcheck.probe.engine.randomness import capture_global_randomness
 from keras_initcheck.probe.keras_model import introspection
@@ -16,7 +17,7 @@ from keras_initcheck.probe.keras_model.private_api import (
     torch_parameters,
 )
 from keras_initcheck.probe.keras_types import Model
-from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME, refuse_while_in_use, uninterrupted
+from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME, refuse_while_in_use
 from keras_initcheck.probe.tap.objects import Objects
 
 

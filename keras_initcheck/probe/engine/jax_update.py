@@ -1,0 +1,26 @@
+"""An optimizer's update on JAX, as a pure function of the variables' values."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import keras
+
+from keras_initcheck.probe.keras_types import KerasVariable, Tensor
+
+
+def updated_values(
+    optimizer: Any, variables: Sequence[KerasVariable], gradients: Sequence[Tensor]
+) -> list[Tensor]:
+    """See `Engine.updated_values`.
+
+    It is compiled as a whole: run by itself, each operation would be compiled for each shape.
+    """
+    state = [*variables, *optimizer.variables]
+
+    def update(values: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
+        with keras.StatelessScope(list(zip(state, values, strict=True))) as scope:
+            optimizer.apply(gradients, list(variables))
+        return [scope.get_current_value(variable) for variable in variables]
+
+    return list(jax.jit(update)([variable.value for variable in state], list(gradients)))

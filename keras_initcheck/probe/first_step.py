@@ -1,0 +1,240 @@
+"""The first step as a witness: the compiled optimizer's update, made and taken back."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.engine.arrays import to_numpy
+from keras_initcheck.probe.engine.protocol import Engine, Row
+from keras_initcheck.probe.keras_model import introspection, learning_rates
+from keras_initcheck.probe.keras_model.optimizers import (
+    chosen_optimizers,
+    compiled_optimizer,
+    flatten_optimizers,
+    is_loss_scaled,
+    is_multi_optimizer,
+    wrapped_optimizers,
+)
+from keras_initcheck.probe.keras_model.private_api import trained_variables
+from keras_initcheck.probe.keras_types import KerasVariable, Tensor
+from keras_initcheck.probe.tap.preserve import preserved
+from keras_initcheck.records.errors import ProbeError
+from keras_initcheck.records.first_step import FirstStep
+
+FloatArray = npt.NDArray[np.float64]
+
+OVERFLOWS = (
+    "the gradient overflows at the present loss scale; training skips such steps until the scale is"
+    " low enough"
+)
+NOT_EAGER = "the model runs as a graph only"
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What a backward pass from the loss has left: where the first step begins.
+
+    Attributes:
+        batch: The batch.
+        variables: The trainable variables.
+        gradients: The loss's gradient of each, multiplied by `loss_scale`.
+        loss: Value of the loss.
+        loss_scale: Factor by which the optimizer had multiplied the loss.
+    """
+
+    batch: Batch
+    variables: Sequence[KerasVariable]
+    gradients: Sequence[Tensor]
+    loss: float
+    loss_scale: float
+
+
+def measure_first_step(
+    model: Any, engine: Engine, descent: Descent, positions: Sequence[int]
+) -> FirstStep | None:
+    """Makes the update of a model's optimizer, and takes it back.
+
+    Args:
+        model: The model.
+        engine: The engine of the backend.
+        descent: The pass before.
+        positions: For each weight of the profile, the position of its variable in the descent; -1
+            for one that is not trained.
+
+    Returns:
+        The step; `None` where the compiled optimizer trains none of the model's variables.
+
+    Raises:
+        ProbeError: No step can be made of the gradients.
+
+    Cost: an update and a forward pass, and the memory of the weights and of the optimizer's slots
+    once more. Side effects: none; an optimizer without slots has none afterwards.
+    """
+    with preserved(model):
+        optimizer = _without_loss_scale(compiled_optimizer(model))
+        trained = _trained(model, engine, optimizer, descent.variables)
+        if not trained:
+            return None
+        variables = [descent.variables[position] for position in trained]
+        gradients = _true_gradients(model, descent, trained)
+        rate, momentum = _prepare(optimizer), learning_rates.momentum(optimizer)
+        values = engine.updated_values(optimizer, variables, gradients)
+        epsilons = _epsilons(optimizer, variables)
+        table = _table(engine, variables, values, gradients, epsilons)
+        after = _loss_after(model, engine, descent.batch, variables, values)
+    rows = dict(zip(trained, table, strict=True))
+    ordered = np.array([rows.get(position, _NO_ROW) for position in positions]).reshape(-1, 4)
+    return FirstStep(
+        loss_before=descent.loss,
+        loss_after=after,
+        promised_change=float(np.sum(table[:, 0])),
+        learning_rate=rate,
+        momentum=momentum,
+        relative_updates=tuple(_quotient(ordered[:, 1], ordered[:, 2]).tolist()),
+        shares_below_epsilon=tuple(ordered[:, 3].tolist()),
+    )
+
+
+_NO_ROW = np.full(4, np.nan)
+
+
+def _without_loss_scale(optimizer: Any) -> Any:
+    """The optimizer that gets the gradients of the loss itself."""
+    while isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        (optimizer,) = wrapped_optimizers(optimizer)
+    for each in flatten_optimizers(optimizer):
+        each.loss_scale_factor = None
+    return optimizer
+
+
+def _trained(
+    model: Any, engine: Engine, optimizer: Any, variables: Sequence[KerasVariable]
+) -> list[int]:
+    """Positions of the variables that an optimizer trains; builds it if nothing did so far."""
+    if not optimizer.built and variables:
+        with engine.building_scope(model):
+            optimizer.build(list(variables))
+    known = {id(variable) for variable in trained_variables(optimizer)}
+    return [position for position, variable in enumerate(variables) if id(variable) in known]
+
+
+def _true_gradients(model: Any, descent: Descent, trained: Sequence[int]) -> list[Tensor]:
+    """The gradients of the loss, without the factor by which the optimizer scales it."""
+    if len(descent.gradients) != len(descent.variables):
+        raise ProbeError(NOT_EAGER)
+    found = []
+    for position in trained:
+        gradient = descent.gradients[position]
+        is_replacement = getattr(descent.variables[position], "overwrite_with_gradient", False)
+        found.append(gradient if is_replacement else gradient / descent.loss_scale)
+    if is_loss_scaled(compiled_optimizer(model)) and not _are_finite(found):
+        raise ProbeError(OVERFLOWS)
+    return found
+
+
+def _are_finite(tensors: Sequence[Tensor]) -> bool:
+    return all(bool(to_numpy(ops.all(ops.isfinite(tensor)))) for tensor in tensors)
+
+
+def _prepare(optimizer: Any) -> float:
+    """Makes the next update a whole one at the largest rate of the first steps; that rate."""
+    for each in flatten_optimizers(optimizer):
+        if getattr(each, "gradient_accumulation_steps", None):
+            each.gradient_accumulation_steps = None
+    return learning_rates.hold_largest_rate(optimizer)
+
+
+def _epsilons(optimizer: Any, variables: Sequence[KerasVariable]) -> list[float]:
+    is_multi = is_multi_optimizer(optimizer)
+    chosen = chosen_optimizers(optimizer, variables) if is_multi else [optimizer] * len(variables)
+    return [learning_rates.epsilon(each) for each in chosen]
+
+
+def _loss_after(
+    model: Any,
+    engine: Engine,
+    batch: Batch,
+    variables: Sequence[KerasVariable],
+    values: Sequence[Tensor],
+) -> float:
+    """The loss of the model with other values of its variables."""
+    mapping = [*introspection.regularized_values(model), *zip(variables, values, strict=True)]
+    with (
+        engine.holding(variables, values),
+        engine.without_gradients(),
+        keras.StatelessScope(mapping, collect_losses=True),
+    ):
+        outputs = introspection.call_in_training(model, batch.x)
+        loss = introspection.compute_loss(model, batch.x, batch.y, outputs, batch.sample_weight)
+        return float(to_numpy(ops.cast(loss, "float32")))
+
+
+def _table(
+    engine: Engine,
+    variables: Sequence[KerasVariable],
+    values: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    epsilons: Sequence[float],
+) -> FloatArray:
+    """`(variables, 4)`: promised change, size of the update and of the weight, share below epsilon.
+
+    Sizes are root mean squares.
+    """
+    row = engine.compile_row(_row)
+    rows = [
+        row(variable.value, value, gradient, ops.convert_to_tensor(epsilon, "float32"))
+        for variable, value, gradient, epsilon in zip(
+            variables, values, gradients, epsilons, strict=True
+        )
+    ]
+    raw = np.asarray(to_numpy(ops.stack(rows)), np.float64)
+    largest, means, size = raw[:, :3], raw[:, 3:6], raw[:, 8]
+    with np.errstate(all="ignore"):  # a step that diverges has no finite size
+        sizes = largest[:, 1:] * np.sqrt(means[:, 1:])
+        promised = largest[:, 0] * largest[:, 1] * means[:, 0] * size
+        shares = raw[:, 6] / raw[:, 7]
+    shares[np.isnan(epsilons)] = np.nan
+    return np.stack([promised, sizes[:, 0], sizes[:, 1], shares], axis=1)
+
+
+def _row(before: Tensor, after: Tensor, gradient: Tensor, epsilon: Tensor) -> Row:
+    """Sizes of one variable's update, `(9,)`.
+
+    In this order: the largest magnitudes of gradient, update and weight; the means of gradient
+    times update, of the update's square and of the weight's, all divided by these magnitudes; the
+    shares of the gradient's elements that are below epsilon and that are not zero; their number.
+    """
+    before, after, gradient = (ops.cast(each, "float32") for each in (before, after, gradient))
+    update = after - before
+    scaled, largest = [], []
+    for tensor in (gradient, update, before):
+        most = ops.max(ops.abs(tensor))
+        scaled.append(tensor / ops.where(most > 0, most, ops.ones_like(most)))
+        largest.append(most)
+    is_there = ops.not_equal(gradient, 0)
+    is_below = ops.logical_and(is_there, ops.abs(gradient) < epsilon)
+    return ops.stack(
+        [
+            *largest,
+            ops.mean(scaled[0] * scaled[1]),
+            ops.mean(ops.square(scaled[1])),
+            ops.mean(ops.square(scaled[2])),
+            ops.mean(ops.cast(is_below, "float32")),
+            ops.mean(ops.cast(is_there, "float32")),
+            ops.cast(ops.size(gradient), "float32"),
+        ]
+    )
+
+
+def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """`nan` where the denominator is zero."""
+    with np.errstate(all="ignore"):
+        found: FloatArray = np.where(denominator > 0, numerator / denominator, math.nan)
+    return found
