@@ -64,7 +64,7 @@ def test_list_says_what_there_is(tab, tmp_path):
 
 def test_signal_has_a_point_for_each_layer(tab, log, make):
     drawn = figure(tab(log("a", (0, make(3, ratio=0.1)))), "signal", 0)
-    assert points(drawn) == pytest.approx({0: -1.0, 1: -2.0, 2: -3.0})
+    assert points(drawn) == pytest.approx({0: -0.5, 1: -1.0, 2: -1.5})
     assert drawn["layout"]["title"] is None
 
 
@@ -204,4 +204,4 @@ def test_repeated_probe_is_drawn_beside_what_the_first_one_predicted(tab, log, m
         trace for trace in drawn["data"] if trace.get("name") == "predicted at step 0 ± chance"
     )
     ends = zip(line["x"], line["y"], strict=True)
-    assert {x: y for x, y in ends if y is not None and x >= 0} == {0: 0.0, 1: 1.0, 2: 2.0}
+    assert {x: y for x, y in ends if y is not None and x >= 0} == {0: 0.0, 1: 0.5, 2: 1.0}

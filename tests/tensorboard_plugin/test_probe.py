@@ -21,7 +21,7 @@ def test_findings_and_verdict_are_those_of_the_step(tab, log, make, make_finding
     healthy, ill = ask(opened, 0), ask(opened, 5)
     assert (healthy["ok"], healthy["severity"], healthy["findings"]) == (True, "ok", [])
     assert (ill["ok"], ill["severity"], ill["num_findings"]) == (False, "error", 1)
-    assert ill["verdict"] == "net: error: The signal is halved in `dense_1`."
+    assert ill["verdict"] == "net: error: The signal is halved in `dense_1`. Use he_normal."
     finding = ill["findings"][0]
     assert [finding[key] for key in ("code", "slug", "site", "why", "fix")] == [
         "IC102",
@@ -37,8 +37,8 @@ def test_table_has_a_row_for_each_site(tab, log, make, make_finding):
     assert column(answer, "layer")["texts"] == ["dense_0", "dense_1", "dense_2"]
     assert column(answer, "type")["texts"] == ["Dense"] * 3
     assert column(answer, "output")["texts"] == ["128"] * 3
-    assert column(answer, "forward")["values"] == pytest.approx([-1.0] * 3)
-    assert column(answer, "forward")["texts"] == ["0.100"] * 3
+    assert column(answer, "forward")["values"] == pytest.approx([-0.5] * 3)
+    assert column(answer, "forward")["texts"] == ["0.316"] * 3
     assert column(answer, "zeros")["texts"] == ["50%"] * 3
     assert answer["table"]["severities"] == [None, "error", None]
 
@@ -55,7 +55,7 @@ def test_column_without_a_number_is_left_out(tab, log, make):
         (math.nan, "NaN", "nan"),
         (math.inf, "Infinity", "inf"),
         (0.0, "-Infinity", "0"),
-        (1e300, 300.0, "1e300"),
+        (1e300, 150.0, "1e150"),
     ],
     ids=["nan", "inf", "zero", "beyond float32"],
 )
