@@ -245,7 +245,7 @@ def _write(
     if arguments.json == "-":
         print(report.to_json(indent=1))
     else:
-        print_report(report, width=arguments.width)
+        print_report(report, width=arguments.width, is_verbose=arguments.verbose)
     if repair is not None:
         print_text(repairing.conclusion(repair), others)
     if comparison is not None:

@@ -312,6 +312,11 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
         type=at_least(NARROWEST),
         help="columns in a line (default: the terminal's width)",
     )
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="print formulas, and notes in full instead of a line each",
+    )
 
 
 def _add_repair(parser: argparse.ArgumentParser) -> None:

@@ -83,7 +83,6 @@ def compare(report: Report, baseline: Report, policy: Policy) -> Comparison:
 
 def _listed(word: str, findings: tuple[Finding, ...]) -> list[str]:
     return [
-        f"  {word}: {finding.severity} {finding.code} {finding.slug}:"
-        f" {finding.site or finding.layer or 'whole network'}"
+        f"  {word}: {finding.severity} {finding.code} {finding.slug}: {finding.place}"
         for finding in findings
     ]

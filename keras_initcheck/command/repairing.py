@@ -84,10 +84,7 @@ def _short(report: Report) -> Iterator[str]:
     yield f"  {clean(summary.title(report.profile))}"
     loud = [finding for finding in report.findings if finding.severity != "info"]
     for finding in loud[:MOST_FINDINGS]:
-        yield clean(
-            f"  {finding.severity} {finding.code} {finding.slug}:"
-            f" {finding.site or finding.layer or 'whole network'}"
-        )
+        yield clean(f"  {finding.severity} {finding.code} {finding.slug}: {finding.place}")
     if len(loud) > MOST_FINDINGS:
         yield f"  and {len(loud) - MOST_FINDINGS} more"
 

@@ -32,6 +32,17 @@ def shorten(text: str, width: int) -> str:
     return head + ELLIPSIS + tail
 
 
+def cut_end(text: str, width: int) -> str:
+    """`text` in at most `width` cells, with an ellipsis for what goes beyond.
+
+    >>> cut_end("Twelve layers shrink", 12)
+    'Twelve laye…'
+    """
+    if cell_len(text) <= width:
+        return text
+    return _take(text, width - 1).rstrip() + ELLIPSIS
+
+
 def pad(text: str, width: int, align: str = "left") -> str:
     """`text` filled with blanks to `width` cells."""
     blanks = " " * (width - cell_len(text))

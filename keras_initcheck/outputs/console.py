@@ -1,32 +1,37 @@
 """A report as text for the terminal.
 
-In this order: the table, the findings worst first, what was not probed, and the verdict.
+In this order: the table, the findings worst first, what was not probed, and the verdict. Formulas
+and notes (findings that are information) are shortened to a line, unless all of it is asked for.
 """
 
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from keras_initcheck.outputs import summary
-from keras_initcheck.outputs.cell_text import wrap
-from keras_initcheck.outputs.cleaning import clean
+from keras_initcheck.outputs.cell_text import cut_end, wrap
+from keras_initcheck.outputs.cleaning import clean, one_line
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.repeated_blocks import RepeatedBlock, fold
 from keras_initcheck.outputs.severity_marks import LOUD, MARKS, site_severities
 from keras_initcheck.outputs.site_columns import MEASURED, Column
 from keras_initcheck.outputs.table import lay_out
-from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.finding import Finding, first_sentence
 from keras_initcheck.records.number_format import format_number
 from keras_initcheck.records.report import Report
 from keras_initcheck.records.sites import SiteStats
 
 NARROWEST = 40
 DEFAULT_WIDTH = 80
+
+IN_FULL = "report.details(), or initcheck --verbose"
 
 WIDE = 100
 """Cells from which on there is room for what is nice to know."""
@@ -56,17 +61,23 @@ ASCII = str.maketrans({"✗": "x", "·": ".", "…": "~", "×": "x", "\N{REPLACE
 """Stand-ins of the same width, for terminals that cannot show these."""
 
 
-def render(report: Report, width: int | None = None) -> str:
+def render(report: Report, width: int | None = None, *, is_verbose: bool = False) -> str:
     """The report as plain text.
 
     Args:
         report: What to show.
         width: Cells in a line, at least 40. By default the terminal's, or 80 where there is none.
+        is_verbose: Whether to show formulas, and notes in full.
 
     Raises:
         ValueError: `width` is less than 40.
     """
-    return "\n".join(line.plain for line in _lines(report, _check_width(width)))
+    return "\n".join(line.plain for line in _lines(report, _check_width(width), is_verbose))
+
+
+def render_findings(report: Report, width: int) -> str:
+    """All findings in full, with their formulas, as plain text."""
+    return "\n".join(line.plain for line in _findings(report.findings, width))
 
 
 def styled_lines(report: Report, width: int) -> list[Text]:
@@ -74,7 +85,13 @@ def styled_lines(report: Report, width: int) -> list[Text]:
     return list(_lines(report, max(width, NARROWEST)))
 
 
-def print_report(report: Report, file: TextIO | None = None, width: int | None = None) -> None:
+def print_report(
+    report: Report,
+    file: TextIO | None = None,
+    width: int | None = None,
+    *,
+    is_verbose: bool = False,
+) -> None:
     """Prints the report.
 
     It is in color if `file` is a terminal and `NO_COLOR` is not set, and in ASCII if `file` cannot
@@ -84,6 +101,7 @@ def print_report(report: Report, file: TextIO | None = None, width: int | None =
         report: What to show.
         file: Where to; standard output by default.
         width: Cells in a line, at least 40. By default the terminal's, or 80 where there is none.
+        is_verbose: Whether to show formulas, and notes in full.
 
     Raises:
         ValueError: `width` is less than 40.
@@ -91,7 +109,7 @@ def print_report(report: Report, file: TextIO | None = None, width: int | None =
     width = _check_width(width)
     file = file or sys.stdout
     console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
-    for line in _lines(report, width):
+    for line in _lines(report, width, is_verbose):
         line.plain = _encodable(line.plain, getattr(file, "encoding", None) or "utf-8")
         console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
@@ -116,7 +134,7 @@ def _encodable(text: str, encoding: str) -> str:
     return text
 
 
-def _lines(report: Report, width: int) -> Iterator[Text]:
+def _lines(report: Report, width: int, is_verbose: bool = False) -> Iterator[Text]:
     """Yields every line of the report. The text is literal: no markup is read in it."""
     yield from _paragraph(summary.title(report.profile), width, style="bold")
     yield Text()
@@ -124,7 +142,8 @@ def _lines(report: Report, width: int) -> Iterator[Text]:
         yield from _table(report, width)
         yield Text()
     if report.findings:
-        yield from _findings(report.findings, width)
+        show = _findings if is_verbose else _brief_findings
+        yield from show(report.findings, width)
         yield Text()
     if report.num_exempted:
         yield Text(f"{report.num_exempted} finding{'s' * (report.num_exempted > 1)} exempted")
@@ -227,7 +246,37 @@ def _legend(columns: tuple[Column, ...], width: int) -> Iterator[Text]:
             yield from _paragraph(text, width, indent=" " * 11, first=first, style="dim")
 
 
-def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Text]:
+def _brief_findings(findings: Sequence[Finding], width: int) -> Iterator[Text]:
+    """Warnings and errors without their formulas, then the notes in a line each."""
+    loud = [replace(finding, details="") for finding in findings if finding.severity in LOUD]
+    notes = [finding for finding in findings if finding.severity not in LOUD]
+    yield from _findings(loud, width)
+    if not notes:
+        return
+    if loud:
+        yield Text()
+    yield from _notes(notes, width)
+
+
+def _notes(notes: Sequence[Finding], width: int) -> Iterator[Text]:
+    """A line for the first note of each code, with the number of those like it."""
+    by_code: dict[str, list[Finding]] = {}
+    for note in notes:
+        by_code.setdefault(note.code, []).append(note)
+    for code, (first, *others) in [*by_code.items()][:MOST_CODES]:
+        more = f" (and {len(others)} more like it)" if others else ""
+        head = f"{MARKS[first.severity]} {clean(code)} "
+        message = one_line(first_sentence(first.message))
+        room = max(width - cell_len(head) - cell_len(more), 1)
+        yield Text(f"{head}{cut_end(message, room)}{more}", style=STYLES[first.severity])
+    if len(by_code) > MOST_CODES:
+        yield Text(f"and notes of {len(by_code) - MOST_CODES} other codes")
+    yield from _paragraph(
+        f"Notes (·) do no harm by themselves. In full: {IN_FULL}.", width, style="dim"
+    )
+
+
+def _findings(findings: Sequence[Finding], width: int) -> Iterator[Text]:
     """Each finding; why and fix only where they differ from those of the finding before."""
     counts = Counter(finding.code for finding in findings)
     shown: Counter[str] = Counter()
@@ -252,10 +301,9 @@ def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Text]:
 
 
 def _finding(finding: Finding, said: set[tuple[str, str]], width: int) -> Iterator[Text]:
-    place = finding.site or finding.layer or "whole network"
     style = STYLES[finding.severity]
     yield from _paragraph(
-        f"{finding.code} {finding.slug}: {place}",
+        f"{finding.code} {finding.slug}: {finding.place}",
         width,
         "    ",
         f"{MARKS[finding.severity]} ",

@@ -40,11 +40,18 @@ class Group:
         shown: Those that are shown.
         folded: Those that are folded away: of many alike, and of those that are harmless, all but
             the first.
+        is_note: Whether all of them are information, so that a page folds the group away.
     """
 
     code: str
     shown: tuple[Article, ...]
     folded: tuple[Article, ...]
+    is_note: bool
+
+    @property
+    def size(self) -> int:
+        """Number of its findings."""
+        return len(self.shown) + len(self.folded)
 
 
 def group_findings(found: Sequence[Finding], anchors: Mapping[str, str]) -> list[Group]:
@@ -63,15 +70,17 @@ def group_findings(found: Sequence[Finding], anchors: Mapping[str, str]) -> list
 def _group(code: str, found: Sequence[Finding], anchors: Mapping[str, str]) -> Group:
     repeated: set[tuple[str, str]] = set()
     articles = tuple(_article(each, anchors, repeated) for each in found)
-    num_shown = MOST_OF_A_CODE if found[0].severity in LOUD else 1
-    return Group(code, articles[:num_shown], articles[num_shown:])
+    is_note = found[0].severity not in LOUD  # the first is the worst
+    num_shown = 1 if is_note else MOST_OF_A_CODE
+    return Group(code, articles[:num_shown], articles[num_shown:], is_note)
 
 
 def _article(
     finding: Finding, anchors: Mapping[str, str], repeated: set[tuple[str, str]]
 ) -> Article:
-    pairs = (("Details", finding.details), ("Why", finding.why), ("Fix", finding.fix))
+    pairs = (("Why", finding.why), ("Fix", finding.fix))
     notes = tuple(pair for pair in pairs if pair[1] and pair not in repeated)
     repeated.update(notes)
-    place = finding.site or finding.layer or ""
-    return Article(finding, MARKS[finding.severity], place, anchors.get(place, ""), notes)
+    name = finding.site or finding.layer or ""
+    place = finding.place if name else ""
+    return Article(finding, MARKS[finding.severity], place, anchors.get(name, ""), notes)

@@ -42,10 +42,9 @@ def render_verdict(report: Report, max_findings: int) -> str:
 
 
 def _row(finding: Finding) -> str:
-    place = finding.site or finding.layer or "whole network"
     texts = (
         f"{finding.code} {finding.slug}",
-        place,
+        finding.place,
         finding.message,
         format_number(finding.measured),
         finding.expected,

@@ -12,12 +12,19 @@ WIDTH = 110
 
 
 def render(report: Report) -> str:
-    """The table, and below it the figure of the signal unless the model has no sites."""
-    text = console.render(report, WIDTH)
-    return text_and_figure(text, report.figure() if report.profile.sites else None)
+    """The table, all findings folded away, and the figure of the signal if there are sites."""
+    text = _box(console.render(report, WIDTH))
+    if report.findings:
+        findings = _box(console.render_findings(report, WIDTH))
+        text += f"<details><summary>All findings in full</summary>{findings}</details>"
+    return text if not report.profile.sites else text + figure_fragment(report.figure())
 
 
 def text_and_figure(text: str, figure: Any = None) -> str:
     """`text` in a scrolling box of fixed-width characters, and a plotly figure below it."""
-    box = f'<pre style="overflow-x: auto; line-height: 1.3">{html.escape(text)}</pre>'
-    return box if figure is None else box + figure_fragment(figure)
+    return _box(text) if figure is None else _box(text) + figure_fragment(figure)
+
+
+def _box(text: str) -> str:
+    style = "overflow-x: auto; line-height: 1.3; font-family: monospace"
+    return f'<pre style="{style}">{html.escape(text)}</pre>'

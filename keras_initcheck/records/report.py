@@ -60,12 +60,12 @@ class MeanFieldSummary(Record):
     sentence: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report(Record):
     """A profile and the findings that the rules made in it.
 
-    `print(report)` shows a table as wide as the terminal, the findings, and the verdict; a notebook
-    shows a figure as well.
+    `print(report)` shows a table as wide as the terminal, warnings and errors, a line for each
+    note, and the verdict; a notebook shows a figure as well. `report.details()` has all of it.
 
     Attributes:
         profile: The measured numbers.
@@ -162,10 +162,19 @@ class Report(Record):
         more = f" {others} more finding{'s' * (others > 1)}." if others else ""
         return f"{self.profile.model}: {worst.severity}: {worst.headline}{more}"
 
+    def __repr__(self) -> str:
+        return f"<Report {' '.join(self.verdict.split())}>"
+
     def __str__(self) -> str:
         from keras_initcheck.outputs import console
 
         return console.render(self)
+
+    def details(self) -> str:
+        """The report as text, with every note in full and the formulas of all findings."""
+        from keras_initcheck.outputs import console
+
+        return console.render(self, is_verbose=True)
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
         """Styled lines for `rich.print(report)`, as wide as rich's console."""

@@ -109,6 +109,15 @@ def test_json_on_standard_output_is_alone_there(capsys):
     assert output.err == "For TensorBoard: tensorboard --logdir logs\n"
 
 
+def test_notes_are_printed_in_full_if_asked_for(capsys):
+    main(["models.py:exploding", "--width", "100"])
+    assert "· IC104 layer-ratio" not in capsys.readouterr().out
+    main(["models.py:exploding", "--width", "100", "--verbose"])
+    printed = capsys.readouterr().out
+    assert "· IC104 layer-ratio" in printed
+    assert "    details: Root mean square: " in printed
+
+
 def test_json_file_holds_the_report_and_the_table_is_printed_too(capsys):
     main(["models.py:small", "--json", "report.json"])
     assert json.loads(Path("report.json").read_text())["profile"]["model"] == "small"

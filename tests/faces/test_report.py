@@ -53,6 +53,23 @@ def test_notebook_shows_the_table_and_the_figure(report):
     assert "<script>" in output
 
 
+def test_notebook_folds_formulas_and_notes(report):
+    shown, _, folded = report._repr_html_().partition("<details>")
+    assert "IC501 narrow-for-its-depth" not in shown
+    assert "IC501 narrow-for-its-depth" in folded.partition("</details>")[0]
+
+
+def test_representation_is_one_line_with_the_verdict(report):
+    assert repr(report) == f"<Report {report.verdict}>"
+    assert "\n" not in repr(report)
+
+
+def test_details_are_the_report_with_all_notes_in_full(report):
+    assert "· IC501 narrow-for-its-depth: hidden0 … hidden2\n" in report.details()
+    assert "details: The logarithm of the gain scatters by " in report.details()
+    assert "IC501 narrow-for-its-depth" not in str(report)
+
+
 def test_rich_prints_the_report_as_it_is(report):
     stream = io.StringIO()
     rich.console.Console(file=stream, width=100, markup=True).print(report)

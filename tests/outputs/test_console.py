@@ -138,7 +138,7 @@ def test_findings_come_in_the_report_s_order_and_the_verdict_last(make):
         lines.index(line)
         for line in ("✗ IC100 forward-gain: error_site", "! IC101 forward-gain: warning_site")
     ]
-    order.append(lines.index("· IC102 forward-gain: info_site"))
+    order.append(lines.index("· IC102 The signal grows 9.1-fold in info_site."))
     assert order == sorted(order)
     assert " ".join(lines[-2:]) == (
         "net: error: The signal grows 9.1-fold in error_site. Use he_normal. 1 more finding."
@@ -150,6 +150,40 @@ def test_healthy_net_ends_in_its_verdict(make):
         render(make.report(num_sites=1), 80).split("\n")[-1]
         == "net: healthy. No layer loses or blows up the signal."
     )
+
+
+def notes_and_formulas(make):
+    notes = [
+        make.finding(name, code="IC104", severity="info", why="Harmless.") for name in ("b", "c")
+    ]
+    loud = make.finding("a", details="½ n Var[w] = 3", span=("a", "z"))
+    return make.report(findings=[loud, *notes])
+
+
+def test_notes_are_a_line_for_each_code_and_formulas_are_left_out(make):
+    text = render(notes_and_formulas(make), 80)
+    assert "✗ IC102 forward-gain: a … z\n" in text
+    assert "\n· IC104 The signal grows 9.1-fold in b. (and 1 more like it)\n" in text
+    assert "½ n Var[w]" not in text
+    assert "Harmless." not in text
+    assert "In full: report.details(), or initcheck --verbose." in " ".join(text.split())
+
+
+def test_everything_is_shown_if_asked_for(make):
+    text = render(notes_and_formulas(make), 80, is_verbose=True)
+    assert "    details: ½ n Var[w] = 3\n" in text
+    assert "· IC104 forward-gain: b\n" in text
+    assert "· IC104 forward-gain: c\n" in text
+    assert "Harmless." in text
+    assert "--verbose" not in text
+
+
+def test_long_note_is_cut_at_the_end_of_the_line(make):
+    note = make.finding(severity="info", message="Layers and " * 20)
+    lines = render(make.report(findings=[note]), 60).split("\n")
+    (line,) = (each for each in lines if each.startswith("·"))
+    assert 55 < len(line) <= 60
+    assert line.endswith("…")
 
 
 def test_finding_says_what_why_and_fix(make):
@@ -254,7 +288,7 @@ def test_ascii_stream_gets_stand_ins(make):
     )
     assert text.isascii()
     assert "x IC102 forward-gain: plain0" in text
-    assert ". IC103 forward-gain: gr??e" in text
+    assert ". IC103 The signal grows 9.1-fold in gr??e." in text
     assert "~ 22 more blocks" in text
     assert "signal 1.8 times stronger" in text
 

@@ -97,6 +97,16 @@ def test_many_findings_of_a_kind_are_folded(make):
     assert page.count("Activations overflow.") == 1
 
 
+def test_notes_and_formulas_are_folded(make):
+    sites = [make.site(index, f"dense{index}") for index in range(3)]
+    notes = [make.finding(site.name, code="IC104", severity="info") for site in sites]
+    loud = make.finding("dense0", details="½ n Var[w] = 3", span=("dense0", "dense2"))
+    page = render(make.report(sites, [loud, *notes]))
+    assert '<details class="notes"><summary>3 notes: IC104</summary>' in page
+    assert "<details><summary>Details</summary><p>½ n Var[w] = 3</p></details>" in page
+    assert '<a href="#site-0"><code>dense0 … dense2</code></a>' in page
+
+
 def test_names_are_never_read_as_markup(make):
     found = [make.finding(NASTY, slug=NASTY, message=NASTY, why=NASTY, fix=NASTY)]
     report = make.report(

@@ -42,6 +42,8 @@
  * @property {string} expected
  * @property {string} why
  * @property {string} fix
+ * @property {string} [details]
+ * @property {string[]} [span]
  *
  * @typedef {number | string | null} Value
  *

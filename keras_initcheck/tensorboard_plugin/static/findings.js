@@ -75,11 +75,28 @@ export function makeFindings(onFocus, onPlace) {
     if (probe === shown) return; // keeps what the reader has unfolded or selected
     shown = probe;
     title.textContent = summary(probe);
-    const cards = [...groups(probe.findings)].map((group) => card(group, onPlace));
-    list.replaceChildren(...cards, ...remarks(probe));
+    const found = [...groups(probe.findings)];
+    const isNote = (/** @type {Finding[]} */ [{ severity }]) => severity === "info"; // the worst
+    const cards = found.filter((group) => !isNote(group)).map((group) => card(group, onPlace));
+    list.replaceChildren(...cards, ...notes(found.filter(isNote), onPlace), ...remarks(probe));
   }
 
   return { root, update };
+}
+
+/**
+ * Findings that do no harm by themselves, folded away.
+ *
+ * @param {Finding[][]} found Groups that share a code.
+ * @param {(name: string) => void} onPlace
+ */
+function notes(found, onPlace) {
+  if (!found.length) return [];
+  const number = found.reduce((sum, group) => sum + group.length, 0);
+  const codes = found.map(([{ code }]) => code).join(", ");
+  const head = element("summary", {}, `${count(number, NOUNS.info)}: ${codes}`);
+  const cards = found.map((group) => card(group, onPlace));
+  return [element("details", { className: "notes" }, head, ...cards)];
 }
 
 /**
@@ -164,11 +181,23 @@ function place(finding, group, onPlace) {
     shared(group, "why") ? "" : finding.why,
     shared(group, "fix") ? "" : finding.fix,
   );
-  return element("div", { className: "finding" }, where(finding, onPlace), text, ...own);
+  const more = formula(finding.details);
+  return element("div", { className: "finding" }, where(finding, onPlace), text, ...own, ...more);
 }
 
 /**
- * The name of a place; that of a layer is a button.
+ * The formula behind a finding, folded away. Logs of earlier versions have none.
+ *
+ * @param {string | undefined} details
+ */
+function formula(details) {
+  if (!details) return [];
+  const words = element("p", { className: "faint" }, ...prose(details));
+  return [element("details", {}, element("summary", {}, "Details"), words)];
+}
+
+/**
+ * The name of a place; that of a layer, or of several in a row, is a button.
  *
  * @param {Finding} finding
  * @param {(name: string) => void} onPlace
@@ -176,7 +205,9 @@ function place(finding, group, onPlace) {
 function where(finding, onPlace) {
   const name = finding.site ?? finding.layer;
   if (!name) return element("span", { className: "place" }, "whole network");
-  const properties = { className: "place", textContent: name, title: "Show in the table" };
+  const [first, last] = [finding.span?.at(0), finding.span?.at(-1)];
+  const textContent = first && first !== last ? `${first} … ${last}` : name;
+  const properties = { className: "place", textContent, title: "Show in the table" };
   return element("button", { ...properties, onclick: () => onPlace(name) });
 }
 
