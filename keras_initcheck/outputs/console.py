@@ -272,7 +272,7 @@ def _notes(notes: Sequence[Finding], width: int) -> Iterator[Text]:
     if len(by_code) > MOST_CODES:
         yield Text(f"and notes of {len(by_code) - MOST_CODES} other codes")
     yield from _paragraph(
-        f"Notes (·) do no harm by themselves. In full: {IN_FULL}.", width, style="dim"
+        f"Notes (·) need no cure of their own. In full: {IN_FULL}.", width, style="dim"
     )
 
 

@@ -95,7 +95,7 @@ class ResidualGrowth(Rule):
         " of a Functional graph."
     )
     fix = (
-        "Normalize the input of the branch, scale the last layer of each of N branches by"
+        "Normalize the input of each branch. Or scale the last layer of each of N branches by"
         " 1/sqrt(N), or initialize it with zeros (Zhang et al. 2019, section 3: Fixup)."
     )
     cure = Cure.SCALE_BRANCHES

@@ -2,6 +2,7 @@
 
 from keras_initcheck.analysis import depth_scales
 from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import Report
 from keras_initcheck.rules.catalogue import RULES, RULES_BY_SLUG
@@ -35,7 +36,12 @@ def judge(
     places = {site.name: site.index for site in profile.structure.sites} if kept else {}
     ranked = sorted(
         demote_consequences(kept, RULES_BY_SLUG),
-        key=lambda finding: (-finding.rank, places.get(finding.site or "", -1), finding.code),
+        key=lambda finding: (-finding.rank, places.get(_start(finding), -1), finding.code),
     )
     mean_field = depth_scales.summarize(profile) if with_mean_field else None
     return Report(profile, tuple(ranked), len(found) - len(kept), mean_field)
+
+
+def _start(finding: Finding) -> str:
+    """Name of the first site that a finding is about, `""` for one about the network."""
+    return finding.span[0] if finding.span else finding.site or ""
