@@ -22,9 +22,10 @@ _SIGMOID_ON_SIGMOID, _SIGMOID_ON_CENTRED = 16.0, 4.0
 large, its output half as large.
 """
 
-FAR_TOO_LARGE = math.log(10.0)
-"""Logarithm of `E[w²]` over what it should be from which a layer shares the fault of another one.
-N(0, 1) is beyond it from 20 inputs on; Keras' own initializers and those of the papers stay within.
+FAR_TOO_LARGE = math.log(4.0)
+"""Logarithm of `E[w²]` over what it should be from which a layer shares the fault of another one:
+weights of twice the size. The initializers of Keras and of the papers stay at 2 or below, by their
+own fan; N(0, 1) is beyond 4 from 8 inputs and outputs on.
 """
 
 

@@ -127,7 +127,7 @@ def test_layers_that_share_the_fault_are_mended_though_nothing_blames_them():
     large = head(predicted_forward_ratio=64.0)
     large = large[0], [kernel("head", 1.0, fan_out=10.0)]
     other = weight_layer("other", 1.0, chain=1)
-    normal = weight_layer("normal", 9.0 * 2 / 64, chain=2)
+    normal = weight_layer("normal", 3.9 * 2 / 64, chain=2)
     profile = chain(weight_layer("a", 1.0), other, normal, large)
     assert actions(profile, found("forward-gain", "a")) == [
         ("a", "rescale"),
