@@ -60,8 +60,8 @@ class WeightStats(Weight):
     Attributes:
         moments: Statistics of its values (`batch_share` is `nan`).
         norm: Euclidean norm of its finite values.
-        fingerprint: Projection on a fixed pseudo-random direction: equal for bitwise equal values
-            of one shape. `nan` where it was not taken.
+        fingerprint: Mean of the values, in order, times fixed pseudo-random signs: equal for equal
+            values, whatever their shape, up to rounding. `nan` where it was not taken.
         gradient: Statistics of the loss's gradient, or `None` (no labels, not trainable, not
             connected).
         gradient_norm: Euclidean norm of that gradient, or `None`.

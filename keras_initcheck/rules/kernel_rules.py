@@ -1,7 +1,7 @@
 """Kernels whose values are no random draw: equal, zero, repeated, or of few directions."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.measurement import (
+    MEAN,
     SECOND_MOMENT,
     SHARE_NONFINITE,
     SHARE_ZERO,
@@ -22,12 +23,18 @@ from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.wording import number
 
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
 
 LARGEST_ZERO_SHARE = 0.01
 """Random draws in float32 hold next to no exact zero, identities and fixed filters many."""
 
 RANK_COUNTED_TO = 16
 """Directions up to which `WeightStats.rank` counts."""
+
+LEAST_ROUNDING = 1e-5
+"""Rounding of the projections of a small kernel: a hundred times what float32 makes of a sum."""
+ROUNDING = 1e-7
+"""Growth of that rounding with the root of a kernel's size, where a backend sums one by one."""
 
 
 def are_constant(evidence: Evidence, share: float) -> BoolArray:
@@ -180,10 +187,10 @@ class DuplicateKernels(Rule):
 
     code = "IC107"
     slug = "duplicate-kernels"
-    title = "different layers have bitwise identical kernels"
+    title = "different layers drew the same random numbers"
     what = (
-        "Kernels of different layers have the same shape, norm and fingerprint: the same random"
-        " numbers were drawn twice."
+        "Kernels of different layers hold the same random numbers, in any shape and but for a"
+        " common factor: two projections of their values on fixed directions agree to rounding."
     )
     why = (
         "Every initialization rule assumes independent weights; identical ones correlate the"
@@ -197,8 +204,9 @@ class DuplicateKernels(Rule):
     )
     limits = (
         "Left out are kernels that are constant, zero or hold many exact zeros (identity, fixed"
-        " filters), and kernels that are not trained (the slow copy of a momentum encoder)."
-        " Repeated probes of a running training take no fingerprints, and cannot judge this."
+        " filters), and kernels that are not trained (the slow copy of a momentum encoder). Only"
+        " kernels with equally many values are compared. Repeated probes of a running training"
+        " take no fingerprints, and cannot judge this."
     )
     fix = (
         'Give each layer an initializer of its own: a string such as "he_normal", or an'
@@ -207,34 +215,64 @@ class DuplicateKernels(Rule):
     cure = Cure.REDRAW_ALL_BUT_FIRST
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding for each group of identical kernels."""
+        """One finding for each group of equal draws."""
         called = evidence.analysis.called_kernels
-        positions = called[_are_random(evidence, thresholds.constant_share)[called]].tolist()
-        fingerprints = evidence.measurement.weight_fingerprint.tolist()
-        norms = evidence.measurement.weight_norm.tolist()
-        groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
-        for position in positions:
-            shape = evidence.analysis.weights[position].shape
-            groups[shape, fingerprints[position], norms[position]].append(position)
-        for group in groups.values():
-            if len(group) == 1:
-                continue
+        positions = called[_are_random(evidence, thresholds.constant_share)[called]]
+        for group in _equal_draws(evidence, positions):
             layers = tuple(dict.fromkeys(evidence.analysis.weights[each].layer for each in group))
             if len(layers) > 1:
-                second = evidence.weight(group[1])
-                yield self._report(layers, second, evidence.site_of(second))
+                yield self._report(layers, [evidence.weight(each) for each in group], evidence)
 
     def _report(
-        self, layers: tuple[str, ...], weight: WeightStats, site: SiteStats | None
+        self, layers: tuple[str, ...], weights: Sequence[WeightStats], evidence: Evidence
     ) -> Finding:
+        shapes = {weight.shape for weight in weights}
+        names = listed(f"{weight.layer} {weight.shape}" for weight in weights)
+        what = (
+            f"{len(layers)} layers have the same kernel {weights[0].shape}, value for value:"
+            f" {listed(layers)}."
+            if len(shapes) == 1 and _are_close([weight.norm for weight in weights])
+            else f"{len(layers)} layers drew the same random numbers, in kernels of another shape"
+            f" or size: {names}."
+        )
         return self.finding(
             "warning",
-            f"{len(layers)} layers have the same kernel {weight.shape}, value for value:"
-            f" {listed(layers)}. Usually they share one instance of an initializer, or a seed.",
-            site=site,
+            f"{what} Usually they share one instance of an initializer, or a seed.",
+            site=evidence.site_of(weights[1]),
             expected="independent random values",
             culprits=layers,
         )
+
+
+def _equal_draws(evidence: Evidence, positions: IntArray) -> list[list[int]]:
+    """Groups of two or more kernels with the same values, but for their shape and a factor.
+
+    A kernel of `n` independent values has a mean and a projection on fixed signs that, in units of
+    its root mean square over `sqrt(n)`, are independent and of standard deviation one. Both agree
+    by chance for one pair in 1e7 at a million values, and for fewer in smaller kernels.
+    """
+    moments = evidence.measurement.weights[positions]
+    sizes = moments[:, SIZE]
+    unit = np.sqrt(moments[:, SECOND_MOMENT] / sizes)
+    coordinates = np.stack(
+        [sizes, evidence.measurement.weight_fingerprint[positions] / unit, moments[:, MEAN] / unit],
+        axis=1,
+    )
+    groups: list[list[int]] = []
+    for number in np.lexsort(coordinates.T[::-1]).tolist():
+        size = sizes[number]
+        tolerance = LEAST_ROUNDING + ROUNDING * math.sqrt(size)
+        distance = np.abs(coordinates[number] - coordinates[groups[-1][0]]) if groups else None
+        if distance is not None and (distance <= tolerance).all():
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    # In the order of the layers.
+    return [sorted(positions[group].tolist()) for group in groups if len(group) > 1]
+
+
+def _are_close(numbers: Sequence[float]) -> bool:
+    return max(numbers) - min(numbers) <= LEAST_ROUNDING * max(numbers)
 
 
 class CollapsedRank(Rule):

@@ -136,22 +136,40 @@ def test_identical_kernels_are_a_warning_that_names_the_layers(make):
     "changes",
     [
         {"fingerprint": 0.5},
-        {"norm": 2.0},
-        {"fan_in": 32.0, "shape": (32, 64)},
+        {"mean": 0.01},
         {"is_trainable": False},
         {"fingerprint": 0.0},
     ],
-    ids=["other values", "other norm", "other shape", "slow copy", "no fingerprint taken"],
+    ids=["other values", "other mean", "slow copy", "no fingerprint taken"],
 )
 def test_kernels_that_differ_or_cannot_be_told_are_silent(make, changes):
-    first = make.kernel("a", 2 / 64, fingerprint=changes.get("fingerprint", 0.25) and 0.25)
-    second = make.kernel("b", 2 / 64, **{"fingerprint": 0.25, **changes})
+    values = make.moments(2 / 64, mean=changes.pop("mean", 0.0))
+    first = make.kernel("a", 2 / 64, fingerprint=0.25)
+    second = make.kernel("b", 2 / 64, **{"fingerprint": 0.25, "moments": values, **changes})
     profile = make.chain(
         make.weight_layer("a", kernels=[first]),
         make.weight_layer("b", kernels=[second]),
         make.head(),
     )
     assert not severities(DuplicateKernels(), profile)
+
+
+def test_kernels_of_other_sizes_are_silent(make):
+    kernels = [
+        make.kernel(name, 2 / 64, fan_in, fingerprint=0.25)
+        for name, fan_in in (("a", 64.0), ("b", 32.0))
+    ]
+    layers = [make.weight_layer(kernel.layer, kernels=[kernel]) for kernel in kernels]
+    assert not severities(DuplicateKernels(), make.chain(*layers, make.head()))
+
+
+def test_equal_draws_of_another_shape_and_size_of_weights_are_a_warning(make):
+    query = make.kernel("query", 0.01, fingerprint=0.002, shape=(64, 4, 16))
+    output = make.kernel("output", 0.04, fingerprint=0.004, shape=(4, 16, 64))
+    layers = [make.weight_layer(kernel.layer, kernels=[kernel]) for kernel in (query, output)]
+    (finding,) = findings_of(DuplicateKernels(), make.chain(*layers, make.head()))
+    assert finding.culprits == ("query", "output")
+    assert "`query (64, 4, 16)`, `output (4, 16, 64)`" in finding.message
 
 
 @pytest.mark.parametrize(("share_zero", "count"), [(0.009, 1), (0.01, 0)])
