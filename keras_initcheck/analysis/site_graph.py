@@ -124,6 +124,20 @@ class SiteGraph:
             were_weights |= has_weights(site)
         return found
 
+    @cached_property
+    def model_inputs(self) -> tuple[tuple[str, ...], ...]:
+        """`(sites,)` names of the model's inputs that reach each site before any weights.
+
+        Empty where a link on the way is not known.
+        """
+        found: list[tuple[str, ...]] = []
+        for site in self._sites:
+            before = [name for index in site.inputs for name in found[index]]
+            is_behind_weights = any(has_weights(self._sites[index]) for index in site.inputs)
+            names = dict.fromkeys([*site.model_inputs, *before])
+            found.append(() if is_behind_weights else tuple(names))
+        return tuple(found)
+
     def _guess(self, index: int) -> tuple[int, ...]:
         following = index + 1
         is_open = following < len(self._sites) and not self._sites[following].inputs_known

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from keras_initcheck.records.data import OutputStats, TabularInput
+from keras_initcheck.records.data import IndexInput, OutputStats, TabularInput
 from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.profile import Profile, Spectrum
 from keras_initcheck.records.record import Record
@@ -42,6 +42,8 @@ class ProfileDocument(Record):
     histograms: tuple[tuple[str, Histogram], ...] = ()
     outputs: tuple[OutputStats, ...] = ()
     tabular_inputs: tuple[TabularInput, ...] = ()
+    index_inputs: tuple[IndexInput, ...] = ()
+    regularization: float | None = None
     spectrum: Spectrum | None = None
     first_step: FirstStep | None = None
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from keras_initcheck.outputs.json_document import ProfileDocument
 from keras_initcheck.outputs.logged import Judgement, LoggedSites
-from keras_initcheck.records.data import Labels, OutputStats, TabularInput
+from keras_initcheck.records.data import IndexInput, Labels, OutputStats, TabularInput
 from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.profile import Spectrum
 from keras_initcheck.records.report import MeanFieldSummary, Report
@@ -113,6 +113,13 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
         }
         | {"forward_ratio": SIZE, "backward_ratio": SIZE, "log_ratio_variance": SIZE},
         TabularInput: {"width": COUNT, "share": SHARE, "root_mean_square": SIZE, "median": SIZE},
+        IndexInput: {
+            "num_rows": COUNT,
+            "minimum": FINITE,
+            "maximum": FINITE,
+            "share_outside": SHARE,
+            "share_fractional": SHARE,
+        },
         Labels: {
             "deviation": SIZE,
             "absolute_deviation": SIZE,
@@ -148,6 +155,7 @@ def problems(record: object) -> Iterator[Problem]:
         for field, each in (
             *_numbered("weights", record.weights),
             *_numbered("outputs", record.outputs),
+            *_numbered("index_inputs", record.index_inputs),
         ):
             if each.site is not None and not 0 <= each.site < len(record.sites):
                 yield Problem(

@@ -1,4 +1,4 @@
-"""Facts about the batch: tables that enter the model, labels, and outputs beside their labels."""
+"""Facts about the batch: tables and indices that enter the model, labels, outputs beside them."""
 
 from dataclasses import dataclass
 
@@ -28,6 +28,30 @@ class TabularInput(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class IndexInput(Record):
+    """The indices that enter one embedding.
+
+    Attributes:
+        site: Index of the embedding's site.
+        input: Name of the model's input that it takes, as in `Profile.inputs`; empty where layers
+            make the indices.
+        num_rows: Number of rows of its table.
+        minimum: Smallest finite value.
+        maximum: Largest finite value.
+        share_outside: Share of values, 0..1, below 0, or for which the table has no row.
+        share_fractional: Share of values, 0..1, that are no whole numbers.
+    """
+
+    site: int
+    input: str
+    num_rows: int
+    minimum: float
+    maximum: float
+    share_outside: float
+    share_fractional: float
+
+
+@dataclass(frozen=True, eq=False)
 class Labels(Record):
     """Statistics of the labels that one output of the model is held against.
 
@@ -43,8 +67,7 @@ class Labels(Record):
         share_invalid: Share of labels, 0..1, that the loss cannot take: classes that the output
             does not have, rows that are no distribution over classes, values outside 0..1 for a
             binary cross-entropy. Rows of zeros, which mask a sample, are none.
-        is_multi_hot: Whether rows are zeros and ones with several ones, where one class is
-            expected.
+        is_multi_hot: Whether rows are zeros and ones, some of them with several ones.
     """
 
     minimum: float
@@ -77,6 +100,8 @@ class OutputStats(Record):
             (over all elements for a sigmoid or a single unit); `nan` where that is not known.
         labels: Statistics of the labels.
         is_weighted: Whether sample weights came with the batch, which may mask labels.
+        inner_activation: Name of another activation that its own one receives, with no weights
+            between the two; `None` if there is none.
     """
 
     name: str
@@ -91,3 +116,4 @@ class OutputStats(Record):
     logit_deviation: float
     labels: Labels
     is_weighted: bool = False
+    inner_activation: str | None = None

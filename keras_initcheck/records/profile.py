@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from keras_initcheck.records.data import OutputStats, TabularInput
+from keras_initcheck.records.data import IndexInput, OutputStats, TabularInput
 from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.measurement import Measurement, to_moments
 from keras_initcheck.records.record import Record
@@ -71,6 +71,9 @@ class Profile(Record):
         histograms: `(tag, histogram)` pairs where they were asked for.
         outputs: Outputs with their labels, from exact probes with labels.
         tabular_inputs: The model's inputs that are tables, from exact probes.
+        index_inputs: What enters each embedding, from exact probes.
+        regularization: Sum of the penalties of the regularized weights, which is part of the loss;
+            `None` without labels or a compiled loss.
         spectrum: Singular values of the input-output Jacobian, where they were asked for.
         first_step: The optimizer's next update, made and taken back, where it could be.
     """
@@ -88,6 +91,8 @@ class Profile(Record):
     histograms: tuple[tuple[str, Histogram], ...] = ()
     outputs: tuple[OutputStats, ...] = ()
     tabular_inputs: tuple[TabularInput, ...] = ()
+    index_inputs: tuple[IndexInput, ...] = ()
+    regularization: float | None = None
     spectrum: Spectrum | None = None
     first_step: FirstStep | None = None
 

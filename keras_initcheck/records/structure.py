@@ -54,6 +54,7 @@ class Site(Record):
         is_head: Whether no other weight layer comes after it.
         chain: Number of the chain that a hidden weight layer belongs to: weight layers in a row
             without normalization, merge or fork.
+        model_inputs: Names of the model's inputs that it received directly.
     """
 
     index: int
@@ -71,6 +72,7 @@ class Site(Record):
     activation: str | None = None
     is_head: bool = False
     chain: int | None = None
+    model_inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

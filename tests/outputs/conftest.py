@@ -30,7 +30,7 @@ from tensorboard.context import RequestContext
 from tensorboard.data import grpc_provider
 from tensorboard.data.provider import RunTagFilter
 
-from keras_initcheck.records.data import Labels, OutputStats, TabularInput
+from keras_initcheck.records.data import IndexInput, Labels, OutputStats, TabularInput
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.profile import Profile, Spectrum
@@ -194,6 +194,7 @@ def full_report() -> Report:
         "block/dense#2",
         inputs_known=False,
         follows_previous=True,
+        model_inputs=("image",),
         input_shape=(32, 64),
         is_trainable=False,
         activation="relu",
@@ -232,9 +233,12 @@ def full_report() -> Report:
                 math.nan,
                 Labels(0.0, 9.0, 4.5, 2.9, 2.5),
                 True,
+                "tanh",
             ),
         ),
         tabular_inputs=(TabularInput("table", 13, (12, 3), 0.98, 700.0, 2.5),),
+        index_inputs=(IndexInput(1, "word", 4, 0.0, 7.0, 0.5, 0.0),),
+        regularization=0.5,
         spectrum=SPECTRUM,
         first_step=FirstStep(2.5, 2.4, -0.2, 0.01, 0.9, (0.001, math.nan), (0.0, 0.5), 500),
         is_loss_scaled=True,

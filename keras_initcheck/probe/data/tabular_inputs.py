@@ -3,13 +3,13 @@
 A batch of rows is small beside what a network makes of it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
-from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.records.data import TabularInput
 
 MOST_COLUMNS = 2048
@@ -22,10 +22,10 @@ MOST_LEADERS = 0.1
 """Share of the columns that may count as the largest ones."""
 
 
-def columns(x: Any) -> tuple[TabularInput, ...]:
-    """Statistics of each input that is a table of two dense columns or more."""
+def columns(inputs: Sequence[tuple[str, Any]]) -> tuple[TabularInput, ...]:
+    """Statistics of each named input that is a table of two dense columns or more."""
     found = []
-    for name, tensor in introspection.flatten_with_names(x):
+    for name, tensor in inputs:
         if is_observable(tensor) and len(tensor.shape) == 2 and 1 < tensor.shape[1] <= MOST_COLUMNS:
             statistics = _statistics(name, np.asarray(to_numpy(tensor), "float64"))
             found += [statistics] if statistics is not None else []

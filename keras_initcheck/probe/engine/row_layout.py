@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 SCALARS = "scalars"
-"""Loss, and the factor by which the optimizer scaled it, `(1, 2)`."""
+"""Loss, the factor by which the optimizer scaled it, and the penalties of weights in the loss,
+`(1, NUM_SCALARS)`."""
+NUM_SCALARS = 3
 LINKS = "links"
 """Comparisons of one tensor with another, `(1, links)`."""
 OUTPUTS = "outputs"
 """Outputs beside their labels."""
+INDICES = "indices"
+"""Extent of what enters the embeddings."""
 SKETCHES = "sketches"
 """Kernels multiplied with random directions."""
 INPUTS, WEIGHTS, SIGNALS = "inputs", "weights", "signals"

@@ -107,6 +107,19 @@ def regularized_values(model: Layer) -> list[tuple[KerasVariable, Tensor]]:
     ]
 
 
+def weight_penalties(model: Layer) -> list[Tensor]:
+    """What the regularizer of each weight adds to the loss.
+
+    `model.losses` holds them beside what layers add themselves, as a variational one its
+    divergence.
+    """
+    return [
+        variable.regularizer(variable)
+        for variable in model.trainable_variables
+        if variable.regularizer is not None
+    ]
+
+
 def own_variables(layer: Layer) -> list[KerasVariable]:
     """The variables that `layer` itself created, without those of the layers inside it."""
     inner = {id(variable) for sublayer in sublayers(layer) for variable in sublayer.variables}

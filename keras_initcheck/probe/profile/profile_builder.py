@@ -8,8 +8,10 @@ import numpy as np
 
 from keras_initcheck.probe.data import tabular_inputs
 from keras_initcheck.probe.data.batch import Batch, num_samples
+from keras_initcheck.probe.keras_model.model_inputs import named_inputs
 from keras_initcheck.probe.prediction.predictions import failures, predict
 from keras_initcheck.probe.profile.histograms import name_histograms
+from keras_initcheck.probe.profile.index_inputs import index_inputs
 from keras_initcheck.probe.profile.measurement_builder import MeasurementBuilder
 from keras_initcheck.probe.profile.structure_builder import TracedStructure, build_structure
 from keras_initcheck.probe.tap import outputs_and_labels
@@ -69,7 +71,9 @@ class ProfileBuilder:
                 record.outputs, table.outputs, batch.y, is_weighted
             )
         with our_own("the columns of the inputs"):
-            tables = tabular_inputs.columns(batch.x) if is_exact else ()
+            named = named_inputs(self._model, batch.x)
+            tables = tabular_inputs.columns(named) if is_exact else ()
+            indices = index_inputs(record, table.indices, named)
         profile = Profile(
             structure=learned.traced.structure,
             measurement=measurement,
@@ -81,6 +85,8 @@ class ProfileBuilder:
             histograms=name_histograms(learned.traced, record, table),
             outputs=outputs,
             tabular_inputs=tables,
+            index_inputs=indices,
+            regularization=table.penalties if is_exact and measurement.loss is not None else None,
             **facts,
         )
         if not is_exact:

@@ -147,6 +147,7 @@ def _site(record: SiteRecord, follows: npt.NDArray[np.bool_], num_parameters: in
         num_parameters=num_parameters if record.is_first_call else 0,
         is_trainable=bool(getattr(record.layer, "trainable", True)),
         activation=_activation(record),
+        model_inputs=record.model_inputs,
     )
 
 

@@ -20,8 +20,10 @@ from keras_initcheck.probe.engine.protocol import (
 )
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
-from keras_initcheck.probe.keras_types import KerasVariable, Model, Nest, Tensor
-from keras_initcheck.probe.tap import rank_sketch
+from keras_initcheck.probe.keras_model.model_inputs import named_inputs
+from keras_initcheck.probe.keras_types import KerasVariable, Layer, Model, Nest, Tensor
+from keras_initcheck.probe.tap import index_rows, rank_sketch
+from keras_initcheck.probe.tap.index_rows import IndexRecord
 from keras_initcheck.probe.tap.objectives import make_objectives, wants_loss
 from keras_initcheck.probe.tap.outputs_and_labels import observe_outputs
 from keras_initcheck.probe.tap.pass_record import LOSS, Options, PassRecord
@@ -87,6 +89,7 @@ class Forward:
         rows[row_layout.SCALARS] = [self._engine.stop_gradient(scalars)]
         rows[row_layout.LINKS] = [ops.stack(observer.links)] if observer.links else []
         rows[row_layout.SIGNALS] = observer.rows
+        rows[row_layout.INDICES] = observer.index_rows
         record.num_links = len(observer.links)
         record.sites, record.unobserved = recorder.sites, recorder.unobserved
         return PassResult(objectives, rows, record.rows, trained=(LOSS,))
@@ -111,7 +114,11 @@ class Forward:
 
     def _run_model(self, observer: "_Observer", x: Nest) -> tuple[Recorder, Nest]:
         recorder = Recorder(
-            self._model, observer.observe, observer.relate, self._engine.trace_state
+            self._model,
+            observer.observe,
+            observer.take_indices,
+            observer.relate,
+            self._engine.trace_state,
         )
         recorder.enter(x)
         try:
@@ -144,7 +151,7 @@ class Forward:
 
     def _input_rows(self, record: PassRecord, x: Nest) -> list[Row]:
         found: list[Row] = []
-        for path, tensor in introspection.flatten_with_names(x):
+        for path, tensor in named_inputs(self._model, x):
             if is_observable(tensor):
                 channel = Channel(len(found), tuple(tensor.shape), str(tensor.dtype))
                 record.inputs.append((path, channel))
@@ -173,6 +180,7 @@ class _Observer:
     Attributes:
         rows: Their rows, in order.
         links: Comparisons of one tensor with another.
+        index_rows: Rows of what enters the embeddings.
     """
 
     def __init__(
@@ -185,6 +193,7 @@ class _Observer:
     ) -> None:
         self.rows: list[Row] = []
         self.links: list[Tensor] = []
+        self.index_rows: list[Row] = []
         self._engine = engine
         self._make = rows
         self._record = record
@@ -204,6 +213,19 @@ class _Observer:
         slot = self._make_slot(self._record.options.gradient_width, self._make.dtype)
         tapped = self._engine.tap(tensor, slot, self._make.gradient, self._passes_copies)
         return tapped, channel
+
+    def take_indices(self, site: int, layer: Layer, ids: Tensor) -> Tensor:
+        """The indices to pass to an embedding in place of `ids`, each one of its table's.
+
+        A training fails at others by itself, before a repeated probe can.
+        """
+        if not self._record.options.is_exact:
+            return ids
+        embedding = IndexRecord(site, layer)
+        self._record.indices.append(embedding)
+        made = index_rows.row(ids, embedding.num_rows)
+        self.index_rows.append(self._engine.stop_gradient(made))
+        return index_rows.inside(ids, embedding.num_rows)
 
     def relate(self, before: Tensor, after: Tensor) -> int:
         """Compares two tensors of one shape, and returns the comparison's number."""

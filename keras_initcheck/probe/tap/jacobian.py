@@ -6,6 +6,7 @@ The Jacobian itself is never held.
 import contextlib
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.messages import error_summary
 from keras_initcheck.probe.keras_types import Model, Nest, Tensor
+from keras_initcheck.probe.tap import index_rows
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.recorder import Recorder
 from keras_initcheck.probe.tap.site_record import Channel
@@ -144,8 +146,14 @@ def _outputs(model: Model, x: Nest, engine: Engine) -> Tensor:
     def observe(tensor: Tensor) -> tuple[Tensor, Channel]:
         return tensor, Channel(0, tuple(tensor.shape), "")
 
+    def take_indices(_: int, embedding: Any, ids: Tensor) -> Tensor:
+        return index_rows.inside(ids, embedding.input_dim)
+
+    def relate(_: Tensor, __: Tensor) -> int:
+        return 0
+
     with keras.StatelessScope(introspection.regularized_values(model), collect_losses=True):
-        recorder = Recorder(model, observe, lambda before, after: 0, engine.trace_state)
+        recorder = Recorder(model, observe, take_indices, relate, engine.trace_state)
         recorder.enter(x)
         with recorder.installed():
             outputs = recorder.leave(introspection.call_in_training(model, x))

@@ -43,7 +43,7 @@ def statistics(
             math.nan,
             share_nonfinite=float(1 - np.isfinite(values).mean()),
         )
-    invalid, is_multi_hot = _invalid(finite, width, loss)
+    invalid = _invalid(finite, width, loss)
     return Labels(
         minimum=float(finite.min()),
         maximum=float(finite.max()),
@@ -52,21 +52,23 @@ def statistics(
         absolute_deviation=float(np.abs(finite - np.median(finite, axis=0)).mean()),
         share_nonfinite=float(1 - np.isfinite(values).mean()),
         share_invalid=float(invalid.mean()),
-        is_multi_hot=is_multi_hot,
+        is_multi_hot=not is_sparse and _are_multi_hot(finite),
     )
 
 
-def _invalid(rows: np.ndarray, width: int, loss: str) -> tuple[np.ndarray, bool]:
-    """A mask of the rows that are out of range, and whether they are so by several classes."""
+def _invalid(rows: np.ndarray, width: int, loss: str) -> np.ndarray:
+    """A mask of the rows that are out of range."""
     if loss == "sparse_categorical_crossentropy":
-        return (rows < 0) | (rows >= width) | (rows != np.floor(rows)), False
+        return np.asarray((rows < 0) | (rows >= width) | (rows != np.floor(rows)))
     if loss == "binary_crossentropy":
-        return (rows < 0) | (rows > 1), False
+        return (rows < 0) | (rows > 1)
     if loss == "categorical_crossentropy":
         is_distribution = (np.abs(rows.sum(axis=1) - 1) <= LARGEST_ROUNDING) & (rows >= 0).all(
             axis=1
         )
-        invalid = ~is_distribution & rows.any(axis=1)
-        is_binary = bool(((rows == 0) | (rows == 1)).all())
-        return invalid, is_binary and bool(invalid.any())
-    return np.zeros(len(rows), bool), False
+        return np.asarray(~is_distribution & rows.any(axis=1))
+    return np.zeros(len(rows), bool)
+
+
+def _are_multi_hot(rows: np.ndarray) -> bool:
+    return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) > 1).any())

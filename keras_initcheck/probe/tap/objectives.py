@@ -31,22 +31,24 @@ def make_objectives(
             places where the random cotangent starts, are added to it.
 
     Returns:
-        The objectives by name, and the vector of the loss and the factor by which the optimizer
-        scales it, both 1 without a loss.
+        The objectives by name, and the vector `(NUM_SCALARS,)` of the loss, the factor by which
+        the optimizer scales it (both 1 without a loss), and the penalties of the weights in it.
     """
     found: dict[str, Tensor] = {}
     scale = loss = ops.ones((), "float32")
+    penalties = ops.zeros((), "float32")
     if wants_loss(model, record):
         value = _loss(model, batch, outputs, record)
         if value is not None:
             loss = ops.cast(value, "float32")
             scale = ops.cast(_scaled(model, ops.ones((), value.dtype)), "float32")
             found[LOSS] = _scaled(model, value)
+            penalties = _penalties(model, record)
     if RANDOM in record.options.cotangents:
         value = _random_objective(outputs, owners, record)
         if value is not None:
             found[RANDOM] = value
-    return found, ops.stack([loss, scale])
+    return found, ops.stack([loss, scale, penalties])
 
 
 def wants_loss(model: Model, record: PassRecord) -> bool:
@@ -61,6 +63,12 @@ def _scaled(model: Model, value: Tensor) -> Tensor:
     """
     optimizer = compiled_optimizer(model)
     return optimizer.scale_loss(value) if optimizer is not None else value
+
+
+def _penalties(model: Model, record: PassRecord) -> Tensor:
+    """The sum of the weights' penalties, which a single probe takes."""
+    found = introspection.weight_penalties(model) if record.options.is_exact else []
+    return sum((ops.cast(each, "float32") for each in found), ops.zeros((), "float32"))
 
 
 def _loss(model: Model, batch: Batch, outputs: Nest, record: PassRecord) -> Tensor | None:

@@ -39,6 +39,7 @@ class OutputRecord:
             the pass, and a tensor would keep all that it was computed from.
         site: Index of the site that made the output, or `None`.
         activation: Name of its activation; `None` for the identity.
+        inner_activation: As `OutputStats.inner_activation`.
         width: Number of its units.
         has_logits: Whether the columns of the logits mean anything.
     """
@@ -46,6 +47,7 @@ class OutputRecord:
     pairing: OutputWithLoss
     site: int | None
     activation: str | None
+    inner_activation: str | None
     width: int
     has_logits: bool
 
@@ -78,6 +80,7 @@ def observe_outputs(
                 replace(pairing, output=None),
                 site.index if site else None,
                 activation,
+                _inner_activation(site, recorder.sites),
                 int(pairing.output.shape[-1]),
                 has_logits,
             )
@@ -153,6 +156,7 @@ def _output_stats(
         name=record.pairing.name,
         site=record.site,
         activation=record.activation,
+        inner_activation=record.inner_activation,
         width=record.width,
         loss=loss.name,
         from_logits=loss.from_logits,
@@ -176,6 +180,18 @@ def _activation(site: SiteRecord | None) -> str | None:
         return UNKNOWN
     function = site.activation if site.kind == "weight" else site.layer
     return None if function is None else following_activation(function).name
+
+
+def _inner_activation(site: SiteRecord | None, sites: Sequence[SiteRecord]) -> str | None:
+    """Name of the activation whose result an activation layer at the output receives."""
+    if site is None or site.kind != "activation":
+        return None
+    while site.kind in ("activation", "pass") and site.inputs_known and len(site.inputs) == 1:
+        site = sites[site.inputs[0]]
+        activation = _activation(site)
+        if site.kind != "pass":
+            return None if activation == UNKNOWN else activation
+    return None
 
 
 def _row(pairing: OutputWithLoss, y: Any, output: Any, logits: Any, has_loss: bool) -> Any:

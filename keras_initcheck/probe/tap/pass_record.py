@@ -12,7 +12,8 @@ import numpy.typing as npt
 from keras_initcheck.probe.engine import row_layout, statistics_rows
 from keras_initcheck.probe.engine.row_layout import RowLayout, Section
 from keras_initcheck.probe.keras_model import introspection
-from keras_initcheck.probe.tap import rank_sketch
+from keras_initcheck.probe.tap import index_rows, rank_sketch
+from keras_initcheck.probe.tap.index_rows import IndexRecord
 from keras_initcheck.probe.tap.outputs_and_labels import NUM_COLUMNS as OUTPUT_COLUMNS
 from keras_initcheck.probe.tap.outputs_and_labels import OutputRecord
 from keras_initcheck.probe.tap.site_record import Channel, SiteRecord
@@ -82,6 +83,7 @@ class PassRecord:
         inputs: Name and channel of each floating-point model input.
         objectives: Some of `"loss"` and `"random"`: the backward passes that were possible.
         outputs: Outputs that are compared with their labels.
+        indices: Embeddings whose indices are measured.
         num_links: Number of comparisons of one tensor with another.
         cotangent_places: Where the random cotangent starts; see `TensorOwners.cotangent_place`.
         unobserved: Paths of layers that could not be observed, each with the reason.
@@ -97,6 +99,7 @@ class PassRecord:
     inputs: list[tuple[str, Channel]] = field(default_factory=list)
     objectives: list[str] = field(default_factory=list)
     outputs: list[OutputRecord] = field(default_factory=list)
+    indices: list[IndexRecord] = field(default_factory=list)
     num_links: int = 0
     cotangent_places: list[tuple[int, bool] | None] = field(default_factory=list)
     unobserved: dict[str, str] = field(default_factory=dict)
@@ -107,9 +110,10 @@ class PassRecord:
         """The rows that come to the host. Ask for it once the pass is traced."""
         signal, gradient = self.options.signal_width, self.options.gradient_width
         sections = [
-            Section(row_layout.SCALARS, 1, 2),
+            Section(row_layout.SCALARS, 1, row_layout.NUM_SCALARS),
             Section(row_layout.LINKS, int(self.num_links > 0), self.num_links),
             Section(row_layout.OUTPUTS, len(self.outputs), OUTPUT_COLUMNS),
+            Section(row_layout.INDICES, len(self.indices), index_rows.NUM_COLUMNS),
             Section(row_layout.SKETCHES, len(self.sketched), rank_sketch.NUM_COLUMNS),
             Section(row_layout.INPUTS, len(self.inputs), signal),
             Section(row_layout.WEIGHTS, len(self.weights), gradient),

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import keras
 
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
-from keras_initcheck.probe.keras_model import introspection, layer_kinds
+from keras_initcheck.probe.keras_model import layer_kinds, model_inputs
 from keras_initcheck.probe.keras_model.graph import (
     operations_without_layers,
     runs_graph,
@@ -23,8 +23,8 @@ from keras_initcheck.probe.keras_model.private_api import (
     without_fusion,
     without_rematerialization,
 )
-from keras_initcheck.probe.keras_types import Layer, Nest, Tensor
-from keras_initcheck.probe.tap import time_steps
+from keras_initcheck.probe.keras_types import Layer, Model, Nest, Tensor
+from keras_initcheck.probe.tap import index_rows, time_steps
 from keras_initcheck.probe.tap.site_names import SiteNames
 from keras_initcheck.probe.tap.site_record import MODEL_INPUT, Channel, Operand, SiteRecord
 from keras_initcheck.probe.tap.tensor_owners import Owner, TensorOwners
@@ -42,6 +42,7 @@ class Recorder:
         model: The model that is going to be called.
         observe: `observe(tensor)` returns the tensor to pass on in its place and the channel of its
             statistics.
+        take_indices: `take_indices(site, layer, ids)` returns the indices to pass to an embedding.
         relate: `relate(before, after)` compares two tensors of one shape, and returns the
             comparison's number.
         trace_state: Returns a token of the framework's current trace. Layers called in another one
@@ -56,8 +57,9 @@ class Recorder:
 
     def __init__(
         self,
-        model: Layer,
+        model: Model,
         observe: Callable[[Tensor], tuple[Tensor, Channel]],
+        take_indices: Callable[[int, Layer, Tensor], Tensor],
         relate: Callable[[Tensor, Tensor], int],
         trace_state: Callable[[], object],
     ) -> None:
@@ -67,10 +69,12 @@ class Recorder:
         self.failed_at: str | None = None
         self._model = model
         self._observe = observe
+        self._take_indices = take_indices
         self._relate = relate
         self._trace_state = trace_state
         self._home = trace_state()
         self._sole_consumers = sole_consumers(model)
+        self._takers: dict[int, tuple[str, ...]] = {}
         self._names = SiteNames()
         self._latest: Tensor | None = None
         self._is_inside_leaf = False
@@ -90,7 +94,8 @@ class Recorder:
 
     def enter(self, inputs: Nest) -> None:
         """Notes that the tensors in `inputs` are the model's own inputs."""
-        for name, tensor in introspection.flatten_with_names(inputs):
+        self._takers = model_inputs.takers_of_inputs(self._model, inputs)
+        for name, tensor in model_inputs.named_inputs(self._model, inputs):
             self.owners.add(Owner(tensor, MODEL_INPUT, name=name))
 
     def leave(self, outputs: Nest) -> Nest:
@@ -205,6 +210,8 @@ class Recorder:
         """
         site = self._open(operation, operation.name, layer_kinds.kind_of(operation), args, kwargs)
         args = self._tap_input(site, args)
+        if index_rows.takes_indices(operation, args, kwargs):
+            args = (self._take_indices(site.index, operation, args[0]), *args[1:])
         self._list_hidden(site)
         pre_activations = [args[0]] if args and site.kind == "activation" else []
         observed = self._activation_behind_loop if is_in_loop else self._activation_observed
@@ -236,7 +243,9 @@ class Recorder:
     ) -> SiteRecord:
         leaves = keras.tree.flatten((args, kwargs))
         tensors = [leaf for leaf in leaves if keras.ops.is_tensor(leaf)]
-        makers = [owner.site for owner in map(self.owners.get, tensors) if owner is not None]
+        owners = [owner for owner in map(self.owners.get, tensors) if owner is not None]
+        makers = [owner.site for owner in owners]
+        given = [owner.name for owner in owners if owner.site == MODEL_INPUT]
         is_first_call = self._names.is_first_call(operation)
         site_name, layer_path = self._names.name_site(operation, name)
         site = SiteRecord(
@@ -247,6 +256,7 @@ class Recorder:
             kind=kind,
             is_first_call=is_first_call,
             inputs=tuple(dict.fromkeys(maker for maker in makers if maker != MODEL_INPUT)),
+            model_inputs=tuple(dict.fromkeys([*given, *self._takers.get(id(operation), ())])),
             inputs_known=all(each in self.owners for each in tensors if is_observable(each)),
             input_shape=tuple(tensors[0].shape) if tensors else None,
             arguments=tuple(self._arguments(leaves)),

@@ -3,8 +3,11 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.engine.arrays import to_numpy
+from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model.losses import known_loss
 from keras_initcheck.probe.keras_model.messages import describe_tensors, error_summary
 from keras_initcheck.probe.keras_model.private_api import compiled_loss
@@ -19,7 +22,19 @@ def why_left_out(model: Any, batch: Batch, outputs: Any, error: Exception) -> st
     if has_invalid_labels(model, batch.y, outputs):
         # A finding explains that better than the framework's error.
         return f"not computed, since its labels are out of range ({type(error).__name__})"
+    if _are_broken(outputs):
+        # torch's binary cross-entropy takes NaN for a number outside of 0 to 1.
+        return f"not computed, since an output is NaN or infinite ({type(error).__name__})"
     return None
+
+
+def _are_broken(outputs: Any) -> bool:
+    """Whether an output holds NaN or infinity; `False` where a traced pass cannot read it."""
+    try:
+        tensors = [tensor for tensor in keras.tree.flatten(outputs) if is_observable(tensor)]
+        return not all(np.isfinite(to_numpy(tensor)).all() for tensor in tensors)
+    except Exception:  # each framework has its own error for a symbolic tensor without values
+        return False
 
 
 def explain_loss(model: Any, batch: Batch, outputs: Any, error: Exception) -> InitCheckError:

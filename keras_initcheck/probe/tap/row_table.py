@@ -28,9 +28,11 @@ class RowTable:
     Attributes:
         loss: Value of the loss; 1 if there was none.
         loss_scale: Factor by which the optimizer had multiplied it.
+        penalties: Sum of the penalties of the weights in the loss; 0 if they were not taken.
         follows: `(links,)`, whether the later tensor of a link is an element-wise function of the
             earlier one.
         outputs: `(outputs, columns)`, as `outputs_and_labels` reads them.
+        indices: `(embeddings, columns)`, as `index_rows` describes them.
         sketches: `(kernels, columns)`, as `rank_sketch` reads them.
         inputs: `(inputs, moments)`; so are `weights` and `signals`. `nan` where a statistic was not
             taken.
@@ -50,8 +52,10 @@ class RowTable:
         scalars: list[float] = self._blocks[row_layout.SCALARS][0].tolist()
         self.loss: float = scalars[0]
         self.loss_scale: float = scalars[1]
+        self.penalties: float = scalars[2]
         self.follows: npt.NDArray[np.bool_] = self._blocks[row_layout.LINKS].ravel() <= MOST_TURNS
         self.outputs: FloatArray = self._blocks[row_layout.OUTPUTS]
+        self.indices: FloatArray = self._blocks[row_layout.INDICES]
         self.sketches: FloatArray = self._blocks[row_layout.SKETCHES]
         sizes = record.sizes
         self.inputs: FloatArray = self._signals(row_layout.INPUTS, sizes.inputs)

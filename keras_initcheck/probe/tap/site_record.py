@@ -51,6 +51,7 @@ class SiteRecord:
         kind: Its kind, as in `SiteStats.kind`.
         is_first_call: Whether the layer was not called before in this pass.
         inputs: Indices of the sites whose outputs it received.
+        model_inputs: Names of the model's inputs among them.
         inputs_known: Whether the maker of every input is known.
         link: Number of the comparison between this site's input and the previous site's output, or
             `None`.
@@ -72,6 +73,7 @@ class SiteRecord:
     kind: SiteKind
     is_first_call: bool
     inputs: tuple[int, ...] = ()
+    model_inputs: tuple[str, ...] = ()
     inputs_known: bool = True
     link: int | None = None
     input_shape: tuple[int, ...] | None = None
