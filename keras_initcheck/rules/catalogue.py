@@ -9,6 +9,8 @@ from keras_initcheck.rules.column_rules import ColumnScale
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
 from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
 from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
+from keras_initcheck.rules.hidden_softmax import HiddenSoftmax
+from keras_initcheck.rules.index_rules import Indices
 from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
 from keras_initcheck.rules.kernel_rules import (
     CollapsedRank,
@@ -20,6 +22,7 @@ from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
 from keras_initcheck.rules.prediction import LeavesPrediction
+from keras_initcheck.rules.regularization import Regularization
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.through_time import ThroughTime
@@ -58,6 +61,9 @@ RULES: tuple[Rule, ...] = (
     HeadAndLoss(),
     LabelScale(),
     ColumnScale(),
+    Indices(),
+    Regularization(),
+    HiddenSoftmax(),
     NarrowForDepth(),
     ResidualGrowth(),
 )

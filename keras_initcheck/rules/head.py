@@ -8,26 +8,21 @@ from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.layer_fans import FORWARD
 from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.data import OutputStats
-from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.gains import main_contributors
+from keras_initcheck.rules.head_activation import CATEGORICAL, CROSSENTROPIES, Fault, mismatch
 from keras_initcheck.rules.rule import FEWEST_SAMPLES, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 
-Fault = tuple[Severity, str, str]
-"""Severity, message and fix."""
-CATEGORICAL = ("sparse_categorical_crossentropy", "categorical_crossentropy")
-CROSSENTROPIES = (*CATEGORICAL, "binary_crossentropy")
 SURPLUS = 2.0
 """Nats above a uniform guess from which a loss is worse than knowing nothing: the right class has
 e^-2 of its fair share. A trained network with large logits, which is mostly right, is below a
 uniform guess."""
 LARGE_INPUT = 3.0
 """Root mean square of a head's input from which the input is named beside the kernel."""
-UNBOUNDED = (None, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh")
-"""Activations whose output is no probability."""
 
 
 def uniform_loss(output: OutputStats) -> float:
@@ -44,65 +39,19 @@ class OutputRule(Rule):
     """A rule that says one thing at most of each output whose labels and loss are known."""
 
     @abstractmethod
-    def fault(self, output: OutputStats) -> Fault | None:
+    def fault(self, output: OutputStats, backend: str) -> Fault | None:
         """Severity, message and fix; `None` where nothing is wrong."""
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most for each output."""
         for output in evidence.profile.outputs:
-            found = self.fault(output)
+            found = self.fault(output, evidence.profile.backend)
             if found is not None:
                 severity, message, fix = found
                 site = site_of(output, evidence)
                 yield self.finding(
                     severity, message, site=site, fix=fix, culprits=(site.layer,) if site else ()
                 )
-
-
-def mismatch(output: OutputStats) -> Fault | None:
-    """Severity, message and fix where the head's activation and the loss do not belong together."""
-    if output.activation == "softmax" and output.width == 1:
-        return _single_unit(output)
-    if output.loss not in CROSSENTROPIES:
-        return None
-    if output.from_logits:
-        return _second_squashing(output) if output.activation in ("softmax", "sigmoid") else None
-    is_outside = output.minimum < 0.0 or output.maximum > 1.0
-    return _no_probabilities(output) if output.activation in UNBOUNDED and is_outside else None
-
-
-def _single_unit(output: OutputStats) -> Fault:
-    return (
-        "error",
-        f"The output `{output.name}` is a softmax over one unit: it is 1 whatever comes in, and"
-        " passes no gradient.",
-        'Use Dense(1, activation="sigmoid") with binary_crossentropy, or one unit for each class.',
-    )
-
-
-def _second_squashing(output: OutputStats) -> Fault:
-    return (
-        "warning",
-        f"The output `{output.name}` has been through {output.activation}, and its loss"
-        f" ({output.loss}, from_logits=True) applies {_squashing_of(output)} again.",
-        "Remove the activation and keep from_logits=True, or keep it and set from_logits=False.",
-    )
-
-
-def _no_probabilities(output: OutputStats) -> Fault:
-    made = f"is the output of {output.activation}" if output.activation else "has no activation"
-    return (
-        "warning",
-        f"The output `{output.name}` {made} and ranges from {output.minimum:.3g} to"
-        f" {output.maximum:.3g}, but its loss ({output.loss}, from_logits=False) expects"
-        " probabilities, and clips all other values.",
-        f'Use from_logits=True without an activation, or activation="{_squashing_of(output)}".',
-    )
-
-
-def _squashing_of(output: OutputStats) -> str:
-    """The activation that the loss expects or applies."""
-    return "softmax" if output.loss in CATEGORICAL else "sigmoid"
 
 
 class LossAtInit(Rule):
@@ -149,7 +98,7 @@ class LossAtInit(Rule):
             return
         for output in evidence.profile.outputs:
             is_judged = output.loss in CROSSENTROPIES and not output.labels.share_invalid
-            if not is_judged or mismatch(output) is not None:
+            if not is_judged or _is_misfit(output, evidence.profile.backend):
                 continue
             is_clipped = _is_clipped(output, evidence.profile)
             bound = thresholds.clipped_logit_deviation if is_clipped else thresholds.logit_deviation
@@ -211,6 +160,11 @@ def _input_sentence(site: SiteStats | None, grown: Sequence[PredictedRatio]) -> 
     return f" The input of the head has a root mean square of {math.sqrt(size):.3g}{reason}."
 
 
+def _is_misfit(output: OutputStats, backend: str) -> bool:
+    found = mismatch(output, backend)
+    return found is not None and found[0] != "info"
+
+
 def _is_clipped(output: OutputStats, profile: Profile) -> bool:
     """Whether the loss clips probabilities.
 
@@ -227,25 +181,28 @@ class HeadAndLoss(OutputRule):
     title = "the head's activation does not fit the loss"
     what = (
         "A softmax over a single unit; a softmax or sigmoid whose loss applies one again"
-        " (from_logits=True); or an output with neither whose cross-entropy expects"
-        " probabilities (from_logits=False)."
+        " (from_logits=True), or that receives values which another activation has bounded; or an"
+        " activation that gives other numbers than probabilities to a cross-entropy that expects"
+        " them (from_logits=False)."
     )
     why = (
         "A softmax over one unit is constant. Two in a row keep the loss of ten classes above"
-        " 1.46 and flatten its gradient. Without one, values below 0 and above 1 are clipped:"
-        " they receive no gradient, and the loss is not the cross-entropy of the classes."
+        " 1.46 and flatten its gradient; a sigmoid behind a tanh gives 0.27 to 0.73 only. Without"
+        " one, values below 0 are clipped: they receive no gradient, and the loss is not the"
+        " cross-entropy of the classes. A ReLU that is zero for all classes gives NaN."
     )
     example = (
         'Dense(10) compiled with "sparse_categorical_crossentropy", whose from_logits is False'
         " by default."
     )
     limits = (
-        "Keras' own losses, and outputs that a layer with a known activation makes. Missing"
-        " probabilities are reported only where the output leaves 0..1 on the batch. TensorFlow"
-        " undoes the second softmax itself where the first one is a layer's own activation."
+        "Keras' own losses, and outputs that a layer with a known activation makes. Keras divides"
+        " positive outputs by their sum for a categorical cross-entropy: softplus trains as well as"
+        " softmax there, and sigmoids are information. On TensorFlow Keras undoes a softmax or"
+        " sigmoid that meets from_logits=True, which is information there."
     )
     fix = "Apply softmax or sigmoid once: in the model, or in the loss by from_logits=True."
 
-    def fault(self, output: OutputStats) -> Fault | None:
+    def fault(self, output: OutputStats, backend: str) -> Fault | None:
         """The mismatch of activation and loss."""
-        return mismatch(output)
+        return mismatch(output, backend)

@@ -10,8 +10,9 @@ from keras_initcheck.records.finding import SEVERITIES, Finding
 from keras_initcheck.records.measurement import SECOND_MOMENT, SHARE_NONFINITE, X
 from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.records.statistics import Moments
-from keras_initcheck.rules.rule import UNCENTERED_SHARE, Causes, Rule, percent
+from keras_initcheck.rules.rule import UNCENTERED_SHARE, Causes, Rule, input_in_words, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import number
 
 
 class NonfiniteInput(Rule):
@@ -135,19 +136,30 @@ class InputScale(Rule):
                 or bool(evidence.is_normalized[index])
             )
             if site.activations.x is not None:
-                yield self._report(site, site.activations.x, is_harmless)
+                names = evidence.analysis.graph.model_inputs[index]
+                yield self._report(site, site.activations.x, names, is_harmless)
 
-    def _report(self, site: SiteStats, x: Moments, is_harmless: bool) -> Finding:
+    def _report(
+        self, site: SiteStats, x: Moments, names: tuple[str, ...], is_harmless: bool
+    ) -> Finding:
         center = (
-            f", most of it from its mean of {x.mean:.3g}"
+            f", most of it from its mean of {number(x.mean)}"
             if x.mean**2 > UNCENTERED_SHARE * x.second_moment
             else ""
         )
         return self.finding(
             "info" if is_harmless else "warning",
-            f"The input of `{site.name}` has a root mean square of"
-            f" {math.sqrt(x.second_moment):.3g}{center}.",
+            f"{_subject(site, names)} has a root mean square of"
+            f" {number(math.sqrt(x.second_moment))}{center}.",
             site=site,
             measured=x.second_moment,
             expected="e^-6 to e^6, and best about 1",
         )
+
+
+def _subject(site: SiteStats, names: tuple[str, ...]) -> str:
+    """The model's input by its own name, where a single one reaches the layer."""
+    if len(names) != 1:
+        return f"The input of `{site.name}`"
+    named = input_in_words(names[0])
+    return f"{named[0].upper()}{named[1:]}, which enters `{site.name}`,"

@@ -6,29 +6,23 @@ from collections.abc import Iterable
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.data import Labels, OutputStats
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.rules.head import Fault, OutputRule, site_of
-from keras_initcheck.rules.rule import FEWEST_SAMPLES, Rule, percent
+from keras_initcheck.rules.head import OutputRule, site_of
+from keras_initcheck.rules.head_activation import RANGES, Fault
+from keras_initcheck.rules.rule import FEWEST_SAMPLES, Causes, Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.wording import number
 
-RANGES = {
-    "sigmoid": (0.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "hard_tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
-    "relu": (0.0, math.inf),
-    "relu6": (0.0, 6.0),
-    "softplus": (0.0, math.inf),
-    "exponential": (0.0, math.inf),
-}
-"""Range of each activation's output."""
 REGRESSIONS = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
 SCALED = ("mean_squared_error", "mean_absolute_error")
 """Those whose value is that of a known statistic of the labels where a constant is predicted."""
 SLACK = 0.05
 """Share of the labels' own extent by which they may leave an activation's range: rounding, and a
 resampled image that overshoots.
+"""
+SMALL = "are small beside the output"
+FEW = 0.4
+"""Mean distance of labels from their median, relative to their standard deviation, below which a
+few labels make most of it: 0.8 for normal ones, 0.23 where 5% of them stand apart.
 """
 REACH = 0.1
 """Share of the labels' deviation that an untrained output must have to count as scaled to them on
@@ -44,8 +38,9 @@ class LabelsOutOfRange(OutputRule):
     title = "labels are NaN, or outside of what the head can give"
     what = (
         "Labels that are NaN or infinite; class numbers below 0 or not below the number of"
-        " classes; rows that are no distribution over classes; labels outside of 0..1 for a"
-        " binary cross-entropy; labels of a regression outside of the range of its activation."
+        " classes; rows that are no distribution over classes, or that set several classes for a"
+        " softmax; labels outside of 0..1 for a binary cross-entropy; labels of a regression"
+        " outside of the range of its activation."
     )
     why = (
         "A class that does not exist stops the training on TensorFlow's CPU and on torch, gives"
@@ -69,7 +64,7 @@ class LabelsOutOfRange(OutputRule):
         " the head by the range of the labels."
     )
 
-    def fault(self, output: OutputStats) -> Fault | None:
+    def fault(self, output: OutputStats, backend: str) -> Fault | None:
         """The first fault of the labels."""
         labels, name = output.labels, output.name
         if labels.share_nonfinite:
@@ -92,6 +87,12 @@ class LabelsOutOfRange(OutputRule):
                 f"The labels of `{name}` range {extent}; a binary cross-entropy expects 0 to 1."
             )
             return "error", message, "Map the labels to 0 and 1, or use another loss."
+        if _is_choice_of_one(output) and labels.is_multi_hot:
+            message = (
+                f"Rows of the labels of `{name}` have several classes set, but a softmax gives"
+                f" {output.width} numbers that sum to one: no two of them are above a half."
+            )
+            return "warning", message, "Use sigmoid and binary_crossentropy."
         if labels.share_invalid:
             message = (
                 f"{percent(labels.share_invalid)} of the label rows of `{name}` are no distribution"
@@ -103,6 +104,12 @@ class LabelsOutOfRange(OutputRule):
             )
             return "warning" if labels.is_multi_hot else "info", message, fix
         return _unreachable(output)
+
+
+def _is_choice_of_one(output: OutputStats) -> bool:
+    """Whether one class of several is right for the head, while the loss takes any numbers."""
+    losses = (*REGRESSIONS, "binary_crossentropy")
+    return output.activation == "softmax" and output.width > 1 and output.loss in losses
 
 
 def _class_fix(labels: Labels, width: int) -> str:
@@ -142,7 +149,8 @@ class LabelScale(Rule):
         "The root mean square of the labels is above 20, or below a twentieth of the untrained"
         " output's, or their mean is more than five standard deviations from 0. A regression"
         " should start with a loss near the labels' variance (squared error) or mean deviation"
-        " (absolute error)."
+        " (absolute error). Where the labels themselves are of usual size, the output is to"
+        " blame, and what made it large."
     )
     why = (
         "The network first has to learn the mean and the size of the labels by way of its"
@@ -162,6 +170,14 @@ class LabelScale(Rule):
         "Standardize the labels, and transform predictions back; or start the bias of the head"
         " at the mean of the labels and scale its output."
     )
+    fix_of_output = (
+        "Normalize the input, and draw the kernel of the head smaller: the labels are in order."
+    )
+    fix_of_few = (
+        "Use keras.losses.Huber(), or clip the rare labels: dividing by their standard deviation"
+        " would leave nothing of the others."
+    )
+    explained_by = ("input-scale", "column-scale", "forward-gain")
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such output."""
@@ -170,22 +186,38 @@ class LabelScale(Rule):
         for output in evidence.profile.outputs:
             reason = _misfit(output, thresholds)
             if reason:
-                site = site_of(output, evidence)
-                labels = output.labels
-                yield self.finding(
-                    "warning",
-                    f"The labels of `{output.name}` {reason}: their mean is {labels.mean:.3g},"
-                    f" their standard deviation {labels.deviation:.3g}, and the untrained output"
-                    f" ranges from {output.minimum:.3g} to {output.maximum:.3g}. Its loss is"
-                    f" {output.value:.3g}; the best constant has {_best(output):.3g}.",
-                    site=site,
-                    measured=math.hypot(labels.mean, labels.deviation),
-                    expected=(
-                        f"a root mean square below {thresholds.label_size:g}, best mean 0 and"
-                        " deviation 1"
-                    ),
-                    culprits=(site.layer,) if site else (),
-                )
+                yield self._report(evidence, output, reason, thresholds)
+
+    def _report(
+        self, evidence: Evidence, output: OutputStats, reason: str, thresholds: Thresholds
+    ) -> Finding:
+        site, labels = site_of(output, evidence), output.labels
+        return self.finding(
+            "warning",
+            f"The labels of `{output.name}` {reason}: their mean is {number(labels.mean)},"
+            f" their standard deviation {number(labels.deviation)}, and the untrained output"
+            f" ranges from {number(output.minimum)} to {number(output.maximum)}. Its loss is"
+            f" {number(output.value)}; the best constant has {number(_best(output))}.",
+            site=site,
+            measured=math.hypot(labels.mean, labels.deviation),
+            expected=(
+                f"a root mean square below {thresholds.label_size:g}, best mean 0 and deviation 1"
+            ),
+            fix=self._cure(output, reason, thresholds),
+            culprits=(site.layer,) if site else (),
+        )
+
+    def _cure(self, output: OutputStats, reason: str, thresholds: Thresholds) -> str:
+        labels = output.labels
+        size = math.hypot(labels.mean, labels.deviation)
+        if reason == SMALL and size > 1 / thresholds.label_size:
+            return self.fix_of_output
+        are_few = labels.absolute_deviation < FEW * labels.deviation
+        return self.fix_of_few if are_few and reason != SMALL else self.fix
+
+    def is_explained_by(self, slug: str, finding: Finding, causes: Causes) -> bool:
+        """An output that is large beside usual labels follows from what made it large."""
+        return finding.fix == self.fix_of_output and super().is_explained_by(slug, finding, causes)
 
 
 def _misfit(output: OutputStats, thresholds: Thresholds) -> str:
@@ -205,11 +237,7 @@ def _misfit(output: OutputStats, thresholds: Thresholds) -> str:
     size = math.hypot(labels.mean, deviation)
     if size > thresholds.label_size and output.logit_deviation < REACH * deviation:
         return "are large"
-    return (
-        "are small beside the output"
-        if output.logit_deviation > thresholds.output_ratio * size
-        else ""
-    )
+    return SMALL if output.logit_deviation > thresholds.output_ratio * size else ""
 
 
 def _best(output: OutputStats) -> float:

@@ -115,6 +115,15 @@ def percent(share: float) -> str:
     return f"{number(100.0 * share)}%"
 
 
+def input_in_words(name: str) -> str:
+    """An input of the model, by the name that its author gave it.
+
+    >>> input_in_words("tab"), input_in_words("input")
+    ('the input `tab`', 'the input')
+    """
+    return "the input" if name == "input" else f"the input `{name}`"
+
+
 def further(count: int, noun: str) -> str:
     """The number of further places, as the end of a sentence.
 

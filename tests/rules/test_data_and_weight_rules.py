@@ -76,6 +76,22 @@ def test_mean_of_pixels_is_mentioned(make):
     assert "138, most of it from its mean of 127" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("names", "subject"),
+    [
+        (("tab",), "The input `tab`, which enters `first`, has"),
+        (("input",), "The input, which enters `first`, has"),
+        (("tab", "image"), "The input of `first` has"),
+        ((), "The input of `first` has"),
+    ],
+)
+def test_input_has_the_name_that_its_author_gave_it(make, names, subject):
+    flat = make.site("flatten", "pass", layer_type="Flatten", model_inputs=names)
+    first = make.weight_layer("first", activations=make.places(x=9e4))
+    (finding,) = findings_of(InputScale(), make.chain(flat, first, make.head()))
+    assert finding.message.startswith(f"{subject} a root mean square of 300")
+
+
 def test_normalised_and_frozen_first_layers_bear_any_scale(make):
     normalized = [
         make.weight_layer("first", activations=make.places(x=1e4)),

@@ -135,8 +135,17 @@ def test_loss_of_a_misfit_is_told_once(make):
         ({"from_logits": True}, ["warning"]),
         ({"from_logits": True, "activation": None, "minimum": -2.0}, []),
         ({"activation": None, "minimum": -0.1}, ["warning"]),
-        ({"activation": None}, []),
+        ({"activation": None}, ["warning"]),
         ({"activation": "tanh", "minimum": -0.9}, ["warning"]),
+        ({"activation": "relu"}, ["warning"]),
+        ({"activation": "softsign"}, ["warning"]),
+        ({"activation": "hard_sigmoid"}, ["warning"]),
+        ({"activation": "softplus", "maximum": 9.0}, []),
+        ({"activation": "sigmoid"}, ["info"]),
+        ({"inner_activation": "softmax"}, ["warning"]),
+        ({"inner_activation": "relu"}, []),
+        ({"from_logits": True, "activation": "tanh", "minimum": -0.9}, ["warning"]),
+        ({"from_logits": True, "activation": "relu"}, []),
         ({"activation": "unknown", "minimum": -0.1}, []),
         ({"activation": "softmax", "width": 1}, ["error"]),
         ({"loss": "mean_squared_error", "activation": "softmax", "width": 1}, ["error"]),
@@ -145,6 +154,8 @@ def test_loss_of_a_misfit_is_told_once(make):
             ["warning"],
         ),
         ({"loss": "binary_crossentropy", "activation": "sigmoid", "width": 1}, []),
+        ({"loss": "binary_crossentropy", "activation": "hard_sigmoid", "width": 1}, []),
+        ({"loss": "binary_crossentropy", "activation": "softplus", "width": 1}, ["warning"]),
         ({"loss": "mean_squared_error", "activation": None, "minimum": -2.0}, []),
     ],
     ids=[
@@ -152,13 +163,24 @@ def test_loss_of_a_misfit_is_told_once(make):
         "softmax twice",
         "logits",
         "no softmax",
-        "no softmax, all in 0..1",
+        "no softmax, all in 0..1 by chance",
         "tanh",
+        "relu, which may be zero for all",
+        "softsign",
+        "hard sigmoid, which may be zero for all",
+        "softplus, which Keras normalizes",
+        "sigmoids, which Keras normalizes",
+        "softmax behind softmax",
+        "softmax behind relu",
+        "tanh as logits",
+        "relu as logits",
         "unknown",
         "softmax over one",
         "softmax over one, squared error",
         "sigmoid twice",
         "sigmoid",
+        "hard sigmoid for a decision",
+        "softplus for a decision",
         "regression",
     ],
 )
@@ -224,5 +246,35 @@ def test_misfit_names_the_activation_that_the_loss_expects(make, loss, squashing
     output = make.target(loss, site=0, activation=None, minimum=-1.0, maximum=1.0)
     (finding,) = findings_of(HeadAndLoss(), make.chain(make.head(), outputs=(output,)))
     assert f'activation="{squashing}"' in finding.fix
-    inside = make.target(loss, site=0, activation=None, minimum=0.0, maximum=1.0)
-    assert not findings_of(HeadAndLoss(), make.chain(make.head(), outputs=(inside,)))
+
+
+def test_tensorflow_undoes_a_second_softmax_but_not_a_third(make):
+    twice = make.target(from_logits=True)
+    thrice = make.target(from_logits=True, inner_activation="softmax")
+    (finding,) = findings_of(HeadAndLoss(), profile(make, twice, backend="tensorflow"))
+    assert finding.severity == "info"
+    assert "Keras undoes the activation on TensorFlow" in finding.message
+    assert severities(HeadAndLoss(), profile(make, thrice, backend="tensorflow")) == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # 1 / (1 + e), e / (1 + e)
+        ({"loss": "binary_crossentropy", "activation": "sigmoid"}, "below 0.269 or above 0.731"),
+        # 1 / (1 + 9 e²), e² / (e² + 9)
+        ({"loss": "sparse_categorical_crossentropy"}, "below 0.0148 or above 0.451"),
+    ],
+    ids=["sigmoid", "softmax"],
+)
+def test_probabilities_of_bounded_logits_are_told(make, changes, expected):
+    (finding,) = findings_of(
+        HeadAndLoss(), profile(make, make.target(inner_activation="tanh", **changes))
+    )
+    assert expected in finding.message
+    assert finding.fix.startswith("Remove the tanh")
+
+
+def test_sigmoids_for_classes_are_still_judged_by_their_loss(make):
+    output = make.target(activation="sigmoid", value=12.0, logit_deviation=30.0)
+    assert severities(LossAtInit(), profile(make, output)) == ["warning"]

@@ -77,6 +77,21 @@ def test_rows_that_are_no_distribution_are_told(make, is_multi_hot, expected):
     ) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("activation", "loss", "count"),
+    [
+        ("softmax", "mean_squared_error", 1),
+        ("softmax", "binary_crossentropy", 1),
+        ("sigmoid", "mean_squared_error", 0),
+        ("sigmoid", "binary_crossentropy", 0),
+    ],
+)
+def test_several_classes_are_no_choice_of_one(make, activation, loss, count):
+    rows = make.labels(0.0, 1.0, is_multi_hot=True)
+    target = make.target(loss, activation=activation, labels=rows)
+    assert severities(LabelsOutOfRange(), profile(make, target)) == ["warning"] * count
+
+
 def test_binary_labels_of_minus_one_and_one_are_an_error(make):
     labels = make.labels(-1.0, 1.0, share_invalid=0.5)
     assert severities(
@@ -115,6 +130,27 @@ def test_labels_beyond_twenty_times_the_output_are_a_warning(make, deviation, re
     found = list(findings_of(LabelScale(), profile(make, make.regression(deviation=deviation))))
     assert [finding.severity for finding in found] == ["warning"] * (reason is not None)
     assert all(f"of `out` {reason}" in finding.message for finding in found)
+
+
+def test_output_that_is_large_beside_usual_labels_is_to_blame(make):
+    large = make.regression(minimum=-900.0, maximum=900.0, logit_deviation=300.0, value=9e4)
+    (finding,) = findings_of(LabelScale(), profile(make, large))
+    assert finding.fix == LabelScale.fix_of_output
+    first = make.weight_layer("hidden", activations=make.places(x=9e4))
+    report = judge(make.chain(first, make.head(), outputs=(large,)))
+    assert [(each.code, each.severity) for each in report.findings] == [
+        ("IC403", "warning"),
+        ("IC407", "info"),
+    ]
+
+
+def test_a_few_large_labels_are_not_to_be_standardized(make):
+    """5% of the labels are -100: their standard deviation is 21.8."""
+    rewards = make.labels(-100.0, 0.0, mean=-5.0, deviation=21.8, absolute_deviation=5.0)
+    (finding,) = findings_of(
+        LabelScale(), profile(make, make.regression(labels=rewards, value=501.0))
+    )
+    assert finding.fix.startswith("Use keras.losses.Huber()")
 
 
 @pytest.mark.parametrize(("mean", "count"), [(4.9, 0), (5.1, 1), (-5.1, 1)])
