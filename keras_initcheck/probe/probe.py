@@ -140,12 +140,12 @@ class Probe:
         record, gradients = compiled.forward.record, compiled.forward.take_gradients()
         descent = Descent(batch, record.trainable, gradients, table.loss, table.loss_scale)
         positions = compiled.profiles.gradient_positions
+        if any(indices.leaves_table for indices in profile.index_inputs):
+            return _without_first_step(profile, "an embedding gets indices that it has no row for")
         try:
             found = measure_first_step(self.model, self._engine, descent, positions)
         except Exception as error:  # a witness more or less: the rest of the profile stands
-            structure = profile.structure
-            notes = (*structure.not_probed, ("first step", error_summary(error)))
-            return replace(profile, structure=replace(structure, not_probed=notes))
+            return _without_first_step(profile, error_summary(error))
         return replace(profile, first_step=found)
 
     @property
@@ -217,6 +217,11 @@ class Probe:
             return CompiledPass(forward, run, ProfileBuilder(self.model))
 
         return self._passes.get(self.model, batch, options, compile_pass)
+
+
+def _without_first_step(profile: Profile, reason: str) -> Profile:
+    notes = (*profile.structure.not_probed, ("first step", reason))
+    return replace(profile, structure=replace(profile.structure, not_probed=notes))
 
 
 def _no_model(model: Any) -> str:

@@ -50,6 +50,11 @@ class IndexInput(Record):
     share_outside: float
     share_fractional: float
 
+    @property
+    def leaves_table(self) -> bool:
+        """Whether no row is read for a value: negative indices count from the end of the table."""
+        return int(self.minimum) < -self.num_rows or int(self.maximum) >= self.num_rows
+
 
 @dataclass(frozen=True, eq=False)
 class Labels(Record):

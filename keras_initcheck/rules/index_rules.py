@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.data import IndexInput
-from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.rules.rule import Rule, input_in_words, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.wording import number
@@ -49,7 +49,7 @@ class Indices(Rule):
         site = evidence.analysis.sites[indices.site]
         source = f" from {input_in_words(indices.input)}" if indices.input else ""
         return self.finding(
-            _severity(indices),
+            "error" if indices.leaves_table else "warning",
             f"The ids that `{site.name}` looks up{source} {_problem(indices)}.",
             site=site,
             measured=indices.share_outside + indices.share_fractional,
@@ -57,16 +57,6 @@ class Indices(Rule):
             fix=_fix(indices),
             culprits=(site.layer,),
         )
-
-
-def _is_too_large(indices: IndexInput) -> bool:
-    """Whether a framework stops or gives NaN, and does not take another row."""
-    low, high = math.trunc(indices.minimum), math.trunc(indices.maximum)
-    return low < -indices.num_rows or high >= indices.num_rows
-
-
-def _severity(indices: IndexInput) -> Severity:
-    return "error" if _is_too_large(indices) else "warning"
 
 
 def _problem(indices: IndexInput) -> str:
@@ -77,7 +67,7 @@ def _problem(indices: IndexInput) -> str:
             f"are no whole numbers, {percent(indices.share_fractional)} of them, and are cut off:"
             f" they range from {low} to {high}, and {table}"
         )
-    if _is_too_large(indices) and indices.minimum >= 0:
+    if indices.leaves_table and indices.minimum >= 0:
         return f"reach {high}, but {table}"
     return f"range from {low} to {high}, and negative ones count from the end: {table}"
 

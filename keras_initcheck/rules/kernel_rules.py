@@ -259,14 +259,13 @@ def _equal_draws(evidence: Evidence, positions: IntArray) -> list[list[int]]:
         axis=1,
     )
     groups: list[list[int]] = []
-    for number in np.lexsort(coordinates.T[::-1]).tolist():
-        size = sizes[number]
-        tolerance = LEAST_ROUNDING + ROUNDING * math.sqrt(size)
-        distance = np.abs(coordinates[number] - coordinates[groups[-1][0]]) if groups else None
+    for position in np.lexsort(coordinates.T[::-1]).tolist():
+        tolerance = LEAST_ROUNDING + ROUNDING * math.sqrt(sizes[position])
+        distance = np.abs(coordinates[position] - coordinates[groups[-1][0]]) if groups else None
         if distance is not None and (distance <= tolerance).all():
-            groups[-1].append(number)
+            groups[-1].append(position)
         else:
-            groups.append([number])
+            groups.append([position])
     # In the order of the layers.
     return [sorted(positions[group].tolist()) for group in groups if len(group) > 1]
 
