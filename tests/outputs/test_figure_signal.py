@@ -227,6 +227,16 @@ def test_heading_says_what_becomes_of_the_signal(make, ratios, said):
     assert said in figure.layout.annotations[0].text
 
 
+def test_heading_has_the_number_of_the_worst_finding(make):
+    """From the input of layer1, a mean square of 0.01, to the output of layer3, 1e-8."""
+    report = make.report(
+        chain(make, [0.01] * 4), [make.finding("layer2", span=("layer1", "layer3"))]
+    )
+    figure = draw("signal", [FigureData.from_report(report)])
+    assert ">1,000 times weaker from layer1 to layer3</b>" in figure.layout.annotations[0].text
+    assert "layer1" not in figure.layout.annotations[1].text  # the gradient's
+
+
 def test_title_is_the_verdict(make):
     assert (
         draw("signal", [FigureData.from_report(make.report())]).layout.title.text

@@ -15,8 +15,9 @@ from keras_initcheck.outputs.cell_text import shorten
 from keras_initcheck.outputs.cleaning import clean
 from keras_initcheck.outputs.figure_data import Column, FigureData
 from keras_initcheck.outputs.figures import text
+from keras_initcheck.outputs.severity_marks import LOUD
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.number_format import format_power_of_ten, format_share
+from keras_initcheck.records.number_format import format_change, format_power_of_ten, format_share
 
 GRADIENT_CODES = ("IC103", "IC3")
 """First characters of the codes of findings that are about the gradient."""
@@ -135,7 +136,36 @@ def has_value(frame: FigureData, direction: Direction) -> npt.NDArray[np.bool_]:
 
 
 def describe(frame: FigureData, direction: Direction) -> str:
-    """The change of signal or gradient from the first to the last hidden layer, in words."""
+    """The change of signal or gradient in words.
+
+    It is the one that a warning or an error is about, so that heading and verdict have one number,
+    or else from the first to the last hidden layer.
+    """
+    return _describe_blamed(frame, direction) or _describe_all(frame, direction)
+
+
+def _describe_blamed(frame: FigureData, direction: Direction) -> str:
+    """The change between the ends of the worst finding about layers in a row, `""` without one."""
+    places = _first_places(frame.sites.names)
+    for finding in frame.findings:  # worst first
+        ends = [places[name] for name in finding.span if name in places]
+        if finding.severity not in LOUD or not direction.is_about(finding) or len(ends) < 2:
+            continue
+        first, last = ends[0], ends[-1]
+        # A residual stack begins behind its first site, layers in a row before it.
+        is_stack = frame.sites.kinds[last] != "weight"
+        start = (direction.at_h if is_stack else direction.at_x)(frame)[first]
+        log10_gain = float(direction.at_h(frame)[last] - start)
+        if math.isfinite(log10_gain):
+            names = [_short_name(frame, end) for end in (first, last)]
+            change = format_change(log10_gain if direction is FORWARD else -log10_gain)
+            way = names if direction is FORWARD else names[::-1]
+            return f"{change} from {way[0]} to {way[1]}"
+    return ""
+
+
+def _describe_all(frame: FigureData, direction: Direction) -> str:
+    """The change from the first to the last hidden layer."""
     hidden = [
         index
         for index, kind in enumerate(frame.sites.kinds)
@@ -146,13 +176,17 @@ def describe(frame: FigureData, direction: Direction) -> str:
     order = hidden if direction is FORWARD else hidden[::-1]
     for index in order:
         if direction.share_nonfinite(frame)[index] > 0:
-            return f"NaN from {shorten(clean(frame.sites.names[index]), text.LONGEST_NAME)} on"
+            return f"NaN from {_short_name(frame, index)} on"
         if np.isneginf(values[index]):
-            return f"dies in {shorten(clean(frame.sites.names[index]), text.LONGEST_NAME)}"
+            return f"dies in {_short_name(frame, index)}"
     if not hidden:
         return "no layer with weights"
     first, last = direction.at_x(frame)[hidden[0]], values[hidden[-1]]
     return text.describe_gain(float(last - first if direction is FORWARD else first - last))
+
+
+def _short_name(frame: FigureData, index: int) -> str:
+    return shorten(clean(frame.sites.names[index]), text.LONGEST_NAME)
 
 
 def marked_sites(frame: FigureData, direction: Direction) -> dict[int, str]:
