@@ -125,11 +125,13 @@ def repair(
             non-finite kernels for their activation; sets biases that kill or saturate units to
             zero; scales the m layers of each of N residual branches that blow up the stream by
             N^(-1/(2m-2)); and settles on the batch the layers that the new probe still reports.
-            Healthy layers stay untouched. `"fixup"` does the same with zeros as the last layers of
-            branches (Zhang et al. 2019). `"he"`, `"lecun"` and `"orthogonal"` redraw every kernel
-            with its true fan-in and the gain of its activation (normal, normal, orthogonal),
-            `"glorot"` with the mean of both fans. `"lsuv"` draws orthonormal kernels and settles
-            each layer on the batch (Mishkin & Matas 2016), in one pass.
+            Where it mends sizes, it also mends further layers whose weights have more than twice
+            the right size, such as the head. Healthy layers stay untouched. `"fixup"` does the same
+            with zeros as the last layers of branches (Zhang et al. 2019). `"he"`, `"lecun"` and
+            `"orthogonal"` redraw every kernel with its true fan-in and the gain of its activation
+            (normal, normal, orthogonal), `"glorot"` with the mean of both fans. `"lsuv"` draws
+            orthonormal kernels and settles each layer on the batch (Mishkin & Matas 2016), in one
+            pass.
         mode: Scale to preserve where a layer changes the number of units and one kernel cannot
             preserve both: `"forward"` the signal's, `"backward"` the gradient's, `"balanced"` their
             geometric mean.

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tests.truth.builders import normal, recurrent
+from tests.truth.builders import mlp, normal, recurrent, transformer
 from tests.truth.net import Net
 
 
@@ -12,6 +12,16 @@ def _unsquashed(initializer):
     return recurrent(
         lambda: layers.SimpleRNN(64, "relu", recurrent_initializer=initializer(), name="rnn")
     )
+
+
+def _half(initializer):
+    """All layers in float16."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float16")
+    try:
+        return mlp(6, 128, "relu", initializer)
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 HEALTHY = (
@@ -25,6 +35,13 @@ HEALTHY = (
         lambda: _unsquashed(keras.initializers.HeNormal),
         "each step keeps the state, and adds its input",
     ),
+    Net("float16 MLP 6x128 He", lambda: _half("he_normal"), "every factor is 1"),
+    Net(
+        "transformer, 2 blocks with Adam",
+        lambda: transformer(blocks=2),
+        "Keras' defaults",
+        optimizer="adam",
+    ),
 )
 FAULTY = (
     Net(
@@ -33,5 +50,19 @@ FAULTY = (
         "32 times the second moment in each of 20 steps",
         ("IC305",),
         "rnn",
+    ),
+    Net(
+        "float16 MLP 6x128 N(0,1)",
+        lambda: _half(lambda: normal(1.0)),
+        "64 a layer",
+        ("IC102",),
+        "hidden_1",
+    ),
+    Net(
+        "transformer N(0,1), 2 blocks with Adam",
+        lambda: transformer(lambda: normal(1.0), blocks=2),
+        "logits of 64; behind normalizations a step moves an eighth of what it should",
+        ("IC207",),
+        optimizer="adam",
     ),
 )
