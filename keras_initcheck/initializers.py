@@ -13,9 +13,12 @@ import numpy as np
 
 from keras_initcheck.probe.keras_model import layer_kinds
 from keras_initcheck.probe.keras_model.activations import following_activation
+from keras_initcheck.probe.keras_model.promises import Promise
+from keras_initcheck.records.draw import Distribution, Family
 from keras_initcheck.theory import activations
 from keras_initcheck.theory.fans import FORWARD, MODES
 from keras_initcheck.theory.kernel_layout import KernelLayout
+from keras_initcheck.theory.random_draws import TRUNCATED_DEVIATION
 from keras_initcheck.theory.weight_scales import recommended_scale
 
 __all__ = ["ForActivation", "for_activation", "prepare"]
@@ -27,12 +30,11 @@ TRUNCATED_NORMAL, NORMAL, UNIFORM, ORTHOGONAL = (
     "orthogonal",
 )
 DISTRIBUTIONS = (TRUNCATED_NORMAL, NORMAL, UNIFORM, ORTHOGONAL)
-_TRUNCATED_STD = math.sqrt(
-    1.0 - 4.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(math.sqrt(2.0))
-)
-"""Standard deviation of a standard normal variable cut at ±2, as `keras.random.truncated_normal`
-cuts: `sqrt(1 - 4 φ(2) / (2 Φ(2) - 1))`, 0.8796.
-"""
+_FAMILIES: dict[str, Family] = {
+    TRUNCATED_NORMAL: "truncated normal",
+    NORMAL: "normal",
+    UNIFORM: "uniform",
+}
 _OUTPUT_ACTIVATIONS = (
     "softmax",
     "log_softmax",
@@ -132,7 +134,7 @@ class ForActivation(keras.initializers.Initializer):
         std, seed = self.std(shape), self._next_seed()
         if self.distribution == TRUNCATED_NORMAL:
             values = keras.random.truncated_normal(
-                shape, stddev=std / _TRUNCATED_STD, seed=seed, dtype="float32"
+                shape, stddev=std / TRUNCATED_DEVIATION, seed=seed, dtype="float32"
             )
         elif self.distribution == NORMAL:
             values = keras.random.normal(shape, stddev=std, seed=seed, dtype="float32")
@@ -151,6 +153,19 @@ class ForActivation(keras.initializers.Initializer):
         """
         fans = self.layout.fans(shape)
         return math.sqrt(self.scale / fans.fan_for(self.mode))
+
+    def promise(self, shape: Any) -> Promise:
+        """The distribution of a kernel of that shape, to compare a layer's kernel with.
+
+        Raises:
+            ValueError: No kernel of such a layer has that shape.
+        """
+        std, shape = self.std(shape), tuple(shape)
+        if self.distribution != ORTHOGONAL:
+            return Promise(Distribution(_FAMILIES[self.distribution], 0.0, std))
+        number, rows, columns = self.layout.matrices(shape)
+        gain = std * math.sqrt(max(rows, columns))
+        return Promise(Distribution("orthogonal", 0.0, gain), (rows, number, columns))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of an initializer that begins the same sequence of draws."""

@@ -24,7 +24,8 @@ from keras_initcheck.outputs.files import write_text
 from keras_initcheck.outputs.html_findings import MOST_FINDINGS, group_findings
 from keras_initcheck.outputs.page_templates import fill
 from keras_initcheck.outputs.site_columns import FACTS, site_columns
-from keras_initcheck.records.number_format import format_number
+from keras_initcheck.records.number_format import format_number, format_shape
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.report import MeanFieldSummary, Report
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ CAPTIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-WORDS = ("layer", "type", "activation")
+WORDS = ("layer", "type", "activation", "drawn")
 """Columns of the table of sites that are aligned and sorted as text."""
+
+MOST_WEIGHTS = 2000
+"""Rows of the table of weights."""
 
 
 def save_html(report: Report, path: str | Path) -> None:
@@ -90,6 +94,7 @@ def render(report: Report) -> str:
         first_step=summary.first_step(profile),
         spectrum=summary.spectrum(profile),
         depth_scales=_depth_scales(report.mean_field),
+        draws=_draws(profile),
         not_probed=summary.not_probed(profile),
         versions=", ".join(f"{name} {version}" for name, version in profile.versions),
         **_table(data),
@@ -173,6 +178,21 @@ def _depth_scales(found: MeanFieldSummary | None) -> list[tuple[str, str, str]]:
         ("ξ_∇", found.gradient_scale, "layers over which the gradient's mean square changes by e"),
     )
     return [(name, format_number(value), meaning) for name, value, meaning in rows]
+
+
+def _draws(profile: Profile) -> list[tuple[str, ...]]:
+    """Name, shape, promise, finding and verdict of each weight; empty without verdicts."""
+    return [
+        (
+            weight.name,
+            format_shape((0, *weight.shape)),
+            "" if draw.promised is None else draw.promised.words,
+            "" if draw.found is None else draw.found.words,
+            draw.verdict,
+        )
+        for weight in profile.weights[:MOST_WEIGHTS]
+        if (draw := weight.draw) is not None
+    ]
 
 
 def _figures(figures: "dict[str, go.Figure]") -> dict[str, Any]:

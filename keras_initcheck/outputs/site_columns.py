@@ -28,6 +28,9 @@ Show = Callable[[float, int], str]
 NUMBER_WIDTH = 7
 """Characters that a number is kept to."""
 
+DRAWS: tuple[str, ...] = ("unknown", "fresh", "loaded", "constant", "repeated", "other")
+"""Short words for `VERDICTS`, in the same order."""
+
 IS_MEASURED = "share_nonfinite_h"
 """Statistic that has a number wherever the output was measured. Others may be undefined there, such
 as the mean of an output that is NaN throughout.
@@ -206,6 +209,12 @@ def _moments(title: str, meaning: str, show: Show, *statistics: str) -> Column:
     return _shown(title, meaning, show, read)
 
 
+def _draws(data: FigureData) -> list[str | None]:
+    """The verdicts on the draws; a log may hold any number."""
+    known = dict(enumerate(DRAWS))
+    return [known.get(number) for number in data.column("draw").tolist()]
+
+
 def _without(numbers: Numbers, is_missing: npt.NDArray[np.bool_]) -> list[float | None]:
     found = zip(numbers.tolist(), is_missing.tolist(), strict=True)
     return [None if missing else number for number, missing in found]
@@ -335,6 +344,12 @@ MEASURED = (
         "Norm of the weights' gradient over that of the weights.",
         format_power_of_ten,
         "log10_gradient_to_weight",
+    ),
+    _words(
+        "drawn",
+        "Weights beside what their initializers promise: fresh (as promised), loaded (or trained),"
+        " constant, repeated (the same numbers twice), other (another draw).",
+        _draws,
     ),
 )
 """Columns of measured numbers."""

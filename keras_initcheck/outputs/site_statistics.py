@@ -32,11 +32,13 @@ class _Kernels:
         positions: `(kernels,)` positions among the weights.
         sites: `(kernels,)` index of each one's site.
         num_sites: Number of sites.
+        owners: `(weights,)` index of the site of every weight of any role, -1 without one.
     """
 
     positions: npt.NDArray[np.intp]
     sites: npt.NDArray[np.intp]
     num_sites: int
+    owners: npt.NDArray[np.intp]
 
     @classmethod
     def of(cls, structure: Structure) -> "_Kernels":
@@ -46,7 +48,8 @@ class _Kernels:
             if weight.role in ("kernel", "embedding") and weight.site is not None
         ]
         positions, sites = np.array(found, np.intp).reshape(-1, 2).T
-        return cls(positions, sites, len(structure.sites))
+        owners = [-1 if weight.site is None else weight.site for weight in structure.weights]
+        return cls(positions, sites, len(structure.sites), np.array(owners, np.intp))
 
     def root_mean_square(self, moments: FloatArray) -> FloatArray:
         """`(sites,)` root of the mean square of all elements of a site's kernels.
@@ -122,6 +125,15 @@ def _log10_gradient_to_weight(measured: Measurement, kernels: _Kernels) -> Float
     return np.where(norm == 0.0, np.nan, _log10(gradient) - _log10(norm))
 
 
+def _draw(measured: Measurement, kernels: _Kernels) -> FloatArray:
+    """`(sites,)` position in `VERDICTS` of the verdict that needs most attention."""
+    found = np.full(kernels.num_sites, np.nan)
+    for site, draw in zip(kernels.owners, measured.weight_draws, strict=False):
+        if site >= 0 and draw is not None:
+            found[site] = np.fmax(found[site], draw.rank)
+    return found
+
+
 STATISTICS: Mapping[str, Statistic] = MappingProxyType(
     {
         "log10_second_moment_x": _log10_second_moment("activations", X),
@@ -160,6 +172,7 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "log10_predicted_gradient_h": lambda measured, kernels: measured.predicted_log10_gradient,
         "standard_deviation_z": _standard_deviation(Z),
         "log10_largest_h": _log10_of(_moment("activations", H, rows.MAX_ABS)),
+        "draw": _draw,
     }
 )
 """Name and definition of each column of `measure`'s matrix.

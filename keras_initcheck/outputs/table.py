@@ -54,6 +54,7 @@ PRIORITIES: Mapping[str, int] = MappingProxyType(
         "gain": 2,
         "size": 12,
         "gradient": 13,
+        "drawn": 14,
     }
 )
 """The terminal's columns from left to right. Those with the lowest numbers are given room first."""
@@ -63,6 +64,9 @@ LAST_BASIC = 6
 
 COMPARED = ("size", "gradient")
 """Columns that are shown only beside their predictions."""
+
+LEFT = ("type", "drawn")
+"""Columns of words."""
 
 COLUMNS = tuple(
     column for title in PRIORITIES for column in site_columns.COLUMNS if column.title == title
@@ -152,7 +156,7 @@ def _block(column: Column, data: FigureData, rows: Sequence[int], density: Densi
     if not any(cells):
         return [""] * (len(cells) + 1)
     width = _width([column.title, *cells])
-    align = "left" if column.title == "type" else "right"
+    align = "left" if column.title in LEFT else "right"
     is_pair = column.prediction is not None
     title = column.title.center(width) if is_pair else pad(column.title, width, align)
     return [title, *(pad(cell, width, align) for cell in cells)]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_initcheck.records.draw import Draw
 from keras_initcheck.records.record import Record
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.statistics import MOMENTS, PLACES, Moments, Places
@@ -68,6 +69,7 @@ class Measurement(Record):
         weight_rank: `(weights,)`, as `WeightStats.rank`.
         inputs: `(inputs, moments)`, statistics of the model's inputs.
         loss: Value of the loss on the batch, or `None` without labels.
+        weight_draws: `(weights,)` verdicts, as `WeightStats.draw`; empty if there are none.
     """
 
     activations: FloatArray
@@ -91,6 +93,7 @@ class Measurement(Record):
     weight_rank: FloatArray
     inputs: FloatArray
     loss: float | None = None
+    weight_draws: tuple[Draw | None, ...] = ()
 
     @property
     def gradients(self) -> FloatArray | None:
@@ -109,6 +112,7 @@ class Measurement(Record):
         has_loss = any(site.loss_gradients is not None for site in sites)
         has_random = any(site.random_gradients is not None for site in sites)
         is_explained = any(site.unpredicted is not None for site in sites)
+        is_audited = any(weight.draw is not None for weight in weights)
         numbers: dict[str, Any] = {
             name: _numbers(getattr(site, name) for site in sites) for name in SITE_NUMBERS
         }
@@ -125,6 +129,7 @@ class Measurement(Record):
             weight_rank=_numbers(weight.rank for weight in weights),
             inputs=_rows(inputs),
             loss=loss,
+            weight_draws=tuple(weight.draw for weight in weights) if is_audited else (),
             **numbers,
         )
 
@@ -156,6 +161,7 @@ class Measurement(Record):
             gradient=to_moments(self.weight_gradients[position]),
             gradient_norm=_number(self.weight_gradient_norm[position]),
             rank=None if rank is None else int(rank),
+            draw=self.weight_draws[position] if self.weight_draws else None,
         )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from keras_initcheck.records.draw import Draw
 from keras_initcheck.records.statistics import Moments, Places
 from keras_initcheck.records.structure import Site, Weight
 
@@ -67,6 +68,7 @@ class WeightStats(Weight):
         gradient_norm: Euclidean norm of that gradient, or `None`.
         rank: Number of a kernel's directions, counted up to 16, all axes but the last taken
             together; `None` where it was not taken.
+        draw: Comparison with what its initializer promises, from exact probes.
     """
 
     moments: Moments
@@ -75,3 +77,4 @@ class WeightStats(Weight):
     gradient: Moments | None = None
     gradient_norm: float | None = None
     rank: int | None = None
+    draw: Draw | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
 from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
 from keras_initcheck.rules.column_rules import ColumnScale
+from keras_initcheck.rules.draws import NotAsPromised
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
 from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
 from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     ZeroKernel(),
     DuplicateKernels(),
     CollapsedRank(),
+    NotAsPromised(),
     NonfiniteActivations(),
     DeadLayer(),
     MeasuredForwardGain(),

@@ -31,6 +31,7 @@ from tensorboard.data import grpc_provider
 from tensorboard.data.provider import RunTagFilter
 
 from keras_initcheck.records.data import IndexInput, Labels, OutputStats, TabularInput
+from keras_initcheck.records.draw import Distribution, Draw
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.profile import Profile, Spectrum
@@ -120,6 +121,11 @@ def kernel(site: SiteStats) -> WeightStats:
         moments(0.01),
         12.8,
         16,
+        Draw(
+            "another draw",
+            Distribution("truncated normal", 0.0, 0.125),
+            Distribution("normal", 0.0, 0.5),
+        ),
         optimizer="Adam",
     )
 

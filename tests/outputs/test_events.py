@@ -129,7 +129,7 @@ def test_matrix_of_each_probe(tmp_path, make, read):
         5: [-4.0, -5.0],
     }
     assert {(matrix.shape, matrix.dtype.name) for matrix in matrices.values()} == {
-        ((2, 28), "float32")
+        ((2, len(STATISTICS)), "float32")
     }
 
 
@@ -334,7 +334,7 @@ def test_probe_of_a_hundred_sites_is_as_large_as_its_matrix(tmp_path, make):
         first = size_of(tmp_path)
         log.write(make.report(sites), 1)
         later = size_of(tmp_path) - first
-    # 100 sites × 28 statistics × 4 bytes; tags, verdict and summary are a few hundred bytes, names
+    # 100 sites × 29 statistics × 4 bytes; tags, verdict and summary are a few hundred bytes, names
     # and metadata are not repeated.
     assert 11_200 < later < 11_200 + 1_000
     # The matrix twice, 2 × 10 KB of description, and 100 events over depth of 8 curves with 60
@@ -359,7 +359,7 @@ def test_report_without_sites_is_logged(tmp_path, read):
     log = read(logged(tmp_path, (0, Report(Profile.of("empty", ()))), per_layer_scalars=True))
     assert log.scalars("initcheck") == {"initcheck/findings": {0: 0.0}}
     found = log.tensors("initcheck", "initcheck")
-    assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, 28)
+    assert found[matrix_tag(found, "initcheck/probe")][0].shape == (0, len(STATISTICS))
 
 
 def test_nan_and_infinities_are_logged(tmp_path, make, read):

@@ -15,6 +15,7 @@ from keras_initcheck.outputs.site_statistics import (
     measure,
     worst_log10_ratio,
 )
+from keras_initcheck.records.draw import Draw
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.statistics import Places
 
@@ -50,6 +51,7 @@ BY_HAND = {
     "log10_predicted_gradient_h": 3.5,
     "standard_deviation_z": math.sqrt(10.0),  # of the variance 10
     "log10_largest_h": 4.0,  # of 10,000
+    "draw": 5.0,  # kernels that are fresh, a bias that is another draw
 }
 
 
@@ -87,6 +89,7 @@ def profile(make):
     kernels = [
         replace(
             make.kernel(site),
+            draw=Draw("fresh"),
             moments=replace(make.moments(square), num_elements=count),
             gradient=replace(make.moments(gradient), num_elements=count),
             norm=norm,
@@ -95,7 +98,12 @@ def profile(make):
         for count, square, gradient, norm in ((10, 1.0, 0.1, 30.0), (30, 5.0, 0.3, 40.0))
     ]
     bias = replace(
-        make.kernel(site), role="bias", moments=make.moments(1e6), norm=1e6, gradient_norm=1e6
+        make.kernel(site),
+        role="bias",
+        draw=Draw("another draw"),
+        moments=make.moments(1e6),
+        norm=1e6,
+        gradient_norm=1e6,
     )
     return Profile.of("net", (site,), (*kernels, bias))
 
@@ -123,7 +131,7 @@ def test_rows_are_the_sites_in_order(make):
 
 def test_no_sites_are_a_matrix_without_rows():
     matrix = measure(Profile.of("empty", ()))
-    assert (matrix.shape, matrix.dtype) == ((0, 28), np.float64)
+    assert (matrix.shape, matrix.dtype) == ((0, len(BY_HAND)), np.float64)
 
 
 def test_second_moments_keep_their_extremes(make):

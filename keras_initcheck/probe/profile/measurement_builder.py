@@ -67,6 +67,7 @@ class MeasurementBuilder:
             weight_rank=self._ranks(table.sketches),
             inputs=table.inputs,
             loss=table.loss if LOSS in gradients else None,
+            weight_draws=(),
         )
 
     def _weight_gradients(self, table: RowTable) -> FloatArray:

@@ -10,6 +10,7 @@ from keras_initcheck.probe.data import tabular_inputs
 from keras_initcheck.probe.data.batch import Batch, num_samples
 from keras_initcheck.probe.keras_model.model_inputs import named_inputs
 from keras_initcheck.probe.prediction.predictions import failures, predict
+from keras_initcheck.probe.profile.draw_audit import audit
 from keras_initcheck.probe.profile.histograms import name_histograms
 from keras_initcheck.probe.profile.index_inputs import index_inputs
 from keras_initcheck.probe.profile.measurement_builder import MeasurementBuilder
@@ -91,6 +92,9 @@ class ProfileBuilder:
         )
         if not is_exact:
             return profile
+        with our_own("the draws of the weights"):
+            draws = audit(learned.traced.owned, measurement.weights, profile.step)
+            profile = replace(profile, measurement=replace(measurement, weight_draws=draws))
         with our_own("the predictions"):
             return self._predict(profile, record, learned.traced)
 

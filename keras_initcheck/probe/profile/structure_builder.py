@@ -40,6 +40,7 @@ class TracedStructure:
         chains: Indices of the sites of each chain.
         makers: For each site the index of the one that makes its `h`: itself, or the activation
             layer that follows; `None` if a function that is no site does.
+        owned: The variables behind the structure's weights, in their order.
     """
 
     structure: Structure
@@ -50,6 +51,7 @@ class TracedStructure:
     sketch_rows: IntArray
     chains: list[list[int]]
     makers: list[int | None]
+    owned: tuple[OwnedVariable, ...]
 
 
 def build_structure(
@@ -97,6 +99,7 @@ def build_structure(
         sketch_rows=_positions(kept, record.sketched),
         chains=chains,
         makers=makers,
+        owned=tuple(owned[id(each)] for each in kept),
     )
 
 

@@ -1,0 +1,137 @@
+"""Verdicts on where the weights of a model come from: as promised, overwritten, or trained."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from keras_initcheck.probe.profile.drawn_values import DrawnValues, FloatArray, read
+from keras_initcheck.probe.profile.variables import OwnedVariable
+from keras_initcheck.records.draw import Draw, DrawVerdict
+
+LEVEL = 0.001
+"""Probability, at most, that some weight of a model that is as drawn is said not to be."""
+
+STRICT_LEVEL = 0.01
+"""The same for one weight, in a model that was trained or loaded: there a weight has to look its
+part before it is called fresh."""
+
+FEWEST_TO_IDENTIFY = 500
+"""Values from which on the shape of a distribution says that they were drawn. Simulated: normal,
+truncated and uniform draws are told from each other in 80% of cases with 500, in 99.5% with 5000;
+with 100 nearly everything passes for one of the three."""
+
+
+def audit(owned: Sequence[OwnedVariable], moments: FloatArray, num_steps: int) -> tuple[Draw, ...]:
+    """A verdict on each weight.
+
+    Args:
+        owned: The variables.
+        moments: `(weights, moments)`, statistics of their values.
+        num_steps: Updates that the model's optimizer has made.
+    """
+    values = [read(each, row) for each, row in zip(owned, moments, strict=True)]
+    level = LEVEL / max(sum(each.is_random for each in values), 1)
+    fits = [each.promise is not None and each.fits(level) for each in values]
+    history = _History(owned, values, fits, num_steps)
+    repeated = _repeated(values)
+    return tuple(
+        _draw(each, fits[position], position in repeated, history, owned[position])
+        for position, each in enumerate(values)
+    )
+
+
+class _History:
+    """Evidence that weights were trained or loaded.
+
+    Variables that are promised to be constant give it away, such as biases and scales: training
+    and loading make each of their values a number of its own, while an initialization that went
+    wrong elsewhere leaves them.
+
+    Args:
+        owned: The variables.
+        values: Their values.
+        fits: Whether each is as promised.
+        num_steps: Updates that the model's optimizer has made.
+    """
+
+    def __init__(
+        self,
+        owned: Sequence[OwnedVariable],
+        values: Sequence[DrawnValues],
+        fits: Sequence[bool],
+        num_steps: int,
+    ) -> None:
+        witnesses: Counter[str] = Counter()
+        changed: Counter[str] = Counter()
+        for each, found, fit in zip(owned, values, fits, strict=True):
+            if found.is_constant_promised and each.variable.trainable:
+                witnesses[each.layer] += 1
+                changed[each.layer] += not fit and (found.num == 1 or not found.is_constant)
+        self._changed = {layer: changed[layer] > 0 for layer in witnesses}
+        self._num_changed = sum(self._changed.values())
+        self._was_stepped = num_steps > 0
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything in the model was trained or loaded."""
+        return self._was_stepped or self._num_changed > 0
+
+    def is_trained(self, layer: str) -> bool:
+        """Whether the weights of a layer were trained or loaded, as far as can be told."""
+        if self._was_stepped or self._changed.get(layer, False):
+            return True
+        return layer not in self._changed and 2 * self._num_changed > len(self._changed)
+
+    def has_changed(self, layer: str) -> bool:
+        """Whether a constant of the layer was trained or loaded."""
+        return self._changed.get(layer, False)
+
+    def is_untouched(self, layer: str) -> bool:
+        """Whether nothing was trained or loaded, as the constants of the layer or model show."""
+        if self._was_stepped:
+            return False
+        if layer in self._changed:
+            return not self._changed[layer]
+        return bool(self._changed) and self._num_changed == 0
+
+
+def _draw(
+    values: DrawnValues, fits: bool, is_repeated: bool, history: _History, owned: OwnedVariable
+) -> Draw:
+    if values.promise is None:
+        return Draw("unknown")
+    promised = values.promise.distribution
+    if fits:
+        fits = _is_surely_fresh(values, history, owned)
+        verdict: DrawVerdict = "fresh" if fits else "loaded or trained"
+    else:
+        verdict = _verdict(values, history, owned)
+    if is_repeated and verdict in ("fresh", "another draw"):
+        verdict = "drawn twice"
+    return Draw(verdict, promised, None if fits else values.describe())
+
+
+def _is_surely_fresh(values: DrawnValues, history: _History, owned: OwnedVariable) -> bool:
+    """Whether values that may be as promised are called so, although others were trained."""
+    if not values.is_random or not owned.variable.trainable or not history.is_any:
+        return True
+    return not history.has_changed(owned.layer) and values.fits(STRICT_LEVEL)
+
+
+def _verdict(values: DrawnValues, history: _History, owned: OwnedVariable) -> DrawVerdict:
+    """The verdict on values that are not as promised."""
+    if values.is_constant and values.num > 1:
+        return "constant"
+    if not values.is_random or history.is_trained(owned.layer):
+        return "loaded or trained"
+    if values.num < FEWEST_TO_IDENTIFY:
+        return "another draw" if history.is_untouched(owned.layer) else "loaded or trained"
+    return "another draw" if values.describe().family != "other" else "loaded or trained"
+
+
+def _repeated(values: Sequence[DrawnValues]) -> set[int]:
+    """Positions of random values that another weight holds as well, in whatever shape."""
+    groups: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    for position, each in enumerate(values):
+        if each.is_random and each.num > 1 and not each.is_constant:
+            groups[each.num, each.sample.tobytes()].append(position)
+    return {position for group in groups.values() if len(group) > 1 for position in group}
