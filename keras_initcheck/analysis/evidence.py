@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from keras_initcheck.analysis.chain_runs import ChainRuns
 from keras_initcheck.analysis.moment_rows import are_zero
+from keras_initcheck.analysis.path_gains import PathGains
 from keras_initcheck.analysis.predicted_ratios import LayerWeights, PredictedRatio, PredictedRatios
 from keras_initcheck.analysis.prediction_errors import Deviation, deviations
 from keras_initcheck.analysis.residual_stacks import Block, stacks
@@ -148,11 +149,22 @@ class Evidence:
         factor stays (Ioffe & Szegedy 2015, section 3.3). It fails where the variance is far below
         its epsilon; an output of zero is a gamma of zero.
         """
-        analysis, h = self.analysis, self.measurement.activations[:, H, SECOND_MOMENT]
-        is_lost = analysis.divides_by_spread & (h > 0.0) & (h < LOST_IN_EPSILON)
-        if not is_lost.any():
-            return analysis.graph.meets_normalizations_only
-        return analysis.graph.meets_normalizations_only & ~analysis.graph.meets(is_lost)
+        graph = self.analysis.graph
+        if not self.is_lost.any():
+            return graph.meets_normalizations_only
+        return graph.meets_normalizations_only & ~graph.meets(self.is_lost)
+
+    @cached_property
+    def is_lost(self) -> BoolArray:
+        """`(sites,)`, whether a normalization does not restore the scale: its epsilon is larger."""
+        h = self.measurement.activations[:, H, SECOND_MOMENT]
+        found: BoolArray = self.analysis.divides_by_spread & (h > 0.0) & (h < LOST_IN_EPSILON)
+        return found
+
+    @cached_property
+    def path_gains(self) -> PathGains:
+        """The measured gains along all paths."""
+        return PathGains(self.analysis, self.measurement, self.is_lost)
 
     def is_beside_skip(self, site: Site) -> bool:
         """Whether the output is added to something that carries the signal.

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_initcheck.analysis.layer_fans import LayerFans
+from keras_initcheck.analysis.path_structure import PathStructure
 from keras_initcheck.analysis.residual_stacks import Block, blocks, stacks
 from keras_initcheck.analysis.site_graph import SiteGraph
 from keras_initcheck.analysis.site_kinds import is_normalizing
@@ -36,6 +37,7 @@ class StructureAnalysis:
         self.sites: tuple[Site, ...] = structure.sites
         self.weights: tuple[Weight, ...] = structure.weights
         self._masks: dict[Callable[[Site], bool], BoolArray] = {}
+        self._masks_of_weights: dict[Callable[[Weight], bool], BoolArray] = {}
         self._numbers: dict[Callable[[Site], float], FloatArray] = {}
 
     def where(self, is_wanted: Callable[[Site], bool]) -> BoolArray:
@@ -46,6 +48,13 @@ class StructureAnalysis:
         if is_wanted not in self._masks:
             self._masks[is_wanted] = np.array(list(map(is_wanted, self.sites)), bool)
         return self._masks[is_wanted]
+
+    def where_weight(self, is_wanted: Callable[[Weight], bool]) -> BoolArray:
+        """`(weights,)`, the same of the weights."""
+        if is_wanted not in self._masks_of_weights:
+            found = np.array(list(map(is_wanted, self.weights)), bool)
+            self._masks_of_weights[is_wanted] = found
+        return self._masks_of_weights[is_wanted]
 
     def per_site(self, number: Callable[[Site], float]) -> FloatArray:
         """`(sites,)` values of a function, which must be one of a module: they are kept for it."""
@@ -138,6 +147,11 @@ class StructureAnalysis:
     def fans(self) -> LayerFans:
         """Fans and kernels of the weight layers as arrays."""
         return LayerFans(self.sites, self.weights, self.kernels, self.biases)
+
+    @cached_property
+    def paths(self) -> PathStructure:
+        """The paths that carry the signal through all sites."""
+        return PathStructure(self.sites, self.weights, self.graph)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:

@@ -22,6 +22,11 @@ from keras_initcheck.rules.kernel_rules import (
 from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
 from keras_initcheck.rules.layer_ratio import LayerRatio
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
+from keras_initcheck.rules.path_rules import (
+    GradientSpread,
+    MeasuredPathGain,
+    MeasuredPathGradient,
+)
 from keras_initcheck.rules.prediction import LeavesPrediction
 from keras_initcheck.rules.regularization import Regularization
 from keras_initcheck.rules.rule import Rule
@@ -50,11 +55,14 @@ RULES: tuple[Rule, ...] = (
     DeadUnits(),
     UniformAttention(),
     LeavesPrediction(),
+    MeasuredPathGain(),
     NonfiniteGradients(),
     NoGradient(),
     MeasuredBackwardGain(),
     NoWeightGradient(),
     ThroughTime(),
+    MeasuredPathGradient(),
+    GradientSpread(),
     NonfiniteInput(),
     NonfiniteLoss(),
     InputScale(),

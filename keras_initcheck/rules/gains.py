@@ -15,6 +15,7 @@ from keras_initcheck.records.finding import Finding, Severity
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules import budgets, initializers
 from keras_initcheck.rules.cure import Cure
+from keras_initcheck.rules.paths import FaultyPath, faulty_paths
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.wording import (
@@ -61,6 +62,27 @@ class GainRule(Rule):
         """One finding for each chain beyond the budget."""
         for chain in beyond_budget(evidence, self.direction, thresholds):
             yield from self._judge(evidence, chain, thresholds)
+        for path in faulty_paths(evidence, self.direction, thresholds):
+            if path.weights:
+                yield self._report_path(evidence, path, thresholds)
+
+    def _report_path(self, evidence: Evidence, path: FaultyPath, thresholds: Thresholds) -> Finding:
+        """The finding on layers that are no chain, or of the user's own, and multiply as one."""
+        ln_gain = path.gain.ln_gain
+        site, fix = self._fix(evidence, path.weights, thresholds)
+        ends = [path.first.name, path.last.name]
+        return self.finding(
+            path.severity,
+            change_in_words(self.direction, ln_gain, ends, path.severity),
+            site=site,
+            span=(ends[0], ends[1]),
+            details=self._details(path.weights, ln_gain, path.weights, ()),
+            why=f"{self.why} {budgets.cost(ln_gain, path.optimizer)}".rstrip(),
+            fix=fix,
+            measured=_power(ln_gain),
+            expected=budgets.described(path.optimizer, thresholds),
+            culprits=tuple(dict.fromkeys(ratio.site.layer for ratio in path.weights)),
+        )
 
     def _judge(self, evidence: Evidence, chain: int, thresholds: Thresholds) -> Iterable[Finding]:
         counted = counted_ratios(evidence, self.direction, chain)

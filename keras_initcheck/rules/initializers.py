@@ -28,6 +28,9 @@ _BY_ACTIVATION = {
 gives.
 """
 _EINSUM = "EinsumDense"
+_OWN_FACTOR = 0.25
+"""How far the measured factor of an activation may be from a known one: correlated inputs and the
+borders of padding make about that."""
 _SQUASHING = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
 
 
@@ -60,6 +63,8 @@ def advice(ratio: PredictedRatio, kernels: Sequence[WeightStats]) -> str:
         kernels: Its kernels.
     """
     name = ratio.site.activation or "linear"
+    if ratio.site.kind != "weight":
+        return _advice_for_own(ratio)
     if name == UNKNOWN_ACTIVATION:
         return (
             "Use the initializer that fits the activation, whose name is not known here:"
@@ -91,6 +96,19 @@ def advice(ratio: PredictedRatio, kernels: Sequence[WeightStats]) -> str:
     if initializer == GLOROT and _is_glorot(kernels[0], is_einsum):
         initializer = LECUN
     return f"Use kernel_initializer={initializer}."
+
+
+def _advice_for_own(ratio: PredictedRatio) -> str:
+    """What the matrix of a layer of the user's own needs to keep the size of the signal."""
+    initializer = next(
+        (
+            f"initializer={name}"
+            for name, factor in ((HE, 0.5), (LECUN, 1.0))
+            if abs(ratio.activation_factor / factor - 1.0) < _OWN_FACTOR
+        ),
+        f"RandomNormal(stddev={number(math.sqrt(ratio.variance / ratio.ratio))})",
+    )
+    return f"Use {initializer} in the layer's own add_weight."
 
 
 def _recommended(ratio: PredictedRatio, name: str) -> tuple[str, float]:

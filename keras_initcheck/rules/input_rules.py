@@ -94,6 +94,14 @@ class NonfiniteLoss(Rule):
         return super().is_explained_by(slug, finding, causes) and (is_direct or is_signal_broken)
 
 
+def _has_weights_outside(evidence: Evidence) -> bool:
+    """Whether weights outside of layers may have made what looks like data."""
+    return any(
+        weight.site is None and weight.is_trainable and len(weight.shape) >= 2
+        for weight in evidence.analysis.weights
+    )
+
+
 class InputScale(Rule):
     """Inputs far from unit scale."""
 
@@ -135,7 +143,8 @@ class InputScale(Rule):
                 or not site.is_trainable
                 or bool(evidence.is_normalized[index])
             )
-            if site.activations.x is not None:
+            is_data = site.inputs_known or not _has_weights_outside(evidence)
+            if site.activations.x is not None and is_data:
                 names = evidence.analysis.graph.model_inputs[index]
                 yield self._report(site, site.activations.x, names, is_harmless)
 

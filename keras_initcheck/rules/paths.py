@@ -1,0 +1,135 @@
+"""Measured gains along whole paths, whatever the layers on them are."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.path_gains import SENSITIVITY, PathGain
+from keras_initcheck.analysis.predicted_ratios import PredictedRatio
+from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.structure import Site
+from keras_initcheck.rules import budgets
+from keras_initcheck.rules.thresholds import Thresholds
+
+MOST_TRIED = 8
+"""Paths beyond the budget that are looked at, the worst first: walks along all of a deep faulty
+network would take time that grows with its square."""
+LARGEST_UNEXPLAINED = math.log(4.0)
+"""How far a measured ratio of a weight layer may be from the predicted one for its weights to
+explain it: what correlated data, padding and saturation do by themselves."""
+
+
+@dataclass(frozen=True)
+class FaultyPath:
+    """A path whose measured gain is beyond the budget.
+
+    Attributes:
+        gain: The gain.
+        first: The first site whose ratio counts.
+        last: The last one.
+        severity: What it costs.
+        optimizer: The optimizer whose budget is judged by, or `None`.
+        culprits: The sites that contribute most, each with `ln` of its ratio.
+        weights: The ratios that the weights of the culprits explain, in the same order; empty if
+            the gain would be beyond the budget without them, too.
+    """
+
+    gain: PathGain
+    first: Site
+    last: Site
+    severity: Severity
+    optimizer: str | None
+    culprits: tuple[tuple[Site, float], ...]
+    weights: tuple[PredictedRatio, ...]
+
+
+def faulty_paths(
+    evidence: Evidence, direction: str, thresholds: Thresholds
+) -> Iterator[FaultyPath]:
+    """The paths beyond the budget, worst first, each with other culprits.
+
+    Left out are chains of layers, which the gain rules judge as such, and what leads to a
+    normalization or is a branch beside a skip connection.
+
+    Args:
+        evidence: The evidence.
+        direction: `"forward"`, `"backward"` or `"sensitivity"`.
+        thresholds: The budgets.
+    """
+    blamed: set[str] = set()
+    for end in _ends_beyond(evidence, direction, thresholds):
+        found = _judge(evidence, direction, end, thresholds)
+        layers = {site.layer for site, _ in found.culprits} if found else set()
+        if found and blamed.isdisjoint(layers):
+            blamed |= layers
+            yield found
+
+
+def _ends_beyond(evidence: Evidence, direction: str, thresholds: Thresholds) -> list[int]:
+    gains, structure = evidence.path_gains.at_ends(direction), evidence.analysis.paths
+    least = (
+        thresholds.sgd_gain_warning
+        if direction == SENSITIVITY
+        else budgets.smallest_warning(evidence, thresholds)
+    )
+    is_beyond = (gains if direction == SENSITIVITY else np.abs(gains)) > least
+    if not is_beyond.any():
+        return []
+    if not evidence.is_lost.any():
+        is_beyond &= ~structure.leads_to_norm[structure.ends]
+    found = is_beyond.nonzero()[0]
+    order = np.argsort(-np.abs(gains[found]), kind="stable")[:MOST_TRIED]
+    ends: list[int] = structure.ends[found[order]].tolist()
+    return ends
+
+
+def _judge(
+    evidence: Evidence, direction: str, end: int, thresholds: Thresholds
+) -> FaultyPath | None:
+    path, sites = evidence.path_gains.path(direction, end), evidence.analysis.sites
+    counted = [sites[k] for k in path.sites]
+    if not counted or (path.ln_gain < 0.0 and evidence.is_beside_skip(counted[-1])):
+        return None
+    optimizer = (
+        None if direction == SENSITIVITY else budgets.optimizer_of(evidence, counted, thresholds)
+    )
+    severity = budgets.severity(path.ln_gain, optimizer, thresholds)
+    contributors = path.contributors(thresholds.culprit_share)
+    culprits = tuple((sites[k], ln_ratio) for k, ln_ratio in contributors)
+    chains = {site.chain for site, _ in culprits}
+    is_judged_as_chain = len(chains) == 1 and None not in chains and direction != SENSITIVITY
+    if severity is None or is_judged_as_chain:
+        return None
+    explained = (_explained_ratio(evidence, direction, *each) for each in culprits)
+    weights = tuple(ratio for ratio in explained if ratio is not None)
+    rest = path.ln_gain - math.fsum(ratio.log_ratio for ratio in weights)
+    return FaultyPath(
+        path,
+        counted[0],
+        counted[-1],
+        severity,
+        optimizer,
+        culprits,
+        weights if budgets.severity(rest, optimizer, thresholds) is None else (),
+    )
+
+
+def _explained_ratio(
+    evidence: Evidence, direction: str, site: Site, ln_ratio: float
+) -> PredictedRatio | None:
+    """The ratio that a layer's weights predict, if it is about what was measured."""
+    if direction == SENSITIVITY:
+        return None
+    if site.kind == "weight":
+        ratio = evidence.ratio(site, direction)
+        is_close = ratio is not None and abs(ratio.log_ratio - ln_ratio) < LARGEST_UNEXPLAINED
+        return ratio if is_close else None
+    own = evidence.path_gains.explained_ratio(direction, site.index)
+    if own is None:
+        return None
+    fan, variance = own
+    return PredictedRatio(site, direction, fan=fan, variance=variance, ratio=math.exp(ln_ratio))
+
