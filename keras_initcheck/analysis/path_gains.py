@@ -102,11 +102,12 @@ class PathGains:
             # Where the gradient's ratio is not known the signal's tells nothing.
             SENSITIVITY: np.where(backward != 0.0, backward - forward, 0.0),
         }
-        self._totals = {name: _sums(each, self.link) for name, each in self._ratios.items()}
         # A unit vector or probabilities are small by their nature: a factor that makes ordinary
         # numbers of them costs nothing.
         is_small = self._is_own_norm & (self._ln_q < -STANDARD)
-        self._smallness = _sums(np.where(is_small, -self._ln_q, 0.0), self.link)
+        smallness = np.where(is_small, -self._ln_q, 0.0)
+        *totals, self._smallness = _sums(np.stack([*self._ratios.values(), smallness]), self.link)
+        self._totals = dict(zip(self._ratios, totals, strict=True))
 
     def at_ends(self, direction: str) -> FloatArray:
         """`(ends,)`, `ln` of the gain from the start of the path to the input of each end.
@@ -158,12 +159,13 @@ class PathGains:
     def _carriers(self) -> IntArray:
         structure, found = self._structure, np.full(len(self._ln_q), NOWHERE, np.intp)
         if structure.linked.size:
-            size = np.nan_to_num(self._ln_q[structure.operands], nan=-np.inf, neginf=-1e9)
+            size = self._ln_q[structure.operands]
+            size = np.where(np.isnan(size), -np.inf, size)
             largest = np.maximum.reduceat(size, structure.starts)
-            repeats = np.diff([*structure.starts, structure.operands.size])
-            is_largest = size == np.repeat(largest, repeats)
-            owner = np.repeat(structure.linked, repeats)
-            found[owner[is_largest][::-1]] = structure.operands[is_largest][::-1]
+            is_largest = size == largest[structure.owner]
+            # Of equal ones the first stays, as it is written last.
+            owner = structure.linked[structure.owner[is_largest]][::-1]
+            found[owner] = structure.operands[is_largest][::-1]
         return found
 
     def _are_normalized(self) -> BoolArray:
@@ -242,7 +244,8 @@ def _logarithm(values: npt.ArrayLike) -> FloatArray:
 
 
 def _known(values: FloatArray) -> FloatArray:
-    return np.nan_to_num(values, nan=0.0)
+    found: FloatArray = np.where(np.isfinite(values), values, 0.0)
+    return found
 
 
 def _beyond(values: FloatArray, below: FloatArray, above: FloatArray) -> FloatArray:
@@ -252,10 +255,16 @@ def _beyond(values: FloatArray, below: FloatArray, above: FloatArray) -> FloatAr
 
 
 def _sums(values: FloatArray, carrier: IntArray) -> FloatArray:
-    """`(sites,)`, sums from the start of each path to each site, by doubling the links' length."""
-    num = len(values)
-    total, link = np.append(values, 0.0), np.append(np.where(carrier >= 0, carrier, num), num)
-    while (link != num).any():
-        total = total + total[link]
+    """`(..., sites)`, sums from the start of each path to each site.
+
+    Each round doubles the length of the links, which end at one more site of zeros.
+    """
+    num = values.shape[-1]
+    total = np.zeros((len(values), num + 1))
+    total[:, :num] = values
+    link = np.full(num + 1, num)
+    link[:num] = np.where(carrier >= 0, carrier, num)
+    while link.min(initial=num) < num:
+        total = total + total[:, link]
         link = link[link]
-    return total[:num]
+    return total[:, :num]

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from keras_initcheck.analysis.residual_stacks import Block
 from keras_initcheck.analysis.site_graph import SiteGraph
-from keras_initcheck.analysis.site_kinds import has_weights, is_normalizing
+from keras_initcheck.analysis.site_kinds import SUM_TYPES, has_weights, is_normalizing
 from keras_initcheck.records.structure import Site, SiteKind, Weight
 
 BoolArray = npt.NDArray[np.bool_]
@@ -19,6 +20,8 @@ NOWHERE = -1
 _COUNTED: tuple[SiteKind, ...] = ("weight", "activation", "other", "merge")
 _UNIT_SCALE_TYPES = ("Normalize", "UnitNormalization", "Softmax", "LogSoftmax", "Sparsemax")
 """Operations whose output has a size of its own, whatever the input's is."""
+_SCALING = "Rescaling"
+"""The layer without weights that is there to change the size."""
 
 
 class PathStructure:
@@ -26,25 +29,29 @@ class PathStructure:
 
     A path starts at the data, and anew where the size of the signal is set: at embeddings,
     recurrent layers and softmax, and wherever the link to the site before is not known. It leads on
-    through the operand that carries most of the signal, so that a residual path follows the stream.
+    through the stream of a residual block, and else through the operand that carries most of the
+    signal.
 
     Args:
         sites: All sites, in execution order.
         weights: All weights.
         graph: The sites with their consumers.
+        blocks: The residual blocks.
 
     Attributes:
         operands: Indices of the sites that each linked site receives, site after site.
         starts: Where the operands of each linked site begin.
+        owner: For each operand the position of its receiver among the linked sites.
         sets_scale: `(sites,)`, whether the size of an output does not follow from the input's.
         linked: Indices of the sites that receive something of a path.
         is_counted: `(sites,)`, whether a site's own ratio counts: that of a layer with weights, an
-            activation or an operation on one signal. A merge keeps what its largest operand brings,
-            and pooling shrinks by design.
+            activation, a sum or an operation on one signal. Other merges keep what their operand
+            brings, and pooling shrinks by design.
         is_on_data: `(sites,)`, whether no layer with weights comes before.
         is_behind_two: `(sites,)`, whether a second layer with weights is on the way from the data
             to the output of the site, so that somebody needs the gradient below it.
-        is_sole: `(sites,)`, whether nobody else receives the site's single operand.
+        is_sole: `(sites,)`, whether the gradient at the operand tells what the site makes of its
+            own: nobody else receives it, or it is a residual stream.
         allowance: `(sites,)`, logarithm by which a site reduces the number of positions, as pooling
             or attention over all of them does; 0 for others.
         ends: Indices of the sites with weights where a path's gain is judged.
@@ -54,18 +61,30 @@ class PathStructure:
             input: `(position of the weight, fan-in, fan-out)`, by the index of its first site.
     """
 
-    def __init__(self, sites: Sequence[Site], weights: Sequence[Weight], graph: SiteGraph) -> None:
-        sources = [_sources(site) for site in sites]
+    def __init__(
+        self,
+        sites: Sequence[Site],
+        weights: Sequence[Weight],
+        graph: SiteGraph,
+        blocks: Sequence[Block],
+    ) -> None:
+        streams = {block.merge: block.skip for block in blocks}
+        sources = [_sources(site, streams) for site in sites]
         self.linked: IntArray = np.array([k for k, each in enumerate(sources) if each], np.intp)
         self.operands: IntArray = np.array([k for each in sources for k in each], np.intp)
         sizes = np.array([len(sources[k]) for k in self.linked.tolist()], np.intp)
         self.starts: IntArray = np.cumsum(sizes) - sizes
+        self.owner: IntArray = np.repeat(np.arange(len(sizes)), sizes)
         self.sets_scale: BoolArray = np.array(list(map(_sets_scale, sites)), bool)
         self.is_counted: BoolArray = np.array(list(map(_is_counted, sites, sources)), bool)
         self.is_on_data: BoolArray = graph.is_fed_by_data
         self.is_behind_two: BoolArray = _depths(sites, sources) >= 2
         self.is_sole: BoolArray = np.array(
-            [len(each) == 1 and len(graph.receivers(each[0])) == 1 for each in sources], bool
+            [
+                site.index in streams or all(len(graph.receivers(k)) == 1 for k in each)
+                for site, each in zip(sites, sources, strict=True)
+            ],
+            bool,
         )
         self.allowance: FloatArray = np.array(list(map(_ln_reduction, sites)), np.float64)
         are_ends = [has_weights(site) and bool(sources[site.index]) for site in sites]
@@ -74,11 +93,14 @@ class PathStructure:
         self.own_kernels: Mapping[int, tuple[int, float, float]] = _own_kernels(sites, weights)
 
 
-def _sources(site: Site) -> tuple[int, ...]:
+def _sources(site: Site, streams: Mapping[int, int]) -> tuple[int, ...]:
     """The sites whose outputs may carry the signal that reaches this one; empty if not known.
 
-    Of a product it is the one that was made first: a gate is made from what it opens and shuts.
+    Of a residual sum it is the stream. Of a product it is the operand that was made first: a gate
+    is made from what it opens and shuts.
     """
+    if site.index in streams:
+        return (streams[site.index],)
     if site.inputs_known:
         return (min(site.inputs),) if _is_product(site) else site.inputs
     return (site.index - 1,) if site.follows_previous and site.index else ()
@@ -99,6 +121,8 @@ def _sets_scale(site: Site) -> bool:
 def _is_counted(site: Site, sources: Sequence[int]) -> bool:
     if site.kind == "weight":
         return not site.is_head
+    if site.layer_type in (*SUM_TYPES, _SCALING):
+        return True
     return site.kind in _COUNTED and len(sources) <= 1 and len(site.inputs) <= 1
 
 

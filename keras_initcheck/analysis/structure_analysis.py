@@ -151,7 +151,7 @@ class StructureAnalysis:
     @cached_property
     def paths(self) -> PathStructure:
         """The paths that carry the signal through all sites."""
-        return PathStructure(self.sites, self.weights, self.graph)
+        return PathStructure(self.sites, self.weights, self.graph, self.blocks)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:

@@ -50,13 +50,13 @@ class MeasuredPathGain(Rule):
         "A path starts anew at a normalization that works, also one of the user's own (told by"
         " its output: unit size, unit length, or a sum of 1), at embeddings, recurrent layers and"
         " softmax, and where arithmetic outside of layers hides the link. It follows the largest"
-        " operand of a sum. Merges and pooling do not count, nor does a reduction by as much as"
-        " a sum or mean over the positions explains. A first layer on the data that is no matrix"
-        " product counts beyond e^12 alone. Not reported is what leads to a normalization, or"
-        " shrinks beside a skip connection."
+        " operand of a sum, or the stream of a residual block. Merges other than sums do not count,"
+        " nor does pooling, nor as much as a sum or mean over positions explains. A first layer on"
+        " the data that is no matrix product counts beyond e^12 alone. Not reported is what leads"
+        " to a normalization, or shrinks beside a skip connection."
     )
     fix = "Keep the size of the signal in the function that is named."
-    explained_by = (*_BROKEN, "forward-gain", "measured-forward-gain")
+    explained_by = (*_BROKEN, "forward-gain", "measured-forward-gain", "residual-growth")
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each group of sites that is to blame."""
@@ -119,6 +119,7 @@ class MeasuredPathGradient(Rule):
         "measured-backward-gain",
         "saturated-units",
         "saturated-attention",
+        "residual-growth",
         "path-gain",
     )
 

@@ -9,12 +9,12 @@ import numpy as np
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.path_gains import SENSITIVITY, PathGain
 from keras_initcheck.analysis.predicted_ratios import PredictedRatio
-from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.finding import Severity
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.thresholds import Thresholds
 
-MOST_TRIED = 8
+MOST_TRIED = 4
 """Paths beyond the budget that are looked at, the worst first: walks along all of a deep faulty
 network would take time that grows with its square."""
 LARGEST_UNEXPLAINED = math.log(4.0)
@@ -49,7 +49,7 @@ class FaultyPath:
 def faulty_paths(
     evidence: Evidence, direction: str, thresholds: Thresholds
 ) -> Iterator[FaultyPath]:
-    """The paths beyond the budget, worst first, each with other culprits.
+    """The paths beyond the budget, worst first, of those that share a site the worst alone.
 
     Left out are chains of layers, which the gain rules judge as such, and what leads to a
     normalization or is a branch beside a skip connection.
@@ -59,12 +59,14 @@ def faulty_paths(
         direction: `"forward"`, `"backward"` or `"sensitivity"`.
         thresholds: The budgets.
     """
-    blamed: set[str] = set()
+    blamed: set[int] = set()
     for end in _ends_beyond(evidence, direction, thresholds):
-        found = _judge(evidence, direction, end, thresholds)
-        layers = {site.layer for site, _ in found.culprits} if found else set()
-        if found and blamed.isdisjoint(layers):
-            blamed |= layers
+        path = evidence.path_gains.path(direction, end)
+        if not blamed.isdisjoint(path.sites):
+            continue
+        found = _judge(evidence, direction, path, thresholds)
+        blamed.update(path.sites)
+        if found:
             yield found
 
 
@@ -87,9 +89,9 @@ def _ends_beyond(evidence: Evidence, direction: str, thresholds: Thresholds) -> 
 
 
 def _judge(
-    evidence: Evidence, direction: str, end: int, thresholds: Thresholds
+    evidence: Evidence, direction: str, path: PathGain, thresholds: Thresholds
 ) -> FaultyPath | None:
-    path, sites = evidence.path_gains.path(direction, end), evidence.analysis.sites
+    sites = evidence.analysis.sites
     counted = [sites[k] for k in path.sites]
     if not counted or (path.ln_gain < 0.0 and evidence.is_beside_skip(counted[-1])):
         return None
@@ -132,4 +134,3 @@ def _explained_ratio(
         return None
     fan, variance = own
     return PredictedRatio(site, direction, fan=fan, variance=variance, ratio=math.exp(ln_ratio))
-

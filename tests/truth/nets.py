@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import initializers, layers
 
-from tests.truth import nets_cover, nets_repair, real
+from tests.truth import nets_cover, nets_paths, nets_repair, real
 from tests.truth.builders import (
     VOCABULARY,
     autoencoder,
@@ -229,6 +229,7 @@ HEALTHY = (
         optimizer="adam",
     ),
     *nets_cover.HEALTHY,
+    *nets_paths.HEALTHY,
     *nets_repair.HEALTHY,
 )
 """No warning and no error may come."""
@@ -555,6 +556,7 @@ FAULTY = (
         optimizer="adam",
     ),
     *nets_cover.FAULTY,
+    *nets_paths.FAULTY,
     *nets_repair.FAULTY,
 )
 """At least one of the codes must come as a warning or an error, with the culprit where there is
