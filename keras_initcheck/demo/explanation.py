@@ -49,14 +49,16 @@ def variance_factors(profile: Profile) -> str:
     """Describes He et al.'s formula with the factors of this network."""
     sites = [site for site in profile.weight_sites if not site.is_head]
     kernels = [(site.name, profile.kernels(site.layer)[0]) for site in sites]
-    factors = [
-        f"{name} {format_number((kernel.fan_in or math.nan) * kernel.moments.variance / 2)}"
+    halves = [
+        (name, (kernel.fan_in or math.nan) * kernel.moments.variance / 2)
         for name, kernel in kernels
     ]
+    factors = [f"{name} {format_number(math.sqrt(half))}" for name, half in halves]
     return (
-        "Why: each ReLU layer multiplies the signal's mean square by ½ n Var[w] (He et al. 2015),"
-        f" where n is the number of inputs of a unit: {', '.join(factors)}. The product of so many"
-        " factors stays in range only if each of them is close to 1."
+        "Why: each ReLU layer multiplies the signal's root mean square by the root of ½ n Var[w]"
+        " (He et al. 2015), where n is the number of inputs of a unit:"
+        f" {', '.join(factors)}. The product of so many factors stays in range only if each of them"
+        " is close to 1."
     )
 
 

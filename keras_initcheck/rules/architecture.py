@@ -13,7 +13,7 @@ from keras_initcheck.rules import budgets
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import LARGEST_LOG, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-from keras_initcheck.rules.wording import times, times_weaker_or_stronger
+from keras_initcheck.rules.wording import number, times, times_weaker_or_stronger
 from keras_initcheck.theory import residual
 
 
@@ -65,7 +65,7 @@ class NarrowForDepth(Rule):
                     f" median of {-variance / 2:.1f} (Hanin & Rolnick 2018)."
                 ),
                 measured=variance,
-                expected=f"below {thresholds.narrow_log_variance:g}",
+                expected=f"below {number(thresholds.narrow_log_variance)}",
             )
 
 

@@ -55,7 +55,7 @@ class SaturatedAttention(Rule):
                     f" logits have a standard deviation of about {number(spread)}.",
                     site=query,
                     measured=spread,
-                    expected=f"below {thresholds.attention_logit_spread:g}; 1 is usual",
+                    expected=f"below {number(thresholds.attention_logit_spread)}; 1 is usual",
                     culprits=(query.layer, key.layer),
                 )
 

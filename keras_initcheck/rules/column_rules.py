@@ -83,7 +83,7 @@ class ColumnScale(Rule):
             site=site,
             details=f"{percent(columns.share)} of the mean square of all columns.",
             measured=ratio,
-            expected=f"a ratio below {thresholds.column_ratio:g}, best about 1",
+            expected=f"a ratio below {number(thresholds.column_ratio)}, best about 1",
         )
 
 

@@ -72,7 +72,7 @@ class LabelsOutOfRange(OutputRule):
                 f"{percent(labels.share_nonfinite)} of the labels of `{name}` are NaN or infinite."
             )
             return "error", message, "Replace missing labels, or leave their samples out."
-        extent = f"from {labels.minimum:.4g} to {labels.maximum:.4g}"
+        extent = f"from {number(labels.minimum)} to {number(labels.maximum)}"
         if labels.share_invalid and output.loss == "sparse_categorical_crossentropy":
             message = (
                 f"The labels of `{name}` range {extent}; the {output.width} classes are 0 to"
@@ -129,8 +129,9 @@ def _unreachable(output: OutputStats) -> Fault | None:
     ):
         return None
     message = (
-        f"The labels of `{output.name}` range from {labels.minimum:.4g} to {labels.maximum:.4g};"
-        f" its {output.activation} gives values from {low:g} to {high:g} only."
+        f"The labels of `{output.name}` range from {number(labels.minimum)} to"
+        f" {number(labels.maximum)};"
+        f" its {output.activation} gives values from {number(low)} to {number(high)} only."
     )
     return (
         "warning",
@@ -201,7 +202,8 @@ class LabelScale(Rule):
             site=site,
             measured=math.hypot(labels.mean, labels.deviation),
             expected=(
-                f"a root mean square below {thresholds.label_size:g}, best mean 0 and deviation 1"
+                f"a root mean square below {number(thresholds.label_size)}, best mean 0 and"
+                " deviation 1"
             ),
             fix=self._cure(output, reason, thresholds),
             culprits=(site.layer,) if site else (),

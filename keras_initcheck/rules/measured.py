@@ -179,7 +179,10 @@ class MeasuredForwardGain(MeasuredGainRule):
         " single layers, and chains before a normalization, before a gate or beside a skip"
         " connection. The band was simulated for ReLU."
     )
-    fix = "Center and scale the input, initialize biases with zeros, and look at saturated-units."
+    fix = (
+        "Center and scale the input, and initialize biases with zeros. Look at saturated-units,"
+        " too."
+    )
 
 
 class MeasuredBackwardGain(MeasuredGainRule):

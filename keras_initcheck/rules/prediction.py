@@ -9,7 +9,7 @@ from keras_initcheck.records.finding import Finding
 from keras_initcheck.rules.prediction_causes import explain
 from keras_initcheck.rules.rule import LARGEST_LOG, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-from keras_initcheck.rules.wording import times_weaker_or_stronger
+from keras_initcheck.rules.wording import number, times_weaker_or_stronger
 
 MAIN_SHARE = 0.5
 """Share of a departure that one site has to make for the whole to be its doing."""
@@ -71,7 +71,8 @@ class LeavesPrediction(Rule):
             site=site,
             fix=cause.fix,
             measured=measured,
-            expected=f"1 within a factor of {thresholds.measured_gain_factor:g} and chance",
+            expected="as predicted, within a factor of"
+            f" {number(math.sqrt(thresholds.measured_gain_factor))} and chance",
             culprits=(begun.layer,),
         )
 

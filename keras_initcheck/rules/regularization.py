@@ -51,5 +51,5 @@ class Regularization(Rule):
             f" data: {number(penalties)} beside {number(data)}. The first steps shrink the weights"
             " and learn nothing of the data.",
             measured=penalties / data,
-            expected=f"at most {thresholds.penalty_ratio:g}, best below 1",
+            expected=f"at most {number(thresholds.penalty_ratio)}, best below 1",
         )

@@ -99,7 +99,7 @@ class SaturatedUnits(Rule):
                 " would.",
                 site=site,
                 measured=slope,
-                expected=f"above {thresholds.saturated_slope:g}",
+                expected=f"above {number(thresholds.saturated_slope)}",
                 culprits=tuple(dict.fromkeys(each.layer for each in sites)),
             )
 
@@ -258,7 +258,7 @@ class CollapsedSamples(Rule):
             f" of `{last.name}` is between samples.",
             site=start,
             measured=share,
-            expected=f"above {thresholds.collapsed_batch_share:g}",
+            expected=f"above {number(thresholds.collapsed_batch_share)}",
             culprits=(start.layer,),
         )
 

@@ -160,12 +160,25 @@ def test_runs_are_laid_over_one_another(tab, board, num_sites):
     assert len(tab.places()) == num_sites
 
 
-def test_finding_leads_to_its_layer_in_the_table(tab, board):
+def test_finding_leads_to_its_layer_in_the_table(tab, board, num_sites):
     tab.open(board, run("small"))
     place = tab.find(".card button.place").first
-    name = place.inner_text()
+    first, _, last = place.inner_text().partition(" … ")
+    assert (first, last) == ("hidden_1", f"hidden_{num_sites - 2}")
     place.click()
-    assert name in tab.find("tr.revealed").inner_text()
+    assert first in tab.find("tr.revealed").inner_text()
+
+
+def test_notes_and_formulas_are_folded(tab, board):
+    tab.open(board, run("small"))
+    note = tab.find(".card[data-code=IC104]")
+    assert not note.is_visible()
+    tab.find("details.notes > summary").click()
+    assert note.is_visible()
+    card = tab.find(".card[data-code=IC102]")
+    assert "Var[w]" not in card.inner_text()
+    card.locator("details > summary").click()
+    assert "½ n Var[w]" in card.inner_text()
 
 
 def test_table_is_sorted_by_a_click(tab, board, num_sites):

@@ -208,7 +208,7 @@ function where(finding, onPlace) {
   const [first, last] = [finding.span?.at(0), finding.span?.at(-1)];
   const textContent = first && first !== last ? `${first} … ${last}` : name;
   const properties = { className: "place", textContent, title: "Show in the table" };
-  return element("button", { ...properties, onclick: () => onPlace(name) });
+  return element("button", { ...properties, onclick: () => onPlace(first ?? name) });
 }
 
 /**
