@@ -44,9 +44,10 @@ def takes_indices(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
     A subclass with a `call` of its own may take anything.
     """
-    is_known = any(type(layer).call is known.call for known in _EMBEDDINGS)
-    is_way_back = kwargs.get("reverse", args[1:2] == (True,))
-    if not is_known or is_way_back or not args or not is_dense(args[0]):
+    if not any(type(layer).call is known.call for known in _EMBEDDINGS):
+        return False
+    is_way_back = kwargs.get("reverse", args[1] if len(args) > 1 else False)
+    if is_way_back or not args or not is_dense(args[0]):
         return False
     return "complex" not in keras.backend.standardize_dtype(args[0].dtype)
 
