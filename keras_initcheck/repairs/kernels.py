@@ -147,25 +147,39 @@ class LayerKernels:
             FAR_TOO_LARGE < self.log_excess(mode) < math.inf for mode in modes
         )
 
-    def _scale(self) -> float:
-        """The `n Var[w]` that is recommended for the activation.
+    @property
+    def is_size_known(self) -> bool:
+        """Whether the right size follows from the activation, or from the layer's measured factor.
 
-        Where the activation is not known, the layer's measured factor determines it.
+        Otherwise 1 is a guess, as for no activation.
         """
+        ratio = self.site.predicted_forward_ratio
+        is_measured = ratio is not None and 0.0 < ratio < math.inf
+        return self._known_scale is not None or is_measured
+
+    @property
+    def _known_scale(self) -> float | None:
+        """The `n Var[w]` that is recommended for the activation; `None` where that is not known."""
         if self.is_recurrent or self.site.is_head or self.site.activation is None:
             return 1.0
         if self.site.activation == SIGMOID and self.bias is not None:
             return _SIGMOID_ON_SIGMOID if self.is_recentered else _SIGMOID_ON_CENTRED
-        known = recommended_scale(self.site.activation)
-        ratio = self.site.predicted_forward_ratio
-        if known is None and ratio is not None and 0.0 < ratio < math.inf:
-            return (
-                math.prod(
-                    (kernel.fan_in or 1.0) * kernel.moments.second_moment for kernel in self.kernels
-                )
-                / ratio
-            )
-        return known or 1.0
+        return recommended_scale(self.site.activation)
+
+    def _scale(self) -> float:
+        """The right `n Var[w]`.
+
+        Where the activation is not known, the layer's measured factor determines it.
+        """
+        known, ratio = self._known_scale, self.site.predicted_forward_ratio
+        if known is not None:
+            return known
+        if ratio is None or not 0.0 < ratio < math.inf:
+            return 1.0
+        fans_and_sizes = (
+            (kernel.fan_in or 1.0) * kernel.moments.second_moment for kernel in self.kernels
+        )
+        return math.prod(fans_and_sizes) / ratio
 
 
 def changeable(evidence: Evidence, options: ModelRepairOptions) -> Iterator[LayerKernels]:

@@ -10,6 +10,8 @@ from keras_initcheck.repairs.options import ModelRepairOptions
 from keras_initcheck.repairs.step_maker import StepMaker, blamed_layers, cure_of
 from keras_initcheck.rules.rule import listed
 
+_UNKNOWN = "the right size is not known"
+
 
 def why_left(finding: Finding, maker: StepMaker) -> str:
     """The reason why there is no step for a finding, as the end of a sentence."""
@@ -26,12 +28,13 @@ def why_left(finding: Finding, maker: StepMaker) -> str:
 
 def _reason_of(layer: str, maker: StepMaker) -> str:
     if layer in maker.layers:
-        return "of the right size already"
+        is_known = maker.layers[layer].is_size_known
+        return "of the right size already" if is_known else _UNKNOWN
     weights = _weights_of(layer, maker.evidence)
     for words, applies in _REASONS.items():
         if weights and applies(weights, maker.evidence, maker.options):
             return words
-    return "its right size is not known"
+    return _UNKNOWN
 
 
 def _weights_of(layer: str, evidence: Evidence) -> list[WeightStats]:

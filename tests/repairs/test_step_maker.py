@@ -90,7 +90,7 @@ def without_fans(name, **changes):
 @pytest.mark.parametrize(
     ("layer", "options", "expected"),
     [
-        (without_fans("own"), {}, "its right size is not known"),
+        (without_fans("own"), {}, "the right size is not known"),
         (without_fans("own", is_trainable=False), {}, "frozen"),
         (weight_layer("own"), {}, "of the right size already"),
         (
@@ -120,7 +120,7 @@ def test_layer_that_stays_has_its_own_reason(layer, options, expected):
 def test_right_size_is_claimed_of_no_layer_that_is_not_known():
     profile = chain(weight_layer("a"), without_fans("own"), head())
     why = reason_of(profile, found("measured-forward-gain", "a", "own", "gone"))
-    assert why == "`a`: of the right size already; `own`, `gone`: its right size is not known."
+    assert why == "`a`: of the right size already; `own`, `gone`: the right size is not known."
 
 
 def test_layers_that_share_the_fault_are_mended_though_nothing_blames_them():
