@@ -13,7 +13,7 @@ from keras_initcheck.rules import budgets
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import LARGEST_LOG, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-from keras_initcheck.rules.wording import number, times, times_weaker_or_stronger
+from keras_initcheck.rules.wording import number, times, times_weaker_or_stronger, verb
 from keras_initcheck.theory import residual
 
 
@@ -128,7 +128,7 @@ class ResidualGrowth(Rule):
         layers = [block.last_layer for block in stack if block.last_layer is not None]
         return self.finding(
             severity,
-            f"The signal {'explodes' if severity == 'error' else 'grows'}:"
+            f"The signal {verb(growth.log_growth, severity)}:"
             f" {times_weaker_or_stronger(growth.log_growth)} over {len(stack)} residual blocks,"
             f" from `{first.name}` to `{last.name}`. With normalized branches it would become"
             f" {times_weaker_or_stronger(growth.log_growth - growth.excess)}.",

@@ -16,7 +16,7 @@ from keras_initcheck.rules import budgets
 from keras_initcheck.rules.paths import FaultyPath, faulty_paths
 from keras_initcheck.rules.rule import LARGEST_LOG, Causes, Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
-from keras_initcheck.rules.wording import times, times_weaker_or_stronger
+from keras_initcheck.rules.wording import times, times_weaker_or_stronger, verb
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -69,9 +69,10 @@ class MeasuredPathGain(Rule):
         site = found.culprits[0][0]
         return self.finding(
             found.severity,
-            f"The signal becomes {times_weaker_or_stronger(ln_gain)}"
-            f" {_extent(found.first, found.last)}{_shares(found)}.",
+            f"The signal {verb(ln_gain, found.severity)}: {times_weaker_or_stronger(ln_gain)}"
+            f" {_extent(found.first, found.last)}.{_shares(found)}",
             site=site,
+            span=(found.first.name, found.last.name),
             fix=f"Keep the size of the signal in `{site.name}` ({site.layer_type}): its output"
             " should be about as large as its input.",
             measured=math.exp(min(ln_gain, LARGEST_LOG)),
@@ -137,9 +138,10 @@ class MeasuredPathGradient(Rule):
         site = found.culprits[0][0]
         return self.finding(
             found.severity,
-            f"The gradient becomes {times_weaker_or_stronger(ln_gain)} on its way back"
-            f" {_extent(found.last, found.first)}{_shares(found)}.",
+            f"The gradient {verb(ln_gain, found.severity)}: {times_weaker_or_stronger(ln_gain)} on"
+            f" its way back {_extent(found.last, found.first)}.{_shares(found)}",
             site=site,
+            span=(found.first.name, found.last.name),
             fix=f"Keep the size of the gradient in `{site.name}` ({site.layer_type}): its slope"
             " should be about 1.",
             measured=math.exp(min(ln_gain, LARGEST_LOG)),
@@ -153,14 +155,17 @@ class MeasuredPathGradient(Rule):
         site = found.culprits[0][0]
         return self.finding(
             found.severity,
-            f"The gradient becomes {times_weaker_or_stronger(ln_gain)} on its way back"
-            f" {_extent(found.last, found.first)}, while the signal keeps its size"
-            f"{_shares(found)}. A small change of the first weights changes every output.",
+            f"The gradient {verb(ln_gain, found.severity)}: {times_weaker_or_stronger(ln_gain)} on"
+            f" its way back {_extent(found.last, found.first)}, while the signal keeps its size."
+            f"{_shares(found)} A small change of the first weights changes every output.",
             site=site,
+            span=(found.first.name, found.last.name),
             fix=f"Make what enters `{site.name}` ({site.layer_type}) smaller: draw the weights"
             " before it with a smaller standard deviation, or lower the factor in front of it.",
             measured=math.exp(min(ln_gain, LARGEST_LOG)),
-            expected=f"below e^{thresholds.sgd_gain_warning:g}, with any optimizer",
+            expected=(
+                f"at most {times(thresholds.sgd_gain_warning)} times stronger, with any optimizer"
+            ),
             culprits=_layers(found),
             details=_details("q(dL/d in) q(in) / (q(dL/d out) q(out))", found, ln_gain, None),
         )
@@ -270,7 +275,7 @@ def _extent(first: Site, last: Site) -> str:
 
 
 def _shares(found: FaultyPath) -> str:
-    """The worst culprits, and what each does; nothing for a single site."""
+    """A sentence on what the worst culprits do, after a blank; nothing for a single site."""
     if found.first.index == found.last.index:
         return ""
     worst = [
@@ -278,7 +283,8 @@ def _shares(found: FaultyPath) -> str:
         for site, ln_ratio in found.culprits[:3]
     ]
     further = len(found.culprits) - len(worst)
-    return ": " + ", ".join(worst) + (f", and so on in {further} more" if further else "")
+    rest = f", and so on in {further} more" if further else ""
+    return f" {', '.join(worst)}{rest}."
 
 
 def _layers(found: FaultyPath) -> tuple[str, ...]:

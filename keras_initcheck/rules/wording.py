@@ -60,9 +60,17 @@ def change_in_words(
     'The gradient grows: 12 times stronger on its way back from `dense_5` to `dense_1`.'
     """
     subject = "signal" if direction == FORWARD else "gradient"
-    verbs = _GROWS if ln_gain > 0 else _SHRINKS
     size = times_weaker_or_stronger(ln_gain)
-    return f"The {subject} {verbs[severity]}: {size} {_way(direction, ends)}."
+    return f"The {subject} {verb(ln_gain, severity)}: {size} {_way(direction, ends)}."
+
+
+def verb(ln_gain: float, severity: Severity) -> str:
+    """The verb for a change that does that to training.
+
+    >>> verb(-12.1, "error"), verb(6.1, "warning")
+    ('dies', 'grows')
+    """
+    return (_GROWS if ln_gain > 0 else _SHRINKS)[severity]
 
 
 _SHRINKS: dict[Severity, str] = {"info": "shrinks", "warning": "fades", "error": "dies"}

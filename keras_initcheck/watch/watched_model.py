@@ -248,7 +248,7 @@ def _message(report: Report, chosen: Sequence[Finding] | None = None) -> str:
         f" finding{'s' * (len(found) > 1)}{news}."
     ]
     lines += [
-        f"  {finding.severity}: {finding.code} {finding.slug}: {finding.message} {finding.fix}"
+        f"  {finding.severity}: {finding.code} {finding.slug}: {finding.headline}"
         for finding in listed[:MAX_LISTED]
     ]
     if len(listed) > MAX_LISTED:
