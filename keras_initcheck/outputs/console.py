@@ -310,7 +310,7 @@ def _finding(finding: Finding, said: set[tuple[str, str]], width: int) -> Iterat
         style=f"bold {style}",
     )
     yield from _paragraph(finding.message, width, indent="    ")
-    notes = (("details", finding.details), ("why", finding.why), ("fix", finding.fix))
+    notes = (("why", finding.why), ("fix", finding.fix), ("details", finding.details))
     for label, text in notes:
         if text and (label, text) not in said:
             said.add((label, text))
