@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from keras_initcheck.rules.architecture import NarrowForDepth, ResidualGrowth
 from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
+from keras_initcheck.rules.biases import DrowningBiases
 from keras_initcheck.rules.column_rules import ColumnScale
 from keras_initcheck.rules.draws import NotAsPromised
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
@@ -56,6 +57,7 @@ RULES: tuple[Rule, ...] = (
     UniformAttention(),
     LeavesPrediction(),
     MeasuredPathGain(),
+    DrowningBiases(),
     NonfiniteGradients(),
     NoGradient(),
     MeasuredBackwardGain(),

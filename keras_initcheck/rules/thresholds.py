@@ -172,6 +172,13 @@ class Thresholds:
         " costs up to twice the steps, 30 up to five times.",
         least=1.0,
     )
+    signal_beside_biases: float = _number(
+        0.1,
+        "Share of the signal, 0 to 1, that constant biases must leave over a chain of layers before"
+        " drowning-biases warns. Measured: on digits 0.3 costs dense layers nothing; 0.04 leaves"
+        " six convolutions an accuracy of 0.12 with SGD, where 0.57 has 0.36.",
+        most=1.0,
+    )
     penalty_ratio: float = _number(
         30.0,
         "How many times the loss of the data the penalties of the weights may be before"

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import initializers, layers
 
-from tests.truth import nets_cover, nets_paths, nets_repair, real
+from tests.truth import nets_cover, nets_data, nets_paths, nets_repair, real
 from tests.truth.builders import (
     VOCABULARY,
     autoencoder,
@@ -229,6 +229,7 @@ HEALTHY = (
         optimizer="adam",
     ),
     *nets_cover.HEALTHY,
+    *nets_data.HEALTHY,
     *nets_paths.HEALTHY,
     *nets_repair.HEALTHY,
 )
@@ -556,6 +557,7 @@ FAULTY = (
         optimizer="adam",
     ),
     *nets_cover.FAULTY,
+    *nets_data.FAULTY,
     *nets_paths.FAULTY,
     *nets_repair.FAULTY,
 )
