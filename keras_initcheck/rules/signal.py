@@ -13,6 +13,7 @@ from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.records.structure import Site, SiteKind
 from keras_initcheck.rules import kernel_rules
 from keras_initcheck.rules.cure import Cure
+from keras_initcheck.rules.overflow import cause_of_overflow
 from keras_initcheck.rules.rule import Causes, Rule, further, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.unit_rules import RECTIFIERS
@@ -64,12 +65,14 @@ class NonfiniteActivations(Rule):
         spreading = [index for index in broken if not _is_absorbed(evidence, index, is_broken)]
         first = (spreading or broken)[0]
         site, share = evidence.analysis.sites[first], float(np.nanmax(shares[first]))
+        cause, cure = cause_of_overflow(evidence, site) if spreading else ("", "")
         yield self.finding(
             "error" if spreading else "info",
             f"{percent(share)} of the signal in `{site.name}` ({site.layer_type}) is NaN or"
             f" infinite{further(len(broken) - 1, 'site')}."
-            + ("" if spreading else " It goes no further, as with a mask."),
+            + (cause if spreading else " It goes no further, as with a mask."),
             site=site,
+            fix=cure or self.fix,
             measured=share,
             expected="0",
             culprits=(site.layer,),
