@@ -58,5 +58,5 @@ def test_cause_of_an_overflow_is_told(make, broken, facts, cause, fix):
 )
 def test_cause_that_does_not_show_is_not_guessed(make, broken, facts):
     finding = found(make, broken, **facts)
-    assert finding.message.endswith("is NaN or infinite.")
+    assert finding.message.endswith("and in 1 further site.")
     assert finding.fix == NonfiniteActivations.fix
