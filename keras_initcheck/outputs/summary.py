@@ -70,6 +70,7 @@ def first_step(profile: Profile) -> str:
     )
     plan = "" if found.planned_steps is None else f" of {format_count(found.planned_steps)}"
     momentum = f", momentum {found.momentum:.3g}" if found.momentum else ""
+    height = " (the height of its warm-up)" if found.warms_up else ""
     below = [each for each in found.shares_below_epsilon if not math.isnan(each)]
     tiny = (
         f"; {format_share(statistics.median(below))} of each gradient (median) is below the"
@@ -78,7 +79,7 @@ def first_step(profile: Profile) -> str:
         else ""
     )
     return (
-        f"First step{plan}, {profile.optimizer} at rate {found.learning_rate:.3g}"
+        f"First step{plan}, {profile.optimizer} at rate {found.learning_rate:.3g}{height}"
         f"{momentum}{size}: loss {format_number(found.loss_before)} to"
         f" {format_number(found.loss_after)}, promised {format_number(found.promised_change, 9)}"
         f"{tiny}."

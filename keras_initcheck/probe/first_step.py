@@ -84,7 +84,7 @@ def measure_first_step(
             return None
         variables = [descent.variables[position] for position in trained]
         gradients = _true_gradients(model, descent, trained)
-        rate, momentum = _prepare(optimizer), learning_rates.momentum(optimizer)
+        (rate, warms_up), momentum = _prepare(optimizer), learning_rates.momentum(optimizer)
         values = engine.updated_values(optimizer, variables, gradients)
         epsilons = _epsilons(optimizer, variables)
         table = _table(engine, variables, values, gradients, epsilons)
@@ -99,6 +99,7 @@ def measure_first_step(
         momentum=momentum,
         relative_updates=tuple(_quotient(ordered[:, 1], ordered[:, 2]).tolist()),
         shares_below_epsilon=tuple(ordered[:, 3].tolist()),
+        warms_up=warms_up,
     )
 
 
@@ -143,8 +144,8 @@ def _are_finite(tensors: Sequence[Tensor]) -> bool:
     return all(bool(to_numpy(ops.all(ops.isfinite(tensor)))) for tensor in tensors)
 
 
-def _prepare(optimizer: Any) -> float:
-    """Makes the next update a whole one at the largest rate of the first steps; that rate."""
+def _prepare(optimizer: Any) -> tuple[float, bool]:
+    """Makes the next update a whole one, at the rate that `hold_largest_rate` returns."""
     for each in flatten_optimizers(optimizer):
         if getattr(each, "gradient_accumulation_steps", None):
             each.gradient_accumulation_steps = None

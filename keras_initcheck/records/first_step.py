@@ -21,9 +21,10 @@ class FirstStep(Record):
         relative_updates: `(weights,)`, root mean square of a weight's update over that of the
             weight; `nan` for a weight that is zero or not trained.
         shares_below_epsilon: `(weights,)`, share of the gradient's elements, among those that are
-            not zero, that are smaller than the `epsilon` of the optimizer; `nan` where the gradient
-            is zero throughout or the optimizer has none.
+            not zero, that are smaller than what the optimizer adds to their size before it divides
+            by it; `nan` where the gradient is zero throughout or the optimizer does not do so.
         planned_steps: Updates that the running training still plans, or `None` if unknown.
+        warms_up: Whether the rate is one that a schedule only reaches later.
     """
 
     loss_before: float
@@ -34,3 +35,4 @@ class FirstStep(Record):
     relative_updates: tuple[float, ...] = ()
     shares_below_epsilon: tuple[float, ...] = ()
     planned_steps: int | None = None
+    warms_up: bool = False

@@ -8,6 +8,7 @@ from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
 from keras_initcheck.rules.biases import DrowningBiases
 from keras_initcheck.rules.column_rules import ColumnScale
 from keras_initcheck.rules.draws import NotAsPromised
+from keras_initcheck.rules.first_step import BelowEpsilon, FirstStepDiverges, FirstStepNothing
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
 from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
 from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
@@ -78,6 +79,9 @@ RULES: tuple[Rule, ...] = (
     HiddenSoftmax(),
     NarrowForDepth(),
     ResidualGrowth(),
+    FirstStepDiverges(),
+    FirstStepNothing(),
+    BelowEpsilon(),
 )
 """Every rule, in the order of the codes."""
 RULES_BY_SLUG: Mapping[str, Rule] = {rule.slug: rule for rule in RULES}

@@ -400,7 +400,7 @@ def test_mean_field_is_for_wide_terminals(make):
 def test_first_step_is_a_sentence(full_report):
     text = " ".join(render(full_report, 120).split())
     assert (
-        "First step of 500, SGD at rate 0.01, momentum 0.9, 0.00100 of each weight (median): loss"
-        " 2.50 to 2.40, promised -0.200; 25% of each gradient (median) is below the optimizer's"
-        " epsilon."
+        "First step of 500, SGD at rate 0.01 (the height of its warm-up), momentum 0.9, 0.00100 of"
+        " each weight (median): loss 2.50 to 2.40, promised -0.200; 25% of each gradient (median)"
+        " is below the optimizer's epsilon."
     ) in text

@@ -142,6 +142,7 @@ def test_schedule_that_warms_up_counts_with_its_largest_rate(data):
     model = without_randomness(OPTIMIZERS.SGD(schedule))
     found = ic.check(model, *data).profile.first_step
     assert found.learning_rate == pytest.approx(0.1)
+    assert found.warms_up
     assert found.loss_after < found.loss_before
     assert model.optimizer._learning_rate is schedule
 

@@ -43,7 +43,7 @@ def test_rules_are_in_the_order_of_their_codes():
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_rule_is_documented(rule):
-    assert re.fullmatch(r"IC[1-5]\d\d", rule.code)
+    assert re.fullmatch(r"IC[1-6]\d\d", rule.code)
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.slug)
     assert all(getattr(rule, field).strip() for field in FIELDS)
 

@@ -47,13 +47,20 @@ def is_regression(net, model):
     return net.data is None and not is_classifier(model)
 
 
+def _optimizer(net):
+    optimizer = keras.optimizers.get(net.optimizer)
+    if net.rate is not None:
+        optimizer.learning_rate = net.rate
+    return optimizer
+
+
 def judged(net, seed):
     """The report on a fresh draw of the network."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     model = net.build()
     model.compile(
-        net.optimizer,
+        _optimizer(net),
         net.loss or ("mse" if is_regression(net, model) else "sparse_categorical_crossentropy"),
     )
     return ic.check(model, *(net.data(seed) if net.data else batch(model, seed)))

@@ -19,6 +19,8 @@ class Net:
         optimizer: What it is compiled with.
         loss: What it is compiled with; a cross-entropy or squared error by its output unless told.
         data: Makes inputs and labels from a seed; random ones unless told.
+        rate: Learning rate that it is compiled with, and trained with alone; Keras' default, and
+            the best of several, unless told.
     """
 
     name: str
@@ -29,3 +31,4 @@ class Net:
     optimizer: str = "sgd"
     loss: Any = None
     data: Callable[[int], tuple[Any, Any]] | None = None
+    rate: float | None = None

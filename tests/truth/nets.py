@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import initializers, layers
 
-from tests.truth import nets_cover, nets_data, nets_paths, nets_repair, real
+from tests.truth import nets_cover, nets_data, nets_paths, nets_repair, nets_step, real
 from tests.truth.builders import (
     VOCABULARY,
     autoencoder,
@@ -232,6 +232,7 @@ HEALTHY = (
     *nets_data.HEALTHY,
     *nets_paths.HEALTHY,
     *nets_repair.HEALTHY,
+    *nets_step.HEALTHY,
 )
 """No warning and no error may come."""
 
@@ -560,6 +561,7 @@ FAULTY = (
     *nets_data.FAULTY,
     *nets_paths.FAULTY,
     *nets_repair.FAULTY,
+    *nets_step.FAULTY,
 )
 """At least one of the codes must come as a warning or an error, with the culprit where there is
 one.

@@ -77,6 +77,10 @@ def steps_to_learn(model, x, y, bound, rates):
     return best
 
 
+def _rates(net):
+    return RATES[net.optimizer] if net.rate is None else (net.rate,)
+
+
 def trained(net):
     """Steps as drawn, and as repaired or None; None alone for a large network."""
     keras.backend.clear_session()
@@ -94,11 +98,11 @@ def trained(net):
     model.optimizer.build(model.trainable_variables)
     x, y = task(net, model)
     bound = GOAL * trivial_loss(net, model, y)
-    as_drawn = steps_to_learn(model, x, y, bound, RATES[net.optimizer])
+    as_drawn = steps_to_learn(model, x, y, bound, _rates(net))
     first = [each[:BATCH] for each in x] if isinstance(x, list) else x[:BATCH]
     repair = ic.repair(model, first, y[:BATCH]) if net.codes else None
     repaired = (
-        steps_to_learn(model, x, y, bound, RATES[net.optimizer])
+        steps_to_learn(model, x, y, bound, _rates(net))
         if repair and repair.applied and repair.steps
         else None
     )

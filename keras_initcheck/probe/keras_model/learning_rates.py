@@ -6,31 +6,36 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe.engine.arrays import to_numpy
-from keras_initcheck.probe.keras_model.optimizers import innermost_optimizers
+from keras_initcheck.probe.keras_model.optimizers import family, innermost_optimizers
 from keras_initcheck.probe.keras_model.private_api import given_learning_rate, hold_learning_rate
 
 WARM_UP = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Steps ahead at which a schedule is asked for its rate: a warm-up begins at zero or near it."""
 
 
-def hold_largest_rate(optimizer: Any) -> float:
-    """Makes each optimizer take its largest rate of the next 1000 steps, and returns the largest.
+def hold_largest_rate(optimizer: Any) -> tuple[float, bool]:
+    """Makes each optimizer take its largest rate of the next 1000 steps.
 
-    Side effects: what an optimizer takes its rate from is replaced by a number where that is a
-    schedule. `nan` where no optimizer tells its rate.
+    Returns:
+        The largest of the optimizers' rates, `nan` where none tells its own; and whether a schedule
+        reaches it only later.
+
+    Side effects: a number takes the place of each schedule.
     """
-    rates = [_hold(each) for each in innermost_optimizers(optimizer)]
-    return max((rate for rate in rates if not math.isnan(rate)), default=math.nan)
+    held = [_hold(each) for each in innermost_optimizers(optimizer)]
+    rates = [rate for rate, _ in held if not math.isnan(rate)]
+    return max(rates, default=math.nan), any(later for _, later in held)
 
 
-def _hold(optimizer: Any) -> float:
-    given = given_learning_rate(optimizer)
+def _hold(optimizer: Any) -> tuple[float, bool]:
+    given, now = given_learning_rate(optimizer), _number(optimizer.learning_rate)
     if not isinstance(given, keras.optimizers.schedules.LearningRateSchedule):
-        return _number(optimizer.learning_rate)
-    now = int(to_numpy(optimizer.iterations))
-    rate = max(_number(given(keras.ops.convert_to_tensor(now + ahead))) for ahead in WARM_UP)
+        return now, False
+    step = int(to_numpy(optimizer.iterations))
+    ahead = [_number(given(keras.ops.convert_to_tensor(step + each))) for each in WARM_UP]
+    rate = max(now, *ahead)
     hold_learning_rate(optimizer, rate)
-    return rate
+    return rate, rate > now
 
 
 def _number(rate: Any) -> float:
@@ -44,6 +49,12 @@ def momentum(optimizer: Any) -> float:
 
 
 def epsilon(optimizer: Any) -> float:
-    """The number that an optimizer adds to what it divides a gradient by; `nan` without one."""
+    """The size of a gradient below which an optimizer's epsilon outweighs it; `nan` without one."""
     found = getattr(optimizer, "epsilon", None)
-    return float(found) if isinstance(found, int | float) else math.nan
+    if not isinstance(found, int | float):
+        return math.nan
+    return math.sqrt(found) if family(optimizer) in _ADD_TO_THE_SQUARE else float(found)
+
+
+_ADD_TO_THE_SQUARE = ("RMSprop", "Adagrad", "Adadelta")
+"""Keras' optimizers whose epsilon stands inside of the root; in the others it stands outside."""
