@@ -57,6 +57,8 @@ class Rule(ABC):
             repair during training resolves. Gains are not among them: training changes them on
             purpose.
         explained_by: Slugs of the rules whose findings explain this one's, the likeliest first.
+        raises: Slugs of the rules whose warnings explain an error of this one, the likeliest first.
+            Such a cause is as severe as what it leads to: its warnings become errors.
     """
 
     code: ClassVar[str]
@@ -70,6 +72,7 @@ class Rule(ABC):
     cure: ClassVar[Cure | None] = None
     breaks_layers: ClassVar[bool] = False
     explained_by: ClassVar[tuple[str, ...]] = ()
+    raises: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
@@ -88,7 +91,7 @@ class Rule(ABC):
         """Whether a finding of this rule follows from one of another rule, as severe or more so.
 
         Args:
-            slug: One of `explained_by`.
+            slug: One of `explained_by`, or of `raises` where the finding is an error.
             finding: A finding of this rule.
             causes: All findings.
         """

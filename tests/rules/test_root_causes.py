@@ -79,3 +79,56 @@ def test_labels_explain_a_loss_themselves():
 
 def test_finding_without_a_cause_stays():
     assert demoted(found("forward-gain"), found("backward-gain")) == [("error", "")] * 2
+
+
+def severities(*findings):
+    return [finding.severity for finding in demote_consequences(findings, RULES_BY_SLUG)]
+
+
+def test_cause_is_raised_to_the_severity_of_its_consequence():
+    cause, consequence = demote_consequences(
+        [found("loss-at-init", "warning"), found("no-weight-gradient")], RULES_BY_SLUG
+    )
+    assert cause.severity == "error"
+    assert cause.message == "It is so. That is an error because of IC304: It is so."
+    assert consequence.severity == "info"
+    assert consequence.message == "It is so. This follows from IC404."
+
+
+def test_cause_of_a_raised_cause_is_raised_in_turn():
+    slugs = ("forward-gain", "loss-at-init", "no-weight-gradient")
+    findings = [
+        found(slug, severity)
+        for slug, severity in zip(slugs, ("warning",) * 2 + ("error",), strict=True)
+    ]
+    first, second, third = demote_consequences(findings, RULES_BY_SLUG)
+    assert [each.severity for each in (first, second, third)] == ["error", "info", "info"]
+    assert first.message.endswith("because of IC304: It is so.")
+    assert second.message.endswith("This follows from IC102.")
+    assert third.message.endswith("This follows from IC404.")
+
+
+def test_every_warning_of_the_cause_is_raised_and_no_information():
+    warned = [found("forward-gain", "warning", layer=layer) for layer in "ab"]
+    harmless = found("forward-gain", "info", layer="c")
+    findings = [*warned, harmless, found("no-weight-gradient")]
+    assert severities(*findings) == ["error", "error", "info", "info"]
+
+
+def test_cause_that_is_an_error_already_leaves_the_warnings_alone():
+    findings = [found("dead-layer"), found("forward-gain", "warning"), found("no-weight-gradient")]
+    assert severities(*findings) == ["error", "warning", "info"]
+
+
+def test_warning_raises_nothing():
+    findings = [found("forward-gain", "warning"), found("no-weight-gradient", "warning")]
+    assert severities(*findings) == ["warning", "warning"]
+
+
+def test_ignored_cause_leaves_its_consequence_as_it_is():
+    assert severities(found("no-weight-gradient")) == ["error"]
+
+
+def test_ignored_consequence_raises_nothing():
+    findings = [found("forward-gain", "warning"), found("loss-at-init", "warning")]
+    assert severities(*findings) == ["warning", "info"]
