@@ -8,7 +8,7 @@ BACKEND_TESTS := tests/probe tests/repairs tests/promises \
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test slow random-models sweep coverage lint types soak bench bench-steps \
-	bench-gain-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
+	bench-gain-cost bench-branch-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -98,6 +98,10 @@ bench-steps: $(STAMP)
 # What a gain costs: the measurement behind the budgets of forward-gain and backward-gain.
 bench-gain-cost: $(STAMP)
 	$(BIN)/python tests/benchmarks/gain_cost.py
+
+# What a small residual branch costs, for the budget of a chain beside a skip connection.
+bench-branch-cost: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/branch_cost.py
 
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)

@@ -1,6 +1,6 @@
 """Evidence: what follows from one profile and is no finding, made once for all who ask."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from keras_initcheck.analysis.path_gains import PathGains
 from keras_initcheck.analysis.predicted_ratios import LayerWeights, PredictedRatio, PredictedRatios
 from keras_initcheck.analysis.prediction_errors import Deviation, deviations
 from keras_initcheck.analysis.residual_stacks import Block, stacks
-from keras_initcheck.analysis.site_kinds import SUM_TYPES, TRANSPARENT
+from keras_initcheck.analysis.site_kinds import SUM_TYPES, TRANSPARENT, sources
 from keras_initcheck.analysis.structure_analysis import StructureAnalysis, analysis_of
 from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE, H, Measurement, X, Z
 from keras_initcheck.records.profile import Profile
@@ -25,6 +25,10 @@ SKIP_DOMINANCE = 10.0
 """A merge whose result has ten times the second moment of an operand lives on the others. A
 residual branch whose gain is far beyond any budget (e^-6 is 1/403) is below that, and two equal
 operands are not."""
+SUM_TOLERANCE = 0.1
+"""Share by which the second moment of a sum may differ from those of its operands together: a
+branch of random weights is hardly correlated with its stream (about 1/8 for 64 units and one
+sample, and less over a batch)."""
 LOST_IN_EPSILON = float(np.exp(-6.0))
 """Second moment after a normalization (1 where it works) below which it has not restored the scale:
 SGD's budget of a gain."""
@@ -170,12 +174,15 @@ class Evidence:
         """Whether the output is added to something that carries the signal.
 
         Nothing is lost then if the output is small. That is so in a residual block, whose other
-        operand is what the branch was made from, and where the sum is much larger.
+        operand is what the branch was made from, where the sum is much larger, and where a sum
+        outside of layers has the size of both together.
         """
         if site.index in self._in_branches:
             return True
         reached = self.analysis.graph.reached(site.index, (*TRANSPARENT, "other"))
-        return bool(reached) and all(self._dominates(merge, site) for merge in reached)
+        return bool(reached) and all(
+            self._dominates(merge, site) or self._is_added(merge, site) for merge in reached
+        )
 
     def _dominates(self, merge: int, site: Site) -> bool:
         """Whether a sum lives on other operands than a site.
@@ -184,6 +191,30 @@ class Evidence:
         projection of its own.
         """
         return self._residual_sum(merge) > SKIP_DOMINANCE * self.size(site.index)
+
+    def _is_added(self, merge: int, site: Site) -> bool:
+        """Whether a sum outside of layers has the size of a branch and its stream together."""
+        total, branch = self._residual_sum(merge), self.size(site.index)
+        return not self.analysis.sites[merge].inputs_known and any(
+            abs(total - branch - stream) <= SUM_TOLERANCE * total for stream in self._streams(site)
+        )
+
+    def _streams(self, site: Site) -> Iterator[float]:
+        """Second moments of what the chain that ends in a site may have been made from.
+
+        That is the input of its first layer, or of the normalization before that.
+        """
+        members = [each for each in self.analysis.sites if each.chain == site.chain]
+        before = members[0] if site.chain is not None else site
+        while True:
+            yield float(self.measurement.activations[before.index, X, SECOND_MOMENT])
+            sources_of_it = sources(before)
+            if len(sources_of_it) != 1:
+                return
+            yield self.size(sources_of_it[0])
+            before = self.analysis.sites[sources_of_it[0]]
+            if before.kind not in (*TRANSPARENT, "normalization"):
+                return
 
     def _residual_sum(self, index: int) -> float:
         """Second moment of what may be a residual sum; `nan` if there is none.

@@ -27,6 +27,7 @@ from keras_initcheck.rules.wording import (
 
 FloatArray = npt.NDArray[np.float64]
 
+SMALL_BRANCH = " It is a branch beside a skip connection, which carries the signal."
 ROUNDING = 1e-6
 """Largest difference that the order of addition makes of a sum of logarithms."""
 
@@ -88,15 +89,16 @@ class GainRule(Rule):
         counted = counted_ratios(evidence, self.direction, chain)
         ln_gain = math.fsum(ratio.log_ratio for ratio in counted)
         optimizer = budgets.optimizer_of(evidence, [ratio.site for ratio in counted], thresholds)
-        severity = budgets.severity(ln_gain, optimizer, thresholds)
-        if severity is None:
+        if budgets.severity(ln_gain, optimizer, thresholds) is None:
             return
-        excuse = _excuse(evidence, counted[-1], ln_gain)
+        borne = _borne_gain(evidence, counted, ln_gain)
+        severity = budgets.severity(borne, optimizer, thresholds)
+        excuse = _excuse(evidence, counted[-1]) or ("" if severity else SMALL_BRANCH)
         if excuse and len(evidence.runs(self.direction).positions(chain)) == 1:
             return
         culprits = main_contributors(counted, ln_gain, thresholds.culprit_share)
         site, fix = self._fix(evidence, culprits, thresholds)
-        shown: Severity = "info" if excuse else severity
+        shown: Severity = severity if severity and not excuse else "info"
         sizes = measured_ends(evidence, counted, self.direction)
         measured = math.log(sizes[1] / sizes[0]) if sizes else math.nan
         is_alike = budgets.severity(measured, optimizer, thresholds) and measured * ln_gain > 0
@@ -107,7 +109,7 @@ class GainRule(Rule):
             site=site,
             span=(counted[0].site.name, counted[-1].site.name),
             details=self._details(counted, ln_gain, culprits, sizes),
-            why=self.why if excuse else f"{self.why} {budgets.cost(ln_gain, optimizer)}".rstrip(),
+            why=self.why if excuse else f"{self.why} {budgets.cost(borne, optimizer)}".rstrip(),
             fix="Nothing, as long as nothing overflows." if excuse else fix,
             measured=_power(ln_gain),
             expected=budgets.described(optimizer, thresholds),
@@ -197,13 +199,18 @@ def main_contributors(
     return same[:count]
 
 
-def _excuse(evidence: Evidence, last: PredictedRatio, ln_gain: float) -> str:
+def _borne_gain(evidence: Evidence, counted: Sequence[PredictedRatio], ln_gain: float) -> float:
+    """The logarithm of the gain that training has to bear."""
+    if ln_gain < 0 and evidence.is_beside_skip(counted[-1].site):
+        return budgets.branch_gain([ratio.log_ratio for ratio in counted])
+    return ln_gain
+
+
+def _excuse(evidence: Evidence, last: PredictedRatio) -> str:
     if evidence.is_normalized[last.site.index]:
         return " A normalization follows and removes the scale."
     if evidence.analysis.graph.is_gate[last.site.index]:
         return " Its last layer is a gate, which opens or shuts another signal."
-    if ln_gain < 0 and evidence.is_beside_skip(last.site):
-        return " It is a branch beside a skip connection, which carries the signal."
     return ""
 
 
@@ -269,7 +276,8 @@ class ForwardGain(GainRule):
         " only if it amplifies or is frozen, since its ratio multiplies the input's own scale"
         " and training corrects it at once. A chain that is followed by a normalization, ends in"
         " a gate, or shrinks beside a skip connection is information, and is not reported at all"
-        " if it has a single layer. The product does not include layers without weights"
+        " if it has a single layer. Beside a skip connection the product has to stay in the"
+        " budget without its smallest layer. The product does not include layers without weights"
         " (pooling, dropout), the sum over residual blocks, or layers whose bias makes a good"
         " part of the pre-activation. The prediction assumes weights that are independent of the"
         " input. The budgets were measured on small networks and two small data sets: at e^-6"

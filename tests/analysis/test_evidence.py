@@ -168,6 +168,26 @@ def test_sum_outside_of_layers_is_known_by_what_enters_next(make, size, expected
     assert evidence.is_beside_skip(evidence.site(0)) is expected
 
 
+@pytest.mark.parametrize(
+    ("total", "expected"), [(4e-4 + 6e-4, True), (1.08e-3, True), (6e-4, False), (2e-3, False)]
+)
+@pytest.mark.parametrize("has_norm", [True, False])
+def test_sum_outside_of_layers_has_the_size_of_branch_and_stream(make, has_norm, total, expected):
+    """The stream is what enters the normalization before the branch, or the branch itself."""
+    stream = make.places(x=4e-4)
+    norm = make.site("norm", "normalization", inputs_known=False, activations=stream)
+    first = make.weight_layer(
+        "a", inputs_known=has_norm, activations=make.places() if has_norm else stream
+    )
+    last = make.weight_layer("b", activations=make.places(h=6e-4))
+    following = make.site(
+        "next", "normalization", inputs_known=False, activations=make.places(x=total)
+    )
+    sites = [norm, first, last, following] if has_norm else [make.site("x"), first, last, following]
+    evidence = Evidence(make.chain(*sites))
+    assert evidence.is_beside_skip(evidence.site(2)) is expected
+
+
 def residual(make, *sizes):
     """Blocks `x + W x` whose sums have those sizes; `None` where a sum was not measured."""
     sites = [make.site("stem")]

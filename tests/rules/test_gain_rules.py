@@ -200,6 +200,22 @@ def test_small_branch_of_a_residual_block_is_information(make):
     assert finding.severity == "info"
 
 
+@pytest.mark.parametrize(
+    ("ln_gains", "severity"),
+    [((-5.0, -5.0), "info"), ((-7.0, -7.0), "warning"), ((-13.0, -14.0), "error")],
+)
+def test_branch_has_the_budget_of_a_chain_without_its_smallest_layer(make, ln_gains, severity):
+    layers = [
+        make.weight_layer(f"b_{k}", 2 / 64 * math.exp(ln_gain), chain=1)
+        for k, ln_gain in enumerate(ln_gains)
+    ]
+    add = make.site("add", "merge", layer_type="Add", inputs=(2, 0))
+    profile = make.chain(make.weight_layer("stem"), *layers, add, make.head())
+    for rule in (ForwardGain(), BackwardGain()):
+        (finding,) = findings_of(rule, profile)
+        assert finding.severity == severity
+
+
 def test_gate_is_information(make):
     multiply = make.site("multiply", "merge", layer_type="Multiply", inputs=(1,))
     (finding,) = findings_of(ForwardGain(), chain_of_gain(make, -7.0, multiply, make.head()))
