@@ -1,7 +1,7 @@
 """Prints what faults beside a gain cost: steps of training to a small loss, on real data.
 
     KERAS_BACKEND=jax python tests/benchmarks/steps_to_learn.py [--seeds 2] [--only
-    head,probabilities,labels,columns,first,draws]
+    head,probabilities,labels,columns,first,draws,tied]
 
 * head: digits; an MLP whose head is drawn `factor` times as large as He's, and a loss that takes
   logits.
@@ -11,6 +11,8 @@
   together scaled back to 1.
 * first: digits; the first of six hidden layers multiplied with a factor, trained and frozen.
 * draws: digits; 10 to 30 hidden layers, each with a draw of its own by He, or all with the same.
+* tied: sequences of a Markov chain over 85 symbols; a transformer block whose table of symbols
+  N(0, std²) is its head as well, to half way between guessing and the chain's entropy.
 
 Each case is trained at several learning rates. The best one counts, and the rate that most begin
 with stands beside it; "-" where the loss was not reached in 600 steps at any rate. These are the
@@ -35,6 +37,8 @@ HEADS = (1, 4, 8, 16, 32, 64)
 COLUMNS = (1, 3, 10, 30, 100, 300)
 FIRST = (1, 0.1, 0.01, 0.001)
 DEPTHS = (10, 20, 30)
+TABLES = (0.02, 0.125, 0.25, 0.5, 1, 2)
+NUM_SYMBOLS, NUM_STATES, TABLE_WIDTH = 85, 8, 64
 BINARY = "binary_crossentropy"
 LABELS = (
     (1, 0),
@@ -247,6 +251,58 @@ def draws(seeds):
             )
 
 
+class TiedTransformer(keras.layers.Layer):
+    """A causal transformer block between a table of symbols and the same table as a head."""
+
+    def __init__(self, deviation):
+        super().__init__()
+        self.norms = [keras.layers.LayerNormalization() for _ in range(3)]
+        self.attention = keras.layers.MultiHeadAttention(4, TABLE_WIDTH // 4)
+        self.up = keras.layers.Dense(4 * TABLE_WIDTH, "gelu")
+        self.down = keras.layers.Dense(TABLE_WIDTH)
+        self.drawn = keras.initializers.RandomNormal(stddev=deviation)
+
+    def build(self, shape):
+        shape = (*shape, TABLE_WIDTH)
+        for layer in (*self.norms, self.up):
+            layer.build(shape)
+        self.down.build((*shape[:-1], 4 * TABLE_WIDTH))
+        self.attention.build(shape, shape)
+        self.table = self.add_weight(shape=(NUM_SYMBOLS, TABLE_WIDTH), initializer=self.drawn)
+
+    def call(self, symbols):
+        x = keras.ops.take(self.table, keras.ops.cast(symbols, "int32"), axis=0)
+        h = self.norms[0](x)
+        x = x + self.attention(h, h, use_causal_mask=True)
+        x = self.norms[2](x + self.down(self.up(self.norms[1](x))))
+        return keras.ops.matmul(x, keras.ops.transpose(self.table))
+
+
+def tied(seeds):
+    """Tables of several sizes that are input and head at once."""
+    random = np.random.default_rng(0)
+    chances = random.dirichlet(np.full(NUM_SYMBOLS, 0.05), NUM_SYMBOLS)
+    states = [random.integers(NUM_SYMBOLS, size=2000)]
+    for _ in range(NUM_STATES):
+        drawn = random.random((2000, 1))
+        states.append((chances[states[-1]].cumsum(axis=1) < drawn).sum(axis=1) % NUM_SYMBOLS)
+    symbols = np.stack(states, axis=1)
+    entropy = -(chances * np.log(np.maximum(chances, 1e-300))).sum(axis=1).mean()
+    bound = (np.log(NUM_SYMBOLS) + entropy) / 2
+    print(f"sequences, to a loss of {bound:.3g}; a uniform guess has {np.log(NUM_SYMBOLS):.3g}")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for deviation in TABLES:
+        row(
+            f"table N(0, {deviation:g}²)",
+            symbols[:, :-1].astype("float32"),
+            symbols[:, 1:],
+            lambda _, deviation=deviation: [TiedTransformer(deviation)],
+            loss,
+            bound,
+            seeds,
+        )
+
+
 def main():
     """Prints the parts that were asked for."""
     parts = {
@@ -256,6 +312,7 @@ def main():
         "columns": columns,
         "first": first,
         "draws": draws,
+        "tied": tied,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)

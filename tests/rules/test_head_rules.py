@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
+from keras_initcheck.rules.head import HeadAndLoss
 from keras_initcheck.rules.judgement import judge
+from keras_initcheck.rules.loss_at_init import LossAtInit
 from tests.support.profiles import findings_of
 
 
@@ -119,6 +120,41 @@ def test_trained_networks_and_few_samples_are_not_judged(make, changes):
 
 def test_logits_that_are_not_known_are_not_judged(make):
     assert not severities(LossAtInit(), profile(make, logits(make, math.nan)))
+
+
+@pytest.mark.parametrize("deviation", [9.4, math.nan], ids=["narrow logits", "not known"])
+@pytest.mark.parametrize(("surplus", "count"), [(29.9, 0), (30.1, 1)])
+def test_loss_far_above_a_guess_is_a_warning_whatever_the_logits(make, deviation, surplus, count):
+    output = logits(make, deviation, value=math.log(10) + surplus)
+    assert severities(LossAtInit(), profile(make, output)) == ["warning"] * count
+
+
+def tied(make, *sites, **changes):
+    """A transformer whose output is made from its table of ten tokens N(0, 1), of width 64."""
+    table = make.kernel(
+        "table", 1.0, 10.0, 64.0, role="embedding", name="table/embeddings", is_trainable=True
+    )
+    first = (make.site("table", "embedding"), [table])
+    output = logits(make, 14.2, value=82.0, site=2)
+    return make.chain(
+        first, make.site("norm", "normalization"), *sites, outputs=(output,), **changes
+    )
+
+
+@pytest.mark.parametrize("name", ["table#2", "tied_head"], ids=["called again", "own layer"])
+def test_table_that_is_the_head_as_well_is_named(make, name):
+    (finding,) = findings_of(LossAtInit(), tied(make, make.site(name)))
+    assert (finding.layer, finding.culprits) == ("table", ("table",))
+    assert (
+        "82 before training, and 2.3 by guessing: the table `table/embeddings`" in finding.message
+    )
+    assert finding.fix == "Draw the table with RandomNormal(stddev=0.1), 1 / sqrt(64), or less."
+
+
+def test_head_with_a_kernel_of_its_own_does_not_use_the_table(make):
+    head = make.weight_layer("head", 1 / 64, 64.0, 10.0, activation=None, is_head=True, chain=None)
+    (finding,) = findings_of(LossAtInit(), tied(make, head))
+    assert finding.culprits == ("head",)
 
 
 def test_loss_of_a_misfit_is_told_once(make):
