@@ -10,8 +10,8 @@ from keras_initcheck.rules.column_rules import ColumnScale
 from keras_initcheck.rules.draws import NotAsPromised
 from keras_initcheck.rules.first_step import BelowEpsilon, FirstStepDiverges, FirstStepNothing
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
-from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
-from keras_initcheck.rules.head import HeadAndLoss, LossAtInit
+from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients
+from keras_initcheck.rules.head import HeadAndLoss
 from keras_initcheck.rules.hidden_softmax import HiddenSoftmax
 from keras_initcheck.rules.index_rules import Indices
 from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
@@ -23,6 +23,7 @@ from keras_initcheck.rules.kernel_rules import (
 )
 from keras_initcheck.rules.label_rules import LabelScale, LabelsOutOfRange
 from keras_initcheck.rules.layer_ratio import LayerRatio
+from keras_initcheck.rules.loss_at_init import LossAtInit
 from keras_initcheck.rules.measured import MeasuredBackwardGain, MeasuredForwardGain, MeasuredLayers
 from keras_initcheck.rules.path_rules import (
     GradientSpread,
@@ -35,6 +36,7 @@ from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.through_time import ThroughTime
 from keras_initcheck.rules.unit_rules import CollapsedSamples, DeadUnits, SaturatedUnits
+from keras_initcheck.rules.weight_gradient import NothingToTrain, NoWeightGradient
 from keras_initcheck.rules.weight_rules import NonfiniteWeights
 
 RULES: tuple[Rule, ...] = (
@@ -66,6 +68,7 @@ RULES: tuple[Rule, ...] = (
     ThroughTime(),
     MeasuredPathGradient(),
     GradientSpread(),
+    NothingToTrain(),
     NonfiniteInput(),
     NonfiniteLoss(),
     InputScale(),

@@ -10,7 +10,6 @@ from keras_initcheck.analysis.moment_rows import are_nonfinite
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.measurement import (
     MAX_ABS,
-    SECOND_MOMENT,
     SHARE_NONFINITE,
     SIZE,
     H,
@@ -20,6 +19,7 @@ from keras_initcheck.records.structure import Site, Weight
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.rule import Rule, further, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
+from keras_initcheck.rules.zero_weights import moves, zero_gates
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -148,14 +148,15 @@ class NoGradient(Rule):
         "dead-layer",
         "head-and-loss",
     )
+    raises = ("saturated-units", "forward-gain")
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
         hidden = evidence.analysis.where(_is_hidden).nonzero()[0]
         if evidence.profile.batch_size == 1 or not _are_gradients_zero(evidence, hidden):
             return
-        zeros = _zero_gates(evidence)
-        moving = [position for position in zeros if _moves(evidence, position)]
+        zeros = zero_gates(evidence)
+        moving = [position for position in zeros if moves(evidence, position)]
         sites = [evidence.analysis.sites[index] for index in hidden.tolist()]
         weights = [evidence.analysis.weights[position] for position in zeros]
         fix = self.fix_of_zeros if zeros else self.fix
@@ -174,80 +175,8 @@ class NoGradient(Rule):
         )
 
 
-class NoWeightGradient(Rule):
-    """Trainable weights that the loss's gradient does not reach."""
-
-    code = "IC304"
-    slug = "no-weight-gradient"
-    title = "trainable weights get no gradient from the loss"
-    what = (
-        "The gradient of the loss is exactly zero for every value of a trainable variable,"
-        " although other variables receive one."
-    )
-    why = "These weights are not trained: the path to the loss is cut, or never existed."
-    example = (
-        "A branch behind ops.stop_gradient, an output without a loss, a layer that is built but"
-        " whose result is not used."
-    )
-    limits = (
-        "Needs labels and a compiled loss. Information where a kernel, scale or gate of the"
-        " model is zero on purpose (Fixup, ReZero, zero gamma) and receives a gradient itself:"
-        " what lies behind it receives one after the first step. Biases are left out."
-    )
-    fix = "Connect the layer to the loss, or set trainable=False if it is intended."
-    cure = Cure.RESCALE
-    explained_by = (
-        "nonfinite-input",
-        "nonfinite-weights",
-        "nonfinite-activations",
-        "nonfinite-gradients",
-        "zero-kernel",
-        "dead-layer",
-        "uniform-attention",
-        "no-gradient",
-        "head-and-loss",
-    )
-
-    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
-        """One finding at most."""
-        gradients = evidence.measurement.weight_gradients
-        analysis = evidence.analysis
-        is_trained = analysis.is_trained_weight & ~analysis.is_bias & (gradients[:, SIZE] >= 0)
-        is_without = is_trained & _are_zero(gradients)
-        without = [analysis.weights[position] for position in is_without.nonzero()[0].tolist()]
-        num_trained = int(np.count_nonzero(is_trained))
-        if not without or len(without) == num_trained:
-            return
-        is_meant = any(
-            _moves(evidence, position) and not _is_offset(analysis.weights[position])
-            for position in _zero_weights(evidence, analysis.is_trained_weight & ~analysis.is_bias)
-        )
-        layers = tuple(dict.fromkeys(weight.layer for weight in without))
-        yield self.finding(
-            "info" if is_meant else "warning",
-            f"{len(without)} of {num_trained} trainable weights receive no gradient:"
-            f" {listed(weight.name for weight in without)}."
-            + (
-                " Weights that are zero on purpose can cause that until the first step."
-                if is_meant
-                else ""
-            ),
-            site=evidence.site_of(without[0]),
-            layer=layers[0],
-            measured=0.0,
-            expected="a gradient",
-            culprits=layers,
-        )
-
-
 def _is_hidden(site: Site) -> bool:
     return site.kind in ("weight", "recurrent", "embedding") and not site.is_head
-
-
-def _are_zero(rows: FloatArray) -> BoolArray:
-    """`(...)`, by the second moment: repeated probes take no largest magnitude."""
-    found: BoolArray = (rows[..., SHARE_NONFINITE] == 0.0) & (rows[..., SECOND_MOMENT] == 0.0)
-    return found
 
 
 def _are_gradients_zero(evidence: Evidence, hidden: npt.NDArray[np.intp]) -> bool:
@@ -273,38 +202,6 @@ def _all(hidden: Sequence[Site]) -> str:
     )
 
 
-def _zero_weights(evidence: Evidence, is_wanted: BoolArray) -> list[int]:
-    """Positions of the wanted weights that are zero."""
-    found: list[int] = (is_wanted & _are_zero(evidence.measurement.weights)).nonzero()[0].tolist()
-    return found
-
-
-def _zero_gates(evidence: Evidence) -> list[int]:
-    """Positions of trained weights that are zero and let nothing through.
-
-    These are the kernels of all heads, or scales and gates as in ReZero.
-    """
-    analysis = evidence.analysis
-    heads = dict.fromkeys(site.layer for site in analysis.sites if site.is_head)
-    if heads and all(map(evidence.has_zero_kernel, heads)):
-        return [position for layer in heads for position in analysis.kernels[layer]]
-    return [
-        position
-        for position in _zero_weights(evidence, analysis.is_trained_weight)
-        if analysis.weights[position].role in ("scale", "other")
-        and not _is_offset(analysis.weights[position])
-    ]
-
-
-def _moves(evidence: Evidence, position: int) -> bool:
-    """Whether the first step may change a weight.
-
-    Zeros in a row, or behind ReLU, keep the gradient from one another. Without labels it may.
-    """
-    gradient = evidence.measurement.weight_gradients[position]
-    return not bool(_are_zero(gradient))
-
-
 def _zeros_sentence(zeros: Sequence[Weight], moving: Sequence[Weight]) -> str:
     if moving:
         return (
@@ -317,7 +214,3 @@ def _zeros_sentence(zeros: Sequence[Weight], moving: Sequence[Weight]) -> str:
         if zeros
         else "."
     )
-
-
-def _is_offset(weight: Weight) -> bool:
-    return weight.name.rsplit("/", 1)[-1] == "beta"

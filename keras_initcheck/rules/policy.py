@@ -1,6 +1,7 @@
 """A user's policy: rules to apply, thresholds to judge by, and layers to leave alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -58,6 +59,12 @@ class Policy:
         object.__setattr__(self, "codes", codes)
         object.__setattr__(self, "thresholds", named(thresholds or {}))
         object.__setattr__(self, "exempt", exempted)
+
+    def without(self, *names: str) -> "Policy":
+        """The same policy without some rules, by code or slug."""
+        changed = copy(self)
+        object.__setattr__(changed, "codes", self.codes - codes_of(names, "ignore"))
+        return changed
 
     def filter(self, findings: Iterable[Finding]) -> list[Finding]:
         """The findings of rules that apply, on layers that are not exempt, in their order."""

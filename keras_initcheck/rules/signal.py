@@ -17,6 +17,7 @@ from keras_initcheck.rules.overflow import cause_of_overflow
 from keras_initcheck.rules.rule import Causes, Rule, further, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.unit_rules import RECTIFIERS
+from keras_initcheck.rules.zero_weights import gets_no_gradient
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -109,7 +110,8 @@ class DeadLayer(Rule):
         "Only the layer where the signal ends is named, and not those behind it. Heads without"
         " ReLU are left out: zero is a good start there. Information where zeros are intended"
         " (see zero-kernel), and where samples times units are fewer than 20, so that chance can"
-        " do it. Single dead units are the subject of dead-units."
+        " do it, unless the loss's gradient is zero for every weight, of more than one sample."
+        " Single dead units are the subject of dead-units."
     )
     fix = (
         "Initialize the bias with zeros and the kernel to fit the activation; look at the scale"
@@ -183,6 +185,7 @@ def _excuse(evidence: Evidence, site: SiteStats) -> str:
         return " Its kernel is zero on purpose: the branch is merged."
     shape = site.output_shape or ()
     num_units = min(shape[1:2] + shape[-1:], default=0)
-    if evidence.profile.batch_size * num_units < FEWEST_SILENT:
+    is_lost = evidence.profile.batch_size > 1 and gets_no_gradient(evidence)
+    if evidence.profile.batch_size * num_units < FEWEST_SILENT and not is_lost:
         return " Chance can do that with so few samples and units."
     return ""

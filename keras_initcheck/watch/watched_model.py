@@ -47,6 +47,8 @@ class WatchedModel:
         self.batch: Batch | None = None
         self.planned_steps: int | None = None
         self._settings = settings
+        # A part may be frozen on purpose while another one trains.
+        self._policy = settings.policy.without("IC308") if part.label else settings.policy
         self._log = TrainingLog(
             part.log_dir(settings.log_dir),
             part.model,
@@ -194,7 +196,7 @@ class WatchedModel:
         if profile.first_step is not None:
             planned = replace(profile.first_step, planned_steps=self.planned_steps)
             profile = replace(profile, first_step=planned)
-        self.report = judge(profile, self._settings.policy)
+        self.report = judge(profile, self._policy)
         return self.report
 
     def _record_repair(self, report: Report, done: Repair) -> Report:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients, NoWeightGradient
+from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients
 from tests.support.profiles import findings_of
 
 
@@ -113,51 +113,6 @@ def test_gradient_of_the_loss_alone_is_not_judged(make, zero):
         make.head(),
     ]
     assert not list(findings_of(NoGradient(), make.chain(*layers)))
-
-
-def with_gradients(make, zero, connected=("a", "head"), **changes):
-    kernels = [
-        make.kernel(name, 0.1, gradient=make.moments() if name in connected else zero, **changes)
-        for name in ("a", "b", "head")
-    ]
-    layers = [
-        make.weight_layer(name, kernels=[kernel])
-        for name, kernel in zip("ab", kernels, strict=False)
-    ]
-    return make.chain(*layers, make.head(kernels=[kernels[-1]]))
-
-
-def test_trainable_weight_without_a_gradient_is_named(make, zero):
-    (finding,) = findings_of(NoWeightGradient(), with_gradients(make, zero))
-    assert (finding.severity, finding.culprits) == ("warning", ("b",))
-    assert "1 of 3 trainable weights receive no gradient: `b/kernel`" in finding.message
-
-
-@pytest.mark.parametrize("connected", [("a", "b", "head"), ()], ids=["all get one", "none does"])
-def test_weights_that_are_treated_alike_are_not_mentioned(make, zero, connected):
-    assert not list(findings_of(NoWeightGradient(), with_gradients(make, zero, connected)))
-
-
-def test_frozen_weights_need_no_gradient(make, zero):
-    assert not list(findings_of(NoWeightGradient(), with_gradients(make, zero, is_trainable=False)))
-
-
-def test_zero_weights_excuse_missing_gradients(make, zero):
-    profile = with_gradients(make, zero)
-    head = replace(profile.weights[-1], moments=zero)
-    (finding,) = findings_of(
-        NoWeightGradient(), profile.with_changes(weights=(*profile.weights[:-1], head))
-    )
-    assert finding.severity == "info"
-
-
-def test_zero_weights_without_a_gradient_excuse_nothing(make, zero):
-    profile = with_gradients(make, zero)
-    gate = replace(make.kernel("gate", 0.0, gradient=zero), role="other", moments=zero)
-    (finding,) = findings_of(
-        NoWeightGradient(), profile.with_changes(weights=(*profile.weights, gate))
-    )
-    assert (finding.severity, finding.culprits) == ("warning", ("b", "gate"))
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def wrong(net, report):
     right = [finding for finding in said if finding.code in net.codes]
     if not right:
         return f"expected one of {net.codes}, said {[finding.code for finding in said]}"
+    if net.severity == "error" and not any(finding.severity == "error" for finding in right):
+        return f"expected an error, said {[(each.code, each.severity) for each in right]}"
     culprits = {layer for finding in right for layer in (finding.layer, *finding.culprits)}
     return (
         ""

@@ -6,7 +6,15 @@ import keras
 import numpy as np
 from keras import initializers, layers
 
-from tests.truth import nets_cover, nets_data, nets_paths, nets_repair, nets_step, real
+from tests.truth import (
+    nets_consequence,
+    nets_cover,
+    nets_data,
+    nets_paths,
+    nets_repair,
+    nets_step,
+    real,
+)
 from tests.truth.builders import (
     VOCABULARY,
     autoencoder,
@@ -228,6 +236,7 @@ HEALTHY = (
         "e^-8.3 is within Adam's budget",
         optimizer="adam",
     ),
+    *nets_consequence.HEALTHY,
     *nets_cover.HEALTHY,
     *nets_data.HEALTHY,
     *nets_paths.HEALTHY,
@@ -557,6 +566,7 @@ FAULTY = (
         GAIN,
         optimizer="adam",
     ),
+    *nets_consequence.FAULTY,
     *nets_cover.FAULTY,
     *nets_data.FAULTY,
     *nets_paths.FAULTY,
