@@ -25,8 +25,11 @@ UNIT = 1e-3
 """Largest difference of a second moment from 1, or of a sum over units, for it to be taken for the
 work of a normalization: its epsilon makes less, and chance hits it in one of some hundred layers.
 """
-STANDARD = 0.05
-"""The same of an output without a mean: the usual epsilons make that much of a small input."""
+STANDARD = 0.3
+"""The same of the output of a table of vectors: a batch sees a part of it."""
+NEAR = 1.0
+"""`|ln|` of a second moment up to which a small input counts as restored: the epsilon of a
+normalization takes a part of it."""
 SQUARED = 2.0
 """A sum over m positions multiplies the second moment by up to m², and a mean the gradient's by as
 little as 1/m²."""
@@ -169,18 +172,32 @@ class PathGains:
         return found
 
     def _are_normalized(self) -> BoolArray:
-        """`(sites,)`, whether a function of the user's own has normalized its output.
+        """`(sites,)`, whether a function of the user's own sets the size of its output.
 
-        It has variance 1 around 0, unit size or length to three digits, or adds up to 1.
+        It restores unit size, gives unit size or length to three digits, adds up to 1, or takes its
+        output from a table of vectors.
         """
         ln_width = self._analysis.per_site(_ln_width)
         mean = self._measurement.activations[:, H, MEAN]
-        is_unit = np.abs(self._ln_q) < UNIT
-        is_unit |= (np.abs(self._ln_q) < STANDARD) & (np.abs(mean) < UNIT)
+        is_unit = (np.abs(self._ln_q) < UNIT) | self._are_restored()
         is_unit |= np.abs(self._ln_q + ln_width) < UNIT
         is_unit |= (np.abs(_logarithm(mean) + ln_width) < UNIT) & (ln_width > 0.0)
+        matrix = self._structure.first_matrix
+        if self._measurement.weights.size:
+            ln_values = _logarithm(self._measurement.weights[matrix, SECOND_MOMENT])
+            is_unit |= (matrix >= 0) & (np.abs(self._ln_q - ln_values) < STANDARD)
         found: BoolArray = is_unit & self._analysis.where(_may_normalize)
         return found
+
+    def _are_restored(self) -> BoolArray:
+        """`(sites,)`, whether a site without a matrix has brought a small input to about unit size.
+
+        A large one may have been squashed, which is no normalization: its slope is another.
+        """
+        before = np.where(self.carrier >= 0, self._ln_q[self.carrier], 0.0)
+        is_near = np.abs(self._ln_q) < NEAR
+        found: BoolArray = (self._structure.first_matrix < 0) & is_near
+        return found & (before < -NEAR) & (self._ln_q - before > NEAR)
 
     def _forward(self) -> FloatArray:
         structure, carrier = self._structure, self.carrier

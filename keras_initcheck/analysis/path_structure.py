@@ -59,6 +59,8 @@ class PathStructure:
             merged or leaves the model.
         own_kernels: For each layer of the user's own with a single matrix that may multiply its
             input: `(position of the weight, fan-in, fan-out)`, by the index of its first site.
+        first_matrix: `(sites,)`, position of the first matrix of a layer of the user's own;
+            `NOWHERE` where there is none.
     """
 
     def __init__(
@@ -90,7 +92,13 @@ class PathStructure:
         are_ends = [has_weights(site) and bool(sources[site.index]) for site in sites]
         self.ends: IntArray = np.flatnonzero(np.array(are_ends, bool) & ~self.is_on_data)
         self.leads_to_norm: BoolArray = _lead_to_norm(sites, graph)
-        self.own_kernels: Mapping[int, tuple[int, float, float]] = _own_kernels(sites, weights)
+        matrices = _matrices(sites, weights)
+        self.own_kernels: Mapping[int, tuple[int, float, float]] = _own_kernels(
+            sites, weights, matrices
+        )
+        self.first_matrix: IntArray = np.array(
+            [matrices.get(site.index, [NOWHERE])[0] for site in sites], np.intp
+        )
 
 
 def _sources(site: Site, streams: Mapping[int, int]) -> tuple[int, ...]:
@@ -158,18 +166,24 @@ def _lead_to_norm(sites: Sequence[Site], graph: SiteGraph) -> BoolArray:
     return np.array(found, bool)
 
 
+def _matrices(sites: Sequence[Site], weights: Sequence[Weight]) -> Mapping[int, list[int]]:
+    """Positions of the matrices of each layer of the user's own, by its first site."""
+    found: dict[int, list[int]] = {}
+    for position, weight in enumerate(weights):
+        is_matrix = len(weight.shape) >= 2 and weight.role != "bias"
+        if weight.site is not None and is_matrix and sites[weight.site].kind == "other":
+            found.setdefault(weight.site, []).append(position)
+    return found
+
+
 def _own_kernels(
-    sites: Sequence[Site], weights: Sequence[Weight]
+    sites: Sequence[Site], weights: Sequence[Weight], matrices: Mapping[int, list[int]]
 ) -> dict[int, tuple[int, float, float]]:
     """The layers of the user's own whose shapes are those of a matrix product or a convolution."""
-    matrices: dict[int, list[int]] = {}
-    for position, weight in enumerate(weights):
-        if weight.site is not None and len(weight.shape) >= 2 and weight.role != "bias":
-            matrices.setdefault(weight.site, []).append(position)
     found = {}
     for index, positions in matrices.items():
         site = sites[index]
-        if site.kind == "other" and len(positions) == 1 and site.input_shape and site.output_shape:
+        if len(positions) == 1 and site.input_shape and site.output_shape:
             fans = _fans(weights[positions[0]].shape, site.input_shape[-1], site.output_shape[-1])
             if fans is not None:
                 found[index] = (positions[0], *fans)

@@ -178,7 +178,7 @@ class LabelScale(Rule):
         "Use keras.losses.Huber(), or clip the rare labels: dividing by their standard deviation"
         " would leave nothing of the others."
     )
-    explained_by = ("input-scale", "column-scale", "forward-gain")
+    explained_by = ("input-scale", "column-scale", "forward-gain", "path-gain")
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each such output."""

@@ -60,6 +60,7 @@ class LossAtInit(Rule):
     explained_by = (
         "nonfinite-weights",
         "forward-gain",
+        "path-gain",
         "through-time",
         "nonfinite-activations",
         "nonfinite-input",

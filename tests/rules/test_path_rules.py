@@ -163,6 +163,26 @@ def test_own_normalization_starts_a_path(make):
     assert severities(MeasuredPathGain(), profile) == []
 
 
+@pytest.mark.parametrize(("ln_size", "expected"), [(-0.5, []), (3.0, ["warning"])])
+def test_small_signal_that_a_function_restores_is_silent(make, ln_size, expected):
+    small = make.places(h=math.exp(-4.0))
+    profile = make.chain(
+        make.weight_layer("first", activations=small),
+        own(make, "restores", ln_size, num_parameters=64),
+        make.weight_layer("second", chain=1, activations=make.places(x=math.exp(ln_size))),
+        make.head(),
+    )
+    assert severities(MeasuredPathGain(), profile) == expected
+
+
+def test_table_of_vectors_starts_a_path(make):
+    table = make.kernel("quantized", 1e-6, role="other", fan_in=512.0)
+    site = own(make, "quantized", math.log(1.1e-6), num_parameters=512 * 64)
+    x = make.places(x=1.1e-6)
+    profile = make.chain(make.weight_layer("first"), (site, [table]), make.head(activations=x))
+    assert severities(MeasuredPathGain(), profile) == []
+
+
 def test_unit_vectors_may_be_made_larger(make):
     unit = -math.log(64.0)
 
