@@ -162,8 +162,7 @@ class NoGradient(Rule):
         fix = self.fix_of_zeros if zeros else self.fix
         yield self.finding(
             "info" if moving else "error",
-            "The gradient of a random direction is exactly zero at the pre-activation of"
-            f" {_all(sites)}"
+            f"No gradient reaches {_all(sites)}"
             + _zeros_sentence(
                 weights, [evidence.analysis.weights[position] for position in moving]
             ),
@@ -196,7 +195,7 @@ def _are_gradients_zero(evidence: Evidence, hidden: npt.NDArray[np.intp]) -> boo
 
 def _all(hidden: Sequence[Site]) -> str:
     return (
-        f"each of the {len(hidden)} hidden layers"
+        f"any of the {len(hidden)} hidden layers"
         if len(hidden) > 1
         else f"`{hidden[0].name}`, the only hidden layer"
     )
@@ -206,11 +205,11 @@ def _zeros_sentence(zeros: Sequence[Weight], moving: Sequence[Weight]) -> str:
     if moving:
         return (
             f": all values of {listed(weight.name for weight in moving)} are zero, and the first"
-            " step moves them."
+            " step moves them. Measured for a random direction at the outputs."
         )
     return (
         f": all values of {listed(weight.name for weight in zeros)} are zero, and they receive no"
-        " gradient themselves."
+        " gradient themselves. Measured for a random direction at the outputs."
         if zeros
-        else "."
+        else ": it is exactly zero for a random direction at the outputs."
     )

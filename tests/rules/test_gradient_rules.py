@@ -45,7 +45,7 @@ def untrainable(make, zero, **changes):
 def test_zero_gradient_at_every_hidden_layer_is_an_error(make, zero):
     (finding,) = findings_of(NoGradient(), untrainable(make, zero))
     assert finding.severity == "error"
-    assert "each of the 2 hidden layers" in finding.message
+    assert "any of the 2 hidden layers" in finding.message
 
 
 def test_one_layer_with_a_gradient_is_enough(make, zero):
@@ -117,7 +117,7 @@ def test_gradient_of_the_loss_alone_is_not_judged(make, zero):
 
 @pytest.mark.parametrize(
     ("num", "words"),
-    [(1, "pre-activation of `dense_0`, the only hidden layer"), (2, "each of the 2 hidden layers")],
+    [(1, "No gradient reaches `dense_0`, the only hidden layer"), (2, "any of the 2 hidden layers")],
 )
 def test_layers_without_a_gradient_are_counted(make, zero, num, words):
     layers = [
