@@ -14,7 +14,7 @@ from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.gains import main_contributors
 from keras_initcheck.rules.head import LARGE_INPUT, site_of, uniform_loss
 from keras_initcheck.rules.head_activation import CROSSENTROPIES, mismatch
-from keras_initcheck.rules.rule import FEWEST_SAMPLES, Rule
+from keras_initcheck.rules.rule import FEWEST_SAMPLES, Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.wording import number
 
@@ -97,13 +97,14 @@ class LossAtInit(Rule):
         )
         return self.finding(
             "warning",
-            f"The loss of the output `{output.name}` is {output.value:.3g} before training,"
-            f" and {guess:.3g} by guessing: its logits have a standard deviation of"
-            f" {output.logit_deviation:.3g}, so that it is sure of random guesses."
+            f"The output `{output.name}` is sure of random guesses: its loss is"
+            f" {number(output.value)} before training, and {number(guess)} by guessing. Its logits"
+            f" have a standard deviation of {number(output.logit_deviation)}."
             + _input_sentence(site, grown),
             site=site,
+            details=_factors(grown),
             measured=output.logit_deviation,
-            expected=f"below {bound:g}, best about 1; a loss near {guess:.3g}",
+            expected=f"below {number(bound)}, best about 1; a loss near {number(guess)}",
             fix=advice if grown else self.fix,
             culprits=tuple(dict.fromkeys(culprits)),
         )
@@ -124,7 +125,7 @@ class LossAtInit(Rule):
             site=evidence.site_of(table),
             layer=table.layer,
             measured=output.value,
-            expected=f"within {thresholds.loss_surplus:g} of {guess:.3g}",
+            expected=f"within {number(thresholds.loss_surplus)} of {number(guess)}",
             fix=f"Draw the table with RandomNormal(stddev={small}), 1 / sqrt({width}), or less.",
             culprits=(table.layer,),
         )
@@ -181,10 +182,19 @@ def _input_sentence(site: SiteStats | None, grown: Sequence[PredictedRatio]) -> 
     size = _large_input(site)
     if size is None:
         return ""
-    makers = ", ".join(f"`{each.site.name}` {each}" for each in grown[:3])
+    makers = listed(each.site.name for each in grown)
+    amplify = "amplifies" if len(grown) == 1 else "amplify"
+    reason = f": {makers} {amplify} the signal" if grown else ""
+    return f" The input of the head has a root mean square of {number(math.sqrt(size))}{reason}."
+
+
+def _factors(grown: Sequence[PredictedRatio]) -> str:
+    """What the layers that amplify multiply the mean square by."""
+    if not grown:
+        return ""
+    factors = ", ".join(f"`{each.site.name}` {each}" for each in grown[:3])
     further = f" and {len(grown) - 3} more" if len(grown) > 3 else ""
-    reason = f", from layers that amplify the second moment: {makers}{further}" if grown else ""
-    return f" The input of the head has a root mean square of {math.sqrt(size):.3g}{reason}."
+    return f"Factors on the mean square: {factors}{further}."
 
 
 def _is_misfit(output: OutputStats, backend: str) -> bool:

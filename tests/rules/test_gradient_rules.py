@@ -117,7 +117,10 @@ def test_gradient_of_the_loss_alone_is_not_judged(make, zero):
 
 @pytest.mark.parametrize(
     ("num", "words"),
-    [(1, "No gradient reaches `dense_0`, the only hidden layer"), (2, "any of the 2 hidden layers")],
+    [
+        (1, "No gradient reaches `dense_0`, the only hidden layer"),
+        (2, "any of the 2 hidden layers"),
+    ],
 )
 def test_layers_without_a_gradient_are_counted(make, zero, num, words):
     layers = [

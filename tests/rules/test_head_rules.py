@@ -108,7 +108,8 @@ def test_layer_that_makes_the_heads_input_large_is_the_culprit(make, variance, c
         LossAtInit(), make.chain(*layers, outputs=(logits(make, 30.0, site=2),))
     )
     assert (finding.site, finding.culprits) == ("head", culprits)
-    assert ("`b` ½ · 64 · 2 = 64." in finding.message) is (culprits == ("b",))
+    assert ("`b` ½ · 64 · 2 = 64." in finding.details) is (culprits == ("b",))
+    assert ("`b` amplifies the signal" in finding.message) is (culprits == ("b",))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_three_amplifying_layers_are_shown(make, num, expected):
     layers = [make.weight_layer(f"dense_{k}", 10 * 2 / 64) for k in range(num)]
     outputs = (make.target(site=num, value=12.0, logit_deviation=30.0),)
     (finding,) = findings_of(LossAtInit(), make.chain(*layers, head, outputs=outputs))
-    assert finding.message.endswith(expected)
+    assert finding.details.endswith(expected)
 
 
 @pytest.mark.parametrize(
