@@ -14,6 +14,7 @@ from keras_initcheck.repairs.plan import RECENTER, REDRAW, RENEW, RESCALE, RESET
 from keras_initcheck.rules.catalogue import RULES_BY_SLUG
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.head import LARGE_INPUT
+from keras_initcheck.rules.rule import percent
 from keras_initcheck.theory.fans import MEAN
 from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 
@@ -21,7 +22,6 @@ _LARGE_BIAS = 0.1
 """Share of the pre-activation's second moment from which a bias is taken for the reason of dead or
 saturated units. Keras' own are 0.
 """
-_SHARED = "far too large as well"
 
 
 def cure_of(finding: Finding) -> Cure | None:
@@ -92,10 +92,25 @@ class StepMaker:
             return []
         mended = {step.layer for step in steps}
         return [
-            self._scaled(each, _SHARED)
+            self._scaled(each, self._shared_reason(each))
             for each in self.layers.values()
             if each.layer not in mended and each.is_far_too_large
         ]
+
+    def _shared_reason(self, layer: LayerKernels) -> str:
+        """The reason for a layer that no finding names, with what the first step does to it.
+
+        Behind a normalization the size of weights changes no signal; it sets how far a step moves
+        them.
+        """
+        words, step = "far too large as well", self.evidence.profile.first_step
+        positions = self.evidence.analysis.kernels.get(layer.layer, ())
+        if step is None or not step.relative_updates or not positions:
+            return words
+        moved = step.relative_updates[positions[0]]
+        if not math.isfinite(moved):
+            return words
+        return f"{words}; the first step moves it by {percent(moved)} of its size"
 
     def renewed(self, finding: Finding) -> list[Step]:
         """The embeddings and normalizations that the user named, where their values are blamed."""

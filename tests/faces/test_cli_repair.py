@@ -233,7 +233,7 @@ def test_what_no_weights_cure_is_said_and_not_saved(capsys):
         for line in lines
         if line.startswith("  Nothing was changed. IC102 forward-gain stays: ")
     )
-    assert "the layers that it blames are protected" in said
+    assert "not among the layers that may change" in said
     assert "Before the repair" not in lines
     assert not Path("repaired.keras").exists()
 

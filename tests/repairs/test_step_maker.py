@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.repairs.options import ModelRepairOptions
 from keras_initcheck.repairs.planner import plan, settling
 from keras_initcheck.repairs.step_maker import StepMaker, cure_of
@@ -135,6 +136,14 @@ def test_layers_that_share_the_fault_are_mended_though_nothing_blames_them():
         ("head", "rescale"),
     ]
     assert actions(profile, found("constant-kernel", "a")) == [("a", "redraw")]
+
+
+def test_first_step_of_a_layer_that_shares_the_fault_is_told():
+    layers = [weight_layer("a", 1.0), weight_layer("other", 1.0, chain=1), head()]
+    first = FirstStep(3.0, 2.9, -0.1, learning_rate=0.001, relative_updates=(0.1, 0.00123, 0.1))
+    profile = chain(*layers, first_step=first)
+    _, step = plan(profile, [found("forward-gain", "a")], ModelRepairOptions()).steps
+    assert step.why == "far too large as well; the first step moves it by 0.123% of its size"
 
 
 @pytest.mark.parametrize("changes", [{"step": 1}, {"findings": []}])
