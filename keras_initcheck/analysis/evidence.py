@@ -14,7 +14,16 @@ from keras_initcheck.analysis.prediction_errors import Deviation, deviations
 from keras_initcheck.analysis.residual_stacks import Block, stacks
 from keras_initcheck.analysis.site_kinds import SUM_TYPES, TRANSPARENT, sources
 from keras_initcheck.analysis.structure_analysis import StructureAnalysis, analysis_of
-from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE, H, Measurement, X, Z
+from keras_initcheck.records.measurement import (
+    MEAN,
+    SECOND_MOMENT,
+    SIZE,
+    VARIANCE,
+    H,
+    Measurement,
+    X,
+    Z,
+)
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.structure import Site, Weight
@@ -83,6 +92,10 @@ class Evidence:
         """The biases of the layer at that path."""
         return tuple(map(self.weight, self.analysis.biases.get(layer, ())))
 
+    def weights_of(self, layer: str) -> tuple[WeightStats, ...]:
+        """All weights of the layer at that path."""
+        return tuple(map(self.weight, self.analysis.weights_of.get(layer, ())))
+
     @cached_property
     def layer_weights(self) -> LayerWeights:
         """Statistics of the kernels and biases of all weight layers."""
@@ -144,6 +157,24 @@ class Evidence:
         return self.ratios(direction).of(position, site)
 
     @cached_property
+    def is_idle_normalization(self) -> BoolArray:
+        """`(sites,)`, whether a batch normalization runs by statistics that nothing has updated.
+
+        They are means of 0 and variances of 1, with which the layer passes on what it gets.
+        """
+        sites, means, variances = self.analysis.moving_statistics.T
+        weights = self.measurement.weights
+        is_initial = (
+            (weights[means, MEAN] == 0.0)
+            & (weights[means, VARIANCE] == 0.0)
+            & (weights[variances, MEAN] == 1.0)
+            & (weights[variances, VARIANCE] == 0.0)
+        )
+        found = np.zeros(len(self.analysis.sites), bool)
+        found[sites[is_initial]] = True
+        return found
+
+    @cached_property
     def is_normalized(self) -> BoolArray:
         """`(sites,)`, whether working normalizations alone receive an output.
 
@@ -151,7 +182,7 @@ class Evidence:
         removes the scale, in both directions: with batch normalization `BN((aW)u) = BN(Wu)`, and
         the gradient that passes it is divided by `a`, so that the product with the layer's own
         factor stays (Ioffe & Szegedy 2015, section 3.3). It fails where the variance is far below
-        its epsilon; an output of zero is a gamma of zero.
+        its epsilon, and where it runs by initial statistics; an output of zero is a gamma of zero.
         """
         graph = self.analysis.graph
         if not self.is_lost.any():
@@ -160,10 +191,13 @@ class Evidence:
 
     @cached_property
     def is_lost(self) -> BoolArray:
-        """`(sites,)`, whether a normalization does not restore the scale: its epsilon is larger."""
+        """`(sites,)`, whether a normalization does not restore the scale.
+
+        Its epsilon is larger, or it runs by initial statistics.
+        """
         h = self.measurement.activations[:, H, SECOND_MOMENT]
-        found: BoolArray = self.analysis.divides_by_spread & (h > 0.0) & (h < LOST_IN_EPSILON)
-        return found
+        is_tiny: BoolArray = self.analysis.divides_by_spread & (h > 0.0) & (h < LOST_IN_EPSILON)
+        return is_tiny | self.is_idle_normalization
 
     @cached_property
     def path_gains(self) -> PathGains:

@@ -102,6 +102,18 @@ class SiteGraph:
         """
         return self._downstream(self.receivers, TRANSPARENT, lambda site: bool(is_met[site.index]))
 
+    def comes_before(self, is_met: BoolArray) -> BoolArray:
+        """`(sites,)`, whether one of some sites receives what becomes of an output.
+
+        Args:
+            is_met: `(sites,)`, whether a site is one of them.
+        """
+        found = np.zeros(len(self._sites), bool)
+        for site in reversed(self._sites):
+            ahead = self.receivers(site.index)
+            found[site.index] = any(found[each] or is_met[each] for each in ahead)
+        return found
+
     @cached_property
     def is_fed_by_data(self) -> BoolArray:
         """`(sites,)`, whether no layer with weights comes before.

@@ -94,6 +94,25 @@ class StructureAnalysis:
         )
 
     @cached_property
+    def moving_statistics(self) -> IntArray:
+        """`(normalizations, 3)`: site, moving mean and moving variance of those that run by them.
+
+        The latter two are positions among the weights.
+        """
+        rows = []
+        for site in self.sites if any(each.uses_moving_statistics for each in self.sites) else ():
+            own = {self.weights[each].name: each for each in self.weights_of.get(site.layer, ())}
+            names = [f"{site.layer}/{name}" for name in ("moving_mean", "moving_variance")]
+            if site.uses_moving_statistics and own.keys() >= set(names):
+                rows.append([site.index, *map(own.__getitem__, names)])
+        return np.array(rows, np.intp).reshape(-1, 3)
+
+    @cached_property
+    def weights_of(self) -> Mapping[str, tuple[int, ...]]:
+        """Positions of the weights of each layer."""
+        return _grouped((weight.layer, position) for position, weight in enumerate(self.weights))
+
+    @cached_property
     def head_layers(self) -> frozenset[str]:
         """Paths of the layers that are a head in one of their calls."""
         return frozenset(site.layer for site in self.sites if site.is_head)

@@ -15,8 +15,8 @@ class ProfileDocument(Record):
     """A profile as records: the arguments of `Profile.of`.
 
     Attributes:
-        model: As in `Structure`; so are `not_probed`, `optimizer`, `is_loss_scaled`, `backend`,
-            `dtype` and `versions`.
+        model: As in `Structure`; so are `not_probed`, `num_unmeasured`, `optimizer`,
+            `is_loss_scaled`, `backend`, `dtype` and `versions`.
         sites: As in `Profile`; so is everything else.
     """
 
@@ -24,6 +24,7 @@ class ProfileDocument(Record):
     sites: tuple[SiteStats, ...]
     weights: tuple[WeightStats, ...] = ()
     not_probed: tuple[tuple[str, str], ...] = ()
+    num_unmeasured: int = 0
     batch_size: int = 0
     loss: float | None = None
     inputs: tuple[tuple[str, Moments], ...] = ()

@@ -154,9 +154,15 @@ class Report(Record):
 
     @property
     def verdict(self) -> str:
-        """The model is healthy, or the headline of the worst finding and the number of others."""
+        """The model is healthy, or the headline of the worst finding and the number of others.
+
+        Where layers with weights were not probed, the verdict names them, and the share of the
+        parameters that it is about.
+        """
         if self.ok:
-            return f"{self.profile.model}: healthy. No layer loses or blows up the signal."
+            from keras_initcheck.outputs.coverage_words import healthy
+
+            return f"{self.profile.model}: {healthy(self.profile)}"
         worst = self.findings[0]
         others = self.count("error") + self.count("warning") - 1
         more = f" {others} more finding{'s' * (others > 1)}." if others else ""

@@ -22,6 +22,9 @@ whose own arithmetic comes last."""
 UNKNOWN_ACTIVATION = "unknown"
 """Name of an activation that is applied outside of layers."""
 
+NOT_CALLED = "not called in this forward pass"
+"""The reason in `Structure.not_probed` for a layer that the model did not call."""
+
 WeightRole = Literal["kernel", "bias", "scale", "embedding", "state", "other"]
 """Roles of variables: `"scale"` of a normalization, `"state"` what is not trainable by
 construction."""
@@ -52,6 +55,8 @@ class Site(Record):
         activation: Name of the activation that follows, fused or as a layer; `None` if there is
             none, `"unknown"` if it cannot be told.
         is_head: Whether no other weight layer comes after it.
+        uses_moving_statistics: Whether a batch normalization ran in inference mode, with the mean
+            and variance that it holds instead of the batch's.
         chain: Number of the chain that a hidden weight layer belongs to: weight layers in a row
             without normalization, merge or fork.
         model_inputs: Names of the model's inputs that it received directly.
@@ -71,6 +76,7 @@ class Site(Record):
     is_trainable: bool = True
     activation: str | None = None
     is_head: bool = False
+    uses_moving_statistics: bool = False
     chain: int | None = None
     model_inputs: tuple[str, ...] = ()
 
@@ -118,6 +124,8 @@ class Structure(Record):
         weights: Every floating-point variable of the model.
         inputs: Names of the floating-point model inputs.
         not_probed: `(path, reason)` of what was left out.
+        num_unmeasured: Number of parameters that are no floating-point numbers, as in quantized
+            kernels.
         optimizer: Keras' class name of the compiled optimizer, past those that wrap it;
             `"MultiOptimizer"` where several kinds train the model, `None` where nothing is
             compiled. One that is none of Keras' has its module's name in front.
@@ -133,6 +141,7 @@ class Structure(Record):
     weights: tuple[Weight, ...] = ()
     inputs: tuple[str, ...] = ()
     not_probed: tuple[tuple[str, str], ...] = ()
+    num_unmeasured: int = 0
     optimizer: str | None = None
     is_loss_scaled: bool = False
     backend: str = ""

@@ -9,6 +9,7 @@ from keras_initcheck.rules.biases import DrowningBiases
 from keras_initcheck.rules.column_rules import ColumnScale
 from keras_initcheck.rules.draws import NotAsPromised
 from keras_initcheck.rules.first_step import BelowEpsilon, FirstStepDiverges, FirstStepNothing
+from keras_initcheck.rules.frozen_normalization import FrozenNormalization
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
 from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients
 from keras_initcheck.rules.head import HeadAndLoss
@@ -60,6 +61,7 @@ RULES: tuple[Rule, ...] = (
     UniformAttention(),
     LeavesPrediction(),
     MeasuredPathGain(),
+    FrozenNormalization(),
     DrowningBiases(),
     NonfiniteGradients(),
     NoGradient(),

@@ -11,7 +11,7 @@ import keras_initcheck as ic
 
 X = np.random.default_rng(0).standard_normal((16, 8)).astype("float32")
 Y = np.random.default_rng(1).standard_normal((16, 4)).astype("float32")
-QUANTIZED = "not called in this forward pass, or quantized"
+QUANTIZED = "quantized: it runs another method than `call`"
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Layer .* does not have a `quantize` method:UserWarning"

@@ -112,6 +112,15 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
+def uses_moving_statistics(layer: Any, *, is_training: bool) -> bool:
+    """Whether a call of a layer is one of a batch normalization in inference mode.
+
+    One that is frozen never leaves it.
+    """
+    is_batch = isinstance(layer, keras.layers.BatchNormalization)
+    return is_batch and not (is_training and layer.trainable)
+
+
 def fused_activation(layer: Any) -> Any | None:
     """The callable that a weight layer applies to its pre-activation; `None` for the identity."""
     function = getattr(layer, "activation", None)

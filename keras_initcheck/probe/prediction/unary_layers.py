@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_initcheck.probe.engine.arrays import to_numpy
+from keras_initcheck.probe.keras_model import layer_kinds
 from keras_initcheck.probe.prediction.measured_weights import (
     MeasuredWeights,
     element_ratio,
@@ -64,7 +65,7 @@ def gaussian_noise_rule(record: SiteRecord) -> PropagationRule:
 
 def batch_normalization_rule(record: SiteRecord, weights: MeasuredWeights) -> PropagationRule:
     """BatchNormalization, by moving statistics where it is frozen or in inference mode."""
-    if record.is_training and record.layer.trainable:
+    if not layer_kinds.uses_moving_statistics(record.layer, is_training=record.is_training):
         return standardization_rule(record, weights)
     layer = record.layer
     mean, variance = _values(layer.moving_mean), _values(layer.moving_variance)

@@ -87,6 +87,7 @@ def build_structure(
             weights=weights,
             inputs=tuple(name for name, _ in record.inputs),
             not_probed=_not_probed(model, record),
+            num_unmeasured=variables.num_unmeasured(model),
             backend=keras.backend.backend(),
             dtype=str(getattr(model.dtype_policy, "name", "float32")),
             versions=_versions(),
@@ -151,6 +152,9 @@ def _site(record: SiteRecord, follows: npt.NDArray[np.bool_], num_parameters: in
         is_trainable=bool(getattr(record.layer, "trainable", True)),
         activation=_activation(record),
         model_inputs=record.model_inputs,
+        uses_moving_statistics=layer_kinds.uses_moving_statistics(
+            record.layer, is_training=record.is_training
+        ),
     )
 
 
@@ -242,8 +246,7 @@ def _positions(kept: Sequence[Any], among: Sequence[Any]) -> IntArray:
 
 def _not_probed(model: Any, record: PassRecord) -> tuple[tuple[str, str], ...]:
     uncalled = variables.uncalled_layers(model, record.sites, tuple(record.unobserved))
-    reason = "not called in this forward pass, or quantized"
-    return (*record.notes, *record.unobserved.items(), *((path, reason) for path in uncalled))
+    return (*record.notes, *record.unobserved.items(), *uncalled)
 
 
 def _versions() -> tuple[tuple[str, str], ...]:

@@ -1,15 +1,19 @@
 """The layer, site, role and fans of each variable, and the layers that no pass has called."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from keras_initcheck.probe.keras_model import introspection, layer_kinds
 from keras_initcheck.probe.keras_model.private_api import sublayers
 from keras_initcheck.probe.tap.site_record import SiteRecord
-from keras_initcheck.records.structure import WeightRole
+from keras_initcheck.records.structure import NOT_CALLED, WeightRole
 from keras_initcheck.theory.fans import Fans
 
+QUANTIZED = "quantized: it runs another method than `call`"
 _ROLES: dict[str, WeightRole] = {
     "kernel": "kernel",
     "depthwise_kernel": "kernel",
@@ -71,10 +75,12 @@ def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedV
     return found
 
 
-def uncalled_layers(model: Any, sites: Sequence[SiteRecord], seen: Sequence[str]) -> list[str]:
-    """Paths of layers with variables of their own that no site stands for or runs inside."""
+def uncalled_layers(
+    model: Any, sites: Sequence[SiteRecord], seen: Sequence[str]
+) -> list[tuple[str, str]]:
+    """`(path, reason)` of layers with variables that no site stands for or runs inside."""
     observed = _first_sites(sites)
-    paths = []
+    found = []
     for layer, path, site in _walk(model, "", None, observed, set()):
         is_container = bool(sublayers(layer)) and not isinstance(layer, layer_kinds.OPAQUE)
         if (
@@ -83,8 +89,18 @@ def uncalled_layers(model: Any, sites: Sequence[SiteRecord], seen: Sequence[str]
             and path not in seen
             and introspection.own_variables(layer)
         ):
-            paths.append(path)
-    return paths
+            is_quantized = getattr(layer, "quantization_mode", None) is not None
+            found.append((path, QUANTIZED if is_quantized else NOT_CALLED))
+    return found
+
+
+def num_unmeasured(model: Any) -> int:
+    """Number of parameters in matrices that are no floating-point numbers."""
+    return sum(
+        math.prod(variable.shape)
+        for variable in model.weights
+        if len(variable.shape) > 1 and not keras.backend.is_float_dtype(variable.dtype)
+    )
 
 
 def _first_sites(sites: Sequence[SiteRecord]) -> dict[int, SiteRecord]:

@@ -147,7 +147,8 @@ class PassRecord:
 
 
 def _facts(site: SiteRecord) -> tuple[Any, ...]:
-    return (site.name, id(site.layer), site.inputs, site.inputs_known, site.link, site.output_shape)
+    links = (site.inputs, site.inputs_known, site.link)
+    return (site.name, id(site.layer), *links, site.output_shape, site.is_training)
 
 
 def _index(channel: Channel | None) -> int:
