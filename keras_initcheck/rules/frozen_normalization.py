@@ -3,9 +3,8 @@
 import math
 from collections.abc import Iterable
 
-import numpy as np
-
 from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.site_kinds import SUM_TYPES, TRANSPARENT
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules import budgets
@@ -42,6 +41,7 @@ class FrozenNormalization(Rule):
         " optimizer, since the head alone has to make up for it."
     )
     fix = "Load weights, or train the layer: trainable=True, and no training=False in its call."
+    fix_of_usable = "Nothing, if random features are intended; otherwise load weights."
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
@@ -61,7 +61,7 @@ class FrozenNormalization(Rule):
     def _report(
         self, evidence: Evidence, index: int, ln_gain: float, count: int, thresholds: Thresholds
     ) -> Finding:
-        site, size = evidence.analysis.sites[index], evidence.size(index)
+        site = evidence.analysis.sites[index]
         severity = budgets.severity(ln_gain, None, thresholds) or "info"
         usable = "" if severity != "info" else " The signal has a usable size."
         others = further(count - 1, "layer").removeprefix(", and in ")
@@ -74,22 +74,31 @@ class FrozenNormalization(Rule):
             site=site,
             measured=math.exp(min(ln_gain, LARGEST_LOG)),
             expected=budgets.described(None, thresholds),
-            fix=self.fix if severity != "info" else "Nothing, if random features are intended.",
+            fix=self.fix
+            if severity != "info"
+            else "Nothing, if random features are intended; else load weights, or train it.",
             culprits=(site.layer,),
-            details=f"Mean square behind `{site.name}`: {number(size)}, where E[γ²] + E[β²] ="
-            f" {number(size / math.exp(ln_gain))}.",
+            details=f"The mean square behind `{site.name}` is {number(evidence.size(index))}, and"
+            f" E[γ²] + E[β²] = {number(_working_size(evidence, site))}.",
         )
 
 
 def _departure(evidence: Evidence, site: Site) -> float:
     """`ln` of the output's second moment over that of a working normalization.
 
-    `nan` where one of them is not known, or a γ of zero shuts the layer.
+    `nan` where one of them is not known, or a γ of zero shuts the layer. Behind a branch, it is the
+    sum of branch and stream that counts.
     """
+    sums = evidence.analysis.graph.reached(site.index, TRANSPARENT)
+    are_sums = (each for each in sums if evidence.analysis.sites[each].layer_type in SUM_TYPES)
+    size = max(map(evidence.size, (site.index, *are_sums)))
+    expected = _working_size(evidence, site)
+    return math.log(size / expected) if size > 0.0 and expected > 0.0 else math.nan
+
+
+def _working_size(evidence: Evidence, site: Site) -> float:
+    """`E[γ²] + E[β²]` of a normalization; 0 where γ is."""
     sizes = {"gamma": 1.0, "beta": 0.0}
     for weight in evidence.weights_of(site.layer):
         sizes[weight.name.rpartition("/")[2]] = weight.moments.second_moment
-    expected = sizes["gamma"] + sizes["beta"]
-    with np.errstate(all="ignore"):
-        ratio = np.log(np.float64(evidence.size(site.index)) / np.float64(expected))
-    return float(ratio) if sizes["gamma"] > 0.0 else math.nan
+    return sizes["gamma"] + sizes["beta"] if sizes["gamma"] else 0.0

@@ -370,3 +370,20 @@ def test_whole_application_is_predicted(predict, normal, name, gradient):
     signal, back = np.array([error for error in found.values()]).T
     assert np.mean(np.abs(signal) < 0.15) > 0.95
     assert np.nanmax(np.abs(back)) < gradient
+
+
+def test_normalization_behind_a_tiny_signal_that_no_rule_predicts(predict, normal):
+    """The gates of a recurrent layer have no rule; its output is lost in the epsilon."""
+
+    def make():
+        tiny = keras.initializers.RandomNormal(stddev=1e-4)
+        lstm = LAYERS.LSTM(64, kernel_initializer=tiny)
+        parts = [lstm, LAYERS.LayerNormalization(), LAYERS.Dense(64)]
+        return keras.Sequential([keras.Input((10, 16)), *parts])
+
+    profile, found = predict(make, normal(128, 10, 16))
+    lstm, norm, dense = profile.sites
+    assert lstm.predicted_log10_second_moment is None
+    assert norm.activations.h.second_moment < 1e-3
+    assert found[norm.name] == pytest.approx([0.0, 0.0], abs=CHANCE)
+    assert found[dense.name] == pytest.approx([0.0, 0.0], abs=CHANCE)

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tests.truth.builders import head, normal, recurrent
+from tests.truth.builders import depthwise, head, normal, recurrent, resnet
 from tests.truth.net import Net
 
 SEQUENCE = (8, 64)
@@ -68,6 +68,20 @@ def _stacked(recurrent_initializer):
     return recurrent(lambda: layers.RNN(cells, name="rnn"), steps=50)
 
 
+def _frozen(model):
+    """Only the head is trained."""
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    return model
+
+
+def _tiny_before_norm():
+    """A recurrent layer whose output is lost in the epsilon of the normalization behind it."""
+    start = keras.Input((20, 8))
+    x = layers.LSTM(32, kernel_initializer=normal(1e-4))(start)
+    return keras.Model(start, head(layers.LayerNormalization()(x)))
+
+
 def _he():
     return keras.initializers.HeNormal()
 
@@ -87,6 +101,7 @@ HEALTHY = (
         "the wrapper makes up for it",
     ),
     Net("SimpleRNN both ways, 50 steps", lambda: _both_ways(_orthogonal), "nothing grows"),
+    Net("frozen random ResNet", lambda: _frozen(resnet()), "its features have a usable size"),
     Net("stacked cells, 50 steps", lambda: _stacked(_orthogonal), "nothing grows"),
 )
 FAULTY = (
@@ -113,6 +128,12 @@ FAULTY = (
         lambda: _both_ways(lambda: normal(1.0)),
         "the gradient explodes over 50 steps",
         ("IC305",),
+    ),
+    Net(
+        "frozen random MobileNet blocks",
+        lambda: _frozen(depthwise(True)),
+        "normalizes with means of 0 and variances of 1: 0.02 a block",
+        ("IC212",),
     ),
     Net(
         "stacked cells, recurrent N(0,1)",

@@ -12,7 +12,11 @@ from keras_initcheck.probe.prediction.neighbors import complete_rule
 from keras_initcheck.probe.prediction.site_network import SiteNetwork
 from keras_initcheck.probe.tap.site_record import MODEL_INPUT, Operand, SiteRecord
 from keras_initcheck.records.statistics import Moments
-from keras_initcheck.theory.propagation.rule import Source, Unpredictable
+from keras_initcheck.theory.propagation.normalization import (
+    RootMeanSquareNormalization,
+    Standardization,
+)
+from keras_initcheck.theory.propagation.rule import Measured, Source, Unpredictable
 from keras_initcheck.theory.propagation.signal import Signal
 
 FAILED = "its prediction failed"
@@ -29,6 +33,7 @@ class NetworkBuilder:
         inputs: Measured moments of the model's inputs, by name.
         weights: Measured moments of its variables.
         measured_input: Returns the measured input of a site, or `None`.
+        measured_output: Returns the measured output of the site at an index, or `None`.
     """
 
     def __init__(
@@ -37,10 +42,12 @@ class NetworkBuilder:
         inputs: Mapping[str, Moments],
         weights: MeasuredWeights,
         measured_input: Callable[[SiteRecord], Moments | None],
+        measured_output: Callable[[int], Moments | None] = lambda index: None,
     ) -> None:
         self._inputs = inputs
         self._weights = weights
         self._measured_input = measured_input
+        self._measured_output = measured_output
         self._network = SiteNetwork()
         self._attentions = AttentionLayers(model, self._network)
         self._sources: dict[str, int] = {}
@@ -65,10 +72,25 @@ class NetworkBuilder:
     def _add_site(self, record: SiteRecord) -> int:
         """Adds the steps of a site, one after the other, and returns the last one's position."""
         rules, inputs = rules_of(record, self._weights), self._add_inputs(record)
+        if isinstance(rules[0], Standardization | RootMeanSquareNormalization):
+            inputs = tuple(self._known(record, position) for position in inputs)
         for rule in rules:
             complete = complete_rule(rule, record.layer, inputs, self._network.nodes)
             inputs = (self._network.add(record.index, complete, inputs),)
         return inputs[0]
+
+    def _known(self, record: SiteRecord, position: int) -> int:
+        """The node of what a normalization receives, as measured where it is not predicted.
+
+        Its epsilon is lost in most signals, and is all that counts in tiny ones.
+        """
+        index = self._network.sites[position]
+        if self._network.nodes[position].signal.is_known or index == MODEL_INPUT:
+            return position
+        measured = self._measured_output(index)
+        if measured is None or not measured.is_finite:
+            return position
+        return self._network.add(record.index, Measured(_signal(measured)), (position,))
 
     def _add_inputs(self, record: SiteRecord) -> tuple[int, ...]:
         if self._attentions.is_inside(record):

@@ -61,7 +61,11 @@ def predict(
         cotangent_places: Where the random cotangent starts; see `TensorOwners.cotangent_place`.
     """
     builder = NetworkBuilder(
-        model, inputs, MeasuredWeights(weights), lambda record: sites[record.index].activations.x
+        model,
+        inputs,
+        MeasuredWeights(weights),
+        lambda record: sites[record.index].activations.x,
+        lambda index: sites[index].activations.h,
     )
     network = builder.build(records)
     try:

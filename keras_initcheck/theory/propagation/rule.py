@@ -55,6 +55,27 @@ class Source(PropagationRule):
 
 
 @dataclass(frozen=True)
+class Measured(PropagationRule):
+    """A tensor that no rule predicts, as it was measured. Its gradient passes unchanged.
+
+    >>> Measured(Signal(0.5)).forward(UNKNOWN).log_second_moment
+    0.5
+    """
+
+    signal: Signal
+
+    def log_gradient_factors(self, *inputs: Signal) -> tuple[float, ...]:
+        """`ln 1`."""
+        return (0.0,)
+
+    def _forward(self, *inputs: Signal) -> Signal:
+        return self.signal
+
+    def _forward_unknown(self) -> Signal:
+        return self.signal
+
+
+@dataclass(frozen=True)
 class Unpredictable(PropagationRule):
     """A layer without a rule: recurrent layers, lookups of a table by position, custom layers.
 
