@@ -165,3 +165,4 @@ def test_kernels_are_measured_as_spectral_normalization_uses_them(measure, norma
     expected = np.mean(before**2) / np.linalg.norm(before, 2) ** 2
     assert profile.weights[0].moments.second_moment == pytest.approx(expected, rel=1e-3)
     assert np.array_equal(before, np.asarray(layer.layer.kernel, "float64"))
+    assert profile.weights[0].draw is None or profile.weights[0].draw.promised is None

@@ -1,6 +1,7 @@
 """The kind of a layer as a site, its fused activation, and the true fans of its kernels."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -28,6 +29,7 @@ WEIGHT = (
     *SEPARABLE,
 )
 RECURRENT = _classes("RNN")
+SPECTRAL = _classes("SpectralNormalization")
 BIDIRECTIONAL = _classes("Bidirectional")
 TIME_DISTRIBUTED = _classes("TimeDistributed")
 OPAQUE = (*RECURRENT, *TIME_DISTRIBUTED, *_classes("Pipeline"))
@@ -119,6 +121,12 @@ def uses_moving_statistics(layer: Any, *, is_training: bool) -> bool:
     """
     is_batch = isinstance(layer, keras.layers.BatchNormalization)
     return is_batch and not (is_training and layer.trainable)
+
+
+def assigned_kernels(layers: Iterable[Any]) -> list[Any]:
+    """The kernels that Keras' `SpectralNormalization` assigns whenever it is called."""
+    wrappers = [layer for layer in layers if isinstance(layer, SPECTRAL) and layer.built]
+    return [wrapper.kernel for wrapper in wrappers]
 
 
 def fused_activation(layer: Any) -> Any | None:

@@ -152,7 +152,8 @@ def read(owned: OwnedVariable, row: FloatArray) -> DrawnValues:
     shape = tuple(variable.shape)
     rounding = ROUNDINGS.get(keras.backend.standardize_dtype(variable.dtype), SINGLE_ROUNDING)
     name = owned.name.rsplit("/", 1)[-1]
-    promise = promise_of(owned.owner, name, shape) if row[SHARE_NONFINITE] == 0.0 else None
+    is_readable = row[SHARE_NONFINITE] == 0.0 and not owned.is_assigned
+    promise = promise_of(owned.owner, name, shape) if is_readable else None
     if promise is None:
         return DrawnValues(None, row, np.empty(0), rounding)
     if promise.distribution.family in _FIXED:

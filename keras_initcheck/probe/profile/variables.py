@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_initcheck.probe.keras_model import introspection, layer_kinds
-from keras_initcheck.probe.keras_model.private_api import sublayers
+from keras_initcheck.probe.keras_model.private_api import flatten_layers, sublayers
 from keras_initcheck.probe.tap.site_record import SiteRecord
 from keras_initcheck.records.structure import NOT_CALLED, WeightRole
 from keras_initcheck.theory.fans import Fans
@@ -41,6 +41,7 @@ class OwnedVariable:
         site: Index of the layer's site, or of the site that runs the layer inside; `None` without.
         role: Its role, as in `WeightStats.role`.
         fans: True fans of a kernel, or `None`.
+        is_assigned: Whether a wrapper gives it other values in each call of the model.
     """
 
     variable: Any
@@ -50,6 +51,7 @@ class OwnedVariable:
     site: int | None
     role: WeightRole
     fans: Fans | None
+    is_assigned: bool = False
 
 
 def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedVariable]:
@@ -58,6 +60,7 @@ def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedV
     A variable that several layers share belongs to the first.
     """
     found: dict[int, OwnedVariable] = {}
+    assigned = set(map(id, layer_kinds.assigned_kernels(flatten_layers(model))))
     for layer, path, site in _walk(model, "", None, _first_sites(sites), set()):
         fans = _fans(layer)
         for variable in introspection.own_variables(layer):
@@ -70,6 +73,7 @@ def owned_variables(model: Any, sites: Sequence[SiteRecord]) -> dict[int, OwnedV
                 site,
                 _role(name, variable),
                 fans.get(name),
+                id(variable) in assigned,
             )
             found.setdefault(id(variable), owned)
     return found
