@@ -56,7 +56,13 @@ class MeasuredPathGain(Rule):
         " to a normalization, or shrinks beside a skip connection."
     )
     fix = "Keep the size of the signal in the function that is named."
-    explained_by = (*_BROKEN, "forward-gain", "measured-forward-gain", "residual-growth")
+    explained_by = (
+        *_BROKEN,
+        "forward-gain",
+        "measured-forward-gain",
+        "frozen-normalization",
+        "residual-growth",
+    )
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each group of sites that is to blame."""
@@ -122,6 +128,7 @@ class MeasuredPathGradient(Rule):
         "saturated-attention",
         "residual-growth",
         "path-gain",
+        "frozen-normalization",
     )
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
@@ -207,6 +214,7 @@ class GradientSpread(Rule):
         "forward-gain",
         "measured-forward-gain",
         "path-gain",
+        "frozen-normalization",
         "backward-gain",
         "measured-backward-gain",
         "path-gradient",
