@@ -8,7 +8,8 @@ BACKEND_TESTS := tests/probe tests/repairs tests/promises \
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test slow random-models sweep coverage lint types soak bench bench-steps \
-	bench-gain-cost bench-branch-cost bench-truth bench-evidence bench-false-alarms bench-repair pictures clean
+	bench-gain-cost bench-branch-cost bench-truth bench-evidence bench-first-step \
+	bench-false-alarms bench-repair pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -102,6 +103,11 @@ bench-gain-cost: $(STAMP)
 # What a small residual branch costs, for the budget of a chain beside a skip connection.
 bench-branch-cost: $(STAMP)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/branch_cost.py
+
+# What a first step foretells: the measurement behind the rules on it; and what it costs.
+bench-first-step: $(STAMP)
+	@$(QUICKEST) PYTHONPATH=. $(BIN)/python tests/benchmarks/first_step.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/first_step.py --cost
 
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)

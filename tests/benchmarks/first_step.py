@@ -1,7 +1,7 @@
 """Prints what a first step foretells: its figures beside the outcome of the training it begins.
 
     PYTHONPATH=. KERAS_BACKEND=torch python tests/benchmarks/first_step.py [--steps 300]
-        [--only NAME]
+        [--only NAME] [--cost]
 
 Networks of the truth table, healthy and faulty, learn their own data set or scikit-learn's digits,
 with SGD with momentum and with Adam, at 1/100 to 1000 times a good rate. A training *trains* if
@@ -9,7 +9,7 @@ the mean loss of its last 20 batches is at most half of the best constant predic
 if it is at most nine tenths, and *stalls* otherwise; *NaN* is a loss that is not finite. The first
 two tables are over all of them; the last lists the runs, and `steps` is the number of steps that
 the first per cent of the loss takes at the rate of the first one. These are the measurements behind
-IC601, IC602 and IC603.
+IC601, IC602 and IC603. `--cost` prints what a first step adds to `check` instead, on any backend.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import itertools
 import math
 import os
 import statistics
+import time
 from collections import Counter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -134,12 +135,37 @@ def row(title, chosen):
     print(f"{title:24} " + " ".join(f"{counts[word]:>7}" for word in OUTCOMES))
 
 
+def print_costs(rounds=5):
+    """Prints the time of a check with and without its first step, in turn, each on a new probe."""
+    nets = {net.name: net for net in HEALTHY}
+    for name in ("MLP 5x256, Keras defaults", "CNN 4, Keras defaults"):
+        for family in GOOD:
+            model, x, y, _ = build(nets[name], family, GOOD[family])
+            seconds = {True: [], False: []}
+            for _ in range(rounds + 1):
+                for with_step, taken in seconds.items():
+                    start = time.perf_counter()
+                    ic.check(model, x[:BATCH], y[:BATCH], first_step=with_step)
+                    taken.append(time.perf_counter() - start)
+            # The first round compiles what any later check of such shapes uses again.
+            with_step, without = (statistics.median(seconds[each][1:]) for each in (True, False))
+            print(
+                f"{keras.backend.backend():10} {name:26} {family:4} check {1000 * without:6.0f} ms,"
+                f" with the first step {1000 * with_step:6.0f} ms: x {with_step / without:.2f}",
+                flush=True,
+            )
+
+
 def main():
     """Trains, prints a line for each training, and then the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--only", default="")
+    parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args()
+    if arguments.cost:
+        print_costs()
+        return
     nets = {net.name: net for net in [*HEALTHY, *FAULTY]}
     runs = []
     for name in NAMES:

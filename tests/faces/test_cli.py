@@ -216,6 +216,13 @@ def test_spectrum_of_the_jacobian_is_printed_on_request(capsys):
     assert "Received: --spectrum with --repair" in capsys.readouterr().err
 
 
+def test_first_step_can_be_left_out(capsys):
+    for option, is_there in (([], True), (["--no-first-step"], False)):
+        main(["models.py:small", "models.py:labelled", *option, "--json", "-"])
+        profile = json.loads(capsys.readouterr().out)["profile"]
+        assert (profile["first_step"] is not None) == is_there
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.slug)
 def test_every_rule_is_explained_by_code_and_by_slug(rule, capsys):
     assert main(["--explain", rule.code.lower()]) == 0
