@@ -91,6 +91,7 @@ class LossAtInit(Rule):
         if table is not None:
             return self._report_table(evidence, output, table, thresholds)
         grown = _amplifiers(evidence, site)
+        is_wide = output.logit_deviation > bound
         culprits = [each.site.layer for each in grown] or ([site.layer] if site else [])
         advice = (
             "Begin with the layers that amplify: use the initializer that fits their activation."
@@ -98,13 +99,17 @@ class LossAtInit(Rule):
         return self.finding(
             "warning",
             f"The output `{output.name}` is sure of random guesses: its loss is"
-            f" {number(output.value)} before training, and {number(guess)} by guessing. Its logits"
-            f" have a standard deviation of {number(output.logit_deviation)}."
+            f" {number(output.value)} before training, and {number(guess)} by guessing."
+            + _spread_sentence(output)
             + _input_sentence(site, grown),
             site=site,
             details=_factors(grown),
-            measured=output.logit_deviation,
-            expected=f"below {number(bound)}, best about 1; a loss near {number(guess)}",
+            measured=output.logit_deviation if is_wide else output.value,
+            expected=(
+                f"below {number(bound)}, best about 1; a loss near {number(guess)}"
+                if is_wide
+                else f"within {number(thresholds.loss_surplus)} of {number(guess)}"
+            ),
             fix=advice if grown else self.fix,
             culprits=tuple(dict.fromkeys(culprits)),
         )
@@ -119,9 +124,10 @@ class LossAtInit(Rule):
         small = number(float(f"{1.0 / math.sqrt(width):.1g}"))
         return self.finding(
             "warning",
-            f"The loss of the output `{output.name}` is {number(output.value)} before training, and"
-            f" {number(guess)} by guessing: the table `{table.name}` is the head as well, and its"
-            f" values of {number(deviation)} give each token a logit far above the others.",
+            f"The table `{table.name}` is the head as well, and too large: each token is sure to"
+            f" follow itself. The loss of `{output.name}` is {number(output.value)} before"
+            f" training, and {number(guess)} by guessing; the table has a standard deviation of"
+            f" {number(deviation)}.",
             site=evidence.site_of(table),
             layer=table.layer,
             measured=output.value,
@@ -153,6 +159,13 @@ def shared_table(evidence: Evidence, output: OutputStats) -> WeightStats | None:
     else:
         found = [position for position, weight in matrices if weight.role == "embedding"]
     return evidence.weight(found[0]) if len(found) == 1 else None
+
+
+def _spread_sentence(output: OutputStats) -> str:
+    """How far the logits spread; empty where that was not measured."""
+    if math.isnan(output.logit_deviation):
+        return ""
+    return f" Its logits have a standard deviation of {number(output.logit_deviation)}."
 
 
 def _large_input(site: SiteStats | None) -> float | None:

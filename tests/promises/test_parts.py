@@ -145,3 +145,13 @@ def test_names_become_directories_of_their_own():
     names = [part.directory for part in parts_of({label: (model, X) for label in labels}, None)]
     assert names[:5] == ["a_b", "a_b_2", "A_B_3", "part", "Müller_1"]
     assert len(names[5]) == 100
+
+
+def test_part_may_be_frozen_while_another_one_trains():
+    model = pair()
+    model.second.compile("sgd", "mse")
+    model.second.trainable = False
+    check = ic.InitCheck(parts={"first": (model.first, X), "second": (model.second, X)})
+    model.fit(X, batch_size=8, verbose=0, callbacks=[check])
+    assert "IC308" in {finding.code for finding in ic.check(model.second, X).findings}
+    assert "IC308" not in {finding.code for finding in check.reports["second"].findings}

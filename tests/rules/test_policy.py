@@ -121,3 +121,10 @@ def test_exemptions_that_are_no_mapping_are_refused():
         TypeError, match=r"`exempt` must map patterns of layer paths to codes\. Received: \['top'\]"
     ):
         Policy(exempt=["top"])
+
+
+def test_policy_without_a_rule_keeps_everything_else():
+    policy = Policy(ignore=["IC104"], thresholds={"sgd_gain_warning": 8.0})
+    less = policy.without("nothing-to-train")
+    assert policy.codes - less.codes == {"IC308"}
+    assert less.thresholds == policy.thresholds

@@ -157,6 +157,29 @@ def test_few_units_may_be_silent_on_one_sample(make, zero, units, batch_size, se
 
 
 @pytest.mark.parametrize(
+    ("batch_size", "has_gradient", "severity"),
+    [(7, False, "error"), (7, True, "info"), (1, False, "info")],
+    ids=["no gradient", "a gradient", "one sample"],
+)
+def test_few_samples_excuse_no_head_that_keeps_the_gradient_from_all_weights(
+    make, zero, batch_size, has_gradient, severity
+):
+    gradient = make.moments() if has_gradient else zero
+    kernel = make.kernel("head", 0.1, 64.0, 1.0, gradient=gradient)
+    head = make.weight_layer(
+        "head",
+        kernels=[kernel],
+        activation="relu",
+        is_head=True,
+        activations=make.places(h=zero),
+        output_shape=(batch_size, 1),
+    )
+    hidden = make.weight_layer("a", kernels=[make.kernel("a", 0.1, gradient=zero)])
+    (finding,) = findings_of(DeadLayer(), make.chain(hidden, head, batch_size=batch_size))
+    assert finding.severity == severity
+
+
+@pytest.mark.parametrize(
     ("share_zero", "is_dead"), [(1.0, True), (0.999, False)], ids=["all zero", "nearly all zero"]
 )
 def test_dead_layer_is_found_where_the_largest_magnitude_was_not_taken(make, share_zero, is_dead):
