@@ -9,12 +9,12 @@ import numpy.typing as npt
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.layer_fans import BACKWARD, FORWARD
 from keras_initcheck.analysis.path_gains import SENSITIVITY
-from keras_initcheck.records.finding import SEVERITIES, Finding
+from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE
 from keras_initcheck.records.structure import Site, Weight
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.paths import FaultyPath, faulty_paths
-from keras_initcheck.rules.rule import LARGEST_LOG, Causes, Rule, listed
+from keras_initcheck.rules.rule import LARGEST_LOG, Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.wording import times, times_weaker_or_stronger, verb
 
@@ -223,6 +223,7 @@ class GradientSpread(Rule):
         "no-weight-gradient",
         "head-and-loss",
     )
+    raises = ("input-scale",)
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
@@ -249,11 +250,6 @@ class GradientSpread(Rule):
             culprits=(weight.layer,),
             details=f"max |dL/dW|² / max |dL/db|² = e^{ln_ratio:.1f}.",
         )
-
-    def is_explained_by(self, slug: str, finding: Finding, causes: Causes) -> bool:
-        """An input that is too small is the cause, whatever its consequence costs."""
-        least = "warning" if slug == "input-scale" else finding.severity
-        return causes.rank(slug) >= SEVERITIES.index(least)
 
 
 def _is_matrix(weight: Weight) -> bool:
