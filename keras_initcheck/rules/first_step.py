@@ -130,8 +130,7 @@ class FirstStepDiverges(Rule):
         severity: Severity = "error" if is_error else "warning"
         yield self.finding(
             "info" if step.warms_up else severity,
-            f"The first step of {_optimizer(profile, step)} turns a loss of"
-            f" {number(step.loss_before)} into {_in_words(step.loss_after)}.",
+            f"The first step of {_optimizer(profile, step)} {_change(step)}.",
             measured=step.loss_after,
             expected=f"below {number(error if is_error else warning)}",
             details=(
@@ -139,6 +138,15 @@ class FirstStepDiverges(Rule):
                 f" the update is {number(_update(step))} times as large as the weights (median)."
             ),
         )
+
+
+def _change(step: FirstStep) -> str:
+    before, after = number(step.loss_before), _in_words(step.loss_after)
+    return (
+        f"leaves the loss at {after}"
+        if before == after
+        else f"turns a loss of {before} into {after}"
+    )
 
 
 def _in_words(loss: float) -> str:

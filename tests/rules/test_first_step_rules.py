@@ -66,6 +66,14 @@ def test_loss_that_is_lost_is_an_error(after, words, profile):
     )
 
 
+def test_loss_that_stays_is_not_said_to_change(profile):
+    step = replace(HEALTHY, loss_before=14.01, loss_after=14.02)
+    (finding,) = findings_of(
+        FirstStepDiverges(), profile(step, outputs=(CLASSIFIER,), backend="torch")
+    )
+    assert finding.message.endswith(" leaves the loss at 14.")
+
+
 @pytest.mark.parametrize(("after", "count"), [(229.0, 0), (231.0, 1)])
 def test_growth_has_a_bound(after, count, profile):
     """A hundred times the loss before, 2.3, and guessing's, 2.3026 = ln 10."""
