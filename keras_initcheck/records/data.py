@@ -107,6 +107,7 @@ class OutputStats(Record):
         is_weighted: Whether sample weights came with the batch, which may mask labels.
         inner_activation: Name of another activation that its own one receives, with no weights
             between the two; `None` if there is none.
+        is_own_loss: Whether the loss is a function of the user's own, of the value of `loss`.
     """
 
     name: str
@@ -122,3 +123,4 @@ class OutputStats(Record):
     labels: Labels
     is_weighted: bool = False
     inner_activation: str | None = None
+    is_own_loss: bool = False

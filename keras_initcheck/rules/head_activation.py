@@ -91,9 +91,9 @@ def _squashed_logits(output: OutputStats, backend: str) -> Fault | None:
 
 
 def _second_squashing(output: OutputStats, backend: str) -> Fault:
-    applied = (
-        f"has been through {output.activation}, and its loss ({output.loss}, from_logits=True)"
-    )
+    own = "a function of your own with the value of " if output.is_own_loss else ""
+    loss = f"its loss ({own}{output.loss}, from_logits=True)"
+    applied = f"has been through {output.activation}, and {loss}"
     fix = "Remove the activation and keep from_logits=True, or keep it and set from_logits=False."
     if backend == "tensorflow":
         return (

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_initcheck as ic
 from keras_initcheck.probe.tap.pass_record import LOSS
 from keras_initcheck.records.errors import DataError
 
@@ -265,3 +266,38 @@ def test_labels_of_another_width_are_an_error(measure, x, classes):
     model.compile("sgd", "categorical_crossentropy")
     with pytest.raises(DataError, match=r"must fit the model's loss .* labels \(12, 5\)"):
         measure(model, x, np.eye(5)[classes])
+
+
+def own_loss(labels, outputs):
+    """A cross-entropy that applies the softmax itself."""
+    logs = keras.ops.log_softmax(outputs)
+    return -keras.ops.mean(keras.ops.take_along_axis(logs, labels[:, None], axis=-1))
+
+
+def own_loss_of_probabilities(labels, outputs):
+    """A cross-entropy of probabilities."""
+    return -keras.ops.mean(
+        keras.ops.log(keras.ops.take_along_axis(outputs, labels[:, None], axis=-1))
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "is_known"),
+    [
+        (own_loss, "softmax", True),
+        (own_loss, None, False),
+        (own_loss_of_probabilities, "softmax", False),
+    ],
+    ids=["applies another softmax", "has logits", "has probabilities"],
+)
+def test_own_loss_is_known_by_its_value(loss, activation, is_known):
+    start = keras.Input((4,))
+    regularizer = keras.regularizers.L2(0.1)
+    head = keras.layers.Dense(3, activation, kernel_regularizer=regularizer)
+    model = keras.Model(start, head(start))
+    model.compile("sgd", loss)
+    x = np.random.default_rng(0).standard_normal((16, 4)).astype("float32")
+    report = ic.check(model, x, np.arange(16) % 3)
+    found = [(output.is_own_loss, output.from_logits) for output in report.profile.outputs]
+    assert found == [(True, True)] * is_known
+    assert ("IC406" in {finding.code for finding in report.findings}) is is_known

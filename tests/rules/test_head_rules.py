@@ -297,6 +297,12 @@ def test_tensorflow_undoes_a_second_softmax_but_not_a_third(make):
     assert severities(HeadAndLoss(), profile(make, thrice, backend="tensorflow")) == ["warning"]
 
 
+def test_own_loss_that_applies_the_softmax_again_is_told_as_such(make):
+    own = make.target(from_logits=True, is_own_loss=True)
+    (finding,) = findings_of(HeadAndLoss(), profile(make, own))
+    assert "a function of your own with the value of sparse_categorical" in finding.message
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

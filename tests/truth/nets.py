@@ -485,15 +485,6 @@ FAULTY = (
         data=real.digits,
     ),
     Net(
-        "digits, softmax twice",
-        lambda: _digits("softmax"),
-        "probabilities taken for logits",
-        ("IC406",),
-        "head",
-        loss=_LOGITS,
-        data=real.digits,
-    ),
-    Net(
         "softmax over one unit",
         lambda: _table_mlp(30, 1, "softmax"),
         "always 1",

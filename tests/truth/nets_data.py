@@ -10,6 +10,9 @@ from tests.truth.net import Net
 
 SPARSE, DENSE = "sparse_categorical_crossentropy", "categorical_crossentropy"
 BINARY = "binary_crossentropy"
+LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+IS_UNDONE = keras.backend.backend() == "tensorflow"
+"""Whether Keras undoes a softmax that meets a loss of logits."""
 ROWS = 20
 """Rows of the tables of the embeddings."""
 
@@ -23,6 +26,12 @@ def _classifier(activation, after=None, outputs=10, inputs=64, **options):
         )(x)
     x = layers.Dense(outputs, activation, name="head")(x)
     return keras.Model(start, layers.Activation(after, name="after")(x) if after else x)
+
+
+def _own_loss(labels, outputs):
+    """A cross-entropy that applies the softmax itself."""
+    chosen = ops.take_along_axis(ops.log_softmax(outputs), labels[:, None], axis=-1)
+    return -ops.mean(chosen)
 
 
 def _one_hot(seed, number=real.BATCH):
@@ -209,6 +218,19 @@ FAULTY = (
         "penalties of 300 times the loss",
         ("IC410",),
         data=real.digits,
+    ),
+    *(
+        Net(
+            f"softmax twice, {name}",
+            lambda: _classifier("softmax"),
+            "probabilities taken for logits",
+            ("IC406",),
+            "head",
+            loss=loss,
+            data=real.digits,
+        )
+        for name, loss in (("from_logits", LOGITS), ("a loss of one's own", _own_loss))
+        if not IS_UNDONE
     ),
     Net("softmax inside", _softmax_inside, "1/64 each", ("IC411",), "hidden_1"),
     Net(

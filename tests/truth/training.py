@@ -70,7 +70,11 @@ def steps_to_learn(model, x, y, bound, rates):
             variable.assign(value)
         model.optimizer.learning_rate.assign(rate)
         counter = StepsTo(bound, min(best, NUM_STEPS))
-        model.fit(x, y, batch_size=TRAINING_BATCH, epochs=NUM_STEPS, verbose=0, callbacks=[counter])
+        fit = {"batch_size": TRAINING_BATCH, "epochs": NUM_STEPS, "verbose": 0}
+        try:
+            model.fit(x, y, **fit, callbacks=[counter])
+        except Exception as error:  # what a framework refuses is never learned
+            print(f"    {type(error).__name__}: {str(error).splitlines()[0][:80]}")
         best = min(best, counter.count)
     for variable, value in zip(variables, initial, strict=True):
         variable.assign(value)

@@ -34,12 +34,15 @@ class KnownLoss:
         from_logits: Whether it takes logits.
         ignored_class: Class that it leaves out, or `None`.
         function: A copy of the loss that returns the plain mean.
+        is_supposed: Whether the model has a function of the user's own, which is this loss if their
+            values agree.
     """
 
     name: str
     from_logits: bool
     ignored_class: int | None
     function: Any
+    is_supposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,30 @@ def known_loss(loss: Any) -> KnownLoss | None:
     )
 
 
+def supposed_loss(loss: Any, labels: Any, output: Any) -> KnownLoss | None:
+    """The cross-entropy of logits that a user's own function may be; `None` where none fits.
+
+    Whoever passes probabilities to such a function has the softmax twice.
+    """
+    is_own = callable(loss) and known_loss(loss) is None
+    shapes = [tuple(getattr(tensor, "shape", ())) for tensor in (labels, output)]
+    if not is_own or len(shapes[1]) < 2 or shapes[1][-1] in (None, 1):
+        return None
+    if shapes[0] == shapes[1]:
+        dense = keras.losses.CategoricalCrossentropy(from_logits=True)
+        return KnownLoss("categorical_crossentropy", True, None, dense, is_supposed=True)
+    if not keras.backend.is_int_dtype(labels.dtype):
+        return None
+    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    largest = int(shapes[1][-1]) - 1
+
+    def function(labels: Any, output: Any) -> Any:
+        # Labels of another meaning must not end the pass.
+        return sparse(keras.ops.clip(labels, 0, largest), output)
+
+    return KnownLoss("sparse_categorical_crossentropy", True, None, function, is_supposed=True)
+
+
 def match_outputs(model: Any, y: Any, outputs: Any) -> list[OutputWithLoss]:
     """The outputs with their labels and losses, where it is beyond doubt which belong together."""
     if y is None or type(model).compute_loss is not keras.Model.compute_loss:
@@ -104,6 +131,18 @@ def match_outputs(model: Any, y: Any, outputs: Any) -> list[OutputWithLoss]:
         for name, output, key, loss in resolved
         if loss is not None and not _is_nested(output)
     ]
+
+
+def suppose_output(model: Any, y: Any, outputs: Any) -> list[OutputWithLoss]:
+    """The only output with the loss that a function of the user's own may be; empty without one."""
+    is_single = len(introspection.flatten_with_names(outputs)) == 1
+    if y is None or not is_single or type(model).compute_loss is not keras.Model.compute_loss:
+        return []
+    for name, output, key, given in _match_one(model, y, outputs):
+        loss = supposed_loss(given, y if key is None else y[key], output)
+        if loss is not None and not _is_nested(output):
+            return [OutputWithLoss(name, output, key, loss)]
+    return []
 
 
 def _match_one(model: Any, y: Any, outputs: Any) -> list[_Match]:

@@ -69,7 +69,7 @@ class ProfileBuilder:
         with our_own("the labels"):
             is_weighted = batch.sample_weight is not None
             outputs = outputs_and_labels.output_stats(
-                record.outputs, table.outputs, batch.y, is_weighted
+                record.outputs, table.outputs, batch.y, is_weighted, table.loss - table.penalties
             )
         with our_own("the columns of the inputs"):
             named = named_inputs(self._model, batch.x)

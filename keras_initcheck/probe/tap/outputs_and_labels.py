@@ -15,7 +15,11 @@ from keras import ops
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_dense, is_observable
 from keras_initcheck.probe.keras_model.activations import UNKNOWN, following_activation
-from keras_initcheck.probe.keras_model.losses import OutputWithLoss, match_outputs
+from keras_initcheck.probe.keras_model.losses import (
+    OutputWithLoss,
+    match_outputs,
+    suppose_output,
+)
 from keras_initcheck.probe.tap import label_statistics
 from keras_initcheck.probe.tap.recorder import Recorder
 from keras_initcheck.probe.tap.site_record import SiteRecord
@@ -26,6 +30,10 @@ NUM_COLUMNS = 5
 relative to that.
 """
 
+SQUASHING = ("softmax", "sigmoid")
+"""Activations that a loss of logits would apply again."""
+LARGEST_DIFFERENCE = 1e-4
+"""Relative difference of two values of one loss, from rounding."""
 MOST_VALUES = 2**22
 """Most labels that are brought to the host; of a larger batch, those of the first samples."""
 
@@ -66,10 +74,12 @@ def observe_outputs(
     The loss in the row is NaN unless `has_loss`.
     """
     found = []
-    for pairing in match_outputs(model, y, outputs):
-        if _are_comparable(pairing, y):
-            site = recorder.maker(pairing.output)
-            activation = _activation(site)
+    known = match_outputs(model, y, outputs)
+    for pairing in known or (suppose_output(model, y, outputs) if has_loss else []):
+        site = recorder.maker(pairing.output)
+        activation = _activation(site)
+        is_of_interest = not pairing.loss.is_supposed or activation in SQUASHING
+        if is_of_interest and _are_comparable(pairing, y):
             logits = (
                 pairing.output
                 if pairing.loss.from_logits or activation is None
@@ -96,12 +106,22 @@ def observe_outputs(
 
 
 def output_stats(
-    records: Sequence[OutputRecord], rows: np.ndarray, y: Any, is_weighted: bool
+    records: Sequence[OutputRecord], rows: np.ndarray, y: Any, is_weighted: bool, loss: float
 ) -> tuple[OutputStats, ...]:
-    """The records with their measured rows and the statistics of their labels."""
+    """The records with their measured rows and the statistics of their labels.
+
+    Args:
+        records: The outputs.
+        rows: Their rows.
+        y: The labels.
+        is_weighted: Whether sample weights came with the batch.
+        loss: Value of the model's loss without penalties, which a supposed loss must have.
+    """
     found = (
         _output_stats(record, row, y, is_weighted)
         for record, row in zip(records, rows, strict=True)
+        if not record.pairing.loss.is_supposed
+        or math.isclose(row[0], loss, rel_tol=LARGEST_DIFFERENCE)
     )
     return tuple(each for each in found if each is not None)
 
@@ -157,6 +177,7 @@ def _output_stats(
         site=record.site,
         activation=record.activation,
         inner_activation=record.inner_activation,
+        is_own_loss=loss.is_supposed,
         width=record.width,
         loss=loss.name,
         from_logits=loss.from_logits,
