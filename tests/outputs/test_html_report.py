@@ -257,3 +257,13 @@ def test_first_step_has_a_section(full_report):
     assert "<h2>The first step</h2>" in render(full_report)
     profile = replace(full_report.profile, first_step=None)
     assert "<h2>The first step</h2>" not in render(replace(full_report, profile=profile))
+
+
+def test_weights_stand_beside_their_initializers(full_report):
+    page = render(full_report)
+    assert "what was promised, what was found" in page
+    assert "<td>truncated N(0, 0.125²)</td><td>N(0, 0.5²)</td><td>another draw</td>" in page
+
+
+def test_section_of_weights_is_left_out_where_they_were_not_compared(make):
+    assert "what was promised, what was found" not in render(make.report(num_sites=0))

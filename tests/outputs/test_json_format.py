@@ -352,6 +352,7 @@ def test_report_of_an_earlier_release_lacks_what_has_a_default(full_report):
         document["num_exempted"],
         profile["sites"][0]["log_ratio_variance"],
         profile["weights"][0]["rank"],
+        profile["weights"][0]["draw"],
     )
     del profile["outputs"], profile["tabular_inputs"]
     read = from_json(json.dumps(document))
@@ -359,7 +360,8 @@ def test_report_of_an_earlier_release_lacks_what_has_a_default(full_report):
         read.num_exempted,
         read.profile.sites[0].log_ratio_variance,
         read.profile.weights[0].rank,
-    ) == (0, None, None)
+        read.profile.weights[0].draw,
+    ) == (0, None, None, None)
     assert (read.profile.outputs, read.profile.tabular_inputs) == ((), ())
 
 

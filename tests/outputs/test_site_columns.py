@@ -1,13 +1,15 @@
 """The columns of the table of sites: values to sort by, and what is shown of them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from keras_initcheck.outputs import summary
 from keras_initcheck.outputs.figure_data import FigureData
-from keras_initcheck.outputs.site_columns import COLUMNS, site_columns
+from keras_initcheck.outputs.site_columns import COLUMNS, DRAWS, site_columns
 from keras_initcheck.outputs.site_statistics import STATISTICS
+from keras_initcheck.records.draw import VERDICTS, Draw
 from keras_initcheck.records.statistics import Places
 
 
@@ -119,3 +121,22 @@ def test_missing_prediction_of_a_site_that_was_left_out_is_listed_for_other_site
     found = summary.not_probed(make.report([mask, *others[:num_others]], not_probed=notes).profile)
     assert found[0] == notes[0]
     assert [path for path, _ in found[1:]] == ["mask"] * num_others
+
+
+@pytest.mark.parametrize(("verdict", "word"), list(zip(VERDICTS, DRAWS, strict=True)))
+def test_each_verdict_on_a_draw_has_a_word(make, verdict, word):
+    site = make.site(0, "a")
+    kernel = replace(make.kernel(site), draw=Draw(verdict))
+    report = make.report([site])
+    profile = report.profile.with_changes(weights=(kernel,))
+    data = FigureData.from_report(replace(report, profile=profile))
+    (drawn,) = [column for column in site_columns(data) if column.title == "drawn"]
+    assert drawn.texts == (word,)
+
+
+def test_probe_that_does_not_compare_has_no_column_of_draws(make):
+    site = make.site(0, "a")
+    report = make.report([site])
+    profile = report.profile.with_changes(weights=(replace(make.kernel(site), draw=None),))
+    data = FigureData.from_report(replace(report, profile=profile))
+    assert "drawn" not in {column.title for column in site_columns(data)}

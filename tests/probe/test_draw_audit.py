@@ -176,6 +176,25 @@ def test_layer_that_was_not_loaded_is_fresh():
     assert set(found.values()) == {"loaded or trained"}
 
 
+def test_load_that_leaves_out_a_layer_is_reported(tmp_path):
+    """A stem with another number of inputs does not fit the file."""
+
+    def network(num_inputs):
+        hidden = [layers.Dense(64, "relu", name=f"hidden_{number}") for number in range(3)]
+        return keras.Sequential(
+            [keras.Input((num_inputs,)), *hidden, layers.Dense(10, name="head")]
+        )
+
+    trained, other = network(64), network(48)
+    train(trained)
+    trained.save_weights(tmp_path / "net.weights.h5")
+    with pytest.warns(UserWarning):
+        other.load_weights(tmp_path / "net.weights.h5", skip_mismatch=True)
+    (found,) = [each for each in ic.check(other).findings if each.code == "IC109"]
+    assert "1 of 4 kernels is still as drawn" in found.message
+    assert found.culprits == ("hidden_0",)
+
+
 def test_bias_that_was_set_to_ones():
     model = mlp()
     model.get_layer("hidden_1").bias.assign(np.ones(64))
