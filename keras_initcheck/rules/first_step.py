@@ -112,8 +112,11 @@ class FirstStepDiverges(Rule):
         "nonfinite-input",
         "nonfinite-loss",
         "loss-at-init",
+        "input-scale",
         "label-scale",
+        "column-scale",
     )
+    raises = ("input-scale", "label-scale", "column-scale")
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""

@@ -241,3 +241,16 @@ def test_loss_that_is_too_small_for_adam(factor, codes):
     x = generator.standard_normal((32, 64)).astype("float32")
     found = ic.check(model, x, generator.integers(0, 10, 32)).findings
     assert {each.code for each in found if each.severity != "info"} == codes
+
+
+def test_labels_are_an_error_where_they_ruin_the_first_step():
+    """The cause is named, and is as severe as its consequence."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64, "relu")])
+    model.add(keras.layers.Dense(1))
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    x, noise = (np.random.default_rng(0).standard_normal((32, width)) for width in (64, 1))
+    findings = ic.check(model, x, 150_000 + 1_000 * noise).findings
+    severities = {finding.code: finding.severity for finding in findings}
+    assert severities["IC407"] == "error"
+    assert severities["IC601"] == "info"
