@@ -88,10 +88,18 @@ def test_gradient_that_grows_alone_is_chaos_for_every_optimizer(
     assert severities(MeasuredPathGain(), profile) == []
 
 
-def test_gradient_that_shrinks_alone_has_the_budget_of_the_optimizer(make):
-    for optimizer, expected in (("SGD", ["warning"]), ("Adam", [])):
-        profile = behind_function(make, 0.1, ln_gradient=-9.0, optimizer=optimizer)
-        assert severities(MeasuredPathGradient(), profile) == expected
+@pytest.mark.parametrize(
+    ("optimizer", "ln_gradient", "expected"),
+    [
+        ("SGD", -11.0, []),
+        ("SGD", -13.0, ["warning"]),
+        ("Adam", -19.0, []),
+        ("SGD", -25.0, ["warning"]),
+    ],
+)
+def test_gradient_that_shrinks_alone_is_a_warning_at_most(make, optimizer, ln_gradient, expected):
+    profile = behind_function(make, 0.1, ln_gradient=ln_gradient, optimizer=optimizer)
+    assert severities(MeasuredPathGradient(), profile) == expected
 
 
 def test_gradient_in_front_of_the_second_layer_with_weights_is_nobodys(make):

@@ -51,6 +51,21 @@ class RadialBasis(layers.Layer):
         return ops.exp(-ops.sum(distance * distance, axis=1) / self.width)
 
 
+class Polynomials(layers.Layer):
+    """Sums of Chebyshev polynomials of each input, up to the third."""
+
+    def build(self, shape):
+        self.factors = self.add_weight(
+            shape=(shape[-1], 32, 4), initializer=normal(0.25 / shape[-1]), name="factors"
+        )
+
+    def call(self, x):
+        first = ops.tanh(x)
+        second = 2.0 * first * first - 1.0
+        powers = [ops.ones_like(first), first, second, 2.0 * first * second - first]
+        return ops.einsum("bid,iod->bo", ops.stack(powers, axis=-1), self.factors)
+
+
 class Standardized(layers.Layer):
     """A layer normalization of the user's own."""
 
@@ -157,6 +172,14 @@ def between(function, initializer=HeNormal, depth=4):
     return keras.Model(start, head(x))
 
 
+def polynomials():
+    """Three layers of polynomials."""
+    x = start = keras.Input((64,))
+    for _ in range(3):
+        x = Polynomials()(x)
+    return keras.Model(start, head(x))
+
+
 def standardized():
     """Small weights before a normalization of the user's own."""
     x = start = keras.Input((64,))
@@ -216,6 +239,7 @@ HEALTHY = (
     ),
     Net("radial basis, wide", lambda: radial(64.0), "outputs of a quarter"),
     Net("Lambda relu, He", lambda: between(ops.relu), "every factor is 1"),
+    Net("polynomials", polynomials, "the gradient alone shrinks, by e^-8"),
     Net("own normalization, N(0,0.01²)", standardized, "normalized"),
     Net("unit vectors x 30", directions, "30² / 512 is about 1"),
     Net("highway layers", highway, "gates let the signal by"),
