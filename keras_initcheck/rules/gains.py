@@ -260,7 +260,9 @@ class ForwardGain(GainRule):
         " sgd_gain_warning, sgd_gain_error, adaptive_gain_warning and adaptive_gain_error. A"
         " wrapper such as LossScaleOptimizer counts as the optimizer inside it; where several"
         " optimizers train a chain, the smallest budget applies. The culprits are the layers"
-        " that contribute most."
+        " that contribute most. By their measured ratios it judges layers with functions of the"
+        " user's own between them, too, and layers of the user's own whose single matrix"
+        " multiplies their input: what else is on such a path is the subject of path-gain."
     )
     why = (
         "The factors of the layers multiply: the last layers receive a signal of another size, and"
