@@ -1,6 +1,7 @@
 """The steps that may cure a finding, by what its rule names as a cure."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -21,6 +22,16 @@ from keras_initcheck.theory.noise import STATIC_FACTOR, static_tolerance
 _LARGE_BIAS = 0.1
 """Share of the pre-activation's second moment from which a bias is taken for the reason of dead or
 saturated units. Keras' own are 0.
+"""
+DEEP = 16
+"""Layers of one chain from which kernels of a wrong size are drawn anew, orthogonal, where those of
+a shorter one are multiplied. An orthogonal kernel keeps the size of each signal, not only on
+average, and what chance adds to a gain grows with depth.
+
+Measured on digits with SGD, ReLU, width 64, medians of 4 and 6 draws: 22 layers reach a loss of 0.5
+in 148 steps orthogonal, in 225 multiplied and in 228 drawn by He; 34 layers have a loss of 0.80,
+1.57 and 1.70 after 450 steps. The bound lies between these and the 8 layers that multiplying serves
+as well.
 """
 
 
@@ -212,11 +223,18 @@ class StepMaker:
         )
 
     def _scaled_around(self, finding: Finding) -> list[Step]:
-        blamed = set(blamed_layers(finding))
-        return [
-            self._scaled(each, reason(finding))
+        blamed, why = set(blamed_layers(finding)), reason(finding)
+        chosen = [
+            each
             for each in self.around(finding)
             if not each.is_zero and self._is_off(each, each.layer in blamed)
+        ]
+        depths = Counter(each.site.chain for each in chosen)
+        return [
+            replace(self._redraw(each, why), is_orthogonal=True)
+            if each.site.chain is not None and depths[each.site.chain] >= DEEP
+            else self._scaled(each, why)
+            for each in chosen
         ]
 
     def _is_off(self, layer: LayerKernels, is_blamed: bool) -> bool:
@@ -273,14 +291,18 @@ class StepMaker:
         return [Step(layer.layer, RESET, (bias.name,), reason(finding))] if is_large else []
 
     def _growing(self, finding: Finding) -> set[str]:
-        """Last layers of the branches that made what enters the head of a finding large."""
+        """Last layers of the branches that made the signal of a finding large.
+
+        Where that is a head, what enters it has to be large itself.
+        """
         sites = self.evidence.analysis.sites
-        head = next((site.index for site in sites if site.layer == finding.layer), None)
-        if head is None:
+        blamed = next((site.index for site in sites if site.layer == finding.layer), None)
+        if blamed is None:
             return set()
-        x = self.evidence.site(head).activations.x
-        if x is None or x.second_moment <= LARGE_INPUT**2:
-            return set()
+        if sites[blamed].is_head:
+            x = self.evidence.site(blamed).activations.x
+            if x is None or x.second_moment <= LARGE_INPUT**2:
+                return set()
         size = self.evidence.size
         free = [
             [block for block in each if not block.is_normalized] for each in self.evidence.stacks

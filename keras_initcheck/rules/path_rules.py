@@ -13,6 +13,7 @@ from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE
 from keras_initcheck.records.structure import Site, Weight
 from keras_initcheck.rules import budgets
+from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.paths import FaultyPath, faulty_paths
 from keras_initcheck.rules.rule import LARGEST_LOG, Rule, listed
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
@@ -56,6 +57,7 @@ class MeasuredPathGain(Rule):
         " to a normalization, or shrinks beside a skip connection."
     )
     fix = "Keep the size of the signal in the function that is named."
+    cure = Cure.SCALE_BRANCHES_OR_CHAIN
     explained_by = (
         *_BROKEN,
         "forward-gain",
@@ -120,6 +122,7 @@ class MeasuredPathGradient(Rule):
         " known unless it is a known layer with weights."
     )
     fix = "Make the slope of the function that is named smaller for what it receives."
+    cure = Cure.SCALE_BRANCHES_OR_CHAIN
     explained_by = (
         *_BROKEN,
         "nonfinite-gradients",

@@ -7,7 +7,7 @@ import pytest
 from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.repairs.options import ModelRepairOptions
 from keras_initcheck.repairs.planner import plan, settling
-from keras_initcheck.repairs.step_maker import StepMaker, cure_of
+from keras_initcheck.repairs.step_maker import DEEP, StepMaker, cure_of
 from keras_initcheck.rules.catalogue import RULES, RULES_BY_SLUG
 from keras_initcheck.rules.cure import Cure
 from tests.support.profiles import chain, head, kernel, make, site, weight_layer, zero
@@ -159,6 +159,16 @@ def test_wide_layer_by_its_fan_out_shares_no_fault():
     wide = weight_layer("wide", 2 / 10, fan_in=4096.0, fan_out=10.0, chain=1)
     profile = chain(weight_layer("a", 1.0), wide, head())
     assert actions(profile, found("forward-gain", "a")) == [("a", "rescale")]
+
+
+@pytest.mark.parametrize(("depth", "action"), [(DEEP - 1, "rescale"), (DEEP, "redraw")])
+def test_kernels_of_a_deep_chain_are_drawn_anew(depth, action):
+    layers = [weight_layer(f"dense_{number}", 1 / 64) for number in range(depth)]
+    names = [f"dense_{number}" for number in range(depth)]
+    profile = chain(*layers, head())
+    steps = plan(profile, [found("forward-gain", *names)], ModelRepairOptions()).steps
+    assert [(step.layer, step.action) for step in steps] == [(name, action) for name in names]
+    assert all(step.is_orthogonal == (action == "redraw") for step in steps)
 
 
 def test_kernels_of_a_recurrent_layer_are_redrawn_where_they_are_off():
