@@ -16,7 +16,7 @@ from keras_initcheck.records.structure import Site
 from keras_initcheck.rules import budgets, initializers
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.paths import FaultyPath, faulty_paths
-from keras_initcheck.rules.rule import Rule
+from keras_initcheck.rules.rule import Causes, Rule
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.wording import (
     change_in_words,
@@ -58,6 +58,11 @@ class GainRule(Rule):
     direction: ClassVar[str]
     source: ClassVar[str]
     cure = Cure.RESCALE
+    explained_by = ("frozen-normalization",)
+
+    def is_explained_by(self, slug: str, finding: Finding, causes: Causes) -> bool:
+        """Only a normalization between the ends of the chain would have kept the size."""
+        return causes.rank(slug) >= finding.rank and causes.lies_within(slug, finding)
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each chain beyond the budget."""

@@ -35,7 +35,7 @@ def judge(
     kept = policy.filter(found)
     places = {site.name: site.index for site in profile.structure.sites} if kept else {}
     ranked = sorted(
-        demote_consequences(kept, RULES_BY_SLUG),
+        demote_consequences(kept, RULES_BY_SLUG, places),
         key=lambda finding: (-finding.rank, places.get(_start(finding), -1), finding.code),
     )
     mean_field = depth_scales.summarize(profile) if with_mean_field else None

@@ -1,10 +1,11 @@
-"""What made a number that its format does not hold: a weight, what came in, or a constant."""
+"""Causes of numbers that a format does not hold: a weight, steps, what came in, or a constant."""
 
 import math
 
 import numpy as np
 
 from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.recurrent import cells
 from keras_initcheck.records.measurement import MAX_ABS, H, X
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.wording import number
@@ -28,6 +29,13 @@ def cause_of_overflow(evidence: Evidence, site: Site) -> tuple[str, str]:
             f" Its weight `{weight}` reaches {number(size)}, and {extent}.",
             f"Draw `{weight}` smaller: weights of usual size are below 1.",
         )
+    growth, num_steps = _growth_by_steps(evidence, site)
+    if growth > 1.0 and num_steps * math.log(growth) > math.log(LARGEST[name]):
+        return (
+            f" Each of its {num_steps} steps makes its state about {number(growth)} times larger,"
+            f" and {extent}.",
+            'Draw the recurrent kernel with "orthogonal", as Keras does.',
+        )
     received = _largest_input(evidence, site)
     if received > bound:
         return (
@@ -42,6 +50,18 @@ def cause_of_overflow(evidence: Evidence, site: Site) -> tuple[str, str]:
             ' dtype="float32".',
         )
     return "", ""
+
+
+def _growth_by_steps(evidence: Evidence, site: Site) -> tuple[float, int]:
+    """Factor of a recurrent kernel on the state's root mean square, and the number of steps.
+
+    The factor is `sqrt(n E[u²])`, and 0 where there is no such kernel.
+    """
+    kernels = next(reversed(cells(evidence, site)), ()) if site.kind == "recurrent" else ()
+    shape = site.input_shape
+    if len(kernels) != 2 or shape is None or len(shape) != 3 or kernels[1].fan_in is None:
+        return 0.0, 0
+    return math.sqrt(kernels[1].fan_in * kernels[1].moments.second_moment), shape[1]
 
 
 def _largest_weight(evidence: Evidence, site: Site) -> tuple[str, float]:

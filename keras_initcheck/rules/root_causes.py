@@ -9,7 +9,9 @@ from keras_initcheck.rules.rule import Causes, Rule
 WARNING = SEVERITIES.index("warning")
 
 
-def demote_consequences(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> list[Finding]:
+def demote_consequences(
+    findings: Sequence[Finding], rules: Mapping[str, Rule], places: Mapping[str, int]
+) -> list[Finding]:
     """Turns findings that follow from another one into information that names it.
 
     A cause is as severe as the consequence or more so; a warning that explains an error is raised
@@ -20,13 +22,16 @@ def demote_consequences(findings: Sequence[Finding], rules: Mapping[str, Rule]) 
     Args:
         findings: All findings.
         rules: All rules by slug.
+        places: Indices of the sites by name.
     """
-    raised = _raise_causes(findings, rules)
-    causes = Causes(raised)
+    raised = _raise_causes(findings, rules, places)
+    causes = Causes(raised, places)
     return [_demote(finding, causes, rules) for finding in raised]
 
 
-def _raise_causes(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> list[Finding]:
+def _raise_causes(
+    findings: Sequence[Finding], rules: Mapping[str, Rule], places: Mapping[str, int]
+) -> list[Finding]:
     """The findings with the warnings that explain an error as errors.
 
     A cause that became an error may raise its own cause in turn, for the same consequence.
@@ -35,7 +40,7 @@ def _raise_causes(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> lis
     waiting = [(finding, finding) for finding in raised if finding.severity == "error"]
     while waiting:
         link, consequence = waiting.pop(0)
-        slug = _warned_cause(link, Causes(raised), rules)
+        slug = _warned_cause(link, Causes(raised, places), rules)
         for position, finding in enumerate(raised):
             if finding.slug == slug and finding.severity == "warning":
                 raised[position] = _raise(finding, consequence)

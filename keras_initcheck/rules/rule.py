@@ -4,7 +4,7 @@ A rule also names what cures its findings and which other rules explain them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from keras_initcheck.analysis.evidence import Evidence
@@ -27,9 +27,11 @@ class Causes:
 
     Args:
         findings: All findings.
+        places: Indices of the sites by name.
     """
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[Finding], places: Mapping[str, int]) -> None:
+        self._findings, self._places = findings, places
         self._ranks: dict[tuple[str, str | None], int] = {}
         for finding in findings:
             for key in {(finding.slug, None), (finding.slug, finding.layer)}:
@@ -38,6 +40,15 @@ class Causes:
     def rank(self, slug: str, layer: str | None = None) -> int:
         """Rank of the worst finding of a rule, at that layer if one is given; -1 without any."""
         return self._ranks.get((slug, layer), -1)
+
+    def lies_within(self, slug: str, finding: Finding) -> bool:
+        """Whether a rule found something at a site between the ends of a finding, as executed."""
+        ends = [self._places.get(name, -1) for name in finding.span]
+        return bool(ends) and any(
+            ends[0] <= self._places.get(each.site or "", -1) <= ends[1]
+            for each in self._findings
+            if each.slug == slug
+        )
 
 
 class Rule(ABC):

@@ -60,3 +60,18 @@ def test_cause_that_does_not_show_is_not_guessed(make, broken, facts):
     finding = found(make, broken, **facts)
     assert finding.message.endswith("and in 1 further site.")
     assert finding.fix == NonfiniteActivations.fix
+
+
+@pytest.mark.parametrize(("variance", "is_told"), [(1.0, True), (1.0 / 64.0, False)])
+def test_recurrent_kernel_that_overflows_over_the_steps_is_named(make, broken, variance, is_told):
+    """Of 64 units and N(0, 1), a step makes the state 8 times larger: 8^50 is 1.4e45."""
+    kernels = [
+        make.kernel("rnn", size, name=f"rnn/{name}", site=0)
+        for name, size in (("kernel", 1.0 / 64.0), ("recurrent_kernel", variance))
+    ]
+    site = make.site("rnn", "recurrent", input_shape=(8, 50, 64), activations=make.places(h=broken))
+    profile = make.chain((site, kernels), make.head(activations=make.places(h=broken)))
+    (finding,) = findings_of(NonfiniteActivations(), profile)
+    told = "Each of its 50 steps makes its state about 8 times larger, and float32 ends at 3.4e38."
+    assert (told in finding.message) == is_told
+    assert finding.fix.startswith("Draw the recurrent kernel") == is_told

@@ -1,5 +1,7 @@
 """Findings that follow from others become information, and name the likeliest cause."""
 
+from dataclasses import replace
+
 import pytest
 
 from keras_initcheck.rules.catalogue import RULES_BY_SLUG
@@ -14,13 +16,13 @@ def demoted(*findings):
     """The severity of each finding, and the code that its message names."""
     return [
         (finding.severity, finding.message.partition("follows from ")[2].rstrip("."))
-        for finding in demote_consequences(findings, RULES_BY_SLUG)
+        for finding in demote_consequences(findings, RULES_BY_SLUG, {})
     ]
 
 
 def test_consequence_becomes_information_that_names_its_cause():
     cause, consequence = demote_consequences(
-        [found("nonfinite-input"), found("nonfinite-activations")], RULES_BY_SLUG
+        [found("nonfinite-input"), found("nonfinite-activations")], RULES_BY_SLUG, {}
     )
     assert cause == found("nonfinite-input")
     assert consequence.severity == "info"
@@ -47,7 +49,7 @@ def test_cause_is_as_severe_as_its_consequence_or_more(cause, consequence, expec
 def test_information_is_left_as_it_is():
     information = found("nonfinite-activations", "info")
     findings = [found("nonfinite-input"), information]
-    assert demote_consequences(findings, RULES_BY_SLUG)[1] == information
+    assert demote_consequences(findings, RULES_BY_SLUG, {})[1] == information
 
 
 def test_first_of_several_causes_is_named():
@@ -82,12 +84,12 @@ def test_finding_without_a_cause_stays():
 
 
 def severities(*findings):
-    return [finding.severity for finding in demote_consequences(findings, RULES_BY_SLUG)]
+    return [finding.severity for finding in demote_consequences(findings, RULES_BY_SLUG, {})]
 
 
 def test_cause_is_raised_to_the_severity_of_its_consequence():
     cause, consequence = demote_consequences(
-        [found("loss-at-init", "warning"), found("no-weight-gradient")], RULES_BY_SLUG
+        [found("loss-at-init", "warning"), found("no-weight-gradient")], RULES_BY_SLUG, {}
     )
     assert cause.severity == "error"
     assert cause.message == "It is so. That is an error because of IC304: It is so."
@@ -101,7 +103,7 @@ def test_cause_of_a_raised_cause_is_raised_in_turn():
         found(slug, severity)
         for slug, severity in zip(slugs, ("warning",) * 2 + ("error",), strict=True)
     ]
-    first, second, third = demote_consequences(findings, RULES_BY_SLUG)
+    first, second, third = demote_consequences(findings, RULES_BY_SLUG, {})
     assert [each.severity for each in (first, second, third)] == ["error", "info", "info"]
     assert first.message.endswith("because of IC304: It is so.")
     assert second.message.endswith("This follows from IC102.")
@@ -132,3 +134,16 @@ def test_ignored_cause_leaves_its_consequence_as_it_is():
 def test_ignored_consequence_raises_nothing():
     findings = [found("forward-gain", "warning"), found("loss-at-init", "warning")]
     assert severities(*findings) == ["warning", "info"]
+
+
+def test_gain_follows_from_an_idle_normalization_between_its_ends():
+    gain = RULES_BY_SLUG["forward-gain"].finding("error", "It is so.", span=("first", "last"))
+    idle = RULES_BY_SLUG["frozen-normalization"].finding("error", "It is so.")
+    idle = replace(idle, site="norm")
+
+    def severity(norm):
+        places = {"first": 0, "last": 4, "norm": norm}
+        return demote_consequences([gain, idle], RULES_BY_SLUG, places)[0].severity
+
+    assert severity(norm=3) == "info"
+    assert severity(norm=5) == "error"
