@@ -88,8 +88,9 @@ class FirstStepDiverges(Rule):
         "The compiled optimizer's own update, at its compiled learning rate, makes the loss on the"
         " same batch NaN, infinite, or more than 100 times as large as the larger of the loss"
         " before and guessing's; or, where a cross-entropy clips probabilities (at 1e-7 in Keras),"
-        " nearly as large as it can get. A loss that becomes 1.5 times as large is a warning where"
-        " the update is as large as the weights (median). The update is taken back."
+        " nearly as large as it can get, and was not so before. A loss that becomes 1.5 times as"
+        " large is a warning where the update is as large as the weights (median). The update is"
+        " taken back."
     )
     why = (
         "Training goes on from there: weights that are NaN stay NaN, and samples whose probability"
@@ -125,7 +126,9 @@ class FirstStepDiverges(Rule):
             return
         guess = guessing_loss(profile)
         usual = max(abs(step.loss_before), 0.0 if math.isnan(guess) else guess)
-        error, warning = min(GROWTH * usual, _saturated_loss(profile)), RISE * usual
+        warning = RISE * usual
+        # A loss that was there before the step is not its doing.
+        error = min(GROWTH * usual, max(_saturated_loss(profile), warning))
         is_replaced = REPLACED <= _update(step) < math.inf
         is_error = not step.loss_after <= error  # also NaN
         if not is_error and not (is_replaced and step.loss_after > warning):
@@ -144,12 +147,7 @@ class FirstStepDiverges(Rule):
 
 
 def _change(step: FirstStep) -> str:
-    before, after = number(step.loss_before), _in_words(step.loss_after)
-    return (
-        f"leaves the loss at {after}"
-        if before == after
-        else f"turns a loss of {before} into {after}"
-    )
+    return f"turns a loss of {number(step.loss_before)} into {_in_words(step.loss_after)}"
 
 
 def _in_words(loss: float) -> str:
@@ -157,9 +155,10 @@ def _in_words(loss: float) -> str:
 
 
 def _saturated_loss(profile: Profile) -> float:
-    """The cross-entropy of a network that is sure of random guesses; infinite if none is clipped.
+    """The loss of a network that is sure of random guesses; infinite if nothing clips it.
 
-    On TensorFlow, Keras finds the logits again, and the loss has no largest value.
+    Penalties of weights come on top of the cross-entropy. On TensorFlow, Keras finds the logits
+    again, and the loss has no largest value.
     """
     if len(profile.outputs) != 1 or profile.backend == "tensorflow":
         return math.inf
@@ -167,7 +166,7 @@ def _saturated_loss(profile: Profile) -> float:
     if output.loss not in CROSSENTROPIES or output.from_logits:
         return math.inf
     share_wrong = 1.0 - 1.0 / output.width if output.loss in CATEGORICAL else 0.5
-    return SATURATED * share_wrong * CLIPPED_LOSS
+    return SATURATED * share_wrong * CLIPPED_LOSS + (profile.regularization or 0.0)
 
 
 class FirstStepNothing(Rule):

@@ -66,12 +66,23 @@ def test_loss_that_is_lost_is_an_error(after, words, profile):
     )
 
 
-def test_loss_that_stays_is_not_said_to_change(profile):
-    step = replace(HEALTHY, loss_before=14.01, loss_after=14.02)
-    (finding,) = findings_of(
+@pytest.mark.parametrize(
+    "changes",
+    [{"loss_before": 14.01, "loss_after": 14.9}, {"loss_before": 570.0, "loss_after": 554.0}],
+    ids=["clipped before the step", "penalties of weights"],
+)
+def test_loss_that_was_there_before_is_not_the_steps_fault(changes, profile):
+    step = replace(HEALTHY, **changes)
+    assert not findings_of(
         FirstStepDiverges(), profile(step, outputs=(CLASSIFIER,), backend="torch")
     )
-    assert finding.message.endswith(" leaves the loss at 14.")
+
+
+@pytest.mark.parametrize(("penalties", "count"), [(0.0, 1), (3.0, 0)])
+def test_penalties_come_on_top_of_a_clipped_loss(penalties, count, profile):
+    step = replace(HEALTHY, loss_before=5.3, loss_after=14.0)
+    facts = {"outputs": (CLASSIFIER,), "backend": "torch", "regularization": penalties}
+    assert len(findings_of(FirstStepDiverges(), profile(step, **facts))) == count
 
 
 @pytest.mark.parametrize(("after", "count"), [(229.0, 0), (231.0, 1)])
