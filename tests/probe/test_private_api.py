@@ -139,6 +139,21 @@ def test_rematerialized_call_is_left_out_for_the_time_of_the_context():
     assert hasattr(type(dense), "rematerialized_call")
 
 
+FUSED = {name for name in vars(LAYERS.Bidirectional) if name.startswith("_call_fused_")}
+
+
+@pytest.mark.skipif(not FUSED, reason="this Keras runs both directions on their own")
+def test_both_directions_run_on_their_own_for_the_time_of_the_context():
+    layer = LAYERS.Bidirectional(LAYERS.LSTM(2, use_bias=True))
+    layer.build((None, 3, 4))
+    assert layer._can_attempt_fused_lstm(None)
+    with private_api.without_fusion(layer):
+        assert not layer._can_attempt_fused_lstm(None)
+        assert not layer._can_attempt_fused_gru(None, initial_state=None)
+    assert layer._can_attempt_fused_lstm(None)
+    assert len(FUSED) == 2, FUSED  # of LSTM and GRU
+
+
 FRAMEWORKS = "probe/engine"
 PRIVATE_OF_PYTHON = {"_current_frames", "_replace", "_fields", "_asdict", "_name_"}
 
