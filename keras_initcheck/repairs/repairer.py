@@ -20,6 +20,7 @@ from keras_initcheck.repairs.planner import alternatives, settling
 from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.repairs.settling import Settler
 from keras_initcheck.repairs.snapshot import Snapshot
+from keras_initcheck.rules.catalogue import RULES_BY_SLUG
 from keras_initcheck.rules.judgement import judge
 from keras_initcheck.rules.policy import Policy
 from keras_initcheck.rules.wording import number
@@ -162,7 +163,8 @@ class Repairer:
 
 def _failure(before: Report, after: Report, targets: Sequence[Finding]) -> str:
     """The reason why the changed model is not better; empty if it is."""
-    new = after.new_findings(before)
+    found = after.new_findings(before)
+    new = [finding for finding in found if not RULES_BY_SLUG[finding.slug].blames_optimizer]
     stayed = [
         target
         for target in targets

@@ -118,6 +118,7 @@ class FirstStepDiverges(Rule):
         "column-scale",
     )
     raises = ("input-scale", "label-scale", "column-scale")
+    blames_optimizer = True
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
@@ -186,10 +187,10 @@ class FirstStepNothing(Rule):
     limits = (
         "Steps are counted as if all were like the first one. Silent after the first update, where"
         " the loss is below half of guessing's (a trained network moves little, for good reasons),"
-        " for plans of fewer than 100 steps, and in a fit that begins at a rate of zero, which a"
-        " callback may raise."
+        " for plans of fewer than 100 steps, and at a rate of zero, which a callback may raise."
     )
     fix = "Raise the learning rate."
+    blames_optimizer = True
     explained_by = (
         "nonfinite-weights",
         "forward-gain",
@@ -209,7 +210,7 @@ class FirstStepNothing(Rule):
         plan = step.planned_steps or LONGEST
         guess = guessing_loss(profile)
         is_learned = step.loss_before == 0 or step.loss_before < LEARNED * guess
-        is_waiting = step.learning_rate == 0 and step.planned_steps is not None
+        is_waiting = step.learning_rate == 0
         if plan < FEWEST_PLANNED or is_learned or is_waiting or not _has_gradient(evidence):
             return
         needed, movement = steps_to_first_per_cent(step), _update(step) * _momentum_factor(step)

@@ -67,6 +67,8 @@ class Rule(ABC):
         breaks_layers: Whether its findings show layers that died, saturated or blew up, which a
             repair during training resolves. Gains are not among them: training changes them on
             purpose.
+        blames_optimizer: Whether its findings are about the optimizer, so that a repair of weights
+            that brings them to light is kept.
         explained_by: Slugs of the rules whose findings explain this one's, the likeliest first.
         raises: Slugs of the rules whose warnings explain an error of this one, the likeliest first.
             Such a cause is as severe as what it leads to: its warnings become errors.
@@ -82,6 +84,7 @@ class Rule(ABC):
     fix: ClassVar[str]
     cure: ClassVar[Cure | None] = None
     breaks_layers: ClassVar[bool] = False
+    blames_optimizer: ClassVar[bool] = False
     explained_by: ClassVar[tuple[str, ...]] = ()
     raises: ClassVar[tuple[str, ...]] = ()
 

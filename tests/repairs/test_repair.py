@@ -254,6 +254,17 @@ def test_a_cure_that_does_not_help_is_undone():
     assert are_same(values(model), before)
 
 
+def test_a_cure_is_kept_where_it_shows_that_the_learning_rate_is_too_high():
+    """Before, that follows from the weights."""
+    model = mlp(normal(1.0))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(50.0), loss)
+    done = ic.repair(model, *batch(model))
+    assert done.applied
+    assert "first-step-diverges" not in {each.slug for each in done.before.findings if each.rank}
+    assert [each.slug for each in done.after.findings if each.rank] == ["first-step-diverges"]
+
+
 def test_an_exception_in_the_middle_leaves_the_model_as_it_was(monkeypatch):
     model = compiled(mlp(normal(1.0)))
     x, y = batch(model)

@@ -193,7 +193,7 @@ def test_plan_is_what_counts_in_fit(planned, count, profile):
         {"updates": (1e-5, 1e-5)},
         {"step_changes": {"loss_before": 1.0}},
         {"step_changes": {"loss_before": 0.0, "promised_change": 0.0}},
-        {"step_changes": {"learning_rate": 0.0, "planned_steps": 500}},
+        {"step_changes": {"learning_rate": 0.0, "promised_change": 0.0}},
         {"step_changes": {"promised_change": math.nan}},
     ],
     ids=["later", "weights move", "learned", "no loss", "rate of a callback", "unknown"],
