@@ -121,10 +121,11 @@ def repair(
         options: A `RepairOptions`, in place of `method`, `mode`, `layers`, `allow_trained`,
             `target` and `tolerance`.
         method: `"auto"` does the least that works. It multiplies kernels of a wrong size by one
-            number each, which preserves their distribution; redraws constant, zero, repeated and
-            non-finite kernels for their activation; sets biases that kill or saturate units to
-            zero; scales the m layers of each of N residual branches that blow up the stream by
-            N^(-1/(2m-2)); and settles on the batch the layers that the new probe still reports.
+            number each, which preserves their distribution (in a chain of 16 layers and more it
+            draws them anew, orthogonal); redraws constant, zero, repeated and non-finite kernels
+            for their activation; sets biases that kill or saturate units to zero; scales the m
+            layers of each of N residual branches that blow up the stream by N^(-1/(2m-2)); and
+            settles on the batch the layers that the new probe still reports.
             Where it mends sizes, it also mends further layers whose weights have more than twice
             the right size, such as the head. Healthy layers stay untouched. `"fixup"` does the same
             with zeros as the last layers of branches (Zhang et al. 2019). `"he"`, `"lecun"` and
