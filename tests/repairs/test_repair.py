@@ -397,3 +397,11 @@ def test_convolutions_get_their_true_fans():
     assert np.mean(kernel**2) == pytest.approx(
         2 / (9 * 16), rel=1e-4
     )  # measured in float64, multiplied in float32
+
+
+def test_values_of_the_repair_are_not_held_against_the_initializer():
+    body = [keras.layers.Dense(32, "relu", kernel_initializer="random_normal") for _ in range(8)]
+    model = keras.Sequential([keras.Input((16,)), *body, keras.layers.Dense(4)])
+    repair = ic.repair(model)
+    assert repair.applied
+    assert "IC109" not in {finding.code for finding in repair.after.findings}
