@@ -71,7 +71,7 @@ class HeadAndLoss(OutputRule):
         "Keras' own losses, and outputs that a layer with a known activation makes. Keras divides"
         " positive outputs by their sum for a categorical cross-entropy: softplus trains as well as"
         " softmax there, and sigmoids are information. On TensorFlow Keras undoes a softmax or"
-        " sigmoid that meets from_logits=True, which is information there."
+        " sigmoid that meets its own losses with from_logits=True, which is information there."
     )
     fix = "Apply softmax or sigmoid once: in the model, or in the loss by from_logits=True."
 

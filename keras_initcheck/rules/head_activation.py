@@ -71,7 +71,7 @@ def mismatch(output: OutputStats, backend: str) -> Fault | None:
     if output.activation in excluded:
         return _no_probabilities(output)
     if output.loss in CATEGORICAL and output.activation == "sigmoid" and output.width > 1:
-        return _separate_decisions(output)
+        return _separate_decisions(output, backend)
     return None
 
 
@@ -95,7 +95,7 @@ def _second_squashing(output: OutputStats, backend: str) -> Fault:
     loss = f"its loss ({own}{output.loss}, from_logits=True)"
     applied = f"has been through {output.activation}, and {loss}"
     fix = "Remove the activation and keep from_logits=True, or keep it and set from_logits=False."
-    if backend == "tensorflow":
+    if backend == "tensorflow" and not output.is_own_loss:
         return (
             "info",
             f"The output `{output.name}` {applied} expects none. Keras undoes the activation on"
@@ -141,12 +141,14 @@ def _no_probabilities(output: OutputStats) -> Fault:
     )
 
 
-def _separate_decisions(output: OutputStats) -> Fault:
+def _separate_decisions(output: OutputStats, backend: str) -> Fault:
+    treatment = (
+        "takes a softmax in their place" if backend == "tensorflow" else "divides them by their sum"
+    )
     return (
         "info",
         f"The {output.width} units of the output `{output.name}` are sigmoids, each a decision of"
-        f" its own, and its loss ({output.loss}) divides them by their sum: the predictions do not"
-        " sum to one.",
+        f" its own, and its loss ({output.loss}) {treatment}: the predictions do not sum to one.",
         "Use softmax where one class is right, or binary_crossentropy where several can be.",
     )
 

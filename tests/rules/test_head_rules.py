@@ -301,6 +301,8 @@ def test_own_loss_that_applies_the_softmax_again_is_told_as_such(make):
     own = make.target(from_logits=True, is_own_loss=True)
     (finding,) = findings_of(HeadAndLoss(), profile(make, own))
     assert "a function of your own with the value of sparse_categorical" in finding.message
+    # Keras undoes a softmax for its own losses only.
+    assert severities(HeadAndLoss(), profile(make, own, backend="tensorflow")) == ["warning"]
 
 
 @pytest.mark.parametrize(

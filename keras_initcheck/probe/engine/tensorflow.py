@@ -41,6 +41,11 @@ try:
 except ImportError:
     record = None
 
+LOGITS = "_keras_logits"
+"""Attribute that Keras sets on the result of a softmax or a sigmoid: the tensor before it. Private,
+and nothing public replaces it: on TensorFlow, Keras' cross-entropies take the logits from there and
+clip no probability, so that a copy of the result without it has another loss."""
+
 
 def row_dtype() -> str:
     """float64, which TensorFlow has on every device."""
@@ -48,8 +53,19 @@ def row_dtype() -> str:
 
 
 def stop_gradient(tensor: Tensor) -> Tensor:
-    """`tensor`, cut off from differentiation."""
-    return tf.stop_gradient(tensor)
+    """`tensor`, cut off from differentiation, and the logits behind it as well."""
+    logits = getattr(tensor, LOGITS, None)
+    return _with_logits(
+        tf.stop_gradient(tensor), None if logits is None else tf.stop_gradient(logits)
+    )
+
+
+def _with_logits(tensor: Any, logits: Any) -> Tensor:
+    """`tensor`, in which losses find the logits behind it unless those are `None`."""
+    if logits is not None:
+        setattr(tensor, LOGITS, logits)
+    found: Tensor = tensor
+    return found
 
 
 def trace_state() -> object:
@@ -125,6 +141,9 @@ def tap(
 ) -> Tensor:
     """See `Engine.tap`.
 
+    The logits behind the tensor are passed on as they are, so that the loss has the value and the
+    gradients of a training. Where it takes them, no gradient reaches the tensor itself.
+
     TensorFlow registers each `tf.custom_gradient` of a traced function for good, and with it the
     graph and the model: it serves only where TensorFlow has moved `record`.
     """
@@ -135,14 +154,16 @@ def tap(
         with tf.control_dependencies([made]):
             return tf.identity(upstream), made
 
+    logits = getattr(tensor, LOGITS, None)
     if record is None:
-        return tf.custom_gradient(lambda tensor, slot: (tf.identity(tensor), backward))(
+        passed = tf.custom_gradient(lambda tensor, slot: (tf.identity(tensor), backward))(
             tensor, slot
         )
+        return _with_logits(passed, logits)
     with record.stop_recording():
         passed = tf.identity(tensor)
     record.record_operation("InitCheckTap", [passed], [tensor, slot], backward)
-    return passed
+    return _with_logits(passed, logits)
 
 
 def linearize(

@@ -3,7 +3,10 @@
 Private names of Keras stand in `private_api`, graphs in `graph`, optimizers in `optimizers`.
 """
 
+import contextlib
 import inspect
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -92,7 +95,19 @@ def compute_loss(model: Model, x: Nest, y: Nest, y_pred: Nest, sample_weight: Ne
     arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
     if "training" in inspect.signature(model.compute_loss).parameters:
         arguments["training"] = True
-    return model.compute_loss(**arguments)
+    with without_warning_of_logits():
+        return model.compute_loss(**arguments)
+
+
+@contextlib.contextmanager
+def without_warning_of_logits() -> Iterator[None]:
+    """A context in which Keras does not warn that it undoes a softmax before a loss of logits.
+
+    A training warns of it, and a rule tells it.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r'"`\w+` received `from_logits=True`')
+        yield
 
 
 def regularized_values(model: Layer) -> list[tuple[KerasVariable, Tensor]]:

@@ -105,18 +105,31 @@ def supposed_loss(loss: Any, labels: Any, output: Any) -> KnownLoss | None:
     if not is_own or len(shapes[1]) < 2 or shapes[1][-1] in (None, 1):
         return None
     if shapes[0] == shapes[1]:
-        dense = keras.losses.CategoricalCrossentropy(from_logits=True)
-        return KnownLoss("categorical_crossentropy", True, None, dense, is_supposed=True)
+        return KnownLoss("categorical_crossentropy", True, None, _of_logits, is_supposed=True)
     if not keras.backend.is_int_dtype(labels.dtype):
         return None
-    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     largest = int(shapes[1][-1]) - 1
 
     def function(labels: Any, output: Any) -> Any:
         # Labels of another meaning must not end the pass.
-        return sparse(keras.ops.clip(labels, 0, largest), output)
+        return _of_classes(keras.ops.clip(labels, 0, largest), output)
 
     return KnownLoss("sparse_categorical_crossentropy", True, None, function, is_supposed=True)
+
+
+def _of_logits(labels: Any, output: Any) -> Any:
+    """The cross-entropy of logits, also on TensorFlow, where Keras' own undoes a softmax.
+
+    A second `log_softmax` changes nothing, and Keras does not look behind it.
+    """
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    return loss(labels, keras.ops.log_softmax(output))
+
+
+def _of_classes(labels: Any, output: Any) -> Any:
+    """The same for the numbers of the classes."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return loss(labels, keras.ops.log_softmax(output))
 
 
 def match_outputs(model: Any, y: Any, outputs: Any) -> list[OutputWithLoss]:

@@ -15,6 +15,7 @@ from keras import ops
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.tensor_kinds import is_dense, is_observable
 from keras_initcheck.probe.keras_model.activations import UNKNOWN, following_activation
+from keras_initcheck.probe.keras_model.introspection import without_warning_of_logits
 from keras_initcheck.probe.keras_model.losses import (
     OutputWithLoss,
     match_outputs,
@@ -217,7 +218,8 @@ def _inner_activation(site: SiteRecord | None, sites: Sequence[SiteRecord]) -> s
 
 def _row(pairing: OutputWithLoss, y: Any, output: Any, logits: Any, has_loss: bool) -> Any:
     output, logits = (ops.cast(tensor, "float32") for tensor in (output, logits))
-    value = pairing.loss.function(pairing.labels(y), output) if has_loss else math.nan
+    with without_warning_of_logits():
+        value = pairing.loss.function(pairing.labels(y), output) if has_loss else math.nan
     size = ops.max(ops.abs(logits))
     # Squares of large logits would overflow.
     scaled = logits / ops.where(size > 0, size, ops.ones_like(size))

@@ -333,7 +333,7 @@ class Recorder:
         def activate(z: Tensor) -> Any:
             z, site.z = self._observe(z)
             pre_activations.append(z)
-            return function(z)
+            return time_steps.as_from_loop(function(z))
 
         with replaced_activation(site.layer, _identity):
             yield activate

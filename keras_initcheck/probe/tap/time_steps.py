@@ -77,6 +77,14 @@ def is_outside_of_loop(activation: Callable[..., Any] | None) -> bool:
     return activation is not None and not getattr(activation, "weights", None)
 
 
+def as_from_loop(outputs: Tensor) -> Tensor:
+    """`outputs` in a tensor of its own, of which Keras does not know what made it.
+
+    On TensorFlow its losses find the logits behind a softmax, but not behind a loop over steps.
+    """
+    return ops.reshape(outputs, tuple(outputs.shape))
+
+
 def _is_free_of_batch(layer: Any, shape: Shape, inputs: Tensor) -> bool:
     """Whether a layer maps a batch of that shape to a tensor of as many samples."""
     dtype = keras.backend.standardize_dtype(inputs.dtype)
