@@ -21,6 +21,7 @@ class Net:
         data: Makes inputs and labels from a seed; random ones unless told.
         rate: Learning rate that it is compiled with, and trained with alone; Keras' default, and
             the best of several, unless told.
+        cured: Makes it with the finding's advice followed, where `repair` leaves that to the user.
         severity: The severity that the worst finding with one of the codes has at least.
     """
 
@@ -33,4 +34,5 @@ class Net:
     loss: Any = None
     data: Callable[[int], tuple[Any, Any]] | None = None
     rate: float | None = None
+    cured: Callable[[], Any] | None = None
     severity: str = "warning"

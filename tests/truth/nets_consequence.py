@@ -50,12 +50,12 @@ def _glorot():
 
 
 def _decoder(table, make_head, initializer=_glorot):
-    """Predicts the symbol that follows a sequence."""
+    """Predicts the symbol that follows each of a sequence."""
     start = keras.Input((LENGTH,), dtype="int32")
     x = table(start)
     for _ in range(2):
         x = Block(initializer)(x)
-    return keras.Model(start, make_head(layers.LayerNormalization()(x)[:, -1]))
+    return keras.Model(start, make_head(layers.LayerNormalization()(x)))
 
 
 def _tied(stddev):
@@ -72,13 +72,13 @@ def _gpt2(stddev=0.02):
 
 
 def _sequences(seed, num_samples=32):
-    """Walks over symbols, each of which has a few successors, and the next symbol of each."""
+    """Walks over symbols, each of which has a few successors, and the successors at each place."""
     random = np.random.default_rng(seed)
     successors = np.random.default_rng(0).integers(NUM_SYMBOLS, size=(NUM_SYMBOLS, NUM_SUCCESSORS))
     walk = [random.integers(NUM_SYMBOLS, size=num_samples)]
     for _ in range(LENGTH):
         walk.append(successors[walk[-1], random.integers(NUM_SUCCESSORS, size=num_samples)])
-    return np.stack(walk[:-1], axis=1).astype("int32"), walk[-1]
+    return np.stack(walk[:-1], axis=1).astype("int32"), np.stack(walk[1:], axis=1)
 
 
 def _convolutions(initializer):
@@ -152,7 +152,6 @@ HEALTHY = (
         "shared table N(0, 1/n)",
         lambda: _tied(WIDTH**-0.5),
         "logits of unit size",
-        optimizer="adam",
         loss=_LOGITS,
         data=_sequences,
     ),
@@ -222,8 +221,8 @@ FAULTY = (
         "each symbol is sure of itself",
         ("IC404",),
         "table",
-        optimizer="adam",
         loss=_LOGITS,
         data=_sequences,
+        cured=lambda: _tied(WIDTH**-0.5),
     ),
 )

@@ -178,6 +178,7 @@ FAULTY = (
             "head",
             loss=SPARSE,
             data=real.digits,
+            cured=lambda: _classifier("softmax"),
         )
         for activation, why in (
             ("relu", "zero for all classes is 0/0"),
@@ -193,6 +194,7 @@ FAULTY = (
         "after",
         loss=SPARSE,
         data=real.digits,
+        cured=lambda: _classifier("softmax"),
     ),
     Net(
         "sigmoid behind tanh",
@@ -202,6 +204,7 @@ FAULTY = (
         "after",
         loss=BINARY,
         data=real.breast_cancer,
+        cured=lambda: _classifier("sigmoid", outputs=1, inputs=30),
     ),
     Net(
         "several classes a row, softmax and squared error",
@@ -211,6 +214,7 @@ FAULTY = (
         "head",
         loss="mse",
         data=real.multi_hot,
+        cured=lambda: _classifier("sigmoid"),
     ),
     Net(
         "weights decayed by 3",
@@ -218,6 +222,7 @@ FAULTY = (
         "penalties of 300 times the loss",
         ("IC410",),
         data=real.digits,
+        cured=lambda: _classifier("softmax", kernel_regularizer=keras.regularizers.L2(1e-4)),
     ),
     *(
         Net(
@@ -228,19 +233,36 @@ FAULTY = (
             "head",
             loss=loss,
             data=real.digits,
+            cured=lambda: _classifier(None),
         )
         for name, loss in (("from_logits", LOGITS), ("a loss of one's own", _own_loss))
         if loss is _own_loss or not IS_UNDONE
     ),
-    Net("softmax inside", _softmax_inside, "1/64 each", ("IC411",), "hidden_1"),
+    Net(
+        "softmax inside",
+        _softmax_inside,
+        "1/64 each",
+        ("IC411",),
+        "hidden_1",
+        cured=lambda: _softmax_inside(layers.LayerNormalization),
+    ),
     Net(
         "CNN 6, biases of one",
         lambda: _images(1.0),
         "0.88 of the first pre-activation",
         ("IC213",),
         "conv_0",
+        cured=lambda: _images(0.0),
     ),
-    Net("ids beyond the table", lambda: _table(16), "16 to 19", ("IC409",), "table", data=_ids()),
+    Net(
+        "ids beyond the table",
+        lambda: _table(16),
+        "16 to 19",
+        ("IC409",),
+        "table",
+        data=_ids(),
+        cured=_table,
+    ),
     Net("ids from -1", _table, "-1 is the last row", ("IC409",), "table", data=_ids(-1)),
     Net(
         "measurements for an embedding",
@@ -250,7 +272,14 @@ FAULTY = (
         "table",
         data=_ids(to_numbers=lambda ids: (ids / ROWS).astype("float32")),
     ),
-    Net("attention, one seed", lambda: _attention((1,) * 4), "two shapes", ("IC107",), "output"),
+    Net(
+        "attention, one seed",
+        lambda: _attention((1,) * 4),
+        "two shapes",
+        ("IC107",),
+        "output",
+        cured=lambda: _attention((1, 2, 3, 4)),
+    ),
     Net(
         "diabetes, inputs of 300",
         lambda: _classifier(None, outputs=1, inputs=10),

@@ -236,6 +236,7 @@ HEALTHY = (
         optimizer="adam",
         loss="mse",
         data=waves,
+        rate=1e-4,
     ),
     Net("radial basis, wide", lambda: radial(64.0), "outputs of a quarter"),
     Net("Lambda relu, He", lambda: between(ops.relu), "every factor is 1"),
@@ -276,6 +277,7 @@ FAULTY = (
         ("IC306",),
         loss="mse",
         data=waves,
+        cured=lambda: sines(is_siren=True),
     ),
     Net(
         "sines of 30 z, Glorot, with Adam",
@@ -285,14 +287,24 @@ FAULTY = (
         optimizer="adam",
         loss="mse",
         data=waves,
+        rate=1e-4,
+        cured=lambda: sines(is_siren=True),
     ),
-    Net("radial basis, narrow", lambda: radial(1.0), "e^-85 on 64 columns", ("IC211",), "radial"),
+    Net(
+        "radial basis, narrow",
+        lambda: radial(1.0),
+        "e^-85 on 64 columns",
+        ("IC211",),
+        "radial",
+        cured=lambda: radial(64.0),
+    ),
     Net(
         "Lambda x 1e-6",
         lambda: between(lambda x: 1e-6 * ops.relu(x)),
         "1e-12 each",
         ("IC211",),
         "between_2",
+        cured=lambda: between(ops.relu),
     ),
     Net(
         "Lambda x 1000",
@@ -300,5 +312,6 @@ FAULTY = (
         "1e6 each",
         ("IC211",),
         "between_2",
+        cured=lambda: between(ops.relu),
     ),
 )

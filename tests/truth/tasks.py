@@ -59,5 +59,6 @@ def trivial_loss(net, model, y):
     if net.loss == "binary_crossentropy":
         share = y.mean()
         return float(-share * np.log(share) - (1 - share) * np.log(1 - share))
-    shares = (y if y.ndim > 1 else np.eye(y.max() + 1)[y]).mean(axis=0)
+    shares = np.bincount(y.ravel()) / y.size if y.dtype.kind == "i" else y.mean(axis=0)
+    shares = shares[shares > 0]
     return float(-(shares * np.log(shares / shares.sum())).sum())

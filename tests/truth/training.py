@@ -4,11 +4,11 @@ and not only what the rules say.
     KERAS_BACKEND=jax python tests/truth/training.py [--only NAME]
 
 Each network learns its own data set, or else scikit-learn's digits in its input's shape: as it was
-drawn, and where `repair` changes anything, as it was repaired. Printed are the steps until the mean
-loss of 20 batches is at most half of the best constant prediction's, at the best of the learning
-rates, with the optimizer that the network is compiled with; "never" is not within 600 steps at any
-of them. A faulty network is told by its training where it never gets there, or needs twice the
-steps of the repaired one.
+drawn, and where `repair` changes anything, as it was repaired; where it leaves the cure to the
+user, as its row cures it. Printed are the steps until the mean loss of 20 batches is at most half
+of the best constant prediction's, at the best of the learning rates, with the optimizer that the
+network is compiled with; "never" is not within 600 steps at any of them. A faulty network is told
+by its training where it never gets there, or needs twice the steps of the repaired one.
 """
 
 import argparse
@@ -62,6 +62,8 @@ class StepsTo(keras.callbacks.Callback):
 
 def steps_to_learn(model, x, y, bound, rates):
     """Steps at the best rate, each from the same first weights. Leaves the model trained."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     variables = [*model.variables, *model.optimizer.variables]
     initial = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
     best = math.inf
@@ -85,13 +87,10 @@ def _rates(net):
     return RATES[net.optimizer] if net.rate is None else (net.rate,)
 
 
-def trained(net):
-    """Steps as drawn, and as repaired or None; None alone for a large network."""
+def _compiled(net, build):
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
-    model = net.build()
-    if model.count_params() > MOST_PARAMETERS:
-        return None
+    model = build()
     optimizer = (
         keras.optimizers.SGD(momentum=0.9) if net.optimizer == "sgd" else keras.optimizers.Adam()
     )
@@ -99,18 +98,30 @@ def trained(net):
         optimizer,
         net.loss or ("mse" if is_regression(net, model) else "sparse_categorical_crossentropy"),
     )
-    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _mended(net, model, x, y):
+    """The network after `repair`, or as its row says where a repair changes nothing; or None."""
+    if not net.codes:
+        return None
+    first = [each[:BATCH] for each in x] if isinstance(x, list) else x[:BATCH]
+    repair = ic.repair(model, first, y[:BATCH])
+    if repair.applied and repair.steps:
+        return model
+    return _compiled(net, net.cured) if net.cured else None
+
+
+def trained(net):
+    """Steps as drawn, and as mended or None; None alone for a large network."""
+    model = _compiled(net, net.build)
+    if model.count_params() > MOST_PARAMETERS:
+        return None
     x, y = task(net, model)
     bound = GOAL * trivial_loss(net, model, y)
     as_drawn = steps_to_learn(model, x, y, bound, _rates(net))
-    first = [each[:BATCH] for each in x] if isinstance(x, list) else x[:BATCH]
-    repair = ic.repair(model, first, y[:BATCH]) if net.codes else None
-    repaired = (
-        steps_to_learn(model, x, y, bound, _rates(net))
-        if repair and repair.applied and repair.steps
-        else None
-    )
-    return as_drawn, repaired
+    mended = _mended(net, model, x, y)
+    return as_drawn, (None if mended is None else steps_to_learn(mended, x, y, bound, _rates(net)))
 
 
 def shown(steps):
