@@ -105,6 +105,7 @@ class PathGains:
             # Where the gradient's ratio is not known the signal's tells nothing.
             SENSITIVITY: np.where(backward != 0.0, backward - forward, 0.0),
         }
+        self._gaps = self._between(self._structure.follows & (self.carrier >= 0))
         # A unit vector or probabilities are small by their nature: a factor that makes ordinary
         # numbers of them costs nothing.
         is_small = self._is_own_norm & (self._ln_q < -STANDARD)
@@ -120,15 +121,29 @@ class PathGains:
         ends = self._structure.ends
         carriers = self.carrier[ends]
         is_judged = (carriers >= 0) & ~self._is_normalized[ends]
-        found = np.where(is_judged, self._totals[direction][carriers], 0.0)
+        totals = self._totals[direction][carriers] + self._gaps[direction][ends]
+        found = np.where(is_judged, totals, 0.0)
         smallness = np.where(is_judged, self._smallness[carriers], 0.0)
         return _beyond(found, np.zeros_like(found), smallness)
 
     def path(self, direction: str, end: int) -> PathGain:
-        """The path that ends at the input of a site."""
+        """The path that ends at the input of a site.
+
+        That site is a part of it where a function outside of layers makes its input.
+        """
         sites = [k for k in self._back(end) if self._ratios[direction][k] != 0.0][::-1]
         ln_ratios = self._ratios[direction][sites].tolist()
+        if (gap := self.gap(direction, end)) != 0.0:
+            sites, ln_ratios = [*sites, end], [*ln_ratios, gap]
         return PathGain(end, tuple(sites), tuple(ln_ratios), math.fsum(ln_ratios))
+
+    def gap(self, direction: str, index: int) -> float:
+        """`ln` of what a function outside of layers makes of the output before a site.
+
+        It is a part of the site's ratio; 0 where there is none, or where it counts as the
+        activation of the layer before.
+        """
+        return float(self._gaps[direction][index])
 
     def explained_ratio(self, direction: str, index: int) -> tuple[float, float] | None:
         """`(fan, E[w²])` of the matrix of a user's own layer; `None` if it explains no ratio.
@@ -225,6 +240,19 @@ class PathGains:
             return ln_ratio if abs(ln_ratio) > LARGEST_CATCHING_UP else 0.0
         return ln_ratio if ln_ratio > 0.0 or not site.is_trainable else 0.0
 
+    def _between(self, is_function: BoolArray) -> dict[str, FloatArray]:
+        """`gap` of all sites by direction."""
+        rows = self._measurement
+        inputs = _logarithm(rows.activations[:, X, SECOND_MOMENT])
+        forward = _known(np.where(is_function, inputs - self._ln_q[self.carrier], 0.0))
+        backward = np.zeros_like(forward)
+        if rows.gradients is not None:
+            above, below = (_logarithm(rows.gradients[:, k, SECOND_MOMENT]) for k in (X, H))
+            is_needed = is_function & self._structure.is_behind_two & self._structure.is_sole
+            backward = _known(np.where(is_needed, below[self.carrier] - above, 0.0))
+        both = np.where(backward != 0.0, backward - forward, 0.0)
+        return {FORWARD: forward, BACKWARD: backward, SENSITIVITY: both}
+
     def _ln_input(self) -> float:
         """`ln` of the second moment of the model's single input; `nan` if there are several."""
         inputs = self._measurement.inputs
@@ -236,8 +264,10 @@ class PathGains:
             return np.zeros(len(self._ln_q))
         above = _logarithm(gradients[:, H, SECOND_MOMENT])
         own_input = _logarithm(gradients[:, X, SECOND_MOMENT])
-        is_single = structure.is_sole & (self.link >= 0)
-        below = np.where(is_single, above[self.carrier], own_input)
+        # Arithmetic outside of layers may receive the operand, too, where it is a residual stream.
+        is_tapped = ~np.isnan(own_input) & self._analysis.where(_is_tapped)
+        is_alone = structure.is_sole & (~is_tapped | structure.follows)
+        below = np.where(is_alone & (self.link >= 0), above[self.carrier], own_input)
         is_counted = structure.is_counted & structure.is_behind_two & (self.link >= 0)
         found = np.where(is_counted, below - above, 0.0)
         fans = self._analysis.fans
@@ -248,6 +278,10 @@ class PathGains:
 def _ln_width(site: Site) -> float:
     shape = site.output_shape
     return math.log(shape[-1]) if shape and len(shape) > 1 and shape[-1] else 0.0
+
+
+def _is_tapped(site: Site) -> bool:
+    return site.kind == "weight"
 
 
 def _may_normalize(site: Site) -> bool:

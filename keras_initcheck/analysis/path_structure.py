@@ -44,6 +44,7 @@ class PathStructure:
         owner: For each operand the position of its receiver among the linked sites.
         sets_scale: `(sites,)`, whether the size of an output does not follow from the input's.
         linked: Indices of the sites that receive something of a path.
+        follows: `(sites,)`, whether a function outside of layers makes the input of a site.
         is_counted: `(sites,)`, whether a site's own ratio counts: that of a layer with weights, an
             activation, a sum or an operation on one signal. Other merges keep what their operand
             brings, and pooling shrinks by design.
@@ -79,6 +80,9 @@ class PathStructure:
         self.owner: IntArray = np.repeat(np.arange(len(sizes)), sizes)
         self.sets_scale: BoolArray = np.array(list(map(_sets_scale, sites)), bool)
         self.is_counted: BoolArray = np.array(list(map(_is_counted, sites, sources)), bool)
+        self.follows: BoolArray = np.array(
+            [site.follows_previous and not site.inputs_known for site in sites], bool
+        )
         self.is_on_data: BoolArray = graph.is_fed_by_data
         self.is_behind_two: BoolArray = _depths(sites, sources) >= 2
         self.is_sole: BoolArray = np.array(

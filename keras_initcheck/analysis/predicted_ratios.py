@@ -10,7 +10,7 @@ from keras_initcheck.analysis.layer_fans import FORWARD, LayerFans
 from keras_initcheck.records.measurement import MEAN, SECOND_MOMENT, Measurement, X
 from keras_initcheck.records.number_format import format_in_prose
 from keras_initcheck.records.sites import WeightStats
-from keras_initcheck.records.structure import Site
+from keras_initcheck.records.structure import UNKNOWN_ACTIVATION, Site
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -22,6 +22,9 @@ MEAN_OF_A_VARIANCE = 0.1
 """Share of `E[w²]` that the squared mean may have for `E[w²]` to be called the variance."""
 MEAN_KEPT_BY_RESCALING = 0.01
 """Share of `E[w²]` that the squared mean may have for a kernel to be rescaled, which keeps it."""
+LEAST_FACTOR, LARGEST_FACTOR = 1 / 40, 1.5
+"""Factors that activations have in either direction: from 1/36, the squared slope of a hard
+sigmoid, to a little more than 1. Other functions scale by themselves, whatever the weights are."""
 _SAME_FACTOR = 2e-3  # quadrature is better, three digits are shown
 
 
@@ -58,6 +61,15 @@ class PredictedRatio:
     def log_ratio(self) -> float:
         """`ln(ratio)`: 0 where the layer keeps the scale."""
         return math.log(self.ratio)
+
+    @property
+    def log_unexplained(self) -> float:
+        """`ln` of the factor of a function outside of layers that no activation has; else 0."""
+        factor = self.activation_factor
+        is_activation = LEAST_FACTOR <= factor <= LARGEST_FACTOR
+        if self.site.activation != UNKNOWN_ACTIVATION or is_activation:
+            return 0.0
+        return math.log(factor)
 
     @property
     def formula(self) -> str:

@@ -94,8 +94,10 @@ class GainRule(Rule):
         counted = counted_ratios(evidence, self.direction, chain)
         ln_gain = math.fsum(ratio.log_ratio for ratio in counted)
         optimizer = budgets.optimizer_of(evidence, [ratio.site for ratio in counted], thresholds)
-        if budgets.severity(ln_gain, optimizer, thresholds) is None:
-            return
+        of_weights = ln_gain - math.fsum(ratio.log_unexplained for ratio in counted)
+        for gain in (ln_gain, of_weights):
+            if budgets.severity(gain, optimizer, thresholds) is None:
+                return
         borne = _borne_gain(evidence, counted, ln_gain)
         severity = budgets.severity(borne, optimizer, thresholds)
         excuse = _excuse(evidence, counted[-1]) or ("" if severity else SMALL_BRANCH)

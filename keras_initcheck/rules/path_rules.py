@@ -50,7 +50,9 @@ class MeasuredPathGain(Rule):
     limits = (
         "A path starts anew at a normalization that works, also one of the user's own (told by"
         " its output: unit size, unit length, or a sum of 1), at embeddings, recurrent layers and"
-        " softmax, and where arithmetic outside of layers hides the link. It follows the largest"
+        " softmax, and where arithmetic outside of layers hides the link. A function in a model's"
+        " call is followed if each number of a layer's input depends on one of the output before:"
+        " it counts as a site. It does not follow sums in call. It follows the largest"
         " operand of a sum, or the stream of a residual block. Merges other than sums do not count,"
         " nor does pooling, nor as much as a sum or mean over positions explains. A first layer on"
         " the data that is no matrix product counts beyond e^12 alone. Not reported is what leads"
@@ -78,10 +80,10 @@ class MeasuredPathGain(Rule):
         return self.finding(
             found.severity,
             f"The signal {verb(ln_gain, found.severity)}: {times_weaker_or_stronger(ln_gain)}"
-            f" {_extent(found.first, found.last)}.{_shares(found)}",
+            f" {_extent(found, found.first, found.last)}.{_shares(found)}",
             site=site,
             span=(found.first.name, found.last.name),
-            fix=f"Keep the size of the signal in `{site.name}` ({site.layer_type}): its output"
+            fix=f"Keep the size of the signal in {_named(found, site)}: its output"
             " should be about as large as its input.",
             measured=math.exp(min(ln_gain, LARGEST_LOG)),
             expected=budgets.described(found.optimizer, thresholds),
@@ -158,10 +160,10 @@ class MeasuredPathGradient(Rule):
         return self.finding(
             "warning" if ln_gain < 0.0 else found.severity,
             f"The gradient {verb(ln_gain, found.severity)}: {times_weaker_or_stronger(ln_gain)} on"
-            f" its way back {_extent(found.last, found.first)}.{_shares(found)}",
+            f" its way back {_extent(found, found.last, found.first)}.{_shares(found)}",
             site=site,
             span=(found.first.name, found.last.name),
-            fix=f"Keep the size of the gradient in `{site.name}` ({site.layer_type}): its slope"
+            fix=f"Keep the size of the gradient in {_named(found, site)}: its slope"
             " should be about 1.",
             measured=math.exp(min(ln_gain, LARGEST_LOG)),
             expected=budgets.described(found.optimizer, thresholds),
@@ -175,11 +177,11 @@ class MeasuredPathGradient(Rule):
         return self.finding(
             found.severity,
             f"The gradient {verb(ln_gain, found.severity)}: {times_weaker_or_stronger(ln_gain)} on"
-            f" its way back {_extent(found.last, found.first)}, while the signal keeps its size."
-            f"{_shares(found)} A small change of the first weights changes every output.",
+            f" its way back {_extent(found, found.last, found.first)}, while the signal keeps its"
+            f" size.{_shares(found)} A small change of the first weights changes every output.",
             site=site,
             span=(found.first.name, found.last.name),
-            fix=f"Make what enters `{site.name}` ({site.layer_type}) smaller: draw the weights"
+            fix=f"Make what enters {_named(found, site)} smaller: draw the weights"
             " before it with a smaller standard deviation, or lower the factor in front of it.",
             measured=math.exp(min(ln_gain, LARGEST_LOG)),
             expected=(
@@ -284,9 +286,13 @@ def _largest(evidence: Evidence, is_wanted: npt.NDArray[np.bool_]) -> tuple[int,
     return position, math.log(squares[position])
 
 
-def _extent(first: Site, last: Site) -> str:
+def _named(found: FaultyPath, site: Site) -> str:
+    return found.functions.get(site.index, f"`{site.name}` ({site.layer_type})")
+
+
+def _extent(found: FaultyPath, first: Site, last: Site) -> str:
     if first.index == last.index:
-        return f"in `{first.name}` ({first.layer_type})"
+        return f"in {_named(found, first)}"
     return f"from `{first.name}` to `{last.name}`"
 
 
@@ -295,12 +301,13 @@ def _shares(found: FaultyPath) -> str:
     if found.first.index == found.last.index:
         return ""
     worst = [
-        f"`{site.name}` ({site.layer_type}) makes it {times_weaker_or_stronger(ln_ratio)}"
+        f"{_named(found, site)} makes it {times_weaker_or_stronger(ln_ratio)}"
         for site, ln_ratio in found.culprits[:3]
     ]
     further = len(found.culprits) - len(worst)
     rest = f", and so on in {further} more" if further else ""
-    return f" {', '.join(worst)}{rest}."
+    listing = f"{', '.join(worst)}{rest}."
+    return f" {listing[0].upper()}{listing[1:]}"
 
 
 def _layers(found: FaultyPath) -> tuple[str, ...]:

@@ -1,16 +1,17 @@
 """Measured gains along whole paths, whatever the layers on them are."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_initcheck.analysis.evidence import Evidence
+from keras_initcheck.analysis.layer_fans import BACKWARD, FORWARD
 from keras_initcheck.analysis.path_gains import SENSITIVITY, PathGain
 from keras_initcheck.analysis.predicted_ratios import PredictedRatio
 from keras_initcheck.records.finding import Severity
-from keras_initcheck.records.structure import Site
+from keras_initcheck.records.structure import UNKNOWN_ACTIVATION, Site
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.thresholds import Thresholds
 
@@ -20,6 +21,8 @@ network would take time that grows with its square."""
 LARGEST_UNEXPLAINED = math.log(4.0)
 """How far a measured ratio of a weight layer may be from the predicted one for its weights to
 explain it: what correlated data, padding and saturation do by themselves."""
+MOST = 0.5
+"""Share of a ratio from which a function outside of layers is named instead of the site."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class FaultyPath:
         culprits: The sites that contribute most, each with `ln` of its ratio.
         weights: The ratios that the weights of the culprits explain, in the same order; empty if
             the gain would be beyond the budget without them, too.
+        functions: What to call the functions outside of layers among the culprits, by the index of
+            the culprit.
     """
 
     gain: PathGain
@@ -44,6 +49,7 @@ class FaultyPath:
     optimizer: str | None
     culprits: tuple[tuple[Site, float], ...]
     weights: tuple[PredictedRatio, ...]
+    functions: Mapping[int, str]
 
 
 def faulty_paths(
@@ -102,7 +108,14 @@ def _judge(
     contributors = path.contributors(thresholds.culprit_share)
     culprits = tuple((sites[k], ln_ratio) for k, ln_ratio in contributors)
     chains = {site.chain for site, _ in culprits}
-    is_judged_as_chain = len(chains) == 1 and None not in chains and direction != SENSITIVITY
+    of_functions = {k: _function_share(evidence, direction, k, path.end) for k in path.sites}
+    of_layers = path.ln_gain - math.fsum(map(sum, of_functions.values()))
+    is_judged_as_chain = (
+        len(chains) == 1
+        and None not in chains
+        and direction != SENSITIVITY
+        and budgets.severity(of_layers, optimizer, thresholds) is not None
+    )
     if severity is None or is_judged_as_chain:
         return None
     explained = (_explained_ratio(evidence, direction, *each) for each in culprits)
@@ -116,7 +129,37 @@ def _judge(
         optimizer,
         culprits,
         weights if budgets.severity(rest, optimizer, thresholds) is None else (),
+        dict(_functions(culprits, of_functions)),
     )
+
+
+def _function_share(
+    evidence: Evidence, direction: str, index: int, end: int
+) -> tuple[float, float]:
+    """`ln` of what functions outside of layers make before a site and behind it."""
+    before, site = evidence.path_gains.gap(direction, index), evidence.analysis.sites[index]
+    if index == end or site.activation != UNKNOWN_ACTIVATION:
+        return before, 0.0
+    if direction == SENSITIVITY:
+        return before, _unexplained(evidence, site, BACKWARD) - _unexplained(
+            evidence, site, FORWARD
+        )
+    return before, _unexplained(evidence, site, direction)
+
+
+def _unexplained(evidence: Evidence, site: Site, direction: str) -> float:
+    ratio = evidence.ratio(site, direction)
+    return 0.0 if ratio is None else ratio.log_unexplained
+
+
+def _functions(
+    culprits: Iterable[tuple[Site, float]], shares: Mapping[int, tuple[float, float]]
+) -> Iterator[tuple[int, str]]:
+    """The functions that make most of a culprit's ratio, in words."""
+    for site, ln_ratio in culprits:
+        for place, share in zip(("before", "after"), shares[site.index], strict=True):
+            if share / ln_ratio > MOST:
+                yield site.index, f"the function {place} `{site.name}`"
 
 
 def _explained_ratio(
@@ -127,6 +170,8 @@ def _explained_ratio(
         return None
     if site.kind == "weight":
         ratio = evidence.ratio(site, direction)
+        if ratio is not None and ratio.log_unexplained:
+            return None
         is_close = ratio is not None and abs(ratio.log_ratio - ln_ratio) < LARGEST_UNEXPLAINED
         return ratio if is_close else None
     own = evidence.path_gains.explained_ratio(direction, site.index)

@@ -106,3 +106,19 @@ def test_table_with_nan_has_no_columns(measure, normal):
 
 def test_nothing_is_tiled_into_an_empty_tensor():
     assert tuple(statistics_rows.tiled(np.zeros(0), (0, 3), "float32").shape) == (0, 3)
+
+
+@pytest.mark.parametrize("size", [4096, 2**16])
+def test_function_is_told_from_noise_however_often_it_turns(size):
+    z = np.random.default_rng(0).standard_normal((size // 64, 64)).astype("float32")
+    noise = np.random.default_rng(1).standard_normal(z.shape).astype("float32")
+
+    def is_function(after):
+        turns = statistics_rows.turns(*map(keras.ops.convert_to_tensor, (z, after)))
+        return float(turns) <= statistics_rows.MOST_TURNS
+
+    assert all(is_function(np.sin(factor * z)) for factor in (1.0, 20.0, 60.0))
+    assert is_function(np.maximum(z, 0.0))
+    unrelated = [noise, np.maximum(noise - 1.5, 0.0), z + 0.05 * noise, np.sin(20.0 * z) + noise]
+    assert not any(map(is_function, unrelated))
+    assert not is_function(np.zeros_like(z))

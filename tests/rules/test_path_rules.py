@@ -112,6 +112,88 @@ def test_gradient_in_front_of_the_second_layer_with_weights_is_nobodys(make):
     assert severities(MeasuredPathGradient(), profile) == []
 
 
+@pytest.mark.parametrize(("ln_gain", "expected"), [(-5.9, []), (-6.1, ["warning"])])
+def test_function_outside_of_layers_is_named_by_the_layer_behind_it(make, ln_gain, expected):
+    below, behind = make.places(h=math.exp(ln_gain), x=math.exp(ln_gain)), math.exp(ln_gain)
+    follows = {"inputs_known": False, "follows_previous": True}
+    after = make.places(h=behind, x=behind)
+    profile = make.chain(
+        make.weight_layer("first", random_gradients=below),
+        make.weight_layer("second", random_gradients=below),
+        make.weight_layer("third", activations=after, **follows),
+        make.head(activations=after),
+    )
+    found = findings_of(MeasuredPathGain(), profile)
+    assert [finding.severity for finding in found] == expected
+    assert not findings_of(ForwardGain(), profile)
+    for finding in found:
+        assert finding.fix.startswith("Keep the size of the signal in the function before `third`")
+
+
+def test_function_before_the_head_counts(make):
+    tiny = make.places(x=math.exp(-13.0))
+    last = make.head(activations=tiny, inputs_known=False, follows_previous=True)
+    profile = make.chain(make.weight_layer("first"), make.weight_layer("second"), last)
+    (finding,) = findings_of(MeasuredPathGain(), profile)
+    assert (finding.severity, finding.site) == ("error", "head")
+    assert "in the function before `head`" in finding.message
+
+
+def test_unknown_arithmetic_is_no_function_of_the_output_before(make):
+    tiny = make.places(x=math.exp(-13.0))
+    last = make.head(activations=tiny, inputs_known=False)
+    profile = make.chain(make.weight_layer("first"), make.weight_layer("second"), last)
+    assert severities(MeasuredPathGain(), profile) == []
+
+
+def with_unknown_functions(make, ln_factor, variance=1 / 64, optimizer="SGD"):
+    """Layers whose functions behind them multiply the gradient by `e^ln_factor`."""
+    layers = []
+    for k in range(4):
+        gradient = math.exp((3 - k) * (ln_factor + math.log(64 * variance)))
+        ratio = math.exp(ln_factor) * 64 * variance
+        changes = {"inputs_known": False, "follows_previous": True} if k else {}
+        layers.append(
+            make.weight_layer(
+                f"wave_{k}",
+                variance,
+                activation="unknown",
+                random_gradients=make.places(h=gradient, x=gradient * ratio),
+                predicted_backward_ratio=ratio,
+                predicted_forward_ratio=64 * variance,
+                **changes,
+            )
+        )
+    return make.chain(*layers, make.head(), optimizer=optimizer)
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+def test_function_that_makes_chaos_is_told_instead_of_the_weights(make, optimizer):
+    profile = with_unknown_functions(make, 6.0, optimizer=optimizer)
+    (finding,) = findings_of(MeasuredPathGradient(), profile)
+    assert finding.severity == "error"
+    assert "The function after `wave_" in finding.message
+    assert not findings_of(BackwardGain(), profile)
+
+
+def test_weights_around_an_unknown_activation_are_told(make):
+    profile = with_unknown_functions(make, math.log(0.5), variance=64.0 / 64)
+    (finding,) = findings_of(BackwardGain(), profile)
+    assert finding.severity == "warning"
+
+
+def test_gradient_of_a_stream_is_not_that_of_its_branch(make):
+    stream = make.places(h=math.exp(10.0))
+    profile = make.chain(
+        make.weight_layer("stem", random_gradients=stream),
+        make.weight_layer("stem_2", chain=1, random_gradients=stream),
+        make.weight_layer("branch", chain=2),
+        make.weight_layer("sum", chain=3, inputs_known=False),
+        make.head(),
+    )
+    assert severities(MeasuredPathGradient(), profile) == []
+
+
 def products(make, ln_ratio, variance, number=3, **changes):
     """Layers of the user's own with a matrix of 64 by 64, each of which makes that ratio."""
     layers = []

@@ -54,6 +54,12 @@ MOST_TURNS = 2.5
 """A function of one variable varies by its range as often as it turns, plus one: relu and tanh 1,
 gelu with its dip below 2. Tensors of `n` unrelated elements vary by their range about `n / 6`
 times."""
+LEAST_SHARE_OF_TURNS = 0.75
+"""Share of its turns that a sample of half the density still shows where a function makes them:
+0.82 to 0.96 of a sine with up to 100 radians of standard deviation. Of unrelated elements it shows
+half, up to 0.57 in one of a thousand samples of 1,024 elements."""
+LEAST_SAMPLE_WITH_TURNS = 2048
+"""Elements that it takes to tell the one from the other, also where most of them are zeros."""
 FAST_RANGE = (1e-30, 1e30)
 """Second moments that an unscaled float32 sum of squares gives reliably; a row outside is measured
 again, exactly.
@@ -135,20 +141,27 @@ def turns(before: Tensor, after: Tensor) -> Tensor:
     """How often `after` goes through its range while `before` goes through its own once.
 
     Both have the same shape, and a bounded sample is taken of them. The number is small where
-    `after` is an element-wise function of `before`, and infinite where it is constant.
+    `after` is an element-wise function of `before`, and infinite where it is constant. It is 1 for
+    a function that turns often, such as a sine of many periods: half the sample shows its turns
+    too.
     """
     stride = sample_stride(before.shape)
     keys, values = (
         ops.reshape(ops.cast(tensor, "float32"), (-1,))[::stride] for tensor in (before, after)
     )
     values = ops.take(values, ops.argsort(keys))
-    variation, extent = (
-        ops.sum(ops.abs(values[1:] - values[:-1])),
-        ops.max(values) - ops.min(values),
-    )
-    return ops.where(
+    variation, extent = _variation(values), ops.max(values) - ops.min(values)
+    found = ops.where(
         extent > 0, variation / ops.where(extent > 0, extent, ops.ones_like(extent)), float("inf")
     )
+    if values.shape[0] < LEAST_SAMPLE_WITH_TURNS:
+        return found
+    is_function = (_variation(values[::2]) >= LEAST_SHARE_OF_TURNS * variation) & (extent > 0)
+    return ops.where(is_function, ops.minimum(found, 1.0), found)
+
+
+def _variation(values: Tensor) -> Row:
+    return ops.sum(ops.abs(values[1:] - values[:-1]))
 
 
 def accumulator_dtype(tensor: Dtyped) -> str:
