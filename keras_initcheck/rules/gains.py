@@ -288,8 +288,10 @@ class ForwardGain(GainRule):
         " if it has a single layer. Beside a skip connection the product has to stay in the"
         " budget without its smallest layer. The product does not include layers without weights"
         " (pooling, dropout), the sum over residual blocks, or layers whose bias makes a good"
-        " part of the pre-activation. The prediction assumes weights that are independent of the"
-        " input. The budgets were measured on small networks and two small data sets: at e^-6"
+        " part of the pre-activation. A function in a model's call counts as an activation; where"
+        " it scales by less than 1/40 or more than 1.5, as no activation does, path-gain and"
+        " path-gradient judge it instead. The prediction assumes weights that are independent of"
+        " the input. The budgets were measured on small networks and two small data sets: at e^-6"
         " SGD took 1.4 to 2.9 times the steps, at e^-12 3 to 11 times or more, and the easier"
         " the data, the less a gain cost Adam."
     )
