@@ -35,6 +35,10 @@ LOOSER = {
     # The same with 8 bits.
     "mixed_bfloat16": 6e-2,
 }
+LOGITS_TAKEN = "softmax_head_with_regularised_kernel"
+"""Keras takes the logits behind this head's softmax on TensorFlow and the probabilities elsewhere:
+the gradient of the loss, the same at the logits, reaches the probabilities elsewhere only.
+"""
 CIRCUMSTANCES = ("backend", "seconds", "versions")
 """Fields that name the backend or the time that it took."""
 
@@ -130,7 +134,14 @@ def disagreements(profile, expected, tolerance):
 def test_every_number_is_that_of_tensorflow(profiles, backend, name):
     profile, expected = profiles(backend, name), profiles("tensorflow", name)
     assert profile.backend == backend
-    assert not disagreements(profile, expected, LOOSER.get(name, TOLERANCE))
+    found = disagreements(profile, expected, LOOSER.get(name, TOLERANCE))
+    if name == LOGITS_TAKEN:
+        head, of_tensorflow = profile.sites[-1].name, expected.sites[-1].loss_gradients
+        assert of_tensorflow.h is None
+        assert of_tensorflow.z.second_moment > 0.0
+        place = f".sites[{head}].loss_gradients.h"
+        found = {path: values for path, values in found.items() if not path.startswith(place)}
+    assert not found
 
 
 @pytest.mark.parametrize("name", models.ARCHITECTURES)
