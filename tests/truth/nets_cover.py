@@ -101,7 +101,11 @@ HEALTHY = (
         "the wrapper makes up for it",
     ),
     Net("SimpleRNN both ways, 50 steps", lambda: _both_ways(_orthogonal), "nothing grows"),
-    Net("frozen random ResNet", lambda: _frozen(resnet()), "its features have a usable size"),
+    Net(
+        "frozen random ResNet",
+        lambda: _frozen(resnet()),
+        "features of a usable size, though its head alone does not learn the digits",
+    ),
     Net("stacked cells, 50 steps", lambda: _stacked(_orthogonal), "nothing grows"),
 )
 FAULTY = (

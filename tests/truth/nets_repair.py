@@ -64,5 +64,6 @@ FAULTY = (
         "logits of 64; behind normalizations a step moves an eighth of what it should",
         ("IC207",),
         optimizer="adam",
+        rate=1e-3,
     ),
 )
