@@ -37,8 +37,9 @@ LARGEST_CATCHING_UP = 12.0
 """`|ln|` beyond which a first layer of the user's own that is no matrix product counts, whatever it
 computes: SGD's budget for an error."""
 SENSITIVITY = "sensitivity"
-"""Gain of the gradient over that of the signal. It is 1 in layers whose output is proportional to
-their weights, whatever their size, and the squared Lyapunov factor in chaotic networks."""
+"""Gain of the gradient over that of the signal, as if layers had as many outputs as inputs. It is 1
+in layers whose output is proportional to their weights, whatever their size, and the squared
+Lyapunov factor in chaotic networks."""
 LEAST_FACTOR, LARGEST_FACTOR = 0.1, 1.5
 """Factors `E f² / E z²` of activations: tanh, ReLU and GELU are between at any usual size."""
 
@@ -103,7 +104,7 @@ class PathGains:
             FORWARD: forward,
             BACKWARD: backward,
             # Where the gradient's ratio is not known the signal's tells nothing.
-            SENSITIVITY: np.where(backward != 0.0, backward - forward, 0.0),
+            SENSITIVITY: np.where(backward != 0.0, backward - forward - self._widening(), 0.0),
         }
         self._gaps = self._between(self._structure.follows & (self.carrier >= 0))
         # A unit vector or probabilities are small by their nature: a factor that makes ordinary
@@ -273,6 +274,17 @@ class PathGains:
         fans = self._analysis.fans
         found[fans.sites] += np.where(found[fans.sites] != 0.0, np.log(fans.stride[BACKWARD]), 0.0)
         return _known(_beyond(found, SQUARED * structure.allowance, SQUARED * structure.allowance))
+
+    def _widening(self) -> FloatArray:
+        """`(sites,)`, `ln` of what a layer feeds with an input over what it makes an output of.
+
+        By that alone `n̂ E[w²]` and `n E[w²]` differ, as they do where two numbers become 256.
+        """
+        found, fans = np.zeros(len(self._ln_q)), self._analysis.fans
+        found[fans.sites] = _logarithm(fans.fan[BACKWARD]) - _logarithm(fans.fan[FORWARD])
+        for index, (_, fan_in, fan_out) in self._structure.own_kernels.items():
+            found[index] = math.log(fan_out / fan_in)
+        return np.nan_to_num(found)
 
 
 def _ln_width(site: Site) -> float:

@@ -9,6 +9,7 @@ from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.finding import Finding, Severity
 from keras_initcheck.records.first_step import FirstStep
 from keras_initcheck.records.profile import Profile
+from keras_initcheck.records.structure import Weight
 from keras_initcheck.rules.head import uniform_loss
 from keras_initcheck.rules.head_activation import CATEGORICAL, CROSSENTROPIES
 from keras_initcheck.rules.label_rules import SCALED
@@ -189,7 +190,10 @@ class FirstStepNothing(Rule):
         " the loss is below half of guessing's (a trained network moves little, for good reasons),"
         " for plans of fewer than 100 steps, and at a rate of zero, which a callback may raise."
     )
-    fix = "Raise the learning rate."
+    fix = (
+        "Raise the learning rate, unless clipping (clipnorm, clipvalue) or a large epsilon makes"
+        " the updates small: then loosen that."
+    )
     blames_optimizer = True
     explained_by = (
         "nonfinite-weights",
@@ -200,7 +204,9 @@ class FirstStepNothing(Rule):
         "no-weight-gradient",
         "nonfinite-gradients",
         "loss-at-init",
+        "below-epsilon",
     )
+    raises = ("below-epsilon",)
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
@@ -274,6 +280,8 @@ class BelowEpsilon(Rule):
     example = "A loss that is multiplied with 1e-9; a deep tanh network of N(0, 0.01²)."
     limits = (
         "The gradient of one batch, before the training. Optimizers without an epsilon are silent."
+        " Information where half of the kernels or fewer are concerned, apart from those in"
+        " branches beside a skip connection, whose scale moves first."
     )
     fix = "Multiply the loss with a number, or give the optimizer a smaller epsilon."
     explained_by = (
@@ -284,7 +292,6 @@ class BelowEpsilon(Rule):
         "measured-backward-gain",
         "dead-layer",
         "no-gradient",
-        "first-step-nothing",
     )
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
@@ -302,8 +309,9 @@ class BelowEpsilon(Rule):
         if not slow:
             return
         layers = tuple(dict.fromkeys(weights[place].layer for place in slow))
+        num_carrying = sum(not _is_in_branch(evidence, weights[place]) for place in slow)
         yield self.finding(
-            "warning" if 2 * len(slow) > len(trained) else "info",
+            "warning" if 2 * num_carrying > len(trained) else "info",
             f"The gradient of {listed(layers)} is smaller than the epsilon of {profile.optimizer},"
             " so that its updates shrink with the gradient.",
             layer=layers[0],
@@ -311,3 +319,12 @@ class BelowEpsilon(Rule):
             measured=float(np.max(updates[slow])),
             expected=f"updates of {HARDLY_MOVES:g} of a kernel's size or more",
         )
+
+
+def _is_in_branch(evidence: Evidence, weight: Weight) -> bool:
+    """Whether a weight is in a branch beside a skip connection.
+
+    What scales the branch, such as LayerScale's 1e-6, moves first, and its gradient grows then.
+    """
+    site = evidence.site_of(weight)
+    return site is not None and evidence.is_beside_skip(site)

@@ -67,7 +67,7 @@ class NoWeightGradient(Rule):
     )
     fix_of_all = (
         "Look for an operation without a slope between the weights and the loss (argmax, round,"
-        " stop_gradient), and for masks that hide every label."
+        " stop_gradient), for masks that hide every label, and for loss weights of zero."
     )
     cure = Cure.RESCALE
     explained_by = (

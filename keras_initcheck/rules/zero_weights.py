@@ -27,10 +27,14 @@ def zero_weights(evidence: Evidence, is_wanted: BoolArray) -> list[int]:
 def zero_gates(evidence: Evidence) -> list[int]:
     """Positions of trained weights that are zero and let nothing through.
 
-    These are the kernels of all heads, or scales and gates as in ReZero.
+    These are the kernels of all heads, or scales and gates as in ReZero. Queries and keys are no
+    heads, though what receives them is not known.
     """
     analysis = evidence.analysis
-    heads = dict.fromkeys(site.layer for site in analysis.sites if site.is_head)
+    asking = {index for _, *projections in analysis.attention for index in projections}
+    heads = dict.fromkeys(
+        site.layer for site in analysis.sites if site.is_head and site.index not in asking
+    )
     if heads and all(map(evidence.has_zero_kernel, heads)):
         return [position for layer in heads for position in analysis.kernels[layer]]
     return [
