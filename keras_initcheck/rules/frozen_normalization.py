@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.site_kinds import SUM_TYPES, TRANSPARENT
-from keras_initcheck.records.finding import Finding
+from keras_initcheck.records.finding import Finding, Severity
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.rule import LARGEST_LOG, Rule, further
@@ -33,7 +33,8 @@ class FrozenNormalization(Rule):
     )
     example = (
         "MobileNetV2(include_top=False, weights=None) with trainable=False and a new head: the"
-        " features have a root mean square of 4e-12."
+        " features have a root mean square of 4e-12. Or a model of your own whose `call` has no"
+        " argument `training`: fit then runs its batch normalizations in inference mode."
     )
     limits = (
         "Statistics that training or loaded weights have changed are not judged, and neither is a"
@@ -41,7 +42,11 @@ class FrozenNormalization(Rule):
         " optimizer, since the head alone has to make up for it."
     )
     fix = "Load weights, or train the layer: trainable=True, and no training=False in its call."
-    fix_of_usable = "Nothing, if random features are intended; otherwise load weights."
+    fix_of_usable = "Nothing, if random features are intended; else load weights, or train it."
+    fix_of_trained = (
+        "Give your model's `call` an argument `training`, without which Keras trains these layers"
+        " in inference mode, and pass no training=False."
+    )
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding at most."""
@@ -74,13 +79,17 @@ class FrozenNormalization(Rule):
             site=site,
             measured=math.exp(min(ln_gain, LARGEST_LOG)),
             expected=budgets.described(None, thresholds),
-            fix=self.fix
-            if severity != "info"
-            else "Nothing, if random features are intended; else load weights, or train it.",
+            fix=self._fix_of(site, severity),
             culprits=(site.layer,),
             details=f"The mean square behind `{site.name}` is {number(evidence.size(index))}, and"
             f" E[γ²] + E[β²] = {number(_working_size(evidence, site))}.",
         )
+
+    def _fix_of(self, site: Site, severity: Severity) -> str:
+        """A layer that is trained is in inference mode by the call; a frozen one by itself."""
+        if site.is_trainable:
+            return self.fix_of_trained
+        return self.fix if severity != "info" else self.fix_of_usable
 
 
 def _departure(evidence: Evidence, site: Site) -> float:

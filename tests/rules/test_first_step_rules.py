@@ -161,7 +161,7 @@ def test_rate_that_is_far_too_low_is_told_in_steps(profile):
         "At the pace of its first step, SGD at a learning rate of 1e-7 needs about 100,000 steps"
         " to take the first per cent off the loss."
     )
-    assert finding.fix == "Raise the learning rate."
+    assert finding.fix == FirstStepNothing.fix
 
 
 def test_step_that_changes_nothing_is_an_error(profile):

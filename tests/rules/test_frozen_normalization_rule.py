@@ -59,7 +59,7 @@ def test_is_silent_where_it_normalizes(make, changes):
 
 
 def test_message_says_how_weak_and_what_to_do(make):
-    (finding,) = one(make, 1e-8)
+    (finding,) = one(make, 1e-8, is_trainable=False)
     assert finding.message.startswith(
         "`norm` does not normalize: the signal is 10,000 times weaker than behind a working"
         " normalization."
@@ -87,3 +87,9 @@ def test_a_small_branch_beside_a_stream_is_no_fault(make):
 def test_one_that_does_not_normalize_does_not_excuse_the_layer_before(make, mean, is_normalized):
     profile = make.chain(make.weight_layer("dense"), norm(1.0, mean=mean)(make), make.head())
     assert bool(Evidence(profile).is_normalized[0]) == is_normalized
+
+
+@pytest.mark.parametrize(("is_trainable", "fix"), [(True, "Give your model's `call`"), (False, "")])
+def test_layer_that_is_trained_is_in_inference_mode_by_the_call(make, is_trainable, fix):
+    (finding,) = one(make, math.exp(-12.1), is_trainable=is_trainable)
+    assert finding.fix.startswith(fix or "Load weights")
