@@ -218,6 +218,19 @@ class Evidence:
             self._dominates(merge, site) or self._is_added(merge, site) for merge in reached
         )
 
+    def is_beside_larger(self, site: Site) -> bool:
+        """Whether what is made from the output is added to something that is much larger.
+
+        Between them nothing else receives it. The cells of searched architectures add branches
+        that have nothing in common but their input.
+        """
+        index, graph = site.index, self.analysis.graph
+        while len(receivers := graph.receivers(index)) == 1:
+            if self._residual_sum(receivers[0]) > 0.0:
+                return self._dominates(receivers[0], self.analysis.sites[index])
+            index = receivers[0]
+        return False
+
     def _dominates(self, merge: int, site: Site) -> bool:
         """Whether a sum lives on other operands than a site.
 

@@ -99,7 +99,7 @@ def _judge(
 ) -> FaultyPath | None:
     sites = evidence.analysis.sites
     counted = [sites[k] for k in path.sites]
-    if not counted or (path.ln_gain < 0.0 and evidence.is_beside_skip(counted[-1])):
+    if not counted or (path.ln_gain < 0.0 and _is_beside(evidence, counted[-1])):
         return None
     optimizer = (
         None if direction == SENSITIVITY else budgets.optimizer_of(evidence, counted, thresholds)
@@ -131,6 +131,11 @@ def _judge(
         weights if budgets.severity(rest, optimizer, thresholds) is None else (),
         dict(_functions(culprits, of_functions)),
     )
+
+
+def _is_beside(evidence: Evidence, last: Site) -> bool:
+    """Whether a signal that has become small is a branch beside another that carries it."""
+    return evidence.is_beside_skip(last) or evidence.is_beside_larger(last)
 
 
 def _function_share(

@@ -364,3 +364,19 @@ def test_small_input_explains_small_gradients(make):
 def test_healthy_chain_is_silent(healthy):
     for rule in (MeasuredPathGain(), MeasuredPathGradient(), GradientSpread()):
         assert not findings_of(rule, healthy)
+
+
+@pytest.mark.parametrize(("ln_sum", "expected"), [(0.0, []), (-7.0, ["warning"])])
+def test_branch_that_is_added_to_something_larger_may_be_small(make, ln_sum, expected):
+    small = make.places(h=math.exp(-7.0), x=math.exp(-7.0))
+    total = make.places(h=math.exp(ln_sum))
+    profile = make.chain(
+        make.weight_layer("first", chain=0),
+        make.weight_layer("second", chain=0),
+        own(make, "function", -7.0, layer_type="Lambda"),
+        make.weight_layer("third", chain=1, activations=small),
+        own(make, "pool", ln_sum, kind="pass", inputs=(1,)),
+        make.site("sum", "merge", inputs=(3, 4), activations=total),
+        make.head(),
+    )
+    assert severities(MeasuredPathGain(), profile) == expected
