@@ -271,7 +271,14 @@ def test_unknown_passes_on_with_its_reason_up_to_a_normalization(predict, normal
     lstm, before, normalization, after = profile.sites
     assert lstm.unpredicted == "the gates of a recurrent layer multiply what it remembers"
     assert before.unpredicted == f"lstm: {lstm.unpredicted}"
-    assert (lstm.predicted_log10_second_moment, before.predicted_log10_gradient) == (None, None)
+    assert (lstm.predicted_log10_second_moment, before.predicted_log10_second_moment) == (
+        None,
+        None,
+    )
+    # The normalization is predicted from its measured input, and so is the gradient before it, from
+    # the mean of the variances: the mean of their inverses is larger, with 16 units by a fifth.
+    measured = math.log10(before.random_gradients.h.second_moment)
+    assert abs(measured - before.predicted_log10_gradient) < 0.2
     assert normalization.unpredicted is after.unpredicted is None
     assert_predicted({name: found[name] for name in ("layer_normalization", after.name)})
 
