@@ -268,16 +268,21 @@ def test_labels_of_another_width_are_an_error(measure, x, classes):
         measure(model, x, np.eye(5)[classes])
 
 
+def _indices(labels):
+    """Keras casts labels to the type of the outputs."""
+    return keras.ops.cast(labels, "int32")[:, None]
+
+
 def own_loss(labels, outputs):
     """A cross-entropy that applies the softmax itself."""
     logs = keras.ops.log_softmax(outputs)
-    return -keras.ops.mean(keras.ops.take_along_axis(logs, labels[:, None], axis=-1))
+    return -keras.ops.mean(keras.ops.take_along_axis(logs, _indices(labels), axis=-1))
 
 
 def own_loss_of_probabilities(labels, outputs):
     """A cross-entropy of probabilities."""
     return -keras.ops.mean(
-        keras.ops.log(keras.ops.take_along_axis(outputs, labels[:, None], axis=-1))
+        keras.ops.log(keras.ops.take_along_axis(outputs, _indices(labels), axis=-1))
     )
 
 

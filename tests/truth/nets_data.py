@@ -30,7 +30,9 @@ def _classifier(activation, after=None, outputs=10, inputs=64, **options):
 
 def _own_loss(labels, outputs):
     """A cross-entropy that applies the softmax itself."""
-    chosen = ops.take_along_axis(ops.log_softmax(outputs), labels[:, None], axis=-1)
+    chosen = ops.take_along_axis(
+        ops.log_softmax(outputs), ops.cast(labels, "int32")[:, None], axis=-1
+    )
     return -ops.mean(chosen)
 
 
