@@ -130,14 +130,32 @@ def _true_gradients(model: Any, descent: Descent, trained: Sequence[int]) -> lis
     """The gradients of the loss, without the factor by which the optimizer scales it."""
     if len(descent.gradients) != len(descent.variables):
         raise ProbeError(NOT_EAGER)
-    found = []
-    for position in trained:
-        gradient = descent.gradients[position]
-        is_replacement = getattr(descent.variables[position], "overwrite_with_gradient", False)
-        found.append(gradient if is_replacement else gradient / descent.loss_scale)
+    are_replacements = [
+        getattr(descent.variables[position], "overwrite_with_gradient", False)
+        for position in trained
+    ]
+    gradients = [descent.gradients[position] for position in trained]
+    if any(are_replacements):
+        _check_eager(gradients)
+    found = [
+        gradient if is_replacement else gradient / descent.loss_scale
+        for gradient, is_replacement in zip(gradients, are_replacements, strict=True)
+    ]
     if is_loss_scaled(compiled_optimizer(model)) and not _are_finite(found):
         raise ProbeError(OVERFLOWS)
     return found
+
+
+def _check_eager(gradients: Sequence[Tensor]) -> None:
+    """Refuses gradients without values: TensorFlow makes those of float8 layers in a graph.
+
+    Raises:
+        ProbeError: A gradient has no value.
+    """
+    try:
+        _are_finite(gradients)
+    except TypeError as error:
+        raise ProbeError(NOT_EAGER) from error
 
 
 def _are_finite(tensors: Sequence[Tensor]) -> bool:

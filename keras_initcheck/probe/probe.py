@@ -144,6 +144,8 @@ class Probe:
             return _without_first_step(profile, "an embedding gets indices that it has no row for")
         try:
             found = measure_first_step(self.model, self._engine, descent, positions)
+        except ProbeError as error:
+            return _without_first_step(profile, str(error))
         except Exception as error:  # a witness more or less: the rest of the profile stands
             return _without_first_step(profile, error_summary(error))
         return replace(profile, first_step=found)

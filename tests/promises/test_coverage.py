@@ -86,7 +86,10 @@ def test_a_share_close_to_all_is_not_rounded_to_all():
         [layers.Dense(8, "relu")],
         [Own()],
         [layers.Reshape((4, 2)), layers.LSTM(8)],
-        [layers.Reshape((4, 2)), layers.Bidirectional(layers.RNN([layers.GRUCell(4)] * 1))],
+        [
+            layers.Reshape((4, 2)),
+            layers.Bidirectional(layers.RNN([layers.GRUCell(4), layers.GRUCell(4)])),
+        ],
         [layers.Reshape((4, 2)), layers.TimeDistributed(layers.Dense(3)), layers.Flatten()],
         [layers.SpectralNormalization(layers.Dense(8))],
         [layers.Dense(8), layers.BatchNormalization(), layers.PReLU(), layers.Dropout(0.1)],
