@@ -184,7 +184,7 @@ class FirstStepNothing(Rule):
         " size (median). Momentum counts as the sum of its updates."
     )
     why = "The training ends where it begins."
-    example = "SGD(1e-7) on a classifier; labels of 1e-6 under a squared error."
+    example = "SGD(1e-8) on a classifier; labels of 1e-6 under a squared error."
     limits = (
         "Steps are counted as if all were like the first one. Silent after the first update, where"
         " the loss is below half of guessing's (a trained network moves little, for good reasons),"

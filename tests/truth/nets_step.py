@@ -120,12 +120,12 @@ FAULTY = (
         rate=1.0,
     ),
     Net(
-        "SGD 1e-7",
+        "SGD 1e-8",
         _classifier,
-        "67,000 steps for the first per cent",
+        "100,000 steps and more for the first per cent",
         ("IC602",),
         data=real.digits,
-        rate=1e-7,
+        rate=1e-8,
     ),
     Net(
         "labels around 150,000, SGD 0.1",
