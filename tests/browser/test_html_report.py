@@ -91,6 +91,11 @@ def page_of(probed, tmp_path_factory):
     return path
 
 
+def unfold_notes(page):
+    """Opens what is folded: information."""
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
 def test_page_shows_every_layer_and_every_finding(opened, probed, page_of, size, scheme):
@@ -101,6 +106,10 @@ def test_page_shows_every_layer_and_every_finding(opened, probed, page_of, size,
     )
     assert 0 <= num_marks <= len(probed.findings)
     assert opened.page.locator("h1").inner_text() == probed.verdict.replace("`", "")
+    for finding in probed.findings:
+        shown = opened.page.locator(".finding", has_text=finding.code).first
+        assert shown.is_visible() == (finding.severity != "info")
+    unfold_notes(opened.page)
     for finding in probed.findings:
         assert opened.page.locator(".finding", has_text=finding.code).first.is_visible()
     assert len(opened.cells(1)) == len(sites)

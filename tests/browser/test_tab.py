@@ -314,11 +314,10 @@ def test_sliding_asks_for_pictures_alone_and_for_the_rest_when_it_ends(
 
 def test_looking_for_new_probes_leaves_what_the_reader_has_unfolded(tab, board):
     tab.open(board, run("small"))
-    tab.find(".card button.text", has_text="more like it").first.click()
-    before = tab.find(".card .finding").count()
+    tab.find("details.notes > summary").first.click()
+    assert tab.find("details.notes[open]").count() == 1
     tab.find("body").evaluate("(body) => delete body.dataset.details")
     with tab.page.expect_response("**/plugin/initcheck/series"):
         tab.page.locator("button.reload-button").click()
     tab.drawn()
-    assert tab.find(".card .finding").count() == before
-    assert tab.find(".card button.text", has_text="more like it").count() == 0
+    assert tab.find("details.notes[open]").count() == 1
