@@ -180,6 +180,7 @@ def _parser() -> Parser:
     _add_files(parser)
     _add_rules(parser)
     _add_probe(parser)
+    _add_bounds(parser)
     _add_repair(parser)
     other = parser.add_argument_group("instead of a check")
     other.add_argument(
@@ -297,6 +298,10 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unsafe", action="store_true", help="run Python code that the model file contains"
     )
+
+
+def _add_bounds(parser: argparse.ArgumentParser) -> None:
+    """Adds what bounds the input, and how the output looks."""
     parser.add_argument(
         "--max-size",
         metavar="MIB",

@@ -18,15 +18,15 @@ from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.wording import number
 
 GROWTH = 100.0
-"""Factor on the loss from which no training comes back. Measured (tests/benchmarks/first_step.py):
-of 40 trainings none learned at 15 and more; one did at 9, and one was slow at 14.
+"""Factor on the loss from which no training comes back. Of those that were tried
+(tests/benchmarks/first_step.py) none learned at 15 and more; one did at 9, and one was slow at 14.
 """
 RISE = 1.5
-"""The same where the update is as large as the weights: none of 40 such trainings learned."""
+"""The same where the update is as large as the weights: of such trainings none learned."""
 REPLACED = 1.0
 """Relative update (median) from which a step replaces the weights."""
 SATURATED = 0.9
-"""Share of what a clipped cross-entropy costs at most; none of 9 trainings came back from there."""
+"""Share of what a clipped cross-entropy costs at most; no training came back from there."""
 LONGEST = 10_000
 """Steps that the first per cent of the loss may take where the plan is not known: all of it would
 take a million.

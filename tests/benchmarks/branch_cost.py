@@ -23,7 +23,6 @@ branches at all: what is not slower than it does not show that the branches lear
 the steps at any rate. The last lines are ranges over the settings without "-last" and "-first".
 """
 
-import argparse
 import math
 import os
 import statistics
@@ -37,7 +36,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn import datasets
 
-from tests.benchmarks.gain_cost import WINDOW, line, shown, updated
+from tests.benchmarks.gain_cost import WINDOW, asked_for, extent, line, shown, updated
 
 ZERO, NONE = "zero", "none"
 GAINS = (ZERO, 0, -4, -8, -12, -16, -20, -24, NONE)
@@ -247,18 +246,12 @@ def row(setting, optimizer, num_seeds, num_steps):
 def summary(optimizer, found):
     """Prints the range over the settings."""
     columns = [[ratios[gain] for ratios in found if gain in ratios] for gain in GAINS]
-    for name, choose in (("least", min), ("median", statistics.median_low), ("most", max)):
-        line(f"{optimizer}, {name} of {len(found)} settings", [shown(choose(c)) for c in columns])
+    extent(f"{optimizer}, {{}} of {len(found)} settings", columns)
 
 
 def main():
     """Prints the table of the settings that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--only", default=",".join(setting.name for setting in SETTINGS))
-    arguments = parser.parse_args()
-    chosen = [setting for setting in SETTINGS if setting.name in arguments.only.split(",")]
+    arguments, chosen = asked_for(__doc__, SETTINGS, num_steps=1000)
     found = {optimizer: [] for optimizer in RATES}
     line("steps, relative to zeros; ln gain", GAINS)
     for setting in chosen:

@@ -313,21 +313,28 @@ def summary(optimizer, found):
         f"{optimizer}: beyond it, the rules say",
         [budgets.severity(gain * 1.001, optimizer) or "" for gain in GAINS],
     )
+    extent(f"  {{}} of {len(found)} settings", columns)
+
+
+def extent(title, columns):
+    """Prints the least, the median and the most of each column; `title` has a place for these."""
     for name, choose in (("least", min), ("median", statistics.median_low), ("most", max)):
-        line(
-            f"  {name} of {len(found)} settings",
-            [shown(choose(column)) if column else "" for column in columns],
-        )
+        line(title.format(name), [shown(choose(column)) if column else "" for column in columns])
+
+
+def asked_for(description, settings, num_steps):
+    """The arguments of the command line, and the settings that they name: all unless told."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=num_steps)
+    parser.add_argument("--only", default=",".join(setting.name for setting in settings))
+    arguments = parser.parse_args()
+    return arguments, [each for each in settings if each.name in arguments.only.split(",")]
 
 
 def main():
     """Prints the table of the settings that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--only", default=",".join(setting.name for setting in SETTINGS))
-    arguments = parser.parse_args()
-    chosen = [setting for setting in SETTINGS if setting.name in arguments.only.split(",")]
+    arguments, chosen = asked_for(__doc__, SETTINGS, num_steps=600)
     found = {optimizer: [] for optimizer in SHRINKING_RATES}
     line("steps, relative to gain 0; ln gain", GAINS)
     for setting in chosen:

@@ -14,6 +14,7 @@ from tests.truth import (
     nets_paths,
     nets_repair,
     nets_step,
+    nets_suspects,
     real,
 )
 from tests.truth.builders import (
@@ -244,6 +245,7 @@ HEALTHY = (
     *nets_paths.HEALTHY,
     *nets_repair.HEALTHY,
     *nets_step.HEALTHY,
+    *nets_suspects.HEALTHY,
 )
 """No warning and no error may come."""
 

@@ -8,7 +8,7 @@ from keras import layers, ops
 from keras.initializers import HeNormal, RandomUniform
 
 from tests.truth.net import Net
-from tests.truth.nets_paths import GAIN, SHARPNESS, WIDTH, small, waves
+from tests.truth.nets_paths import GAIN, SHARPNESS, WIDTH, small, too_steep_sines, waves
 
 
 class Written(keras.Model):
@@ -92,26 +92,7 @@ HEALTHY = (
     Net("sums in call", residual, "small branches beside a stream"),
 )
 FAULTY = (
-    Net(
-        "sines of 30 z in call, Glorot",
-        lambda: written_sines(is_siren=False),
-        "the gradient grows by e^6 in each",
-        ("IC306",),
-        loss="mse",
-        data=waves,
-        cured=lambda: written_sines(is_siren=True),
-    ),
-    Net(
-        "sines of 30 z in call, Glorot, with Adam",
-        lambda: written_sines(is_siren=False),
-        "chaos, whatever the optimizer",
-        ("IC306",),
-        optimizer="adam",
-        loss="mse",
-        data=waves,
-        rate=1e-4,
-        cured=lambda: written_sines(is_siren=True),
-    ),
+    *too_steep_sines("sines of 30 z in call", written_sines),
     Net(
         "relu in call, N(0,0.01²)",
         lambda: written(ops.relu, initializer=small),

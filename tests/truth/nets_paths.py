@@ -157,6 +157,29 @@ def waves(seed, number=real.BATCH):
     return x, (y / y.std()).astype("float32")[:, None]
 
 
+def too_steep_sines(name, build):
+    """Keras' weights where Sitzmann's are right, with either optimizer; `build(is_siren=...)`."""
+    shared = {"loss": "mse", "data": waves, "cured": lambda: build(is_siren=True)}
+    return (
+        Net(
+            f"{name}, Glorot",
+            lambda: build(is_siren=False),
+            "the gradient grows by e^6 in each",
+            ("IC306",),
+            **shared,
+        ),
+        Net(
+            f"{name}, Glorot, with Adam",
+            lambda: build(is_siren=False),
+            "chaos, whatever the optimizer",
+            ("IC306",),
+            optimizer="adam",
+            rate=1e-4,
+            **shared,
+        ),
+    )
+
+
 def radial(width):
     """A radial basis layer and a head."""
     start = keras.Input((64,))
@@ -270,26 +293,7 @@ FAULTY = (
         "hidden_3",
     ),
     Net("weights outside of layers N(0,0.01²)", lambda: bare(small), "0.0064 each", ("IC307",)),
-    Net(
-        "sines of 30 z, Glorot",
-        lambda: sines(is_siren=False),
-        "the gradient grows by e^6 in each",
-        ("IC306",),
-        loss="mse",
-        data=waves,
-        cured=lambda: sines(is_siren=True),
-    ),
-    Net(
-        "sines of 30 z, Glorot, with Adam",
-        lambda: sines(is_siren=False),
-        "chaos, whatever the optimizer",
-        ("IC306",),
-        optimizer="adam",
-        loss="mse",
-        data=waves,
-        rate=1e-4,
-        cured=lambda: sines(is_siren=True),
-    ),
+    *too_steep_sines("sines of 30 z", sines),
     Net(
         "radial basis, narrow",
         lambda: radial(1.0),

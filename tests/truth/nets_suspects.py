@@ -1,0 +1,76 @@
+"""Healthy networks whose numbers look like a fault: zeros, small branches, layers that widen."""
+
+import keras
+from keras import layers
+
+from tests.truth import real
+from tests.truth.builders import Sampling, head
+from tests.truth.net import Net
+
+
+class Scale(layers.Layer):
+    """LayerScale: a small factor for each unit of a branch (Touvron et al. 2021, section 2)."""
+
+    def build(self, shape):
+        self.gamma = self.add_weight(
+            shape=(shape[-1],), initializer=keras.initializers.Constant(1e-6), name="gamma"
+        )
+
+    def call(self, x):
+        return x * self.gamma
+
+
+def zero_head_behind_attention():
+    """What receives queries and keys is not known, and nothing comes back from the head."""
+    start = keras.Input((8, 8))
+    x = layers.MultiHeadAttention(2, 8)(start, start)
+    x = layers.Flatten()(x)
+    return keras.Model(start, layers.Dense(10, "softmax", kernel_initializer="zeros")(x))
+
+
+def code_of_two():
+    """A variational autoencoder: 2 numbers become 256, and the gradient of each is a sum of 256."""
+    start = keras.Input((64,))
+    h = layers.Dense(16, "relu")(start)
+    code = Sampling()([layers.Dense(2)(h), layers.Dense(2)(h)])
+    return keras.Model(start, layers.Dense(64)(layers.Dense(256, "relu")(code)))
+
+
+def scaled_branches(blocks=6):
+    """Gradients in the branches are below Adam's epsilon until their scales have moved."""
+    start = keras.Input((64,))
+    x = layers.Dense(32)(start)
+    for _ in range(blocks):
+        branch = layers.Dense(64, "gelu")(layers.LayerNormalization()(x))
+        x = x + Scale()(layers.Dense(32)(branch))
+    return keras.Model(start, head(x))
+
+
+def pictures(seed, number=real.BATCH):
+    """Digits to be made again."""
+    x, _ = real.digits(seed, number)
+    return x, x
+
+
+HEALTHY = (
+    Net(
+        "zero head behind attention",
+        zero_head_behind_attention,
+        "the first step moves the head",
+        optimizer="adam",
+    ),
+    Net(
+        "code of 2 numbers, sampled",
+        code_of_two,
+        "2 inputs of 256 units: the gradient's sum is no chaos",
+        optimizer="adam",
+        loss="mse",
+        data=pictures,
+    ),
+    Net(
+        "branches times 1e-6",
+        scaled_branches,
+        "their scales move first (Touvron et al. 2021)",
+        optimizer="adam",
+    ),
+)
