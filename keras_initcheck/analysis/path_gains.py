@@ -278,7 +278,7 @@ class PathGains:
     def _widening(self) -> FloatArray:
         """`(sites,)`, `ln` of what a layer feeds with an input over what it makes an output of.
 
-        By that alone `n̂ E[w²]` and `n E[w²]` differ, as they do where two numbers become 256.
+        By that alone `n̂ E[w²]` and `n E[w²]` differ, as they do where two numbers become 1024.
         """
         found, fans = np.zeros(len(self._ln_q)), self._analysis.fans
         found[fans.sites] = _logarithm(fans.fan[BACKWARD]) - _logarithm(fans.fan[FORWARD])

@@ -17,6 +17,7 @@ from keras_initcheck.rules.first_step import (
     guessing_loss,
     steps_to_first_per_cent,
 )
+from keras_initcheck.rules.judgement import judge
 from tests.support.profiles import findings_of
 
 HEALTHY = FirstStep(2.3, 2.2, -0.1, 0.01)
@@ -265,3 +266,18 @@ def test_labels_are_an_error_where_they_ruin_the_first_step():
     severities = {finding.code: finding.severity for finding in findings}
     assert severities["IC407"] == "error"
     assert severities["IC601"] == "info"
+
+
+def test_epsilon_is_the_cause_of_updates_that_change_nothing(profile):
+    facts = {"below": (0.99, 0.99), "optimizer": "Adam"}
+    findings = judge(profile(TINY, (1e-9, 1e-9), **facts)).findings
+    severities = {finding.code: finding.severity for finding in findings}
+    assert (severities["IC603"], severities["IC602"]) == ("warning", "info")
+
+
+def test_epsilon_is_an_error_where_a_million_steps_change_nothing(profile):
+    step = replace(TINY, promised_change=-2.3e-9)
+    facts = {"below": (0.99, 0.99), "optimizer": "Adam"}
+    findings = judge(profile(step, (1e-11, 1e-11), **facts)).findings
+    severities = {finding.code: finding.severity for finding in findings}
+    assert (severities["IC603"], severities["IC602"]) == ("error", "info")
