@@ -30,7 +30,7 @@ def run(name: str, what: str) -> None:
     """Prints the size before the first pass and the peak after the last."""
     from tests.benchmarks import probe_cost
 
-    bare, repeated = probe_cost.passes(name)
+    bare, repeated = probe_cost.passes(probe_cost.MAKERS[name]())
     before = peak_megabytes()
     for _ in range(NUM_PASSES):
         (bare if what == "bare" else repeated)()
