@@ -78,15 +78,16 @@ def test_head_of_the_same_draw_is_mended_with_the_layers_before_it():
 def test_every_kernel_behind_a_normalization_is_mended_with_queries_and_keys():
     keras.utils.set_random_seed(0)
     model = compiled(transformer(), "adam")
-    drawn = kernels(model)
+    head = kernels(model)["head/kernel"]
     done = ic.repair(model, *batch(model))
     assert done.applied, done
     targets = {finding.code for finding in done.plan.targets}
     assert targets == {"IC207"}, "Adam bears the gain of the dense layers"
-    ratio = {path: size / drawn[path] for path, size in kernels(model).items()}
-    assert all(value < 0.4 for path, value in ratio.items() if "head" not in path)
-    heads = [value for path, value in ratio.items() if "head" in path]
-    assert heads == [1.0], "Keras' default is of the right size"
+    wide = np.sqrt(1 / (0.4252 * 16))  # E[gelu(z)²] = 0.4252 for a standard normal z
+    narrow, projection = np.sqrt(1 / 32), np.sqrt(1 / 16)
+    for path, found in kernels(model).items():
+        right = {"wide": wide, "narr": narrow, "atte": projection, "head": head}[path[:4]]
+        assert found == pytest.approx(right, rel=1e-3), path  # 0.4252 has four digits
 
 
 def test_plan_that_makes_something_worse_gives_way_to_the_least_one(monkeypatch):
