@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.arguments import as_seed
@@ -78,6 +79,7 @@ class Probe:
         self._engine = engine.load()
         self._factors = FactorTable()
         self._record: PassRecord | None = None
+        self._zero_gradients: dict[str, npt.NDArray[np.bool_]] = {}
         self._passes: PassCache[CompiledPass] = PassCache()
 
     def measure(
@@ -97,8 +99,9 @@ class Probe:
             cotangents: Where backward passes start: at the `"loss"`, at a `"random"` N(0,1)
                 gradient of the outputs, or both.
             is_exact: Every statistic over every element, safe at any scale. `False` is for repeated
-                probes: shares come from a bounded sample and gradients have mean and variance only;
-                    a probe whose numbers leave float32's range is repeated exactly.
+                probes: the mean and the shares of a signal come from a bounded sample, gradients
+                have a second moment only, and a probe whose numbers leave float32's range is
+                repeated exactly. Non-finite values are found in full.
             with_histograms: Whether to make histograms, from a bounded sample.
             step: Number of training steps that had been taken; by default the model's own count.
             with_first_step: Whether an exact pass is followed by the compiled optimizer's own
@@ -117,8 +120,11 @@ class Probe:
         )
         options = Options(tuple(cotangents), is_exact, with_histograms, self.seed, keeps_gradients)
         compiled, table = self._run(options, batch)
-        if not is_exact and not table.is_reliable:
-            compiled, table = self._run(replace(options, is_exact=True), batch)
+        if not is_exact and (not table.is_reliable or table.has_more_zeros(self._zero_gradients)):
+            options = replace(options, is_exact=True)
+            compiled, table = self._run(options, batch)
+        if options.is_exact:
+            self._zero_gradients = {**self._zero_gradients, **table.zero_gradients}
         self._record = compiled.forward.record
         with without_strategy():
             profile = compiled.profiles.build(

@@ -13,8 +13,8 @@ class Moments(Record):
     The mean, the variance and the second moment are those of its finite elements.
 
     Attributes:
-        mean: Mean.
-        variance: Variance around that mean.
+        mean: Mean; `nan` where it was not taken.
+        variance: Variance around that mean; `nan` where it was not taken.
         second_moment: `q = E[a²]`, the quantity that telescopes through a network.
         max_abs: Largest magnitude; `nan` where it was not taken.
         share_zero: Share of elements that are exactly zero, 0..1.

@@ -13,9 +13,10 @@ SCALE = 2.0**15
 def test_scaled_gradient_has_the_moments_of_the_gradient():
     gradient = np.array([1.0, 2.0, 3.0, 6.0])
     scaled = gradient * SCALE
-    block = np.array([[scaled.mean(), (scaled**2).mean()]])
+    block = np.array([[(scaled**2).mean(), 1.0]])
     (row,) = row_moments.fast_gradient_moments(block, np.array([4.0]), SCALE)
-    assert row[[MEAN, VARIANCE, SECOND_MOMENT, SIZE]].tolist() == [3.0, 3.5, 12.5, 4.0]
+    assert row[[SECOND_MOMENT, SIZE]].tolist() == [12.5, 4.0]
+    assert np.isnan(row[[MEAN, VARIANCE]]).all()
 
 
 def test_gradient_that_reached_nothing_is_no_gradient_and_a_weight_of_zeros_is_a_weight():
@@ -29,9 +30,21 @@ def test_gradient_that_reached_nothing_is_no_gradient_and_a_weight_of_zeros_is_a
 def test_share_between_samples_is_of_the_units_means():
     samples = np.array([[1.0, 5.0], [3.0, 7.0]])  # means of the units 2 and 6, 1 around each
     second, of_unit_means = (samples**2).mean(), (samples.mean(axis=0) ** 2).mean()
-    block = np.array([[samples.mean(), second, of_unit_means, 0.0]])
+    block = np.array([[second, samples.mean(), second, of_unit_means, 0.0]])
     (row,) = row_moments.fast_signal_moments(block, np.array([4.0]))
     assert to_moments(row).batch_share == pytest.approx(1.0 / samples.var(), rel=1e-12)  # float64
+
+
+def test_sample_tells_which_part_of_the_second_moment_is_the_mean_s():
+    sample = np.array([1.0, 1.0, 3.0, 3.0])  # mean 2, variance 1: four fifths are the mean's
+    block = np.array([[500.0, sample.mean(), (sample**2).mean(), 4.0, 0.0]])
+    (row,) = row_moments.fast_signal_moments(block, np.array([4.0]))
+    assert row[[MEAN, VARIANCE, SECOND_MOMENT]] == pytest.approx([20.0, 100.0, 500.0])
+
+
+def test_sample_of_zeros_alone_says_nothing_of_the_mean():
+    (row,) = row_moments.fast_signal_moments(np.array([[0.5, 0.0, 0.0, 0.0, 1.0]]), np.array([4.0]))
+    assert row[[MEAN, VARIANCE, SECOND_MOMENT]].tolist() == [0.0, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -45,5 +58,5 @@ def test_share_between_samples_is_of_the_units_means():
     ],
 )
 def test_fast_signal_is_right_within_float32_s_range(second_moment, share_zero, is_right):
-    block = np.array([[0.0, second_moment, 0.0, share_zero]])
+    block = np.array([[second_moment, 0.0, 0.0, 0.0, share_zero]])
     assert row_moments.are_signals_reliable(block) is is_right

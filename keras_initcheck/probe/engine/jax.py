@@ -29,7 +29,7 @@ from keras_initcheck.probe.engine.protocol import (
     Row,
     WayBack,
 )
-from keras_initcheck.probe.engine.statistics_rows import sample_stride
+from keras_initcheck.probe.engine.statistics_rows import fast_sample
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
 from keras_initcheck.probe.keras_types import Tensor
 
@@ -83,28 +83,33 @@ def _compiled_row(row: Callable[..., Any], data_format: str) -> Callable[..., An
 
 def fast_signal_row(tensor: Tensor) -> Row:
     """See `statistics_rows.FAST_SIGNAL`."""
-    tensor = _accumulating(tensor)
-    # The means of units are a product with ones, because a reduction over the leading axis of a 4-D
-    # tensor is slow on XLA's CPU backend.
-    count = tensor.shape[0] if tensor.ndim else 1
-    flat = tensor.reshape(count, -1)
-    unit_means = jnp.full((1, count), 1 / count, flat.dtype) @ flat
-    sample = tensor.reshape(-1)[:: sample_stride(tensor.shape)]
-    share_zero = jnp.mean((sample == 0).astype(tensor.dtype))
+    samples = tensor.shape[0] if tensor.ndim else 1
+    sample = _accumulating(tensor.reshape(samples, -1)[fast_sample(tensor.shape)])
+    unit_means = jnp.mean(sample, axis=0)
     return jnp.stack(
         [
+            _second_moment(tensor),
             jnp.mean(unit_means),
-            jnp.mean(tensor * tensor),
-            jnp.mean(unit_means * unit_means),
-            share_zero,
+            _second_moment(sample),
+            _second_moment(unit_means),
+            jnp.mean((sample == 0).astype(sample.dtype)),
         ]
     )
 
 
 def fast_gradient_row(tensor: Tensor) -> Row:
     """See `statistics_rows.FAST_GRADIENT`."""
-    tensor = _accumulating(tensor)
-    return jnp.stack([jnp.mean(tensor), jnp.mean(tensor * tensor)])
+    second_moment = _second_moment(tensor)
+    return jnp.stack([second_moment, jnp.ones_like(second_moment)])
+
+
+def fast_weight_row(tensor: Tensor) -> Row:
+    """See `statistics_rows.FAST_WEIGHT`."""
+    return jnp.stack([jnp.mean(_accumulating(tensor)), _second_moment(tensor)])
+
+
+def _second_moment(tensor: Any) -> Any:
+    return jnp.mean(jnp.square(_accumulating(tensor)))
 
 
 def _accumulating(tensor: Any) -> Any:

@@ -116,6 +116,9 @@ class Engine(Protocol):
     def fast_gradient_row(self, tensor: Tensor) -> Row:
         """The row with the columns of `FAST_GRADIENT`, in few passes and few operations."""
 
+    def fast_weight_row(self, tensor: Tensor) -> Row:
+        """The row with the columns of `FAST_WEIGHT`, in few passes and few operations."""
+
     def compile_row(self, row: Callable[..., Row]) -> Callable[..., Row]:
         """`row`, compiled where that pays within one pass."""
 

@@ -19,7 +19,7 @@ from keras_initcheck.probe.engine.defaults import own_tensors as own_tensors
 from keras_initcheck.probe.engine.defaults import without_gradients as without_gradients
 from keras_initcheck.probe.engine.protocol import CompiledPass, ForwardPass, LinearMap, Row, WayBack
 from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
-from keras_initcheck.probe.engine.statistics_rows import sample_stride
+from keras_initcheck.probe.engine.statistics_rows import fast_sample
 from keras_initcheck.probe.engine.tensorflow_devices import building_scope as building_scope
 from keras_initcheck.probe.engine.tensorflow_devices import gather as gather
 from keras_initcheck.probe.engine.tensorflow_devices import is_first_process as is_first_process
@@ -113,17 +113,29 @@ def _traced_row(
 
 def fast_signal_row(tensor: Tensor) -> Row:
     """See `statistics_rows.FAST_SIGNAL`."""
-    tensor = _accumulating(tensor)
-    unit_means = tf.reduce_mean(tensor, axis=0)
-    sample = tf.reshape(tensor, [-1])[:: sample_stride(tensor.shape)]
-    share_zero = tf.reduce_mean(tf.cast(tf.equal(sample, 0), tensor.dtype))
+    samples = tensor.shape[0] if len(tensor.shape) else 1
+    flat = tf.reshape(tensor, [samples, math.prod(tensor.shape[1:])])
+    sample = _accumulating(flat[fast_sample(tensor.shape)])
+    unit_means = tf.reduce_mean(sample, axis=0)
     return tf.stack(
-        [tf.reduce_mean(unit_means), _second_moment(tensor), _second_moment(unit_means), share_zero]
+        [
+            _second_moment(_accumulating(tensor)),
+            tf.reduce_mean(unit_means),
+            _second_moment(sample),
+            _second_moment(unit_means),
+            tf.reduce_mean(tf.cast(tf.equal(sample, 0), sample.dtype)),
+        ]
     )
 
 
 def fast_gradient_row(tensor: Tensor) -> Row:
     """See `statistics_rows.FAST_GRADIENT`."""
+    second_moment = _second_moment(_accumulating(tensor))
+    return tf.stack([second_moment, tf.ones_like(second_moment)])
+
+
+def fast_weight_row(tensor: Tensor) -> Row:
+    """See `statistics_rows.FAST_WEIGHT`."""
     tensor = _accumulating(tensor)
     return tf.stack([tf.reduce_mean(tensor), _second_moment(tensor)])
 

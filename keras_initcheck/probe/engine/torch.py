@@ -22,7 +22,7 @@ from keras_initcheck.probe.engine.protocol import (
     WayBack,
 )
 from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
-from keras_initcheck.probe.engine.statistics_rows import sample_stride
+from keras_initcheck.probe.engine.statistics_rows import fast_sample
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
 from keras_initcheck.probe.engine.torch_state import MODULES as MODULES
 from keras_initcheck.probe.engine.torch_state import TENSORS as TENSORS
@@ -79,17 +79,30 @@ def compile_row(row: Callable[..., Row]) -> Callable[..., Row]:
 @torch.no_grad()
 def fast_signal_row(tensor: Tensor) -> Row:
     """See `statistics_rows.FAST_SIGNAL`."""
-    tensor = _accumulating(tensor)
-    unit_means = tensor.mean(dim=0)
-    share_zero = (tensor.reshape(-1)[:: sample_stride(tensor.shape)] == 0).to(tensor.dtype).mean()
+    samples = tensor.shape[0] if tensor.ndim else 1
+    sample = _accumulating(tensor.reshape(samples, -1)[fast_sample(tensor.shape)])
+    unit_means = sample.mean(dim=0)
     return torch.stack(
-        [unit_means.mean(), _second_moment(tensor), _second_moment(unit_means), share_zero]
+        [
+            _second_moment(_accumulating(tensor)),
+            unit_means.mean(),
+            _second_moment(sample),
+            _second_moment(unit_means),
+            (sample == 0).to(sample.dtype).mean(),
+        ]
     )
 
 
 @torch.no_grad()
 def fast_gradient_row(tensor: Tensor) -> Row:
     """See `statistics_rows.FAST_GRADIENT`."""
+    second_moment = _second_moment(_accumulating(tensor))
+    return torch.stack([second_moment, torch.ones_like(second_moment)])
+
+
+@torch.no_grad()
+def fast_weight_row(tensor: Tensor) -> Row:
+    """See `statistics_rows.FAST_WEIGHT`."""
     tensor = _accumulating(tensor)
     return torch.stack([tensor.mean(), _second_moment(tensor)])
 

@@ -51,8 +51,13 @@ class Options:
 
     @property
     def gradient_width(self) -> int:
-        """Number of columns of the row of a gradient or a weight."""
+        """Number of columns of a gradient's row."""
         return self._width(len(statistics_rows.FAST_GRADIENT))
+
+    @property
+    def weight_width(self) -> int:
+        """Number of columns of a weight's row."""
+        return self._width(len(statistics_rows.FAST_WEIGHT))
 
     def _width(self, fast: int) -> int:
         histogram = 2 + statistics_rows.NUM_BINS if self.with_histograms else 0
@@ -116,7 +121,7 @@ class PassRecord:
             Section(row_layout.INDICES, len(self.indices), index_rows.NUM_COLUMNS),
             Section(row_layout.SKETCHES, len(self.sketched), rank_sketch.NUM_COLUMNS),
             Section(row_layout.INPUTS, len(self.inputs), signal),
-            Section(row_layout.WEIGHTS, len(self.weights), gradient),
+            Section(row_layout.WEIGHTS, len(self.weights), self.options.weight_width),
             Section(row_layout.SIGNALS, len(self.channels), signal),
         ]
         for name in self.objectives:

@@ -40,9 +40,9 @@ class RowMaker:
         return self._row(tensor, self._exact_row if is_exact else self._engine.fast_gradient_row)
 
     def weight(self, tensor: Tensor) -> Row:
-        """The row of a weight, `(options.gradient_width,)`."""
+        """The row of a weight, `(options.weight_width,)`."""
         is_exact = self._options.is_exact
-        return self._row(tensor, self._weight_row if is_exact else self._engine.fast_gradient_row)
+        return self._row(tensor, self._weight_row if is_exact else self._engine.fast_weight_row)
 
     def _weight_row(self, tensor: Tensor) -> Row:
         return self._exact_weight_row(tensor, statistics_rows.signs_for(tensor))

@@ -45,33 +45,39 @@ def exact_moments(block: FloatArray, sizes: FloatArray, divisor: float = 1.0) ->
 
 
 def fast_signal_moments(block: FloatArray, sizes: FloatArray) -> FloatArray:
-    """Moments `(rows, moments)` from fast rows of signals, `(rows, len(FAST_SIGNAL))`."""
-    mean, second, mean_square_of_unit_means, share_zero = block.T
-    found = _moments(mean, second, sizes)
+    """Moments `(rows, moments)` from fast rows of signals, `(rows, len(FAST_SIGNAL))`.
+
+    The second moment is that of all elements. The sample tells which part of it is the mean's, and
+    of a sample of zeros alone nothing is.
+    """
+    second, sampled_mean, sampled, of_unit_means, share_zero = block.T
     with np.errstate(all="ignore"):  # a signal may be infinite, and constant
-        variance = second - mean * mean
-        share = (second - mean_square_of_unit_means) / variance
-    found[:, BATCH_SHARE] = np.where(variance > 0, share, np.nan)
+        variance = sampled - sampled_mean * sampled_mean
+        batch_share = np.where(variance > 0, (sampled - of_unit_means) / variance, np.nan)
+        to_all = np.where(sampled > 0, np.sqrt(second / sampled), 0.0)
+        found = _moments(sampled_mean * to_all, second, sizes)
+    found[:, BATCH_SHARE] = batch_share
     found[:, SHARE_ZERO] = share_zero
     return found
 
 
 def fast_weight_moments(block: FloatArray, sizes: FloatArray) -> FloatArray:
-    """Moments `(rows, moments)` from fast rows of weights, `(rows, len(FAST_GRADIENT))`."""
+    """Moments `(rows, moments)` from fast rows of weights, `(rows, len(FAST_WEIGHT))`."""
     return _moments(block[:, 0], block[:, 1], sizes)
 
 
 def fast_gradient_moments(block: FloatArray, sizes: FloatArray, divisor: float = 1.0) -> FloatArray:
-    """Moments of `gradient / divisor` from fast rows of gradients.
+    """Moments of `gradient / divisor` from fast rows of gradients, `(rows, len(FAST_GRADIENT))`.
 
     Returns:
-        `(rows, moments)`, `nan` throughout where the row is zero: no gradient reached the tensor.
+        `(rows, moments)`, of which the second moment was taken; `nan` throughout where no gradient
+        reached a tensor.
     """
-    mean, second = block.T
-    found = _moments(mean, second, sizes)
-    found[:, MEAN] /= divisor
-    found[:, VARIANCE : SECOND_MOMENT + 1] /= divisor**2
-    found[(mean == 0) & (second == 0)] = np.nan
+    second, connected = block.T
+    found = np.full((len(second), len(MOMENTS)), np.nan)
+    found[:, SECOND_MOMENT] = second / divisor**2
+    found[:, SHARE_NONFINITE], found[:, SIZE] = 0.0, sizes
+    found[connected == 0] = np.nan
     return found
 
 
@@ -80,13 +86,20 @@ def are_signals_reliable(block: FloatArray) -> bool:
 
     All zero is right too; its share of zeros tells it from a signal whose squares vanished.
     """
-    is_zero = (block[:, 0] == 0) & (block[:, 1] == 0) & (block[:, 3] == 1)
-    return _are_in_range(block[:, 1], is_zero)
+    second, share_zero = block[:, 0], block[:, -1]
+    return _are_in_range(second, (second == 0) & (share_zero == 1))
+
+
+def are_weights_reliable(block: FloatArray) -> bool:
+    """The same for fast rows of weights; a mean of zero tells that all are zero."""
+    mean, second = block.T
+    return _are_in_range(second, (mean == 0) & (second == 0))
 
 
 def are_gradients_reliable(block: FloatArray) -> bool:
-    """The same for fast rows of gradients and weights; a mean of zero tells that all are zero."""
-    return _are_in_range(block[:, 1], (block[:, 0] == 0) & (block[:, 1] == 0))
+    """The same for fast rows of gradients, of which none tells that all elements are zero."""
+    second = block[:, 0]
+    return _are_in_range(second, second == 0)
 
 
 def to_histogram(columns: FloatArray, divisor: float = 1.0) -> Histogram:

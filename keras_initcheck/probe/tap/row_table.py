@@ -1,5 +1,7 @@
 """The rows that a pass brought to the host, as arrays of moments by what they stand for."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,13 +10,16 @@ from keras_initcheck.probe.engine.statistics_rows import (
     COLUMNS,
     FAST_GRADIENT,
     FAST_SIGNAL,
+    FAST_WEIGHT,
     MOST_TURNS,
     NUM_COLUMNS,
 )
 from keras_initcheck.probe.tap import row_moments
 from keras_initcheck.probe.tap.pass_record import LOSS, Options, PassRecord
+from keras_initcheck.records.measurement import SECOND_MOMENT
 
 FloatArray = npt.NDArray[np.float64]
+_NONE = np.zeros(0, np.bool_)
 
 
 class RowTable:
@@ -41,13 +46,17 @@ class RowTable:
             reached the signal.
         weight_gradients: `(trainable weights, moments)`, or `None` without a loss.
         histograms: `(rows, columns)` by section; empty if none were asked for.
-        is_reliable: Whether all unscaled sums of squares were in float32's range.
+        is_reliable: Whether all unscaled sums of squares were in float32's range, as far as they
+            are not zero.
+        zero_gradients: `(rows,)` by section, whether a gradient is zero. Fast rows do not tell
+            these from gradients whose squares vanish in float32.
     """
 
     def __init__(self, vector: npt.ArrayLike, record: PassRecord, options: Options) -> None:
         self._blocks = record.rows.unpack(vector)
         self._is_exact = options.is_exact
         self.is_reliable: bool = True
+        self.zero_gradients: dict[str, npt.NDArray[np.bool_]] = {}
         self.histograms: dict[str, FloatArray] = {}
         scalars: list[float] = self._blocks[row_layout.SCALARS][0].tolist()
         self.loss: float = scalars[0]
@@ -87,16 +96,32 @@ class RowTable:
         if self._is_exact:
             block = self._split(row_layout.WEIGHTS, NUM_COLUMNS)
             return row_moments.exact_moments(block, sizes)
-        block = self._split(row_layout.WEIGHTS, len(FAST_GRADIENT))
-        self.is_reliable &= row_moments.are_gradients_reliable(block)
+        block = self._split(row_layout.WEIGHTS, len(FAST_WEIGHT))
+        self.is_reliable &= row_moments.are_weights_reliable(block)
         return row_moments.fast_weight_moments(block, sizes)
+
+    def has_more_zeros(self, known: Mapping[str, npt.NDArray[np.bool_]]) -> bool:
+        """Whether gradients are zero here that an exact pass did not find to be zero.
+
+        Args:
+            known: `zero_gradients` of that pass.
+        """
+        return any(
+            zeros.any()
+            and (known.get(section, _NONE).shape != zeros.shape or (zeros & ~known[section]).any())
+            for section, zeros in self.zero_gradients.items()
+        )
 
     def _gradients(self, section: str, sizes: FloatArray, scale: float) -> FloatArray:
         if self._is_exact:
-            return row_moments.exact_moments(self._split(section, NUM_COLUMNS), sizes, scale)
-        block = self._split(section, len(FAST_GRADIENT))
-        self.is_reliable &= row_moments.are_gradients_reliable(block)
-        return row_moments.fast_gradient_moments(block, sizes, scale)
+            block = self._split(section, NUM_COLUMNS)
+            found = row_moments.exact_moments(block, sizes, scale)
+        else:
+            block = self._split(section, len(FAST_GRADIENT))
+            self.is_reliable &= row_moments.are_gradients_reliable(block)
+            found = row_moments.fast_gradient_moments(block, sizes, scale)
+        self.zero_gradients[section] = found[:, SECOND_MOMENT] == 0
+        return found
 
     def _split(self, section: str, width: int) -> FloatArray:
         """The columns of statistics; those of a histogram behind them are kept aside."""
