@@ -36,6 +36,7 @@ class ProfileDocument(Record):
     dtype: str = "float32"
     source: str = ""
     is_synthetic: bool = False
+    is_contradictory: bool = False
     step: int = 0
     seconds: float = 0.0
     seed: int = 0

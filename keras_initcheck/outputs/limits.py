@@ -133,8 +133,10 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
         ),
         FirstStep: {
             "momentum": SIZE,
+            "decay": SIZE,
             "relative_updates": SIZES,
             "shares_below_epsilon": SHARES,
+            "relative_sizes": SIZES,
             "planned_steps": COUNT,
         },
         ProfileDocument: {"batch_size": COUNT, "step": COUNT, "seconds": SIZE},
@@ -182,9 +184,10 @@ def _problems_of_sites(profile: ProfileDocument) -> Iterator[Problem]:
 
 def _problems_of_first_step(profile: ProfileDocument) -> Iterator[Problem]:
     count = len(profile.weights)
-    for name in ("relative_updates", "shares_below_epsilon"):
+    for name in ("relative_updates", "shares_below_epsilon", "relative_sizes"):
         received = len(getattr(profile.first_step, name, profile.weights))
-        if received != count:
+        is_of_earlier_release = name == "relative_sizes" and not received
+        if received != count and not is_of_earlier_release:
             words = f"a list with an entry for each of the {count} weights"
             yield Problem(f"first_step.{name}", words, f"{received} entries")
 

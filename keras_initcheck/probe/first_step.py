@@ -85,12 +85,13 @@ def measure_first_step(
         variables = [descent.variables[position] for position in trained]
         gradients = _true_gradients(model, descent, trained)
         (rate, warms_up), momentum = _prepare(optimizer), learning_rates.momentum(optimizer)
+        decay = learning_rates.decay(optimizer)
         values = engine.updated_values(optimizer, variables, gradients)
         epsilons = _epsilons(optimizer, variables)
         table = _table(engine, variables, values, gradients, epsilons)
         after = _loss_after(model, engine, descent.batch, variables, values)
     rows = dict(zip(trained, table, strict=True))
-    ordered = np.array([rows.get(position, _NO_ROW) for position in positions]).reshape(-1, 4)
+    ordered = np.array([rows.get(position, _NO_ROW) for position in positions]).reshape(-1, 5)
     return FirstStep(
         loss_before=descent.loss,
         loss_after=after,
@@ -99,11 +100,13 @@ def measure_first_step(
         momentum=momentum,
         relative_updates=tuple(_quotient(ordered[:, 1], ordered[:, 2]).tolist()),
         shares_below_epsilon=tuple(ordered[:, 3].tolist()),
+        relative_sizes=tuple(_quotient(ordered[:, 4], ordered[:, 2]).tolist()),
+        decay=decay,
         warms_up=warms_up,
     )
 
 
-_NO_ROW = np.full(4, np.nan)
+_NO_ROW = np.full(5, np.nan)
 
 
 def _without_loss_scale(optimizer: Any) -> Any:
@@ -202,9 +205,9 @@ def _table(
     gradients: Sequence[Tensor],
     epsilons: Sequence[float],
 ) -> FloatArray:
-    """`(variables, 4)`: promised change, size of the update and of the weight, share below epsilon.
+    """`(variables, 5)`: promised change, size of the update and of the weight, share below epsilon.
 
-    Sizes are root mean squares.
+    The size of the weight after the update comes last. Sizes are root mean squares.
     """
     row = engine.compile_row(_row)
     rows = [
@@ -214,26 +217,27 @@ def _table(
         )
     ]
     raw = np.asarray(to_numpy(ops.stack(rows)), np.float64)
-    largest, means, size = raw[:, :3], raw[:, 3:6], raw[:, 8]
+    largest, means, size = raw[:, :4], raw[:, 4:8], raw[:, 10]
     with np.errstate(all="ignore"):  # a step that diverges has no finite size
         sizes = largest[:, 1:] * np.sqrt(means[:, 1:])
         promised = largest[:, 0] * largest[:, 1] * means[:, 0] * size
-        shares = raw[:, 6] / raw[:, 7]
+        shares = raw[:, 8] / raw[:, 9]
     shares[np.isnan(epsilons)] = np.nan
-    return np.stack([promised, sizes[:, 0], sizes[:, 1], shares], axis=1)
+    return np.column_stack([promised, sizes[:, :2], shares, sizes[:, 2]])
 
 
 def _row(before: Tensor, after: Tensor, gradient: Tensor, epsilon: Tensor) -> Row:
-    """Sizes of one variable's update, `(9,)`.
+    """Sizes of one variable's update, `(11,)`.
 
-    In this order: the largest magnitudes of gradient, update and weight; the means of gradient
-    times update, of the update's square and of the weight's, all divided by these magnitudes; the
-    shares of the gradient's elements that are below epsilon and that are not zero; their number.
+    In this order: the largest magnitudes of gradient, update, and weight before and after; the
+    means of gradient times update, of the update's square and of the weights' squares, all divided
+    by these magnitudes; the shares of the gradient's elements that are below epsilon and that are
+    not zero; their number.
     """
     before, after, gradient = (ops.cast(each, "float32") for each in (before, after, gradient))
     update = after - before
     scaled, largest = [], []
-    for tensor in (gradient, update, before):
+    for tensor in (gradient, update, before, after):
         most = ops.max(ops.abs(tensor))
         scaled.append(tensor / ops.where(most > 0, most, ops.ones_like(most)))
         largest.append(most)
@@ -243,8 +247,7 @@ def _row(before: Tensor, after: Tensor, gradient: Tensor, epsilon: Tensor) -> Ro
         [
             *largest,
             ops.mean(scaled[0] * scaled[1]),
-            ops.mean(ops.square(scaled[1])),
-            ops.mean(ops.square(scaled[2])),
+            *[ops.mean(ops.square(tensor)) for tensor in scaled[1:]],
             ops.mean(ops.cast(is_below, "float32")),
             ops.mean(ops.cast(is_there, "float32")),
             ops.cast(ops.size(gradient), "float32"),

@@ -25,6 +25,10 @@ class FirstStep(Record):
             by it; `nan` where the gradient is zero throughout or the optimizer does not do so.
         planned_steps: Updates that the running training still plans, or `None` if unknown.
         warms_up: Whether the rate is one that a schedule only reaches later.
+        relative_sizes: `(weights,)`, root mean square of a weight after its update, and after its
+            constraint, over the one before; `nan` for a weight that is zero or not trained.
+        decay: Share of each weight, 0 and up, that an update takes away whatever its gradient is,
+            the largest of several optimizers: `weight_decay` times the rate.
     """
 
     loss_before: float
@@ -36,3 +40,5 @@ class FirstStep(Record):
     shares_below_epsilon: tuple[float, ...] = ()
     planned_steps: int | None = None
     warms_up: bool = False
+    relative_sizes: tuple[float, ...] = ()
+    decay: float = 0.0

@@ -61,6 +61,8 @@ class Profile(Record):
         source: Where the batch came from, in words.
         is_synthetic: Whether the batch was made up, so that its scale says nothing about the
             user's data.
+        is_contradictory: Whether all samples have the same inputs while their labels differ; told
+            by exact probes.
         log10_forward_gain: log10 of `q(h of the last hidden weight layer) / q(x of the first weight
             layer)`, measured.
         log10_backward_gain: log10 of `q(dL/dx of the first) / q(dL/dh of the last hidden)`,
@@ -83,6 +85,7 @@ class Profile(Record):
     batch_size: int = 0
     source: str = ""
     is_synthetic: bool = False
+    is_contradictory: bool = False
     log10_forward_gain: float | None = None
     log10_backward_gain: float | None = None
     step: int = 0

@@ -8,6 +8,7 @@ from keras_initcheck.rules.attention import SaturatedAttention, UniformAttention
 from keras_initcheck.rules.biases import DrowningBiases
 from keras_initcheck.rules.column_rules import ColumnScale
 from keras_initcheck.rules.draws import NotAsPromised
+from keras_initcheck.rules.dropout import HeavyDropout
 from keras_initcheck.rules.first_step import BelowEpsilon, FirstStepDiverges, FirstStepNothing
 from keras_initcheck.rules.frozen_normalization import FrozenNormalization
 from keras_initcheck.rules.gains import BackwardGain, ForwardGain
@@ -15,7 +16,12 @@ from keras_initcheck.rules.gradient import NoGradient, NonfiniteGradients
 from keras_initcheck.rules.head import HeadAndLoss
 from keras_initcheck.rules.hidden_softmax import HiddenSoftmax
 from keras_initcheck.rules.index_rules import Indices
-from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
+from keras_initcheck.rules.input_rules import (
+    IdenticalInputs,
+    InputScale,
+    NonfiniteInput,
+    NonfiniteLoss,
+)
 from keras_initcheck.rules.kernel_rules import (
     CollapsedRank,
     ConstantKernel,
@@ -37,6 +43,7 @@ from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.through_time import ThroughTime
 from keras_initcheck.rules.unit_rules import CollapsedSamples, DeadUnits, SaturatedUnits
+from keras_initcheck.rules.vanishing_weights import VanishingWeights
 from keras_initcheck.rules.weight_gradient import NothingToTrain, NoWeightGradient
 from keras_initcheck.rules.weight_rules import NonfiniteWeights
 
@@ -63,6 +70,7 @@ RULES: tuple[Rule, ...] = (
     MeasuredPathGain(),
     FrozenNormalization(),
     DrowningBiases(),
+    HeavyDropout(),
     NonfiniteGradients(),
     NoGradient(),
     MeasuredBackwardGain(),
@@ -82,11 +90,13 @@ RULES: tuple[Rule, ...] = (
     Indices(),
     Regularization(),
     HiddenSoftmax(),
+    IdenticalInputs(),
     NarrowForDepth(),
     ResidualGrowth(),
     FirstStepDiverges(),
     FirstStepNothing(),
     BelowEpsilon(),
+    VanishingWeights(),
 )
 """Every rule, in the order of the codes."""
 RULES_BY_SLUG: Mapping[str, Rule] = {rule.slug: rule for rule in RULES}

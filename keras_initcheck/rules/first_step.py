@@ -117,6 +117,7 @@ class FirstStepDiverges(Rule):
         "input-scale",
         "label-scale",
         "column-scale",
+        "vanishing-weights",
     )
     raises = ("input-scale", "label-scale", "column-scale")
     blames_optimizer = True

@@ -10,7 +10,14 @@ from keras_initcheck.records.finding import SEVERITIES, Finding
 from keras_initcheck.records.measurement import SECOND_MOMENT, SHARE_NONFINITE, X
 from keras_initcheck.records.sites import SiteStats
 from keras_initcheck.records.statistics import Moments
-from keras_initcheck.rules.rule import UNCENTERED_SHARE, Causes, Rule, input_in_words, percent
+from keras_initcheck.rules.rule import (
+    FEWEST_SAMPLES,
+    UNCENTERED_SHARE,
+    Causes,
+    Rule,
+    input_in_words,
+    percent,
+)
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
 from keras_initcheck.rules.wording import number
 
@@ -172,3 +179,38 @@ def _subject(site: SiteStats, names: tuple[str, ...]) -> str:
         return f"The input of `{site.name}`"
     named = input_in_words(names[0])
     return f"{named[0].upper()}{named[1:]}, which enters `{site.name}`,"
+
+
+class IdenticalInputs(Rule):
+    """Samples that nothing tells apart."""
+
+    code = "IC412"
+    slug = "identical-inputs"
+    title = "all samples of the batch have the same inputs, and different labels"
+    what = "Every input of the model is the same for all samples of the batch; their labels differ."
+    why = (
+        "The best that a network can learn of them is how often each label comes. On digits, with"
+        " each image replaced by the first, no optimizer gets beyond chance."
+    )
+    example = (
+        "Images divided by 255 as whole numbers, which are 0; an index that does not advance in a"
+        " generator; sequences of padding alone."
+    )
+    limits = (
+        "Compares one batch exactly, of four samples or more, and needs labels and a loss of"
+        " Keras' own. A few columns of categories that are sorted may give such a batch: shuffle"
+        " the rows."
+    )
+    fix = "Look at a batch as the model gets it, and for where the samples become alike."
+
+    def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
+        """One finding at most."""
+        profile = evidence.profile
+        if profile.is_contradictory and profile.outputs and profile.batch_size >= FEWEST_SAMPLES:
+            yield self.finding(
+                "error",
+                f"All {profile.batch_size} samples of the batch have the same inputs, but different"
+                " labels.",
+                measured=1.0,
+                expected="samples whose inputs differ",
+            )

@@ -246,7 +246,19 @@ def full_report() -> Report:
         index_inputs=(IndexInput(1, "word", 4, 0.0, 7.0, 0.5, 0.0),),
         regularization=0.5,
         spectrum=SPECTRUM,
-        first_step=FirstStep(2.5, 2.4, -0.2, 0.01, 0.9, (0.001, math.nan), (0.0, 0.5), 500, True),
+        first_step=FirstStep(
+            2.5,
+            2.4,
+            -0.2,
+            0.01,
+            0.9,
+            (0.001, math.nan),
+            (0.0, 0.5),
+            500,
+            True,
+            (0.999, math.nan),
+            0.001,
+        ),
         is_loss_scaled=True,
     )
     return replace(full, mean_field=replace(MEAN_FIELD, reason="none"))

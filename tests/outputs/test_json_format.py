@@ -56,6 +56,12 @@ def test_first_step_needs_an_entry_for_each_weight(full_report):
         from_json(to_json(replace(full_report, profile=profile)))
 
 
+def test_first_step_of_an_earlier_release_has_no_sizes(full_report):
+    document = json.loads(to_json(full_report))
+    del document["profile"]["first_step"]["relative_sizes"]
+    assert from_json(json.dumps(document)).profile.first_step.relative_sizes == ()
+
+
 def test_report_of_an_earlier_release_has_no_first_step(full_report):
     document = json.loads(to_json(full_report))
     del document["profile"]["first_step"]

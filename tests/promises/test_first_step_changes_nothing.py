@@ -137,6 +137,26 @@ def test_first_order_and_sizes_are_those_of_the_update(data):
     assert all(np.isnan(found.relative_updates[each]) for each in set(range(4)) - {*kernels})
 
 
+def test_decay_and_constraints_are_in_the_sizes(data):
+    keras.utils.set_random_seed(3)
+    constraint = keras.constraints.UnitNorm()
+    layers = [
+        keras.Input((6,)),
+        LAYERS.Dense(5, "tanh", kernel_constraint=constraint),
+        LAYERS.Dense(3),
+    ]
+    model = keras.Sequential(layers)
+    model.compile(OPTIMIZERS.SGD(1e-9, weight_decay=2e8), "mse")
+    report = ic.check(model, *data)
+    found, weights = report.profile.first_step, report.profile.weights
+    before = next(weight.norm for weight in weights if weight.role == "kernel")
+    first, second = (size for size in found.relative_sizes if not np.isnan(size))
+    assert found.decay == pytest.approx(0.2)
+    # Five columns of norm 1; a rate of 1e-9 leaves the decay alone.
+    assert first == pytest.approx(np.sqrt(5.0) / before, rel=1e-4)
+    assert second == pytest.approx(0.8, rel=1e-4)
+
+
 def test_schedule_that_warms_up_counts_with_its_largest_rate(data):
     schedule = OPTIMIZERS.schedules.CosineDecay(0.0, 1000, warmup_target=0.1, warmup_steps=100)
     model = without_randomness(OPTIMIZERS.SGD(schedule))

@@ -3,9 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from keras_initcheck.rules.input_rules import InputScale, NonfiniteInput, NonfiniteLoss
+from keras_initcheck.rules.input_rules import (
+    IdenticalInputs,
+    InputScale,
+    NonfiniteInput,
+    NonfiniteLoss,
+)
 from keras_initcheck.rules.weight_rules import NonfiniteWeights
-from tests.support.profiles import findings_of
+from tests.support.profiles import findings_of, target
 
 
 def test_healthy_network_is_silent(healthy):
@@ -128,3 +133,14 @@ def test_mean_is_mentioned_from_half_of_the_second_moment(make, mean, is_named):
     layer = make.weight_layer("first", activations=make.places(x=x))
     (finding,) = findings_of(InputScale(), make.chain(layer, make.head()))
     assert ("from its mean" in finding.message) is is_named
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [({}, 1), ({"batch_size": 3}, 0), ({"outputs": ()}, 0), ({"is_contradictory": False}, 0)],
+    ids=["alike", "few samples", "a loss of one's own", "different"],
+)
+def test_samples_that_nothing_tells_apart_are_an_error(changes, count, healthy):
+    facts = {"is_contradictory": True, "batch_size": 8, "outputs": (target(),), **changes}
+    found = findings_of(IdenticalInputs(), healthy.with_changes(**facts))
+    assert [finding.severity for finding in found] == ["error"] * count

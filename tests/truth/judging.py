@@ -48,7 +48,8 @@ def is_regression(net, model):
 
 
 def _optimizer(net):
-    optimizer = keras.optimizers.get(net.optimizer)
+    named = isinstance(net.optimizer, str)
+    optimizer = keras.optimizers.get(net.optimizer) if named else net.optimizer()
     if net.rate is not None:
         optimizer.learning_rate = net.rate
     return optimizer

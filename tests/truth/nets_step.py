@@ -54,7 +54,86 @@ def _variational(std):
     return keras.Model(start, layers.Dense(64)(layers.Dense(32, "relu")(code)))
 
 
+def _times(scale):
+    """A cross-entropy that is multiplied, as a mean over too much makes it."""
+
+    def loss(labels, outputs):
+        return scale * keras.losses.sparse_categorical_crossentropy(labels, outputs)
+
+    return loss
+
+
+def _with_norms(largest, between=None):
+    """Kernels whose columns have a norm of at most `largest`."""
+    return mlp(
+        3,
+        64,
+        "relu",
+        "he_normal",
+        between=between,
+        kernel_constraint=keras.constraints.MaxNorm(largest),
+    )
+
+
+def _decayed(weight_decay):
+    return lambda: keras.optimizers.AdamW(weight_decay=weight_decay)
+
+
+def _with_dropout(rate, depth=3):
+    return mlp(depth, 64, "relu", "he_normal", between=lambda: layers.Dropout(rate))
+
+
+def _dropout_before_head(rate):
+    body = _classifier()
+    dropped = layers.Dropout(rate)(body.layers[-2].output)
+    return keras.Model(body.input, layers.Dense(10, "softmax", name="out")(dropped))
+
+
+def _one_image(seed, number=real.BATCH):
+    """Digits whose images are all the first."""
+    x, y = real.digits(seed, number)
+    return np.repeat(x[:1], len(x), axis=0), y
+
+
 HEALTHY = (
+    Net(
+        "loss times 1e-3, Adam",
+        _classifier,
+        "Adam divides gradients by their size",
+        optimizer="adam",
+        loss=_times(1e-3),
+        loss_scale=1e-3,
+        data=real.digits,
+    ),
+    Net(
+        "columns of norm 1",
+        lambda: _with_norms(1.0),
+        "the constraint takes a third",
+        optimizer="adam",
+        data=real.digits,
+    ),
+    Net(
+        "columns of norm 0.1, batch norm",
+        lambda: _with_norms(0.1, layers.BatchNormalization),
+        "normalized",
+        optimizer="adam",
+        data=real.digits,
+    ),
+    Net(
+        "AdamW, decay of 0.4% a step",
+        _classifier,
+        "learns against it",
+        optimizer=_decayed(4.0),
+        data=real.digits,
+        rate=1e-3,
+    ),
+    Net(
+        "dropout of 0.8 before the head",
+        lambda: _dropout_before_head(0.8),
+        "a fifth is left",
+        optimizer="adam",
+        data=real.digits,
+    ),
     Net("SGD 0.3", _classifier, "a high rate that trains", data=real.digits, rate=0.3),
     Net("SGD 1, batch norm", _with_norm, "normalized nets bear it", data=real.digits, rate=1.0),
     Net(
@@ -91,6 +170,61 @@ HEALTHY = (
     ),
 )
 FAULTY = (
+    Net(
+        "loss times 1e-9, Adam",
+        _classifier,
+        "gradients below epsilon",
+        ("IC603",),
+        optimizer="adam",
+        loss=_times(1e-9),
+        loss_scale=1e-9,
+        data=real.digits,
+    ),
+    *(
+        Net(
+            f"columns of norm {largest:g}",
+            lambda largest=largest: _with_norms(largest),
+            "kernels are cut to size after each step",
+            ("IC604",),
+            "hidden_1",
+            optimizer="adam",
+            data=real.digits,
+            cured=lambda: _with_norms(2.0),
+            severity=severity,
+        )
+        for largest, severity in ((0.1, "warning"), (1e-6, "error"))
+    ),
+    *(
+        Net(
+            f"AdamW, decay of {weight_decay / 10:g}% a step",
+            _classifier,
+            "whatever is learned is taken away",
+            ("IC604",),
+            optimizer=_decayed(weight_decay),
+            data=real.digits,
+            rate=1e-3,
+            severity=severity,
+        )
+        for weight_decay, severity in ((150.0, "warning"), (300.0, "error"), (2000.0, "error"))
+    ),
+    Net(
+        "dropout of 0.99",
+        lambda: _with_dropout(0.99),
+        "a millionth is left",
+        ("IC214",),
+        optimizer="adam",
+        data=real.digits,
+        cured=lambda: _with_dropout(0.1),
+        severity="error",
+    ),
+    Net(
+        "one image for all digits",
+        _classifier,
+        "nothing tells the samples apart",
+        ("IC412",),
+        data=_one_image,
+        severity="error",
+    ),
     Net("SGD 50", _classifier, "saturates", ("IC601",), data=real.digits, rate=50.0),
     Net(
         "SGD 50, logits",

@@ -54,6 +54,10 @@ def _tokens(images):
 
 def trivial_loss(net, model, y):
     """The loss of the best constant prediction."""
+    return net.loss_scale * _unscaled_loss(net, model, y)
+
+
+def _unscaled_loss(net, model, y):
     if net.loss == "mse" or is_regression(net, model):
         return float(np.nanvar(y, axis=0).mean())
     if net.loss == "binary_crossentropy":

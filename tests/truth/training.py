@@ -33,6 +33,7 @@ NUM_STEPS = 600
 WINDOW = 20
 TRAINING_BATCH = 64
 RATES = {"sgd": (0.01, 0.1, 0.001, 0.03, 0.003, 1.0), "adam": (0.001, 0.01, 0.003)}
+OPTIMIZERS = {"sgd": lambda: keras.optimizers.SGD(momentum=0.9), "adam": keras.optimizers.Adam}
 GOAL = 0.5
 """Of the loss of the best constant prediction."""
 SLOWER = 2.0
@@ -91,11 +92,8 @@ def _compiled(net, build):
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = build()
-    optimizer = (
-        keras.optimizers.SGD(momentum=0.9) if net.optimizer == "sgd" else keras.optimizers.Adam()
-    )
     model.compile(
-        optimizer,
+        OPTIMIZERS.get(net.optimizer, net.optimizer)(),
         net.loss or ("mse" if is_regression(net, model) else "sparse_categorical_crossentropy"),
     )
     return model

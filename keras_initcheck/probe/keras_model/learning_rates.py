@@ -48,6 +48,19 @@ def momentum(optimizer: Any) -> float:
     return max((float(each) for each in found if isinstance(each, int | float)), default=0.0)
 
 
+def decay(optimizer: Any) -> float:
+    """The largest share of a weight that an update takes away whatever its gradient is.
+
+    Keras multiplies the decay by the rate in every optimizer, SGD among them.
+    """
+    found = [
+        float(each.weight_decay) * _number(each.learning_rate)
+        for each in innermost_optimizers(optimizer)
+        if isinstance(getattr(each, "weight_decay", None), int | float)
+    ]
+    return max(found, default=0.0)
+
+
 def epsilon(optimizer: Any) -> float:
     """The size of a gradient below which an optimizer's epsilon outweighs it; `nan` without one."""
     found = getattr(optimizer, "epsilon", None)

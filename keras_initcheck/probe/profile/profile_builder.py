@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_initcheck.probe.data import tabular_inputs
 from keras_initcheck.probe.data.batch import Batch, num_samples
+from keras_initcheck.probe.data.contradiction import is_contradictory
 from keras_initcheck.probe.keras_model.model_inputs import named_inputs
 from keras_initcheck.probe.prediction.predictions import failures, predict
 from keras_initcheck.probe.profile.draw_audit import audit
@@ -81,6 +82,7 @@ class ProfileBuilder:
             batch_size=num_samples(batch),
             source=batch.source,
             is_synthetic=batch.is_synthetic,
+            is_contradictory=is_exact and is_contradictory(batch),
             log10_forward_gain=forward,
             log10_backward_gain=backward,
             histograms=name_histograms(learned.traced, record, table),
