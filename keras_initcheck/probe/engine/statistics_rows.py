@@ -147,8 +147,12 @@ def _columns(tensor: Any, fingerprint: Callable[[Any], Any]) -> tuple[Any, ...]:
 
 def _all_but_units(tensor: Any) -> tuple[int, ...]:
     rank = len(tensor.shape)
-    units = 1 if rank > 3 and keras.config.image_data_format() == "channels_first" else rank - 1
-    return tuple(axis for axis in range(rank) if axis != units)
+    return tuple(axis for axis in range(rank) if axis != unit_axis(rank))
+
+
+def unit_axis(rank: int) -> int:
+    """The axis of the units in a tensor of that rank, 2 or more."""
+    return 1 if rank > 3 and keras.config.image_data_format() == "channels_first" else rank - 1
 
 
 def turns(before: Tensor, after: Tensor) -> Tensor:
