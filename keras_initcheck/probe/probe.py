@@ -32,7 +32,7 @@ from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.probe.tap.jacobian import measure_spectrum
 from keras_initcheck.probe.tap.pass_cache import PassCache
 from keras_initcheck.probe.tap.pass_record import LOSS, RANDOM, Options, PassRecord
-from keras_initcheck.probe.tap.preserve import building, preserved
+from keras_initcheck.probe.tap.preserve import building
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.records.errors import InitCheckError, ProbeError
 from keras_initcheck.records.profile import Profile, Spectrum
@@ -189,7 +189,7 @@ class Probe:
             compiled = self._compiled_pass(options, batch)
             with without_strategy():
                 try:
-                    with preserved(self.model):
+                    with compiled.forward.preserving():
                         vector = compiled.run(batch.parts)
                 except InitCheckError:
                     raise

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from keras_initcheck.probe.engine.jax_callbacks import calls_back
 from keras_initcheck.probe.engine.protocol import (
     BatchParts,
     CompiledPass,
@@ -39,18 +40,29 @@ class _TooFewSlotsError(Exception):
 def compile_pass(forward: ForwardPass, model: Model, is_repeated: bool) -> CompiledPass:
     """See `Engine.compile_pass`."""
     traced = _TracedPass(forward, model)
-    run = jax.jit(traced.run) if is_repeated else traced.run
+    compiled = jax.jit(traced.run)
+    run = compiled if is_repeated else traced.run
+    is_examined = not is_repeated
 
     def call(batch: Any) -> np.ndarray:
+        nonlocal is_examined
         values, state = traced.values()
         if not traced.slot_types:
             # No number is computed: tracers of shapes alone show how many slots a pass takes.
             jax.eval_shape(traced.count_slots, values, state, batch)
         while True:
             try:
-                return np.asarray(run(values, state, batch))
+                rows = np.asarray(run(values, state, batch))
             except _TooFewSlotsError:
                 traced.add_slots()
+                continue
+            if not is_examined:
+                is_examined = True
+                # JAX keeps the trace of the run, and makes no second one.
+                forward.is_closed = not calls_back(compiled.trace(values, state, batch).jaxpr)
+            if not forward.is_closed:
+                jax.effects_barrier()  # a callback may still run when the rows are there
+            return rows
 
     return call
 

@@ -48,7 +48,14 @@ class PassResult:
 
 
 class ForwardPass(Protocol):
-    """A forward pass that an engine runs and differentiates."""
+    """A forward pass that an engine runs and differentiates.
+
+    Attributes:
+        is_closed: Whether the compiled pass has been traced, runs no Python unless it is traced
+            again, and changes nothing but its result. An engine that knows it notes it here.
+    """
+
+    is_closed: bool
 
     def __call__(
         self,

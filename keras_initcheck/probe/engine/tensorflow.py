@@ -30,6 +30,7 @@ from keras_initcheck.probe.engine.tensorflow_state import MODULES as MODULES
 from keras_initcheck.probe.engine.tensorflow_state import TENSORS as TENSORS
 from keras_initcheck.probe.engine.tensorflow_state import capture_randomness as capture_randomness
 from keras_initcheck.probe.engine.tensorflow_state import capture_tensor as capture_tensor
+from keras_initcheck.probe.engine.tensorflow_state import is_closed
 from keras_initcheck.probe.engine.tensorflow_state import isolated_randomness as isolated_randomness
 from keras_initcheck.probe.engine.tensorflow_update import updated_values as updated_values
 from keras_initcheck.probe.keras_types import Model, Tensor
@@ -227,6 +228,7 @@ def compile_pass(forward: ForwardPass, model: Model, is_repeated: bool) -> Compi
             # probed, each in a function of its own.
             function = tf.function(lambda batch: _all_rows(forward, model, batch), autograph=False)
             traced.append(function.get_concrete_function(batch))
+            forward.is_closed = is_closed(traced[0], model)
         return np.asarray(traced[0](batch))
 
     def call(batch: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_initcheck.probe.engine.protocol import Restore
+from keras_initcheck.probe.keras_types import Model
 
 try:
     # Private: the only ways to the generators behind `tf.random` that do not make one.
@@ -71,3 +72,22 @@ def capture_tensor(variable: Any) -> Restore:
             part.assign(value)
 
     return restore
+
+
+def is_closed(traced: Any, model: Model) -> bool:
+    """Whether a traced function runs no Python and holds no variable but those of a model.
+
+    Args:
+        traced: A `tf.types.experimental.ConcreteFunction`.
+        model: The model, whose own variables the function only reads.
+    """
+    definition = traced.graph.as_graph_def()
+    nodes = [definition.node, *(each.node_def for each in definition.library.function)]
+    calls_python = any("PyFunc" in node.op for part in nodes for node in part)
+    known = {id(part) for each in model.variables for part in _parts(each.value)}
+    return not calls_python and all(id(each) in known for each in traced.graph.variables)
+
+
+def _parts(variable: Any) -> list[Any]:
+    """A variable, and each of its parts on several devices."""
+    return [variable, *getattr(variable, "values", ())]

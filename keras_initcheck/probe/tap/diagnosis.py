@@ -185,9 +185,11 @@ class _PlainPass:
         has_run: Whether the forward pass came to its end.
         culprit: Name and type of the innermost layer that raised.
         without_tensor: Name and type of the latest layer that returned no tensor, and its result.
+        is_closed: See `ForwardPass`.
     """
 
     def __init__(self, model: Any, options: Options) -> None:
+        self.is_closed = False
         self.has_run = False
         self.culprit: str | None = None
         self.without_tensor: str | None = None

@@ -3,7 +3,8 @@
 It is a function that an engine can trace and differentiate.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import keras
@@ -27,6 +28,7 @@ from keras_initcheck.probe.tap.index_rows import IndexRecord
 from keras_initcheck.probe.tap.objectives import make_objectives, wants_loss
 from keras_initcheck.probe.tap.outputs_and_labels import observe_outputs
 from keras_initcheck.probe.tap.pass_record import LOSS, Options, PassRecord
+from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.recorder import Recorder
 from keras_initcheck.probe.tap.row_maker import RowMaker
 from keras_initcheck.probe.tap.site_record import Channel
@@ -47,11 +49,14 @@ class Forward:
         record: What the rows of the latest trace stand for. A compiled pass is traced once, and an
             eager one whenever it runs.
         failed_at: Path of the layer at which the latest run failed, or `None`.
+        is_closed: See `ForwardPass`.
     """
 
     def __init__(self, model: Model, engine: Engine, options: Options) -> None:
         self.record: PassRecord = PassRecord(options)
         self.failed_at: str | None = None
+        self.is_closed: bool = False
+        self._keep: Callable[[], None] = _nothing
         self._model = model
         self._engine = engine
         self._options = options
@@ -66,6 +71,7 @@ class Forward:
         passes_copies: bool = False,
     ) -> PassResult:
         """Runs the model once on the parts of a batch; see `ForwardPass`."""
+        self._keep()
         batch = Batch(*parts)
         trainable = list(self._model.trainable_variables)
         record = self.record = PassRecord(self._options, trainable=trainable)
@@ -93,6 +99,19 @@ class Forward:
         record.num_links = len(observer.links)
         record.sites, record.unobserved = recorder.sites, recorder.unobserved
         return PassResult(objectives, rows, record.rows, trained=(LOSS,))
+
+    @contextlib.contextmanager
+    def preserving(self) -> Iterator[None]:
+        """A context for a run of the pass, which puts back whatever that does to Python objects.
+
+        Raises:
+            ProbeError: As in `preserved`.
+        """
+        with preserved(self._model, is_deferred=self.is_closed) as self._keep:
+            try:
+                yield
+            finally:
+                self._keep = _nothing
 
     def gradient_row(self, tensor: Tensor) -> Row:
         """The row of a gradient, which is kept where the options ask for it."""
@@ -232,6 +251,10 @@ class _Observer:
         stop_gradient = self._engine.stop_gradient
         self.links.append(statistics_rows.turns(stop_gradient(before), stop_gradient(after)))
         return len(self.links) - 1
+
+
+def _nothing() -> None:
+    """Nothing is kept outside of `preserving`."""
 
 
 def _is_measured(variable: KerasVariable) -> bool:

@@ -4,7 +4,7 @@ Variables are kept by `keras.StatelessScope`.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from keras_initcheck.probe import engine
 from keras_initcheck.probe.engine.interrupts import uninterrupted
@@ -22,7 +22,7 @@ from keras_initcheck.probe.tap.objects import Objects
 
 
 @contextlib.contextmanager
-def preserved(model: Model) -> Iterator[None]:
+def preserved(model: Model, is_deferred: bool = False) -> Iterator[Callable[[], None]]:
     """A context that puts back everything but variables: attributes and global states.
 
     Attributes are those of every layer, of the optimizer, the loss and the metrics; `Objects` lists
@@ -30,17 +30,33 @@ def preserved(model: Model) -> Iterator[None]:
     and the framework. Nothing else runs or changes a model meanwhile, and a Ctrl-C that comes while
     things are put back takes effect afterwards.
 
+    Args:
+        model: The model.
+        is_deferred: Whether nothing is captured before the function that the context gives is
+            called. That takes milliseconds, and a compiled program runs none of the model's Python.
+
+    Yields:
+        A function that captures everything; a second call finds nothing to do.
+
     Raises:
         ProbeError: Another thread is running the model.
     """
     with ONE_AT_A_TIME:
         refuse_while_in_use(model)
-        kept = contextlib.ExitStack()
+        kept, is_kept = contextlib.ExitStack(), False
+
+        def keep() -> None:
+            nonlocal is_kept
+            if not is_kept:
+                is_kept = True
+                kept.callback(capture_global_randomness())
+                kept.callback(capture_objects(model))
+                kept.enter_context(engine.load().isolated_randomness())
+
         try:
-            kept.callback(capture_global_randomness())
-            kept.callback(capture_objects(model))
-            kept.enter_context(engine.load().isolated_randomness())
-            yield
+            if not is_deferred:
+                keep()
+            yield keep
         finally:
             with uninterrupted():
                 kept.close()
