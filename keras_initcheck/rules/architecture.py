@@ -1,13 +1,13 @@
 """Rules on the architecture, which are no fault of the weights."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.residual_stacks import Block
-from keras_initcheck.records.finding import Finding, Severity
+from keras_initcheck.records.finding import SEVERITIES, Finding, Severity
 from keras_initcheck.records.measurement import SECOND_MOMENT, H
 from keras_initcheck.rules import budgets
 from keras_initcheck.rules.cure import Cure
@@ -79,7 +79,8 @@ class ResidualGrowth(Rule):
         "The growth of the stream in a residual stack, x + F(x), is compared with the growth"
         " that normalized branches would give it, 1 + the sum of the branches' variances. Each"
         " unnormalized branch multiplies the stream instead of adding to it. The rule reports an"
-        " excess that leaves the budgets of forward-gain."
+        " excess that leaves the budgets of forward-gain; the whole growth makes it an error where"
+        " it leaves them further."
     )
     why = (
         "Signal and gradient both grow with every block, and the first blocks receive a"
@@ -102,19 +103,15 @@ class ResidualGrowth(Rule):
 
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each stack."""
-        sizes = evidence.measurement.activations[:, H, SECOND_MOMENT].tolist()
-        least = budgets.smallest_warning(evidence, thresholds)
-        for stack in evidence.stacks:
-            growth = _growth(stack, sizes)
-            if growth is None or not abs(growth.excess) > least:
-                continue
-            sites = [evidence.analysis.sites[index] for block in stack for index in block.sites]
-            optimizer = budgets.optimizer_of(evidence, sites, thresholds)
-            severity = budgets.severity(growth.excess, optimizer, thresholds)
-            if severity is not None:
-                yield self._report(
-                    evidence, stack, growth, severity, budgets.described(optimizer, thresholds)
-                )
+        for stack, growth in grown_stacks(evidence, thresholds):
+            optimizer = _optimizer_of(evidence, stack, thresholds)
+            found = (
+                budgets.severity(each, optimizer, thresholds)
+                for each in (growth.excess, growth.log_growth)
+            )
+            severity = max((each for each in found if each), key=SEVERITIES.index)
+            budget = budgets.described(optimizer, thresholds)
+            yield self._report(evidence, stack, growth, severity, budget)
 
     def _report(
         self,
@@ -142,6 +139,25 @@ class ResidualGrowth(Rule):
             expected=f"growth like 1 + the sum of the branches' variances, within {budget}",
             culprits=tuple(dict.fromkeys(layers)),
         )
+
+
+def grown_stacks(
+    evidence: Evidence, thresholds: Thresholds
+) -> Iterator[tuple[Sequence[Block], residual.StreamGrowth]]:
+    """The stacks that residual-growth reports, and how their streams grow."""
+    sizes = evidence.measurement.activations[:, H, SECOND_MOMENT].tolist()
+    least = budgets.smallest_warning(evidence, thresholds)
+    for stack in evidence.stacks:
+        growth = _growth(stack, sizes)
+        if growth is not None and abs(growth.excess) > least:
+            optimizer = _optimizer_of(evidence, stack, thresholds)
+            if budgets.severity(growth.excess, optimizer, thresholds):
+                yield stack, growth
+
+
+def _optimizer_of(evidence: Evidence, stack: Sequence[Block], thresholds: Thresholds) -> str | None:
+    sites = [evidence.analysis.sites[index] for block in stack for index in block.sites]
+    return budgets.optimizer_of(evidence, sites, thresholds)
 
 
 def _growth(stack: Sequence[Block], sizes: Sequence[float]) -> residual.StreamGrowth | None:

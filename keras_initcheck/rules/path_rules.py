@@ -14,6 +14,7 @@ from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE
 from keras_initcheck.records.structure import Site, Weight
 from keras_initcheck.rules import budgets
+from keras_initcheck.rules.architecture import grown_stacks
 from keras_initcheck.rules.cure import Cure
 from keras_initcheck.rules.paths import FaultyPath, faulty_paths
 from keras_initcheck.rules.rule import LARGEST_LOG, Rule, listed
@@ -57,7 +58,8 @@ class MeasuredPathGain(Rule):
         " operand of a sum, or the stream of a residual block. Merges other than sums do not count,"
         " nor does pooling, nor as much as a sum or mean over positions explains. A first layer on"
         " the data that is no matrix product counts beyond e^12 alone. Not reported is what leads"
-        " to a normalization, or shrinks beside a skip connection."
+        " to a normalization, shrinks beside a skip connection, or is in the budget without the"
+        " residual stack that residual-growth reports."
     )
     fix = "Keep the size of the signal in the function that is named."
     cure = Cure.SCALE_BRANCHES_OR_CHAIN
@@ -72,7 +74,7 @@ class MeasuredPathGain(Rule):
     def check(self, evidence: Evidence, thresholds: Thresholds = DEFAULTS) -> Iterable[Finding]:
         """One finding for each group of sites that is to blame."""
         for found in faulty_paths(evidence, FORWARD, thresholds):
-            if not found.weights:
+            if not found.weights and not _is_stack(evidence, found, thresholds):
                 yield self._report(found, thresholds)
 
     def _report(self, found: FaultyPath, thresholds: Thresholds) -> Finding:
@@ -310,6 +312,21 @@ def _place(found: FaultyPath) -> dict[str, Any]:
         "measured": math.exp(min(found.gain.ln_gain, LARGEST_LOG)),
         "culprits": tuple(dict.fromkeys(site.layer for site, _ in found.culprits)),
     }
+
+
+def _is_stack(evidence: Evidence, found: FaultyPath, thresholds: Thresholds) -> bool:
+    """Whether residual-growth reports a stack without which the gain would be in the budget."""
+    ratios = list(zip(found.gain.sites, found.gain.ln_ratios, strict=True))
+    return any(
+        budgets.severity(
+            math.fsum(ratio for site, ratio in ratios if not start <= site <= stack[-1].merge),
+            found.optimizer,
+            thresholds,
+        )
+        is None
+        for stack, _ in grown_stacks(evidence, thresholds)
+        for start in [min(block.skip for block in stack)]
+    )
 
 
 def _overlap(found: FaultyPath, other: FaultyPath) -> bool:

@@ -44,10 +44,17 @@ def test_doubling_stream_is_an_error(make):
     growth = [2.0**k for k in range(21)]
     (finding,) = findings_of(ResidualGrowth(), residual(make, 20, growth, growth))
     # 2^20 = e^13.9 against 1 + 20 = e^3.0
-    assert (finding.severity, finding.site) == ("warning", "add_19")
+    assert (finding.severity, finding.site) == ("error", "add_19")
     assert "1,000 times stronger over 20 residual blocks" in finding.message
     assert "With normalized branches it would become 4.6 times stronger." in finding.message
     assert "by e^13.9, and by e^10.8 more" in finding.details
+
+
+def test_doubling_stream_of_some_blocks_is_a_warning(make):
+    """2^14 = e^9.7, and 15 with normalized branches: an excess of e^7."""
+    growth = [2.0**block for block in range(15)]
+    (finding,) = findings_of(ResidualGrowth(), residual(make, 14, growth, growth))
+    assert finding.severity == "warning"
 
 
 def test_doubling_stream_of_many_blocks_is_an_error(make):
