@@ -157,14 +157,18 @@ class PathGains:
             return None
         fan = own[1] if direction == FORWARD else own[2]
         variance = float(self._measurement.weights[own[0], SECOND_MOMENT])
-        ln_ratio = float(self._own_ratio(index, direction))
+        ln_ratio = float(self.own_ln_ratio(direction, index))
         if not 0.0 < fan * variance < math.inf:
             return None
         factor = ln_ratio - math.log(fan * variance)
         is_explained = math.log(LEAST_FACTOR) <= factor <= math.log(LARGEST_FACTOR)
         return (fan, variance) if is_explained else None
 
-    def _own_ratio(self, index: int, direction: str) -> float:
+    def own_ln_ratio(self, direction: str, index: int) -> float:
+        """`ln` of the measured ratio of a user's own layer; that of the first one is on the data.
+
+        It is `nan` on the data of several inputs.
+        """
         if direction == FORWARD and self._structure.is_on_data[index]:
             return float(self._ln_q[index] - self._ln_input())
         return float(self._ratios[direction][index])

@@ -27,6 +27,10 @@ FAR_TOO_LARGE = math.log(4.0)
 weights of twice the size. The initializers of Keras and of the papers stay at 2 or below, by their
 own fan; N(0, 1) is beyond 4 from 8 inputs and outputs on.
 """
+LARGEST_FACTOR = 1000.0
+"""Factor, or its inverse, by which kernels may change whose right size follows from a measured
+signal alone.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,15 @@ class LayerKernels:
             side.
         bias: The bias that it adds, where it is trained.
         follows_sigmoid: Whether all that it gets are the outputs of a sigmoid.
+        measured_ratio: The measured factor of a layer of the user's own, which its one matrix
+            explains and a factor on it cures; `None` for a known layer.
     """
 
     site: SiteStats
     kernels: tuple[WeightStats, ...]
     bias: WeightStats | None = None
     follows_sigmoid: bool = False
+    measured_ratio: float | None = None
 
     @property
     def layer(self) -> str:
@@ -55,6 +62,11 @@ class LayerKernels:
     def names(self) -> tuple[str, ...]:
         """Names of the kernels."""
         return tuple(kernel.name for kernel in self.kernels)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the layer is the user's own: no draw is known to be right for it."""
+        return self.measured_ratio is not None
 
     @property
     def is_recurrent(self) -> bool:
@@ -153,25 +165,32 @@ class LayerKernels:
 
         Otherwise 1 is a guess, as for no activation.
         """
-        ratio = self.site.predicted_forward_ratio
+        ratio = self._factor
         is_measured = ratio is not None and 0.0 < ratio < math.inf
         return self._known_scale is not None or is_measured
 
     @property
     def _known_scale(self) -> float | None:
         """The `n Var[w]` that is recommended for the activation; `None` where that is not known."""
+        if self.is_own:
+            return None
         if self.is_recurrent or self.site.is_head or self.site.activation is None:
             return 1.0
         if self.site.activation == SIGMOID and self.bias is not None:
             return _SIGMOID_ON_SIGMOID if self.is_recentered else _SIGMOID_ON_CENTRED
         return recommended_scale(self.site.activation)
 
+    @property
+    def _factor(self) -> float | None:
+        """The layer's factor, as measured or, of a known layer, predicted from the weights."""
+        return self.measured_ratio if self.is_own else self.site.predicted_forward_ratio
+
     def _scale(self) -> float:
         """The right `n Var[w]`.
 
         Where the activation is not known, the layer's measured factor determines it.
         """
-        known, ratio = self._known_scale, self.site.predicted_forward_ratio
+        known, ratio = self._known_scale, self._factor
         if known is not None:
             return known
         if ratio is None or not 0.0 < ratio < math.inf:

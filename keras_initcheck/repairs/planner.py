@@ -78,7 +78,7 @@ def settling(profile: Profile, findings: Sequence[Finding], options: ModelRepair
     ]
     for finding in targets:
         for each in maker.around(finding):
-            if not each.is_recurrent and not each.is_zero:
+            if not (each.is_recurrent or each.is_zero or each.is_own):
                 _add(steps, Step(each.layer, SETTLE, each.names, reason(finding)))
     return Plan(tuple(step for each in steps.values() for step in each), tuple(targets))
 

@@ -14,6 +14,7 @@ from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.report import Report
 from keras_initcheck.repairs import optimizer_slots
 from keras_initcheck.repairs.application import apply
+from keras_initcheck.repairs.kernels import LARGEST_FACTOR
 from keras_initcheck.repairs.options import AUTO, FIXUP, ModelRepairOptions
 from keras_initcheck.repairs.plan import SETTLE, Plan, Step
 from keras_initcheck.repairs.planner import alternatives, settling
@@ -25,9 +26,6 @@ from keras_initcheck.rules.draws import NotAsPromised
 from keras_initcheck.rules.judgement import judge
 from keras_initcheck.rules.policy import Policy
 from keras_initcheck.rules.wording import number
-
-LARGEST_FACTOR = 1000.0
-"""Factor, or its inverse, by which settling may change kernels of the right size."""
 
 
 @dataclass(frozen=True)

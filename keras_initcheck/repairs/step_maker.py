@@ -9,8 +9,9 @@ from typing import ClassVar
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.profile import Profile
-from keras_initcheck.repairs.kernels import LayerKernels, changeable, protected
+from keras_initcheck.repairs.kernels import FAR_TOO_LARGE, LayerKernels, changeable, protected
 from keras_initcheck.repairs.options import FIXUP, GLOROT, LSUV, ModelRepairOptions
+from keras_initcheck.repairs.own_kernels import own_layers
 from keras_initcheck.repairs.plan import RECENTER, REDRAW, RENEW, RESCALE, RESET, SETTLE, Step
 from keras_initcheck.rules.catalogue import RULES_BY_SLUG
 from keras_initcheck.rules.cure import Cure
@@ -64,7 +65,8 @@ class StepMaker:
     def of(cls, profile: Profile, options: ModelRepairOptions) -> "StepMaker":
         """The maker of steps for a profile."""
         evidence = Evidence(profile)
-        layers = {each.layer: each for each in changeable(evidence, options)}
+        found = (*changeable(evidence, options), *own_layers(evidence, options))
+        layers = {each.layer: each for each in found}
         return cls(evidence, layers, options)
 
     def steps_for(self, finding: Finding) -> list[Step]:
@@ -75,17 +77,19 @@ class StepMaker:
     def around(self, finding: Finding) -> list[LayerKernels]:
         """The layers that a finding names, and those of their chains: a gain is a product.
 
-        All layers where it names none.
+        Layers of the user's own are in no chain: with one of them come the others. All layers where
+        it names none.
         """
         blamed = set(blamed_layers(finding))
         if not blamed:
             return list(self.layers.values())
         sites = self.evidence.analysis.sites
         chains = {site.chain for site in sites if site.layer in blamed and site.chain is not None}
+        names_own = any(self.layers[name].is_own for name in blamed if name in self.layers)
         return [
             each
             for each in self.layers.values()
-            if each.layer in blamed or each.site.chain in chains
+            if each.layer in blamed or each.site.chain in chains or (names_own and each.is_own)
         ]
 
     def sharing(self, steps: Sequence[Step], targets: Sequence[Finding]) -> list[Step]:
@@ -136,17 +140,23 @@ class StepMaker:
         ]
 
     def all_redrawn(self, faults: Sequence[Finding]) -> list[Step]:
-        """Redraws all but zeros that nothing blames: those are intended."""
+        """Redraws all but zeros that nothing blames: those are intended.
+
+        Matrices of the user's own layers are multiplied.
+        """
         zeros = [finding for finding in faults if cure_of(finding) is Cure.REDRAW_ZEROS]
         blamed = {layer for finding in zeros for layer in blamed_layers(finding)}
         layers = self.layers.values()
         chosen = [each for each in layers if not each.is_zero or each.layer in blamed]
-        steps = [self._redraw(each, f"method {self.options.method}") for each in chosen]
+        why = f"method {self.options.method}"
+        steps = [
+            self._scaled(each, why) if each.is_own else self._redraw(each, why) for each in chosen
+        ]
         if self.options.method == LSUV:
             steps += [
-                Step(each.layer, SETTLE, each.names, "method lsuv")
+                Step(each.layer, SETTLE, each.names, why)
                 for each in chosen
-                if not each.is_recurrent
+                if not (each.is_recurrent or each.is_own)
             ]
         return steps
 
@@ -202,7 +212,7 @@ class StepMaker:
         return [
             self._redraw(self.layers[name], reason(finding))
             for name in names
-            if name in self.layers
+            if name in self.layers and not self.layers[name].is_own
         ]
 
     def _redraw(self, layer: LayerKernels, why: str) -> Step:
@@ -241,9 +251,11 @@ class StepMaker:
         """Whether to bring a layer to its scale.
 
         A layer that a finding names is; its neighbors are only where they are clearly off their
-        scale.
+        scale. That of a user's own layer is measured, and known less well.
         """
         excess = layer.log_excess(self.options.mode)
+        if layer.is_own and not is_blamed:
+            return abs(excess) > FAR_TOO_LARGE
         factor = 1.0 if is_blamed else STATIC_FACTOR
         chance = max(
             static_tolerance(kernel.moments.num_elements, factor=factor) for kernel in layer.kernels
