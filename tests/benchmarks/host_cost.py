@@ -3,61 +3,42 @@
     KERAS_BACKEND=jax python tests/benchmarks/host_cost.py [--models mlp,resnet50] [--rounds 50]
 
 The compiled pass runs once; then its rows are handed back at once, so that the host's work alone is
-timed. "build" makes a profile of the rows; "keep" keeps the objects behind the model as they are
-during the pass; "other" is the rest of `Probe.measure`. Calls of Python functions are counted as
-well, since no load disturbs them.
+timed: the least processor time of all rounds. "build" makes a profile of the rows; "keep" keeps the
+objects behind the model as they are during the pass; "other" is the rest of `Probe.measure`;
+"together" is all of it. Calls of Python functions are counted as well, since no load disturbs them.
 """
 
-import argparse
 import os
-import statistics
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import keras
-import numpy as np
 
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.probe.data.batch import take_batch
 from keras_initcheck.probe.probe import CompiledPass, Probe
 from keras_initcheck.probe.tap.pass_record import LOSS
-from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.rules.judgement import judge
+from tests.benchmarks import machine, networks
 
-DEPTH, WIDTH, CLASSES = 30, 64, 10
-
-
-def mlp():
-    layers = [
-        keras.layers.Dense(WIDTH, "relu", kernel_initializer="he_normal") for _ in range(DEPTH)
-    ]
-    model = keras.Sequential([keras.Input((WIDTH,)), *layers, keras.layers.Dense(CLASSES)])
-    return model, np.random.default_rng(0).standard_normal((32, WIDTH), "float32")
+MAKERS = {
+    "mlp": lambda: networks.mlp(width=64, batch=32),
+    "resnet50": lambda: networks.resnet50(size=32, batch=4),
+}
 
 
-def resnet50():
-    model = keras.applications.ResNet50(
-        weights=None, input_shape=(32, 32, 3), classes=CLASSES, classifier_activation=None
-    )
-    return model, np.random.default_rng(0).standard_normal((4, 32, 32, 3), "float32")
-
-
-MODELS = {"mlp": mlp, "resnet50": resnet50}
-
-
-def prepared(name):
+def prepared(network):
     """A probe of the model whose fast pass is compiled and hands back its rows at once."""
-    model, x = MODELS[name]()
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss)
-    batch = take_batch(x, np.arange(len(x)) % CLASSES)
-    probe = Probe(model)
+    network.model.compile("adam", "sparse_categorical_crossentropy")
+    batch = take_batch(network.x, network.y)
+    probe = Probe(network.model)
     probe.measure(batch, cotangents=(LOSS,), is_exact=False)
     ((circumstances, compiled),) = probe._passes._kept
     vector = compiled.run(batch.parts)
@@ -80,7 +61,7 @@ def steps_of(probe, compiled, batch, log):
         log.write(report, report.profile.step)
 
     def keep(_):
-        with preserved(probe.model):
+        with compiled.forward.preserving():
             pass
 
     def measure(_):
@@ -89,16 +70,16 @@ def steps_of(probe, compiled, batch, log):
     return {"build": build, "judge": judge, "log": write, "keep": keep, "measure": measure}
 
 
-def median_milliseconds(steps, rounds):
-    """Median time of each step."""
+def least_milliseconds(steps, rounds):
+    """Least processor time of each step."""
     seconds = {name: [] for name in steps}
     for _ in range(rounds):
         value = None
         for name, step in steps.items():
-            start = time.perf_counter()
+            start = time.process_time()
             value = step(value)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: 1e3 * statistics.median(each) for name, each in seconds.items()}
+            seconds[name].append(time.process_time() - start)
+    return {name: 1e3 * min(each) for name, each in seconds.items()}
 
 
 def count_calls(steps):
@@ -118,31 +99,45 @@ def count_calls(steps):
     return counts
 
 
+def rows_of(title, network, rounds):
+    """A row for each part of a repeated probe, with the time and the calls that it takes."""
+    probe, compiled, batch = prepared(network)
+    with tempfile.TemporaryDirectory() as directory:
+        steps = steps_of(probe, compiled, batch, EventLog(directory))
+        least_milliseconds(steps, 3)
+        found = with_sums(least_milliseconds(steps, rounds)), with_sums(count_calls(steps))
+    for part in found[0]:
+        yield {
+            "backend": keras.backend.backend(),
+            "model": title,
+            "sites": len(compiled.forward.record.sites),
+            "part": part,
+            "ms": f"{found[0][part]:.2f}",
+            "Python calls": found[1][part],
+        }
+
+
 def with_sums(parts):
-    """The parts with the sum of what follows the pass, and the rest of `Probe.measure`."""
-    found = {name: parts[name] for name in ("build", "judge", "log")}
-    together = sum(found.values())
+    """The parts, with the rest of `Probe.measure` and with the whole."""
     other = parts["measure"] - parts["build"] - parts["keep"]
-    return {**found, "together": together, "keep": parts["keep"], "other": other}
+    named = {name: value for name, value in parts.items() if name != "measure"}
+    return {**named, "other": other, "together": sum(named.values()) + other}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", default="mlp,resnet50")
+    """Prints the rows of each model."""
+    parser = machine.parser(__doc__)
+    parser.add_argument("--models", default=",".join(MAKERS))
     parser.add_argument("--rounds", type=int, default=50)
     arguments = parser.parse_args()
-    print(f"{keras.backend.backend()}, Keras {keras.__version__}")
-    for name in arguments.models.split(","):
-        probe, compiled, batch = prepared(name)
-        with tempfile.TemporaryDirectory() as directory:
-            steps = steps_of(probe, compiled, batch, EventLog(directory))
-            median_milliseconds(steps, 3)
-            milliseconds = with_sums(median_milliseconds(steps, arguments.rounds))
-            calls = with_sums(count_calls(steps))
-        sites = len(compiled.forward.record.sites)
-        print(f"\n{name}, {sites} sites{'':8}ms  Python calls")
-        for part in calls:
-            print(f"  {part:10}{milliseconds[part]:16.2f}{calls[part]:14,}")
+    if arguments.quick:
+        rows = rows_of("mlp", networks.mlp(depth=3, width=16, batch=8), 1)
+    else:
+        names = arguments.models.split(",")
+        rows = chain.from_iterable(
+            rows_of(name, MAKERS[name](), arguments.rounds) for name in names
+        )
+    machine.print_rows(rows, arguments.json)
 
 
 if __name__ == "__main__":

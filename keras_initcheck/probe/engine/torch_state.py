@@ -32,7 +32,12 @@ def isolated_randomness() -> Iterator[None]:
     Keras' dropout draws from them.
     """
     restore = capture_randomness()
-    torch.manual_seed(0)
+    # `torch.manual_seed` would format the call stack for a device that is not there.
+    torch.default_generator.manual_seed(0)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(0)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(0)
     try:
         yield
     finally:

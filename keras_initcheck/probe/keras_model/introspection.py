@@ -13,7 +13,6 @@ import keras
 
 from keras_initcheck.probe.keras_model.optimizers import compiled_optimizer, flatten_optimizers
 from keras_initcheck.probe.keras_model.private_api import (
-    bookkeeping,
     compiled_loss,
     flatten_layers,
     sublayers,
@@ -64,11 +63,6 @@ def compiled_parts(model: Model) -> list[Any]:
         *getattr(model, "metrics", []),
     ]
     return [part for part in parts if hasattr(part, "__dict__")]
-
-
-def stateful_objects(model: Model) -> list[Any]:
-    """Objects in which Keras notes what it has seen, beside the attributes of a model's parts."""
-    return bookkeeping([*flatten_layers(model), *compiled_parts(model)])
 
 
 def takes_training(model: Layer) -> bool:

@@ -13,6 +13,7 @@ from keras_initcheck.probe.engine.randomness import capture_global_randomness
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.graph import operations_without_layers
 from keras_initcheck.probe.keras_model.private_api import (
+    bookkeeping,
     flatten_layers,
     torch_parameters,
 )
@@ -85,11 +86,8 @@ def building(model: Model) -> Iterator[None]:
 
 def capture_objects(model: Model) -> Restore:
     """Captures the objects behind a model, and returns a function that puts them back."""
-    objects = Objects(engine.load(), left=torch_parameters(flatten_layers(model)))
-    parts = [
-        *flatten_layers(model),
-        *operations_without_layers(model),
-        *introspection.compiled_parts(model),
-    ]
-    objects.keep([*parts, *introspection.stateful_objects(model)])
+    layers, compiled = flatten_layers(model), introspection.compiled_parts(model)
+    objects = Objects(engine.load(), left=torch_parameters(layers))
+    parts = [*layers, *operations_without_layers(model), *compiled]
+    objects.keep([*parts, *bookkeeping([*layers, *compiled])])
     return objects.restore
