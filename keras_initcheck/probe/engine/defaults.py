@@ -4,7 +4,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from keras_initcheck.probe.engine.protocol import Restore
+from keras import ops
+
+from keras_initcheck.probe.engine.protocol import Restore, Row
 from keras_initcheck.probe.keras_types import KerasVariable, Model, Nest, Tensor
 
 
@@ -24,6 +26,15 @@ def without_strategy() -> Iterator[None]:
 def building_scope(model: Model) -> Iterator[None]:
     """Nothing to do where Keras alone decides on which devices variables lie."""
     yield
+
+
+def join_rows(rows: list[Row], dtype: str) -> Row:
+    """One vector, made where its tensor is."""
+    return (
+        ops.cast(rows[0], dtype)
+        if len(rows) == 1
+        else ops.concatenate([ops.cast(row, dtype) for row in rows])
+    )
 
 
 def replay(batches: list[Nest], iterator: Any, model: Model) -> Any:

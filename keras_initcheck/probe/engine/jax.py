@@ -16,6 +16,7 @@ from keras_initcheck.probe.engine.defaults import capture_randomness as capture_
 from keras_initcheck.probe.engine.defaults import capture_tensor as capture_tensor
 from keras_initcheck.probe.engine.defaults import holding as holding
 from keras_initcheck.probe.engine.defaults import isolated_randomness as isolated_randomness
+from keras_initcheck.probe.engine.defaults import join_rows as join_rows
 from keras_initcheck.probe.engine.defaults import num_bytes as num_bytes
 from keras_initcheck.probe.engine.defaults import own_tensors as own_tensors
 from keras_initcheck.probe.engine.defaults import replay as replay

@@ -129,6 +129,9 @@ class Engine(Protocol):
     def compile_row(self, row: Callable[..., Row]) -> Callable[..., Row]:
         """`row`, compiled where that pays within one pass."""
 
+    def join_rows(self, rows: list[Row], dtype: str) -> Row:
+        """The rows of one tensor, behind one another, in a dtype."""
+
     def stop_gradient(self, tensor: Tensor) -> Tensor:
         """`tensor`, cut off from differentiation."""
 

@@ -3,6 +3,7 @@
 Their conversion is each engine's business.
 """
 
+import functools
 from typing import Any
 
 import keras
@@ -22,7 +23,12 @@ def is_sparse(value: Any) -> bool:
     # A method of every torch tensor, and the indices of a sparse one elsewhere.
     indices = getattr(value, "indices", None)
     is_indexed = indices is not None and not callable(indices)
-    return is_scipy_sparse(value) or is_indexed or "sparse" in str(getattr(value, "layout", ""))
+    return is_scipy_sparse(value) or is_indexed or _is_sparse_layout(getattr(value, "layout", ""))
+
+
+@functools.cache
+def _is_sparse_layout(layout: Any) -> bool:
+    return "sparse" in str(layout)
 
 
 def is_ragged(value: Any) -> bool:
@@ -32,9 +38,12 @@ def is_ragged(value: Any) -> bool:
 
 def is_observable(tensor: Any) -> bool:
     """Whether `tensor` is dense as in `is_dense`, and holds floating-point numbers."""
-    return is_dense(tensor) and bool(
-        keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
-    )
+    return is_dense(tensor) and _is_float(tensor.dtype)
+
+
+@functools.cache
+def _is_float(dtype: Any) -> bool:
+    return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(dtype)))
 
 
 def is_dense(tensor: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_initcheck.probe.engine.defaults import holding as holding
+from keras_initcheck.probe.engine.defaults import join_rows as join_rows
 from keras_initcheck.probe.engine.defaults import num_bytes as num_bytes
 from keras_initcheck.probe.engine.defaults import own_tensors as own_tensors
 from keras_initcheck.probe.engine.defaults import without_gradients as without_gradients

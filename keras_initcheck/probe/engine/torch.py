@@ -23,8 +23,11 @@ from keras_initcheck.probe.engine.protocol import (
     WayBack,
 )
 from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
-from keras_initcheck.probe.engine.statistics_rows import fast_sample
 from keras_initcheck.probe.engine.tensor_kinds import is_scipy_sparse
+from keras_initcheck.probe.engine.torch_fast_rows import fast_gradient_row as fast_gradient_row
+from keras_initcheck.probe.engine.torch_fast_rows import fast_signal_row as fast_signal_row
+from keras_initcheck.probe.engine.torch_fast_rows import fast_weight_row as fast_weight_row
+from keras_initcheck.probe.engine.torch_fast_rows import to_host
 from keras_initcheck.probe.engine.torch_state import MODULES as MODULES
 from keras_initcheck.probe.engine.torch_state import TENSORS as TENSORS
 from keras_initcheck.probe.engine.torch_state import capture_randomness as capture_randomness
@@ -83,63 +86,52 @@ def compile_row(row: Callable[..., Row]) -> Callable[..., Row]:
     return _EXACT_ROWS.get(row, row)
 
 
-@torch.no_grad()
-def fast_signal_row(tensor: Tensor) -> Row:
-    """See `statistics_rows.FAST_SIGNAL`."""
-    samples = tensor.shape[0] if tensor.ndim else 1
-    sample = _accumulating(tensor.reshape(samples, -1)[fast_sample(tensor.shape)])
-    unit_means = sample.mean(dim=0)
-    return torch.stack(
-        [
-            _second_moment(_accumulating(tensor)),
-            unit_means.mean(),
-            _second_moment(sample),
-            _second_moment(unit_means),
-            (sample == 0).to(sample.dtype).mean(),
-        ]
-    )
+def join_rows(rows: list[Row], dtype: str) -> Row:
+    """See `Engine.join_rows`; nothing is joined before the transfer to the host."""
+    return rows
 
 
-@torch.no_grad()
-def fast_gradient_row(tensor: Tensor) -> Row:
-    """See `statistics_rows.FAST_GRADIENT`."""
-    second_moment = _second_moment(_accumulating(tensor))
-    return torch.stack([second_moment, torch.ones_like(second_moment)])
+class _Slot:
+    """The place of the row of a gradient.
 
+    Attributes:
+        anchor: A number that is differentiated for, whatever else is. All slots share it.
+        row: The row, once a gradient has passed.
+        width: Number of its columns.
+    """
 
-@torch.no_grad()
-def fast_weight_row(tensor: Tensor) -> Row:
-    """See `statistics_rows.FAST_WEIGHT`."""
-    tensor = _accumulating(tensor)
-    return torch.stack([tensor.mean(), _second_moment(tensor)])
+    __slots__ = ("anchor", "row", "width")
 
+    def __init__(self, anchor: Tensor, width: int) -> None:
+        self.anchor = anchor
+        self.width: int = width
+        self.row: Row | None = None
 
-def _accumulating(tensor: Any) -> Any:
-    return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
-
-
-def _second_moment(tensor: Any) -> Any:
-    flat = tensor.reshape(-1)
-    return torch.dot(flat, flat) / flat.numel()
+    def take(self) -> Row:
+        """The row, of zeros where no gradient has passed; then it is gone."""
+        row, self.row = self.row, None
+        return torch.zeros(self.width, device=self.anchor.device) if row is None else row
 
 
 class _Tap(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, tensor: Any, slot: Any, row: Callable[[Any], Any], is_copy: bool) -> Any:
-        ctx.row = row
+    def forward(
+        ctx: Any, tensor: Any, anchor: Any, slot: _Slot, row: Callable[[Any], Any], is_copy: bool
+    ) -> Any:
+        ctx.slot, ctx.make_row = slot, row
         return tensor.clone() if is_copy else tensor.view_as(tensor)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
-        with torch.no_grad():
-            return upstream[0], ctx.row(upstream[0]), None, None
+        ctx.slot.row = ctx.make_row(upstream[0])
+        return upstream[0], None, None, None, None
 
 
 def tap(
     tensor: Tensor, slot: Tensor, row: Callable[[Tensor], Row], is_copy: bool = False
 ) -> Tensor:
     """See `Engine.tap`."""
-    return _Tap.apply(tensor, slot, row, is_copy)
+    return _Tap.apply(tensor, slot.anchor, slot, row, is_copy)
 
 
 def linearize(
@@ -235,33 +227,38 @@ def compile_pass(forward: ForwardPass, model: Model, is_repeated: bool) -> Compi
             result = run_forward(slots.make, batch)
         rows, last = dict(result.rows), next(reversed(result.objectives), None)
         for name, objective in result.objectives.items():
-            wanted = [*slots.made, *(variables if name in result.trained else [])]
-            found = _gradients(forward, model, objective, wanted, is_last=name == last)
-            num_slots = len(slots.made)
-            rows[gradients_of(name)] = found[:num_slots]
-            rows[weight_gradients_of(name)] = list(map(forward.gradient_row, found[num_slots:]))
-        dtype, ordered = getattr(torch, row_dtype()), result.layout.pack(rows)
-        return np.asarray(torch.cat([row.detach().to(dtype) for row in ordered]).cpu())
+            slots.clear()
+            wanted = [slots.anchor, *(variables if name in result.trained else [])]
+            _, *found = _gradients(forward, model, objective, wanted, is_last=name == last)
+            rows[gradients_of(name)] = [slot.take() for slot in slots.made]
+            rows[weight_gradients_of(name)] = list(map(forward.gradient_row, found))
+        return to_host(result.layout.pack(rows), getattr(torch, row_dtype()))
 
     return call
 
 
 class _Slots:
-    """The slots of one run, on the device of the model.
+    """The slots of one run.
 
     Attributes:
+        anchor: See `_Slot`; it lies on the device of the model.
         made: The slots, in order.
     """
 
     def __init__(self, model: Model) -> None:
-        self._device = next((variable.value.device for variable in model.variables), "cpu")
-        self.made: list[Tensor] = []
+        device = next((variable.value.device for variable in model.variables), "cpu")
+        self.anchor: Tensor = torch.zeros((), device=device, requires_grad=True)
+        self.made: list[_Slot] = []
 
-    def make(self, width: int, dtype: str) -> Tensor:
+    def make(self, width: int, dtype: str) -> _Slot:
         """A slot of that many columns."""
-        kind = getattr(torch, dtype)
-        self.made.append(torch.zeros(width, dtype=kind, device=self._device, requires_grad=True))
+        self.made.append(_Slot(self.anchor, width))
         return self.made[-1]
+
+    def clear(self) -> None:
+        """Forgets what passed so far: a model may differentiate in its own `call`."""
+        for slot in self.made:
+            slot.row = None
 
 
 def _gradients(

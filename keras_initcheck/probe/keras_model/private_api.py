@@ -173,9 +173,12 @@ def torch_parameters(layers: Iterable[Any]) -> list[Any]:
     """The dictionaries in which Keras shows the variables of layers to torch.
 
     `_modules`, `_torch_params` (`torch_params` in releases up to 3.5): they are to be told from the
-    state of a user's own torch modules.
+    state of a user's own torch modules. A `Sequential` holds a functional model that is none of its
+    layers.
     """
-    modules = [layer.__dict__.get("_modules", {}) for layer in layers]
+    of_layers = [layer.__dict__.get("_modules", {}) for layer in layers]
+    inner = [vars(module).get("_modules", {}) for each in of_layers for module in each.values()]
+    modules = [*of_layers, *inner]
     found = [each["_torch_params"] for each in modules if "_torch_params" in each]
     return found + [each["torch_params"] for each in modules if "torch_params" in each]
 

@@ -182,8 +182,9 @@ class Recorder:
             outputs: What it returned.
             joined: The sites whose outputs it joins; none where that is not known.
         """
-        position = _first_observable(keras.tree.flatten(outputs))
-        if position is None or keras.tree.flatten(outputs)[position] in self.owners:
+        leaves = _leaves((outputs,))
+        position = _first_observable(leaves)
+        if position is None or leaves[position] in self.owners:
             return outputs
         site = self._open(layer, name, "block", (), {})
         site.inputs = tuple(each.index for each in joined)
@@ -241,9 +242,10 @@ class Recorder:
     def _open(
         self, operation: Any, name: str, kind: SiteKind, args: Arguments, kwargs: Keywords
     ) -> SiteRecord:
-        leaves = keras.tree.flatten((args, kwargs))
+        leaves = _leaves((*args, *(kwargs[name] for name in sorted(kwargs))))
         tensors = [leaf for leaf in leaves if keras.ops.is_tensor(leaf)]
         owners = [owner for owner in map(self.owners.get, tensors) if owner is not None]
+        observable = {id(tensor) for tensor in tensors if is_observable(tensor)}
         makers = [owner.site for owner in owners]
         given = [owner.name for owner in owners if owner.site == MODEL_INPUT]
         is_first_call = self._names.is_first_call(operation)
@@ -257,18 +259,18 @@ class Recorder:
             is_first_call=is_first_call,
             inputs=tuple(dict.fromkeys(maker for maker in makers if maker != MODEL_INPUT)),
             model_inputs=tuple(dict.fromkeys([*given, *self._takers.get(id(operation), ())])),
-            inputs_known=all(each in self.owners for each in tensors if is_observable(each)),
+            inputs_known=all(each in self.owners for each in tensors if id(each) in observable),
             input_shape=tuple(tensors[0].shape) if tensors else None,
-            arguments=tuple(self._arguments(leaves)),
+            arguments=tuple(self._arguments(leaves, observable)),
             is_training=_is_training(args, kwargs),
             in_causal_attention=self._names.is_causal,
         )
         self.sites.append(site)
         return site
 
-    def _arguments(self, leaves: Sequence[Any]) -> Iterator[Operand | float]:
+    def _arguments(self, leaves: Sequence[Any], observable: set[int]) -> Iterator[Operand | float]:
         for leaf in leaves:
-            if is_observable(leaf):
+            if id(leaf) in observable:
                 yield self.owners.operand(leaf)
             elif isinstance(leaf, int | float) and not isinstance(leaf, bool):
                 yield float(leaf)
@@ -340,7 +342,7 @@ class Recorder:
 
     def _close(self, site: SiteRecord, outputs: Nest, pre_activation: Tensor | None = None) -> Nest:
         """The outputs of a site, observed, and owned by the site from now on."""
-        flat = keras.tree.flatten(outputs)
+        flat = _leaves((outputs,))
         first = _first_observable(flat)
         if first is None:
             self.unobserved.setdefault(site.name, "its output is not a dense floating-point tensor")
@@ -353,11 +355,23 @@ class Recorder:
         for tensor in flat:
             if keras.ops.is_tensor(tensor) and tensor not in self.owners:
                 self.owners.add(Owner(tensor, site.index))
-        return keras.tree.pack_sequence_as(outputs, flat)
+        return flat[0] if _is_leaf(outputs) else keras.tree.pack_sequence_as(outputs, flat)
 
 
 def _identity(outputs: Any) -> Any:
     return outputs
+
+
+def _leaves(values: Sequence[Any]) -> list[Any]:
+    """The leaves of values, most of which are leaves: flattening takes as long as a small layer."""
+    found: list[Any] = []
+    for value in values:
+        found.extend((value,) if _is_leaf(value) else keras.tree.flatten(value))
+    return found
+
+
+def _is_leaf(value: Any) -> bool:
+    return value is None or isinstance(value, int | float | str) or keras.ops.is_tensor(value)
 
 
 def _join_shape(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
