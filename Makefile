@@ -85,10 +85,9 @@ $(VENV)/.types: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python tests/soak/soak.py
 
+# What watching costs, on every backend that is installed, as tables of Markdown; judging, and the tab.
 bench: $(STAMP)
-	$(BIN)/python tests/benchmarks/probe_cost.py
-	$(BIN)/python tests/benchmarks/probe_memory.py
-	$(BIN)/python tests/benchmarks/host_cost.py
+	$(BIN)/python tests/benchmarks/table.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/judge_cost.py
 	$(BIN)/python tests/benchmarks/tab_speed.py
 

@@ -11,6 +11,8 @@ import importlib.util
 import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,6 +70,17 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     found.add_argument("--quick", action="store_true", help="small sizes, one round: does it run?")
     found.add_argument("--json", action="store_true", help="print each row as a line of JSON")
     return found
+
+
+def fresh_process(script: str, *arguments: object) -> list[float]:
+    """The numbers in the last line that a script prints in a process of its own.
+
+    Raises:
+        subprocess.CalledProcessError: The script failed; its errors are printed.
+    """
+    command = [sys.executable, script, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return [float(each) for each in done.stdout.splitlines()[-1].split()]
 
 
 def print_rows(rows, as_json: bool) -> None:

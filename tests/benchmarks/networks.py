@@ -53,6 +53,28 @@ def lstm(steps=64, batch=32):
     return with_numbers(model, batch)
 
 
+def cnn(size=28, batch=32):
+    """A small CNN: two convolutions and two dense layers, at 28x28, batch 32."""
+    model = keras.Sequential(
+        [
+            keras.Input((size, size, 1)),
+            layers.Conv2D(16, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    return with_numbers(model, batch)
+
+
+def chain(depth, width=16, batch=32):
+    """A chain of narrow dense layers."""
+    return mlp(depth, width, batch)
+
+
 def gpt(blocks=6, width=256, heads=4, length=128, vocabulary=1000, batch=8):
     """A small GPT: 6 blocks of width 256, batch 8 of 128 tokens."""
     tokens = keras.Input((length,), dtype="int32")
@@ -75,4 +97,6 @@ def with_numbers(model, batch, classes=10):
     return Network(model, x, generator.integers(0, classes, batch))
 
 
-MAKERS = {"mlp": mlp, "gpt": gpt, "resnet50": resnet50, "lstm": lstm}
+MAKERS = {"mlp": mlp, "gpt": gpt, "resnet50": resnet50, "lstm": lstm, "cnn": cnn}
+PROBED = ("mlp", "gpt", "resnet50", "lstm")
+"""Networks of the acceptance numbers of a repeated probe."""

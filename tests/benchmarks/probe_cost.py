@@ -24,7 +24,7 @@ from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.pass_record import LOSS
 from tests.benchmarks import machine
 from tests.benchmarks.bare_pass import bare_pass
-from tests.benchmarks.networks import MAKERS, mlp
+from tests.benchmarks.networks import MAKERS, PROBED, mlp
 
 BACKEND = keras.backend.backend()
 
@@ -69,7 +69,7 @@ def measure(title, network, rounds):
 def main():
     """Prints a row for each model."""
     parser = machine.parser(__doc__)
-    parser.add_argument("--models", default=",".join(MAKERS))
+    parser.add_argument("--models", default=",".join(PROBED))
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     if not arguments.json:
