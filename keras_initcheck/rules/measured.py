@@ -63,7 +63,10 @@ class MeasuredGainRule(Rule):
         optimizer = budgets.optimizer_of(evidence, sites, thresholds)
         severity = budgets.severity(ln_static + departure, optimizer, thresholds)
         # The gain rules report these, with the fix.
-        is_reported = budgets.severity(ln_static, optimizer, thresholds) is not None
+        is_reported = (
+            budgets.severity(ln_static, optimizer, thresholds) is not None
+            and ln_static * (ln_static + departure) > 0.0
+        )
         variances = evidence.measurement.log_ratio_variance[[site.index for site in sites]]
         excess_beyond_chance = excess_over_band(departure, variances.tolist())
         is_chance = excess_beyond_chance <= math.log(thresholds.measured_gain_factor)

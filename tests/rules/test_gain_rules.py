@@ -340,3 +340,30 @@ def test_share_of_the_gain_decides_how_many_culprits_are_named(make, share, culp
     thresholds = Thresholds(culprit_share=share)
     (finding,) = findings_of(ForwardGain(), make.chain(*layers), thresholds)
     assert finding.culprits == culprits
+
+
+@pytest.mark.parametrize(
+    ("measured", "mean", "severity"),
+    [(1.0, 0.0, "info"), (0.0067, 0.0, "error"), (1.0, 0.05, "error"), (math.nan, 0.0, "error")],
+    ids=["denied", "confirmed", "one sign", "not measured"],
+)
+def test_measured_ratios_decide_unless_weights_have_one_sign(measured, mean, severity, make):
+    """Five ratios of e^-5 are e^-25; the weights' second moment is 2/64 e^-5 = 2e-4."""
+    layers = [
+        make.weight_layer(
+            f"dense_{number}",
+            kernels=[
+                make.kernel(
+                    f"dense_{number}",
+                    2 / 64 * math.exp(-5),
+                    moments=make.moments(2 / 64 * math.exp(-5), mean=mean / 5),
+                )
+            ],
+            predicted_forward_ratio=math.exp(-5),
+            forward_ratio=measured,
+        )
+        for number in range(6)
+    ]
+    (finding,) = findings_of(ForwardGain(), make.chain(*layers, make.head()))
+    assert finding.severity == severity
+    assert finding.message.startswith("What tells samples apart dies") == (mean > 0.0)

@@ -568,6 +568,7 @@ FAULTY = (
     *nets_paths.FAULTY,
     *nets_repair.FAULTY,
     *nets_step.FAULTY,
+    *nets_suspects.FAULTY,
 )
 """At least one of the codes must come as a warning or an error, with the culprit where there is
 one.

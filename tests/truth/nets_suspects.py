@@ -1,11 +1,11 @@
-"""Healthy networks whose numbers look like a fault: zeros, small branches, layers that widen."""
+"""Networks whose weights or numbers look like a fault and are none, and the other way round."""
 
 import keras
 import numpy as np
-from keras import layers
+from keras import initializers, layers
 
 from tests.truth import real
-from tests.truth.builders import Sampling, head
+from tests.truth.builders import Sampling, head, mlp
 from tests.truth.net import Net
 
 
@@ -57,6 +57,11 @@ def planes(seed, number=real.BATCH):
 
 HEALTHY = (
     Net(
+        "20 identities, ReLU",
+        lambda: mlp(20, 64, "relu", "identity"),
+        "measured: nothing is lost (Le et al. 2015)",
+    ),
+    Net(
         "zero head behind attention",
         zero_head_behind_attention,
         "the first step moves the head",
@@ -75,5 +80,16 @@ HEALTHY = (
         scaled_branches,
         "their scales move first (Touvron et al. 2021)",
         optimizer="adam",
+    ),
+)
+
+FAULTY = (
+    Net(
+        "weights of one sign",
+        lambda: mlp(6, 64, "relu", lambda: initializers.RandomUniform(0.0, 0.05)),
+        "the signal is the same for all samples and units",
+        ("IC102",),
+        "hidden_1",
+        severity="error",
     ),
 )
