@@ -123,13 +123,27 @@ def test_standardised_labels_are_silent(make):
 
 
 @pytest.mark.parametrize(
-    ("deviation", "reason"),
-    [(19.9, None), (20.1, "are large"), (0.051, None), (0.049, "are small beside")],
+    ("deviation", "optimizer", "reason"),
+    [
+        (14.9, "SGD", None),
+        (15.1, "SGD", "are large"),
+        (49.9, "Adam", None),
+        (50.1, "Adam", "are large"),
+        (0.051, "SGD", None),
+        (0.049, "SGD", "are small beside"),
+    ],
 )
-def test_labels_beyond_twenty_times_the_output_are_a_warning(make, deviation, reason):
-    found = list(findings_of(LabelScale(), profile(make, make.regression(deviation=deviation))))
+def test_labels_far_from_the_output_are_a_warning(make, deviation, optimizer, reason):
+    target = make.regression(deviation=deviation)
+    found = list(findings_of(LabelScale(), profile(make, target, optimizer=optimizer)))
     assert [finding.severity for finding in found] == ["warning"] * (reason is not None)
     assert all(f"of `out` {reason}" in finding.message for finding in found)
+
+
+@pytest.mark.parametrize(("mean", "count"), [(14.9, 0), (15.1, 1)])
+def test_mean_counts_with_adam_as_well(make, mean, count):
+    target = make.regression(mean=mean, deviation=11.0)
+    assert len(findings_of(LabelScale(), profile(make, target, optimizer="Adam"))) == count
 
 
 def test_output_that_is_large_beside_usual_labels_is_to_blame(make):
