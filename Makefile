@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test slow random-models sweep coverage lint types soak bench bench-steps \
 	bench-gain-cost bench-branch-cost bench-truth bench-evidence bench-first-step \
-	bench-false-alarms bench-repair pictures clean
+	bench-false-alarms bench-repair bench-rules pictures clean
 
 demo: $(STAMP)
 	$(BIN)/initcheck --demo
@@ -119,6 +119,10 @@ bench-evidence: $(STAMP)
 # Healthy and faulty networks by the hundred; torch is quickest, where it is installed.
 bench-false-alarms: $(STAMP)
 	@$(QUICKEST) $(BIN)/python tests/benchmarks/false_alarms.py
+
+# The numbers on the pages of rules whose bounds training decides.
+bench-rules: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/rule_numbers.py
 
 # Which networks train as they are built, and after each cure.
 bench-repair: $(STAMP)
