@@ -68,7 +68,7 @@ class ForwardPass(Protocol):
 
         Args:
             make_slot: `make_slot(width, dtype)` returns a vector of zeros whose "gradient" will be
-                a row.
+                a row, or whatever else the engine's `tap` takes.
             parts: The batch.
             state_mapping: Values of variables; empty where the variables' own are used.
             passes_copies: Whether observed tensors are passed on as copies, for layers that write
@@ -142,7 +142,7 @@ class Engine(Protocol):
 
         Args:
             tensor: Any tensor.
-            slot: A vector as wide as the row.
+            slot: What `make_slot` made for a row of this width.
             row: The row of a gradient.
             is_copy: Makes it harmless that somebody writes to the result, where tensors can be
                 written to.

@@ -14,19 +14,22 @@ import numpy as np
 import tensorflow as tf
 
 from keras_initcheck.probe.engine.defaults import holding as holding
-from keras_initcheck.probe.engine.defaults import join_rows as join_rows
 from keras_initcheck.probe.engine.defaults import num_bytes as num_bytes
 from keras_initcheck.probe.engine.defaults import own_tensors as own_tensors
 from keras_initcheck.probe.engine.defaults import without_gradients as without_gradients
 from keras_initcheck.probe.engine.protocol import CompiledPass, ForwardPass, LinearMap, Row, WayBack
 from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
-from keras_initcheck.probe.engine.statistics_rows import fast_sample
 from keras_initcheck.probe.engine.tensorflow_devices import building_scope as building_scope
 from keras_initcheck.probe.engine.tensorflow_devices import gather as gather
 from keras_initcheck.probe.engine.tensorflow_devices import is_first_process as is_first_process
 from keras_initcheck.probe.engine.tensorflow_devices import replay as replay
 from keras_initcheck.probe.engine.tensorflow_devices import sparse_head as sparse_head
 from keras_initcheck.probe.engine.tensorflow_devices import without_strategy as without_strategy
+from keras_initcheck.probe.engine.tensorflow_rows import fast_gradient_row as fast_gradient_row
+from keras_initcheck.probe.engine.tensorflow_rows import fast_signal_row as fast_signal_row
+from keras_initcheck.probe.engine.tensorflow_rows import fast_weight_row as fast_weight_row
+from keras_initcheck.probe.engine.tensorflow_rows import join_rows as join_rows
+from keras_initcheck.probe.engine.tensorflow_rows import put_together
 from keras_initcheck.probe.engine.tensorflow_state import MODULES as MODULES
 from keras_initcheck.probe.engine.tensorflow_state import TENSORS as TENSORS
 from keras_initcheck.probe.engine.tensorflow_state import capture_randomness as capture_randomness
@@ -113,47 +116,33 @@ def _traced_row(
     return traced
 
 
-def fast_signal_row(tensor: Tensor) -> Row:
-    """See `statistics_rows.FAST_SIGNAL`."""
-    samples = tensor.shape[0] if len(tensor.shape) else 1
-    flat = tf.reshape(tensor, [samples, math.prod(tensor.shape[1:])])
-    sample = _accumulating(flat[fast_sample(tensor.shape)])
-    unit_means = tf.reduce_mean(sample, axis=0)
-    return tf.stack(
-        [
-            _second_moment(_accumulating(tensor)),
-            tf.reduce_mean(unit_means),
-            _second_moment(sample),
-            _second_moment(unit_means),
-            tf.reduce_mean(tf.cast(tf.equal(sample, 0), sample.dtype)),
-        ]
-    )
+class Slot:
+    """The place where the row of one tensor's gradient arrives.
+
+    Args:
+        width: Number of columns of the row.
+        dtype: Its dtype.
+        source: A tensor that is watched, so that a tape follows what a tap passes on.
+    """
+
+    def __init__(self, width: int, dtype: str, source: Tensor) -> None:
+        self.source: Tensor = source
+        self._width = width
+        self._dtype = dtype
+        self._row: Row | None = None
+
+    def put(self, row: Row) -> None:
+        """Keeps the row until it is taken."""
+        self._row = row
+
+    def take(self) -> Row:
+        """The row that has arrived since the last call; zeros where none has."""
+        row, self._row = self._row, None
+        return tf.zeros([self._width], self._dtype) if row is None else row
 
 
-def fast_gradient_row(tensor: Tensor) -> Row:
-    """See `statistics_rows.FAST_GRADIENT`."""
-    second_moment = _second_moment(_accumulating(tensor))
-    return tf.stack([second_moment, tf.ones_like(second_moment)])
-
-
-def fast_weight_row(tensor: Tensor) -> Row:
-    """See `statistics_rows.FAST_WEIGHT`."""
-    tensor = _accumulating(tensor)
-    return tf.stack([tf.reduce_mean(tensor), _second_moment(tensor)])
-
-
-def _accumulating(tensor: Any) -> Any:
-    return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)
-
-
-def _second_moment(tensor: Any) -> Any:
-    return tf.nn.l2_loss(tensor) * (2.0 / max(math.prod(tensor.shape), 1))
-
-
-def tap(
-    tensor: Tensor, slot: Tensor, row: Callable[[Tensor], Row], is_copy: bool = False
-) -> Tensor:
-    """See `Engine.tap`.
+def tap(tensor: Tensor, slot: Any, row: Callable[[Tensor], Row], is_copy: bool = False) -> Tensor:
+    """See `Engine.tap`; the slot is no tensor, and is given the row.
 
     The logits behind the tensor are passed on as they are, so that the loss has the value and the
     gradients of a training. Where it takes them, no gradient reaches the tensor itself.
@@ -162,21 +151,20 @@ def tap(
     graph and the model: it serves only where TensorFlow has moved `record`.
     """
 
-    def backward(upstream: Any) -> tuple[Any, Any]:
-        made = row(upstream)
-        # First the row, then on: a row that is put off keeps its gradient in memory.
-        with tf.control_dependencies([made]):
-            return tf.identity(upstream), made
+    def backward(upstream: Any) -> tuple[Any, None]:
+        upstream = tf.convert_to_tensor(upstream)
+        slot.put(row(upstream))
+        return upstream, None
 
     logits = getattr(tensor, LOGITS, None)
     if record is None:
-        passed = tf.custom_gradient(lambda tensor, slot: (tf.identity(tensor), backward))(
-            tensor, slot
+        passed = tf.custom_gradient(lambda tensor, source: (tf.identity(tensor), backward))(
+            tensor, slot.source
         )
         return _with_logits(passed, logits)
     with record.stop_recording():
         passed = tf.identity(tensor)
-    record.record_operation("InitCheckTap", [passed], [tensor, slot], backward)
+    record.record_operation("InitCheckTap", [passed], [tensor, slot.source], backward)
     return _with_logits(passed, logits)
 
 
@@ -247,29 +235,28 @@ def compile_pass(forward: ForwardPass, model: Model, is_repeated: bool) -> Compi
 
 def _all_rows(forward: ForwardPass, model: Model, batch: Any) -> Tensor:
     """All rows of a pass, as one vector."""
-    slots: list[Tensor] = []
+    slots: list[Slot] = []
 
-    def make_slot(width: int, dtype: str) -> Tensor:
-        slot = tf.zeros([width], dtype)
-        tape.watch(slot)
-        slots.append(slot)
-        return slot
+    def make_slot(width: int, dtype: str) -> Slot:
+        slots.append(Slot(width, dtype, source))
+        return slots[-1]
 
     variables = [variable.value for variable in model.trainable_variables]
+    source = tf.zeros([])
     with tf.GradientTape(persistent=True) as tape:
+        tape.watch(source)
         result = forward(make_slot, batch, ())
     rows = dict(result.rows)
     for name, objective in result.objectives.items():
         wanted = variables if name in result.trained else []
         with forward.way_back():
-            of_slots, of_weights = tape.gradient(objective, [slots, wanted])
-        rows[gradients_of(name)] = [_present(*pair) for pair in zip(of_slots, slots, strict=True)]
+            _, of_weights = tape.gradient(objective, [source, wanted])
+        rows[gradients_of(name)] = [slot.take() for slot in slots]
         gradients = (_present(*pair) for pair in zip(of_weights, wanted, strict=True))
         rows[weight_gradients_of(name)] = [
             forward.gradient_row(tf.convert_to_tensor(each)) for each in gradients
         ]
-    ordered = result.layout.pack(rows)
-    return tf.concat([tf.cast(row, row_dtype()) for row in ordered], axis=0)
+    return put_together(result.layout.pack(rows), row_dtype())
 
 
 def _retry_as_graph(call: Callable[[], np.ndarray], model: Model, error: Exception) -> np.ndarray:
