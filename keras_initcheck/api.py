@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from keras_initcheck.outputs.progress_line import ProgressLine
+from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.data.probe_batch import probe_batch
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
@@ -37,6 +39,7 @@ def check(
     exempt: Mapping[str, Sequence[str]] | None = None,
     jacobian_spectrum: bool = False,
     first_step: bool = True,
+    progress: bool = True,
 ) -> Report:
     """Probes a model with one batch and applies the rules to the measurement.
 
@@ -63,6 +66,9 @@ def check(
             outputs, too, which takes about 60 more passes.
         first_step: Whether to make the compiled optimizer's next update, to measure the loss after
             it, and to take it back.
+        progress: Whether a line on standard error shows what is being done, once that takes over
+            two seconds. There is none where standard error is no terminal, and it is taken away in
+            the end.
 
     Returns:
         The report.
@@ -79,12 +85,15 @@ def check(
     model is built); one item is taken from a generator.
     """
     policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
-    probe = Probe(model, seed=seed)
-    batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
-    profile = probe.measure(batch, with_first_step=first_step)
-    if jacobian_spectrum:
-        profile = replace(profile, spectrum=probe.spectrum(batch))
-    return judge(profile, policy, with_mean_field=True)
+    with ProgressLine(progress) as line:
+        probe = Probe(model, seed, line)
+        batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
+        profile = probe.measure(batch, with_first_step=first_step)
+        if jacobian_spectrum:
+            line("estimating the Jacobian's singular values")
+            profile = replace(profile, spectrum=probe.spectrum(batch))
+        line("judging")
+        return judge(profile, policy, with_mean_field=True)
 
 
 def repair(
@@ -109,6 +118,7 @@ def repair(
     thresholds: Mapping[str, float] | None = None,
     exempt: Mapping[str, Sequence[str]] | None = None,
     first_step: bool = True,
+    progress: bool = True,
 ) -> Repair:
     """Re-initializes the layers of a model that drift, and verifies the result with a new probe.
 
@@ -151,6 +161,7 @@ def repair(
         thresholds: As in `check`.
         exempt: As in `check`; exempt layers are not repaired.
         first_step: As in `check`, for each probe.
+        progress: As in `check`.
 
     Returns:
         The repair, whose `undo()` restores the model's values bitwise.
@@ -171,14 +182,26 @@ def repair(
     policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
     shorthand = RepairOptions(method, mode, layers, allow_trained, target, tolerance)
     options = choose_options(options, shorthand, argument="options", keywords=OPTION_KEYWORDS)
-    probe = Probe(model, seed=seed)
-    _check_trained(model, options.allow_trained)
-    batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
+    with ProgressLine(progress) as line:
+        probe = Probe(model, seed, line)
+        _check_trained(model, options.allow_trained)
+        batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
+        return _repair(probe, batch, policy, options, is_dry=dry_run, first_step=first_step)
 
+
+def _repair(
+    probe: Probe,
+    batch: Batch,
+    policy: Policy,
+    options: RepairOptions,
+    *,
+    is_dry: bool,
+    first_step: bool,
+) -> Repair:
     with ONE_AT_A_TIME:  # no other thread may change the model between measurement and cure
         before = judge(probe.measure(batch, with_first_step=first_step), policy)
-        chosen = options_for(options, probe.owned, seed)
-        return Repairer(probe, batch, policy, chosen).run(before, is_dry=dry_run)
+        chosen = options_for(options, probe.owned, probe.seed)
+        return Repairer(probe, batch, policy, chosen).run(before, is_dry=is_dry)
 
 
 def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> None:

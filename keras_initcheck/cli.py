@@ -200,14 +200,13 @@ def _probe(
     from keras_initcheck.api import check
     from keras_initcheck.command.repairing import run_repair
 
-    if sys.stderr.isatty():
-        print_text(f"probing {model.name} ...", sys.stderr)
     try:
         if arguments.repair is None:
             options = {
                 **settings.options,
                 "jacobian_spectrum": arguments.spectrum,
                 "first_step": arguments.first_step,
+                "progress": arguments.progress,
             }
             return check(model, data.x, data.y, sample_weight=data.sample_weight, **options), None
         repair = run_repair(model, data, arguments, settings.options)

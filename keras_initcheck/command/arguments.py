@@ -290,6 +290,12 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
         help="do not make the optimizer's first update, which is taken back",
     )
     parser.add_argument(
+        "--no-progress",
+        dest="progress",
+        action="store_false",
+        help="do not show on the terminal what is being done",
+    )
+    parser.add_argument(
         "--no-config",
         dest="config",
         action="store_false",

@@ -43,6 +43,7 @@ def run_repair(model: Any, data: Data, arguments: Namespace, options: Mapping[st
             allow_trained=arguments.allow_trained,
             dry_run=arguments.dry_run,
             first_step=arguments.first_step,
+            progress=arguments.progress,
             **options,
         )
     except ValueError as error:

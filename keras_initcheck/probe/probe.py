@@ -36,6 +36,7 @@ from keras_initcheck.probe.tap.preserve import building
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.records.errors import InitCheckError, ProbeError
 from keras_initcheck.records.profile import Profile, Spectrum
+from keras_initcheck.records.progress import Progress, show_nothing
 from keras_initcheck.theory.activation_factors import FactorTable
 
 
@@ -65,17 +66,24 @@ class Probe:
     Args:
         model: A `keras.Model`, compiled or not.
         seed: Seed of the random cotangent.
+        progress: Gets the phases of each measurement.
+
+    Attributes:
+        model: As given.
+        seed: As given.
+        progress: As given.
 
     Raises:
         TypeError: `model` is no `keras.Model`.
         ValueError: `seed` is not a whole number, 0 or more.
     """
 
-    def __init__(self, model: Any, seed: int = 0) -> None:
+    def __init__(self, model: Any, seed: int = 0, progress: Progress = show_nothing) -> None:
         if not isinstance(model, keras.Model):
             raise TypeError(_no_model(model))
         self.model = model
         self.seed: int = as_seed(seed)
+        self.progress: Progress = progress
         self._engine = engine.load()
         self._factors = FactorTable()
         self._record: PassRecord | None = None
@@ -126,6 +134,7 @@ class Probe:
         if options.is_exact:
             self._zero_gradients = {**self._zero_gradients, **table.zero_gradients}
         self._record = compiled.forward.record
+        self.progress("predicting, and looking at the draws of the weights")
         with without_strategy():
             profile = compiled.profiles.build(
                 self._record,
@@ -143,6 +152,7 @@ class Probe:
         self, profile: Profile, compiled: CompiledPass, table: RowTable, batch: Batch
     ) -> Profile:
         """The profile with the first step, or with the reason why there is none."""
+        self.progress("making the first step, and taking it back")
         record, gradients = compiled.forward.record, compiled.forward.take_gradients()
         descent = Descent(batch, record.trainable, gradients, table.loss, table.loss_scale)
         positions = compiled.profiles.gradient_positions
@@ -189,6 +199,7 @@ class Probe:
             compiled = self._compiled_pass(options, batch)
             with without_strategy():
                 try:
+                    self.progress("running the pass", compiled.forward.num_called)
                     with compiled.forward.preserving():
                         vector = compiled.run(batch.parts)
                 except InitCheckError:
@@ -210,6 +221,7 @@ class Probe:
     def _build(self, batch: Batch) -> None:
         if introspection.is_built(self.model):
             return
+        self.progress("building the model")
         try:
             without_checkpoints = without_rematerialization(flatten_layers(self.model))
             with building(self.model), self._engine.building_scope(self.model), without_checkpoints:

@@ -88,6 +88,7 @@ class Repairer:
         is_better = False
         try:
             for attempt, planned in enumerate(plans):
+                self.probe.progress(f"trying cure {attempt + 1} of up to {len(plans)}")
                 if attempt:
                     snapshot.rewind()
                 done, after, failure = self._attempt(before, planned, owned)
@@ -120,6 +121,7 @@ class Repairer:
         if failure and self.options.method in (AUTO, FIXUP):
             more = settling(after.profile, after.findings, self.options)
             if more.steps:
+                self.probe.progress("settling layers on the batch")
                 settled, after = self._apply(more.steps, owned, before)
                 failure = _failure(before, after, planned.targets) or _hidden(settled)
                 steps = (*steps, *settled)

@@ -57,6 +57,7 @@ class Forward:
         self.failed_at: str | None = None
         self.is_closed: bool = False
         self._keep: Callable[[], None] = _nothing
+        self._recorder: Recorder | None = None
         self._model = model
         self._engine = engine
         self._options = options
@@ -113,6 +114,11 @@ class Forward:
             finally:
                 self._keep = _nothing
 
+    def num_called(self) -> int:
+        """The number of layers that the latest run has called so far."""
+        recorder = self._recorder
+        return 0 if recorder is None else len(recorder.sites)
+
     def gradient_row(self, tensor: Tensor) -> Row:
         """The row of a gradient, which is kept where the options ask for it."""
         if self._options.keeps_gradients:
@@ -139,12 +145,13 @@ class Forward:
             observer.relate,
             self._engine.trace_state,
         )
+        self._recorder = recorder
         recorder.enter(x)
         try:
             with recorder.installed():
                 return recorder, recorder.leave(introspection.call_in_training(self._model, x))
         finally:
-            self.failed_at = recorder.failed_at
+            self.failed_at, self._recorder = recorder.failed_at, None
 
     def _weight_rows(
         self, variables: Sequence[KerasVariable], *, of_kernels: bool
