@@ -102,10 +102,13 @@ class Thresholds:
         least=1.0,
     )
     saturated_slope: float = _number(
-        0.1,
+        0.15,
         "Mean square of a squashing activation's slope, relative to the steepest, below which"
-        " saturated-units counts a layer. Computed: for tanh that is a pre-activation of standard"
-        " deviation 5.3, by E f'² = 4 / (3 σ sqrt(2π)).",
+        " saturated-units counts a layer; two thirds of it once weights were trained or loaded,"
+        " and in recurrent layers."
+        " Measured: on digits four layers of tanh or sigmoid with slopes of 0.7, 0.23, 0.17 and"
+        " 0.13 had test errors of 1%, 2%, 2% and 5%. For tanh 0.15 is a pre-activation of standard"
+        " deviation 3.5, by E f'² = 4 / (3 σ sqrt(2π)).",
         most=1.0,
     )
     dead_share: float = _number(
