@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_initcheck import initializers
-    from keras_initcheck.api import assert_healthy, check, repair
+    from keras_initcheck.api import assert_healthy, check, repair, trial
     from keras_initcheck.callback import InitCheck
     from keras_initcheck.records.errors import (
         DataError,
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from keras_initcheck.records.finding import Finding
     from keras_initcheck.records.report import Report
+    from keras_initcheck.records.trial import Trial
     from keras_initcheck.repairs.options import RepairOptions
     from keras_initcheck.repairs.repair import Repair
     from keras_initcheck.rules.policy import Policy
@@ -29,6 +30,7 @@ _HOMES = {
     "assert_healthy": "api",
     "check": "api",
     "repair": "api",
+    "trial": "api",
     "InitCheck": "callback",
     "DataError": "records.errors",
     "DriftError": "records.errors",
@@ -40,6 +42,7 @@ _HOMES = {
     "RepairOptions": "repairs.options",
     "Repair": "repairs.repair",
     "Policy": "rules.policy",
+    "Trial": "records.trial",
 }
 
 __all__ = [
@@ -54,10 +57,12 @@ __all__ = [
     "Repair",
     "RepairOptions",
     "Report",
+    "Trial",
     "assert_healthy",
     "check",
     "initializers",
     "repair",
+    "trial",
 ]
 
 

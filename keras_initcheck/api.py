@@ -1,4 +1,4 @@
-"""The diagnostic before training and its cure: `check`, `assert_healthy` and `repair`.
+"""The diagnostic before training and its cure: `check`, `assert_healthy`, `trial` and `repair`.
 
 Glue only.
 """
@@ -8,12 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from keras_initcheck.outputs.progress_line import ProgressLine
+from keras_initcheck.probe.data.arguments import as_steps
 from keras_initcheck.probe.data.batch import Batch
+from keras_initcheck.probe.data.batches import take_batches
 from keras_initcheck.probe.data.probe_batch import probe_batch
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
+from keras_initcheck.probe.trial import run_trial
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.trial import Trial
 from keras_initcheck.repairs.layer_selection import options_for
 from keras_initcheck.repairs.options import RepairOptions, choose_options
 from keras_initcheck.repairs.repair import Repair
@@ -202,6 +206,49 @@ def _repair(
         before = judge(probe.measure(batch, with_first_step=first_step), policy)
         chosen = options_for(options, probe.owned, probe.seed)
         return Repairer(probe, batch, policy, chosen).run(before, is_dry=is_dry)
+
+
+def trial(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    steps: int = 50,
+    batch_size: int | None = None,
+    seed: int = 0,
+) -> Trial:
+    """Trains a model for some steps, tells whether it learns, and takes the steps back.
+
+    The steps are the model's own: the compiled optimizer, loss and metrics, and its `train_step`
+    where it has one.
+
+    Args:
+        model: A compiled `keras.Model`.
+        x: As in `check`. Arrays are shuffled with the seed, and come again where they are too few;
+            a data set yields its batches in its own order.
+        y: Labels, if `x` holds arrays.
+        sample_weight: Weights of the samples, if `x` holds arrays.
+        steps: Number of batches to train on.
+        batch_size: As in `check`.
+        seed: Seed of the order of arrays.
+
+    Returns:
+        The trial: its curves, the sizes of its updates, and a verdict with its reason.
+
+    Raises:
+        TypeError: `model` is not a Keras model.
+        ValueError: An argument is out of its range.
+        DataError: The data yields no usable batch, or lacks labels.
+        ProbeError: The model is not compiled, or does not train on the data.
+
+    Cost: the steps, the time to compile them, and the memory of all variables once more. Side
+    effects: weights, optimizer, metrics, seeds and random states are put back bitwise, also after
+    an error or Ctrl-C (an unbuilt model is built). A generator or an iterator loses `steps` items.
+    """
+    probe = Probe(model, seed=seed)
+    batches = take_batches(x, y, sample_weight, batch_size, count=as_steps(steps), seed=probe.seed)
+    return run_trial(model, batches, build=probe.build)
 
 
 def assert_healthy(model: Any, x: Any = None, y: Any = None, **options: Any) -> None:

@@ -80,9 +80,13 @@ EXCEPTIONS = {
 }
 """Arrows that `MAY_IMPORT` does not have, each with its reason."""
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
-RENDERING_THEMSELVES = {"records/report.py": "outputs", "repairs/repair.py": "outputs"}
-"""Records that import their renderers, inside of their methods only, since users ask a report and a
-repair themselves for their text, figures and files.
+RENDERING_THEMSELVES = {
+    "records/report.py": "outputs",
+    "records/trial.py": "outputs",
+    "repairs/repair.py": "outputs",
+}
+"""Records that import their renderers, inside of their methods only, since users ask a report, a
+trial and a repair themselves for their text, figures and files.
 """
 ROOMS_OF_PROBE = (
     "keras_types",

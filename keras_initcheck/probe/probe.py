@@ -195,7 +195,7 @@ class Probe:
         if not introspection.has_call(self.model):
             raise without_call(self.model)
         with ONE_AT_A_TIME:
-            self._build(batch)
+            self.build(batch)
             compiled = self._compiled_pass(options, batch)
             with without_strategy():
                 try:
@@ -218,7 +218,12 @@ class Probe:
         with our_own("the rows of the pass"):
             return compiled, RowTable(vector, record, options)
 
-    def _build(self, batch: Batch) -> None:
+    def build(self, batch: Batch) -> None:
+        """Builds the model if it is not, with the values that `fit` would have given it.
+
+        Raises:
+            ProbeError: It cannot be built from the batch.
+        """
         if introspection.is_built(self.model):
             return
         self.progress("building the model")

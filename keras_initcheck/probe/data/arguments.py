@@ -1,4 +1,4 @@
-"""The arguments `seed` and `batch_size`, which `check`, `repair` and `InitCheck` share.
+"""The arguments `seed`, `batch_size` and `steps`, which `check`, `repair` and `InitCheck` share.
 
 A wrong one is the caller's mistake, and must not be reported as a failure of the probe.
 """
@@ -38,6 +38,21 @@ def as_batch_size(value: Any) -> int | None:
             f"`batch_size` must be a positive integer. Received: batch_size={value!r:.80}."
         )
     return size
+
+
+def as_steps(value: Any, argument: str = "steps") -> int:
+    """Converts a number of steps, which may be a NumPy integer, to an `int`.
+
+    Raises:
+        ValueError: It is not a positive whole number.
+    """
+    steps = _as_int(value)
+    if steps is None or steps < 1:
+        raise ValueError(
+            f"`{argument}` must be a positive integer, such as 50. Received:"
+            f" {argument}={value!r:.80}."
+        )
+    return steps
 
 
 def _as_int(value: Any) -> int | None:

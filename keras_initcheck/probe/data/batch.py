@@ -1,5 +1,6 @@
 """One batch from whatever `fit` takes: arrays, nests of arrays, datasets, generators, loaders."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,22 +68,40 @@ def take_batch(
     batch_size = as_batch_size(batch_size)
     x, y, sample_weight = whole((x, y, sample_weight))
     if yields_batches(x):
-        if y is not None:
-            raise DataError(
-                "`y` must not be given where `x` yields batches: the labels come from it."
-                f" Received: x of type {type(x).__name__}."
-            )
+        refuse_labels(x, y)
         with untouched_global_randomness():
             parts = whole(_first_item(x))
     else:
         size = batch_size or BATCH_SIZE
         parts = tuple(_head(part, size) for part in (x, y, sample_weight))
+    return as_batch(parts, f"first batch of {type(x).__name__}")
+
+
+def as_batch(parts: Iterable[Any], source: str) -> Batch:
+    """The batch of inputs, labels and sample weights, the last of which may be missing.
+
+    Raises:
+        DataError: It is empty, of unequal lengths, or of a dtype that no tensor has.
+    """
     tensors = (
         None if part is None else keras.tree.map_structure(to_tensor, part) for part in parts
     )
-    batch = Batch(*tensors, source=f"first batch of {type(x).__name__}")
+    batch = Batch(*tensors, source=source)
     _check_lengths(batch)
     return batch
+
+
+def refuse_labels(x: Any, y: Any) -> None:
+    """Refuses labels beside what yields batches.
+
+    Raises:
+        DataError: There are labels.
+    """
+    if y is not None:
+        raise DataError(
+            "`y` must not be given where `x` yields batches: the labels come from it."
+            f" Received: x of type {type(x).__name__}."
+        )
 
 
 def num_samples(batch: Batch) -> int:
@@ -119,10 +138,24 @@ def _first_item(x: Any) -> tuple[Any, ...]:
     try:
         item = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x))
     except (StopIteration, IndexError) as error:
-        raise DataError(
-            f"The data must hold at least one batch. Received: a {type(x).__name__} that yields"
-            " nothing."
-        ) from error
+        raise without_batches(x) from error
+    return as_parts(item)
+
+
+def without_batches(x: Any) -> DataError:
+    """The error of data that yields nothing."""
+    return DataError(
+        f"The data must hold at least one batch. Received: a {type(x).__name__} that yields"
+        " nothing."
+    )
+
+
+def as_parts(item: Any) -> tuple[Any, ...]:
+    """Inputs, labels and sample weights of what a data set yields, as many as there are.
+
+    Raises:
+        DataError: It is of another length.
+    """
     if isinstance(item, (tuple, list)) and 1 <= len(item) <= 3:
         return tuple(item)
     if isinstance(item, (tuple, list)):

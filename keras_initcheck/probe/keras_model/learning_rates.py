@@ -27,6 +27,18 @@ def hold_largest_rate(optimizer: Any) -> tuple[float, bool]:
     return max(rates, default=math.nan), any(later for _, later in held)
 
 
+def share_of_largest_rate(optimizer: Any) -> float:
+    """The present rate as a share of the largest one that a schedule has in the next 1000 steps.
+
+    1 where no schedule warms up.
+
+    Side effects: as in `hold_largest_rate`.
+    """
+    now = max(_number(each.learning_rate) for each in innermost_optimizers(optimizer))
+    largest, is_later = hold_largest_rate(optimizer)
+    return now / largest if is_later else 1.0
+
+
 def _hold(optimizer: Any) -> tuple[float, bool]:
     given, now = given_learning_rate(optimizer), _number(optimizer.learning_rate)
     if not isinstance(given, keras.optimizers.schedules.LearningRateSchedule):

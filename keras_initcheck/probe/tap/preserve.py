@@ -1,6 +1,6 @@
 """Keeps a model as it was, whatever a forward pass does to Python objects.
 
-Variables are kept by `keras.StatelessScope`.
+Variables are kept by `keras.StatelessScope`, or by `Everything` where a step is really made.
 """
 
 import contextlib
@@ -23,8 +23,10 @@ from keras_initcheck.probe.tap.objects import Objects
 
 
 @contextlib.contextmanager
-def preserved(model: Model, is_deferred: bool = False) -> Iterator[Callable[[], None]]:
-    """A context that puts back everything but variables: attributes and global states.
+def preserved(
+    model: Model, is_deferred: bool = False, kind: type[Objects] = Objects
+) -> Iterator[Callable[[], None]]:
+    """A context that puts back attributes and global states, and with `Everything` variables too.
 
     Attributes are those of every layer, of the optimizer, the loss and the metrics; `Objects` lists
     what is kept behind them. Global states are Keras' own, and the random states of Python, NumPy
@@ -35,6 +37,7 @@ def preserved(model: Model, is_deferred: bool = False) -> Iterator[Callable[[], 
         model: The model.
         is_deferred: Whether nothing is captured before the function that the context gives is
             called. That takes milliseconds, and a compiled program runs none of the model's Python.
+        kind: What of the objects behind the model is kept.
 
     Yields:
         A function that captures everything; a second call finds nothing to do.
@@ -51,7 +54,7 @@ def preserved(model: Model, is_deferred: bool = False) -> Iterator[Callable[[], 
             if not is_kept:
                 is_kept = True
                 kept.callback(capture_global_randomness())
-                kept.callback(capture_objects(model))
+                kept.callback(capture_objects(model, kind))
                 kept.enter_context(engine.load().isolated_randomness())
 
         try:
@@ -84,10 +87,10 @@ def building(model: Model) -> Iterator[None]:
                 kept.close()
 
 
-def capture_objects(model: Model) -> Restore:
+def capture_objects(model: Model, kind: type[Objects] = Objects) -> Restore:
     """Captures the objects behind a model, and returns a function that puts them back."""
     layers, compiled = flatten_layers(model), introspection.compiled_parts(model)
-    objects = Objects(engine.load(), left=torch_parameters(layers))
+    objects = kind(engine.load(), left=torch_parameters(layers))
     parts = [*layers, *operations_without_layers(model), *compiled]
     objects.keep([*parts, *bookkeeping([*layers, *compiled])])
     return objects.restore
