@@ -8,7 +8,7 @@ BACKEND_TESTS := tests/probe tests/repairs tests/promises \
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test slow random-models sweep coverage lint types soak bench bench-steps \
-	bench-gain-cost bench-branch-cost bench-truth bench-evidence bench-first-step \
+	bench-gain-cost bench-branch-cost bench-truth bench-evidence bench-first-step bench-trial \
 	bench-false-alarms bench-repair bench-rules pictures clean
 
 demo: $(STAMP)
@@ -107,6 +107,10 @@ bench-branch-cost: $(STAMP)
 bench-first-step: $(STAMP)
 	@$(QUICKEST) PYTHONPATH=. $(BIN)/python tests/benchmarks/first_step.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/first_step.py --cost
+
+# What trials of 50 steps say of the networks of the truth table.
+bench-trial: $(STAMP)
+	@$(QUICKEST) $(BIN)/python tests/benchmarks/trial.py
 
 # The truth table on five draws of each network.
 bench-truth: $(STAMP)

@@ -15,7 +15,7 @@ from keras_initcheck.probe.data.probe_batch import probe_batch
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
-from keras_initcheck.probe.trial import run_trial
+from keras_initcheck.probe.trial import check_trial, run_trial, with_trial
 from keras_initcheck.records.report import Report
 from keras_initcheck.records.trial import Trial
 from keras_initcheck.repairs.layer_selection import options_for
@@ -44,6 +44,7 @@ def check(
     jacobian_spectrum: bool = False,
     first_step: bool = True,
     progress: bool = True,
+    trial_steps: int | None = None,
 ) -> Report:
     """Probes a model with one batch and applies the rules to the measurement.
 
@@ -73,6 +74,9 @@ def check(
         progress: Whether a line on standard error shows what is being done, once that takes over
             two seconds. There is none where standard error is no terminal, and it is taken away in
             the end.
+        trial_steps: Number of steps to train the model for, as `trial` does, and to take back. What
+            the trial shows stands beside each warning, and a network that does not learn in it is
+            reported.
 
     Returns:
         The report.
@@ -86,13 +90,20 @@ def check(
     Cost: one forward and two backward passes, and the time to trace or compile them; for the first
     step an update, one more forward pass, and the memory of the weights and of the optimizer's
     slots once more. Side effects: the model and its optimizer stay bitwise the same (an unbuilt
-    model is built); one item is taken from a generator.
+    model is built); one item is taken from a generator, and `trial_steps` in all with a trial.
     """
     policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
     with ProgressLine(progress) as line:
         probe = Probe(model, seed, line)
+        steps = None if trial_steps is None else check_trial(model, x, trial_steps)
         batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
         profile = probe.measure(batch, with_first_step=first_step)
+        if steps is not None:
+            line(f"training for {steps} steps, to be taken back")
+            batches = take_batches(
+                x, y, sample_weight, batch_size, count=steps, seed=probe.seed, first=batch
+            )
+            profile = with_trial(profile, model, batches)
         if jacobian_spectrum:
             line("estimating the Jacobian's singular values")
             profile = replace(profile, spectrum=probe.spectrum(batch))

@@ -207,6 +207,7 @@ def _probe(
                 "jacobian_spectrum": arguments.spectrum,
                 "first_step": arguments.first_step,
                 "progress": arguments.progress,
+                "trial_steps": arguments.trial,
             }
             return check(model, data.x, data.y, sample_weight=data.sample_weight, **options), None
         repair = run_repair(model, data, arguments, settings.options)

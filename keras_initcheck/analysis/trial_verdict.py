@@ -32,6 +32,9 @@ LEARNED = 0.5
 """Share of guessing's loss below which a network is trained, and little is left to learn."""
 WARMED_UP = 0.5
 """Share of its later height below which a learning rate is too small to be judged."""
+SMALLEST_MOVE = 0.01
+"""Share of their size that weights have to move in the longest trial; as in the rule on the first
+step that changes nothing."""
 SMALLEST_SIZE = 1e-12
 """Size of a loss below which it counts as zero."""
 MOST_STEPS = 10_000
@@ -48,8 +51,9 @@ class Levels:
         first: Its first value.
         start: Median of its first fifth.
         end: Median of its last fifth.
-        noise: Standard deviation of a step around its level.
+        noise: Standard deviation of a step around its level, in the second half.
         error: Standard error of the difference of the two levels.
+        end_error: Standard error of the level at the end.
         num_steps: Number of its steps.
     """
 
@@ -58,6 +62,7 @@ class Levels:
     end: float
     noise: float
     error: float
+    end_error: float
     num_steps: int
 
     @property
@@ -70,7 +75,8 @@ def levels(losses: Sequence[float]) -> Levels:
     """The levels of a curve of two values or more; values that are not finite are left out.
 
     The noise of a step is that of the difference of two neighbors, divided by √2: the trend between
-    neighbors is small. A median of n values has 1.25 times the standard error of their mean.
+    neighbors is small. Each half has its own, since losses that fall far often become calm. A
+    median of n values has 1.25 times the standard error of their mean.
 
     >>> found = levels([4.0, 4.2, 3.8, 4.0, 4.0, 2.0, 2.0, 2.2, 1.8, 2.0])
     >>> round(found.start, 2), round(found.end, 2)
@@ -79,15 +85,18 @@ def levels(losses: Sequence[float]) -> Levels:
     values = np.asarray(losses, "float64")
     values = values[np.isfinite(values)]
     if len(values) < 2:
-        return Levels(math.nan, math.nan, math.nan, math.nan, math.nan, len(losses))
+        return Levels(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, len(losses))
     width = max(len(values) // WINDOW, 1)
-    noise = _deviation(np.diff(values)) / math.sqrt(2.0)
+    halves = values[: len(values) // 2 + 1], values[len(values) // 2 - 1 :]
+    noises = [_deviation(np.diff(half)) / math.sqrt(2.0) for half in halves]
+    errors = [1.25 * noise / math.sqrt(width) for noise in noises]
     return Levels(
         first=float(values[0]),
         start=float(np.median(values[:width])),
         end=float(np.median(values[-width:])),
-        noise=noise,
-        error=1.25 * noise * math.sqrt(2.0 / width),
+        noise=noises[1],
+        error=math.hypot(*errors),
+        end_error=errors[1],
         num_steps=len(losses),
     )
 
@@ -121,7 +130,7 @@ def judge_trial(trial: Trial, *, accumulation: int = 1, warm_up: float = 1.0) ->
     verdict, reason = (
         _not_finite(trial)
         or _not_judged(trial, accumulation)
-        or _judge(found, trial.guessing_loss, warm_up)
+        or _judge(found, trial.guessing_loss, warm_up, _largest_update(trial))
     )
     return replace(
         trial,
@@ -164,14 +173,35 @@ def _not_judged(trial: Trial, accumulation: int) -> Judgement | None:
     return None
 
 
-def _judge(found: Levels, guess: float, warm_up: float) -> Judgement:
+def update_sizes(trial: Trial) -> list[tuple[int, float]]:
+    """Each watched step with its relative update, the median of all weights.
+
+    Weights that were zero at the first watched step do not count: a bias that has just begun to
+    move doubles with a step of any size.
+    """
+    first = next(iter(trial.relative_updates), ())
+    found = []
+    for step, row in zip(trial.watched_steps, trial.relative_updates, strict=True):
+        pairs = zip(first, row, strict=True)
+        sizes = [size for before, size in pairs if not math.isnan(before + size)]
+        if sizes:
+            found.append((step, float(np.median(sizes))))
+    return found
+
+
+def _largest_update(trial: Trial) -> float:
+    """Relative update of the median weight at the step where it is largest; `nan` if unknown."""
+    return max((size for _, size in update_sizes(trial)), default=math.nan)
+
+
+def _judge(found: Levels, guess: float, warm_up: float, update: float) -> Judgement:
     """The verdict on a curve that ends with a finite loss."""
     worst = found.first if math.isnan(guess) else max(found.first, guess)
     if found.end > DOUBLED * max(worst, 0.0) and found.end - found.first > CERTAIN * found.error:
         return "diverges", f"the loss rose {_way(found, guess, found.first)}"
     reference = found.start if math.isnan(guess) else min(found.start, guess)
     learned, size = reference - found.end, max(abs(reference), SMALLEST_SIZE)
-    is_certain = min(learned, found.fall) > CERTAIN * found.error
+    is_certain = found.fall > CERTAIN * found.error and learned > CERTAIN * found.end_error
     if is_certain and learned >= FAST * size:
         return "learns", f"the loss fell {_way(found, guess)}"
     if guess > 0 and found.end < LEARNED * guess:
@@ -186,6 +216,11 @@ def _judge(found: Levels, guess: float, warm_up: float) -> Judgement:
         )
     if is_certain and learned > SMALLEST_FALL / 10 * size:
         return "learns slowly", f"the loss fell by little, {_way(found, guess)}"
+    if update * MOST_STEPS < SMALLEST_MOVE:
+        return "does not learn", (
+            f"an update moves the weights by {format_number(update, width=9)} of their size"
+            f" (median), and the loss went {_way(found, guess)}"
+        )
     return _judge_without_progress(found, guess)
 
 

@@ -18,6 +18,7 @@ NARROWEST = 40
 COMPANIONS = {
     "--quick": "--demo",
     "--spectrum": "MODEL",
+    "--trial": "DATA",
     "--save": "--repair",
     "--force": "--save",
     "--dry-run": "--repair",
@@ -89,6 +90,7 @@ examples
   initcheck train.py:make_model data.npz --log-dir logs
   initcheck model.keras --json known.json --fail-on never
   initcheck model.keras --baseline known.json
+  initcheck train.py:make_model train.py:make_data --trial 50
   initcheck train.py:make_model --html report.html
   initcheck --compare before.json after.json --html compared.html
   initcheck train.py:make_model data.npz --repair --dry-run
@@ -149,6 +151,8 @@ def _check_companions(parser: Parser, arguments: argparse.Namespace) -> None:
 def _check_repair(parser: Parser, arguments: argparse.Namespace) -> None:
     if arguments.spectrum:
         parser.error("--spectrum must come without --repair. Received: --spectrum with --repair.")
+    if arguments.trial is not None:
+        parser.error("--trial must come without --repair. Received: --trial with --repair.")
     if (arguments.save is None) != arguments.dry_run:
         received = "both" if arguments.dry_run else "neither"
         parser.error(
@@ -288,6 +292,12 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
         dest="first_step",
         action="store_false",
         help="do not make the optimizer's first update, which is taken back",
+    )
+    parser.add_argument(
+        "--trial",
+        metavar="N",
+        type=at_least(1),
+        help="also train for N steps on DATA, report whether the model learns, and undo the steps",
     )
     parser.add_argument(
         "--no-progress",

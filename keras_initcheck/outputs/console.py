@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from keras_initcheck.outputs import summary
+from keras_initcheck.outputs import summary, trial_text
 from keras_initcheck.outputs.cell_text import cut_end, wrap
 from keras_initcheck.outputs.cleaning import clean, one_line
 from keras_initcheck.outputs.figure_data import FigureData
@@ -228,6 +228,9 @@ def _whole_network(report: Report, width: int) -> Iterator[Text]:
         yield from _paragraph(text, width, indent="    ", style="bold")
     if text := summary.first_step(report.profile):
         yield from _paragraph(text, width, indent="    ")
+    if report.profile.trial is not None:
+        for text in trial_text.lines(report.profile.trial, is_in_report=True):
+            yield from _paragraph(text, width, indent="      ", first="    ")
     if text := summary.spectrum(report.profile):
         yield from _paragraph(text, width, indent="    ")
     if width >= WIDE and report.mean_field is not None and report.mean_field.reason is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_initcheck.outputs import summary
+from keras_initcheck.outputs import summary, trial_text
 from keras_initcheck.outputs.comparison import compare
 from keras_initcheck.outputs.figure_data import FigureData
 from keras_initcheck.outputs.figures import draw
@@ -41,6 +41,11 @@ CAPTIONS: Mapping[str, str] = MappingProxyType(
         "ratios": (
             "What each layer multiplies the root mean square by. Points: measured. Dashes and bars:"
             " predicted from its weights, with what chance allows."
+        ),
+        "trial": (
+            "The loss of each step's batch before its update, and its level with what noise adds"
+            " to each side. Dashed: the loss of the best constant prediction. The steps were taken"
+            " back."
         ),
     }
 )
@@ -84,6 +89,8 @@ def render(report: Report) -> str:
     profile, data = report.profile, FigureData.from_report(report)
     kinds = ("signal", "ratios") if profile.sites else ()
     figures = {kind: without_title(draw(kind, [data])) for kind in kinds}
+    if profile.trial is not None and profile.trial.num_steps:
+        figures["trial"] = without_title(profile.trial.figure())
     anchors = {site.name: f"site-{site.index}" for site in profile.sites}
     return fill(
         "report.html",
@@ -92,6 +99,7 @@ def render(report: Report) -> str:
         groups=group_findings(report.findings, anchors),
         num_left_out=len(report.findings) - MOST_FINDINGS,
         first_step=summary.first_step(profile),
+        trial=trial_text.lines(profile.trial)[0::2] if profile.trial is not None else [],
         spectrum=summary.spectrum(profile),
         depth_scales=_depth_scales(report.mean_field),
         draws=_draws(profile),

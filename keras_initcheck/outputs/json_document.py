@@ -8,6 +8,7 @@ from keras_initcheck.records.profile import Profile, Spectrum
 from keras_initcheck.records.record import Record
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.statistics import Histogram, Moments
+from keras_initcheck.records.trial import Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class ProfileDocument(Record):
     regularization: float | None = None
     spectrum: Spectrum | None = None
     first_step: FirstStep | None = None
+    trial: Trial | None = None
 
     @classmethod
     def from_profile(cls, profile: Profile) -> "ProfileDocument":

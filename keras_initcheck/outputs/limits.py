@@ -16,6 +16,7 @@ from keras_initcheck.records.profile import Spectrum
 from keras_initcheck.records.report import MeanFieldSummary, Report
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.statistics import Histogram, Moments
+from keras_initcheck.records.trial import Trial
 
 LARGEST_INTEGER = 2**64
 """Seeds and counts are below; larger ones overflow a float somewhere behind."""
@@ -139,6 +140,13 @@ LIMITS: Mapping[type, Mapping[str, Limit]] = MappingProxyType(
             "relative_sizes": SIZES,
             "planned_steps": COUNT,
         },
+        Trial: {
+            "noise": SIZE,
+            "num_updates": COUNT,
+            "watched_steps": COUNTS,
+            "batch_size": COUNT,
+            "seconds": SIZE,
+        },
         ProfileDocument: {"batch_size": COUNT, "step": COUNT, "seconds": SIZE},
         MeanFieldSummary: {"num_layers": COUNT},
         Report: {"num_exempted": COUNT},
@@ -165,6 +173,8 @@ def problems(record: object) -> Iterator[Problem]:
                 )
     if isinstance(record, LoggedSites):
         yield from _problems_of_columns(record)
+    if isinstance(record, Trial):
+        yield from _problems_of_trial(record)
     if isinstance(record, TabularInput) and not all(
         0 <= index < record.width for index in record.largest
     ):
@@ -190,6 +200,25 @@ def _problems_of_first_step(profile: ProfileDocument) -> Iterator[Problem]:
         if received != count and not is_of_earlier_release:
             words = f"a list with an entry for each of the {count} weights"
             yield Problem(f"first_step.{name}", words, f"{received} entries")
+
+
+def _problems_of_trial(trial: Trial) -> Iterator[Problem]:
+    steps, count = trial.num_steps, len(trial.weights)
+    names = [name for name, _ in trial.curves]
+    if trial.judged and trial.judged not in names:
+        yield Problem("judged", "the name of a curve", trial.judged)
+    columns = (
+        *((f"curves[{number}]", steps, values) for number, (_, values) in enumerate(trial.curves)),
+        ("penalties", steps if trial.penalties else 0, trial.penalties),
+        ("relative_updates", len(trial.watched_steps), trial.relative_updates),
+        *(
+            (f"relative_updates[{number}]", count, row)
+            for number, row in enumerate(trial.relative_updates)
+        ),
+    )
+    for place, length, values in columns:
+        if len(values) != length:
+            yield Problem(place, f"a list of {length} entries", f"{len(values)} entries")
 
 
 def _problems_of_columns(sites: LoggedSites) -> Iterator[Problem]:

@@ -17,7 +17,10 @@ def render(report: Report) -> str:
     if report.findings:
         findings = _box(console.render_findings(report, WIDTH))
         text += f"<details><summary>All findings in full</summary>{findings}</details>"
-    return text if not report.profile.sites else text + figure_fragment(report.figure())
+    trial = report.profile.trial
+    shown = [report.figure()] * bool(report.profile.sites)
+    shown += [trial.figure()] if trial is not None and trial.num_steps else []
+    return text + "".join(map(figure_fragment, shown))
 
 
 def text_and_figure(text: str, figure: Any = None) -> str:

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
+from keras_initcheck.analysis.trial_verdict import update_sizes
 from keras_initcheck.outputs.cleaning import one_line
 from keras_initcheck.records.number_format import format_count, format_number
 from keras_initcheck.records.trial import Trial
@@ -31,11 +32,17 @@ def title(trial: Trial) -> str:
     return ", ".join(filter(None, parts))
 
 
-def lines(trial: Trial) -> list[str]:
-    """Verdict, curve and updates, without the title."""
+def lines(trial: Trial, is_in_report: bool = False) -> list[str]:
+    """Verdict, curve and updates, without the title.
+
+    Args:
+        trial: The trial.
+        is_in_report: Whether the verdict begins with what it is about.
+    """
     shown = [trial.judged] if trial.judged else [name for name, _ in trial.curves][:3]
+    verdict = sentence(trial)
     return [
-        f"{sentence(trial)}",
+        f"Trial of {trial.num_steps} steps: {verdict}" if is_in_report else verdict,
         *(_curve(trial, name) for name in shown),
         *filter(None, [_updates(trial)]),
     ]
@@ -84,13 +91,9 @@ def _curve(trial: Trial, name: str) -> str:
 
 def _updates(trial: Trial) -> str:
     """The sizes of the measured updates: the median of all weights."""
-    found = [
-        (step + 1, statistics.median(sizes))
-        for step, row in zip(trial.watched_steps, trial.relative_updates, strict=True)
-        if (sizes := [size for size in row if not math.isnan(size)])
-    ]
+    found = update_sizes(trial)
     if not found:
         return ""
-    text = ", ".join(f"{format_number(size)} at step {step}" for step, size in found)
+    text = ", ".join(f"{format_number(size)} at step {step + 1}" for step, size in found)
     count = f"{format_count(trial.num_updates)} updates" if trial.num_updates else "Updates"
     return f"{count}, of each weight (median): {text}."

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_initcheck.analysis.trial_verdict import judge_trial
+from keras_initcheck.probe.data.arguments import as_steps
 from keras_initcheck.probe.data.batch import Batch, num_samples
 from keras_initcheck.probe.data.batches import Batches
 from keras_initcheck.probe.engine.arrays import to_numpy
@@ -27,6 +29,7 @@ from keras_initcheck.probe.keras_types import KerasVariable, Tensor
 from keras_initcheck.probe.tap.everything import Everything
 from keras_initcheck.probe.tap.preserve import preserved
 from keras_initcheck.records.errors import DataError, InitCheckError, ProbeError
+from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.trial import Trial
 
 MOST_LABELS = 2**22
@@ -58,7 +61,7 @@ def run_trial(
     Cost: the steps, and the memory of all variables once more. Side effects: those of the data set;
     everything of the model is put back.
     """
-    _check_compiled(model)
+    check_compiled(model)
     start = time.perf_counter()
     with untouched_global_randomness():
         first = next(batches.items)
@@ -71,6 +74,19 @@ def run_trial(
             if on_step is not None:
                 on_step(run.num_steps)
         return run.trial(batches.source, time.perf_counter() - start)
+
+
+def with_trial(profile: Profile, model: Any, batches: Batches) -> Profile:
+    """The profile with a trial of the model, or with the reason why a step failed.
+
+    Raises:
+        DataError: As in `run_trial`.
+    """
+    try:
+        return replace(profile, trial=run_trial(model, batches))
+    except ProbeError as error:
+        notes = (*profile.not_probed, ("trial", str(error)))
+        return replace(profile, structure=replace(profile.structure, not_probed=notes))
 
 
 class _Run:
@@ -166,7 +182,29 @@ class _Run:
         return judge_trial(made, accumulation=self._accumulation, warm_up=warm_up)
 
 
-def _check_compiled(model: Any) -> None:
+def check_trial(model: Any, x: Any, steps: Any) -> int:
+    """The number of steps of a trial, which belongs to a probe.
+
+    Raises:
+        ValueError: It is not a positive whole number, or there is no data to train on.
+        ProbeError: As in `check_compiled`.
+    """
+    count = as_steps(steps, "trial_steps")
+    if x is None:
+        raise ValueError(
+            "`trial_steps` must come with data, because a trial trains on it. Received:"
+            f" trial_steps={count} without `x`. Pass the inputs and labels that `fit` gets."
+        )
+    check_compiled(model)
+    return count
+
+
+def check_compiled(model: Any) -> None:
+    """Refuses a model that cannot be trained.
+
+    Raises:
+        ProbeError: It was not compiled with an optimizer.
+    """
     if not introspection.is_compiled(model) or compiled_optimizer(model) is None:
         raise ProbeError(
             "A trial makes the steps of a compiled model. Received: the model"

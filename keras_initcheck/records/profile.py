@@ -11,6 +11,7 @@ from keras_initcheck.records.record import Record
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.statistics import Histogram, Moments
 from keras_initcheck.records.structure import Site, Structure, Weight
+from keras_initcheck.records.trial import Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,7 @@ class Profile(Record):
             `None` without labels or a compiled loss.
         spectrum: Singular values of the input-output Jacobian, where they were asked for.
         first_step: The optimizer's next update, made and taken back, where it could be.
+        trial: Training steps, made and taken back, where they were asked for.
     """
 
     structure: Structure
@@ -98,6 +100,7 @@ class Profile(Record):
     regularization: float | None = None
     spectrum: Spectrum | None = None
     first_step: FirstStep | None = None
+    trial: Trial | None = None
 
     @classmethod
     def of(

@@ -14,6 +14,7 @@ from typing import Any
 from keras_initcheck.records.finding import SEVERITIES, Finding
 from keras_initcheck.records.profile import Profile
 from keras_initcheck.records.record import Record
+from keras_initcheck.records.trial import Trial
 
 MAX_MEBIBYTES = 64
 """Length of the longest JSON text that is read unless the caller allows more: a site with its
@@ -78,6 +79,11 @@ class Report(Record):
     findings: tuple[Finding, ...] = ()
     num_exempted: int = 0
     mean_field: MeanFieldSummary | None = None
+
+    @property
+    def trial(self) -> Trial | None:
+        """The training steps that were made and taken back, where they were asked for."""
+        return self.profile.trial
 
     @property
     def ok(self) -> bool:

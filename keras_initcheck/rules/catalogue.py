@@ -42,6 +42,7 @@ from keras_initcheck.rules.regularization import Regularization
 from keras_initcheck.rules.rule import Rule
 from keras_initcheck.rules.signal import DeadLayer, NonfiniteActivations
 from keras_initcheck.rules.through_time import ThroughTime
+from keras_initcheck.rules.trial import Diverges, DoesNotLearn
 from keras_initcheck.rules.unit_rules import CollapsedSamples, DeadUnits, SaturatedUnits
 from keras_initcheck.rules.vanishing_weights import VanishingWeights
 from keras_initcheck.rules.weight_gradient import NothingToTrain, NoWeightGradient
@@ -97,6 +98,8 @@ RULES: tuple[Rule, ...] = (
     FirstStepNothing(),
     BelowEpsilon(),
     VanishingWeights(),
+    DoesNotLearn(),
+    Diverges(),
 )
 """Every rule, in the order of the codes."""
 RULES_BY_SLUG: Mapping[str, Rule] = {rule.slug: rule for rule in RULES}

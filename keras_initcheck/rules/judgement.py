@@ -8,6 +8,7 @@ from keras_initcheck.records.report import Report
 from keras_initcheck.rules.catalogue import RULES, RULES_BY_SLUG
 from keras_initcheck.rules.policy import EVERYTHING, Policy
 from keras_initcheck.rules.root_causes import demote_consequences
+from keras_initcheck.rules.trial import told
 
 
 def judge(
@@ -38,8 +39,9 @@ def judge(
         demote_consequences(kept, RULES_BY_SLUG, places),
         key=lambda finding: (-finding.rank, places.get(_start(finding), -1), finding.code),
     )
+    shown = tuple(told(finding, profile.trial) for finding in ranked)
     mean_field = depth_scales.summarize(profile) if with_mean_field else None
-    return Report(profile, tuple(ranked), len(found) - len(kept), mean_field)
+    return Report(profile, shown, len(found) - len(kept), mean_field)
 
 
 def _start(finding: Finding) -> str:

@@ -207,6 +207,25 @@ def test_same_seed_gives_the_same_numbers(capsys):
     assert reports[0] == reports[1] != reports[2]
 
 
+def test_trial_is_made_on_request(capsys):
+    options = ["--width", "90", "--fail-on", "never", "--trial", "3"]
+    assert main(["models.py:small", "models.py:labelled", *options]) == 0
+    assert "Trial of 3 steps: Undecided: a verdict takes 10 steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--trial", "3"], "--trial must come with DATA"),
+        (["models.py:labelled", "--trial", "0"], "--trial"),
+        (["models.py:labelled", "--trial", "3", "--repair", "--dry-run"], "--trial with --repair"),
+    ],
+)
+def test_trial_that_cannot_be_made_is_refused(capsys, arguments, words):
+    assert main(["models.py:small", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_spectrum_of_the_jacobian_is_printed_on_request(capsys):
     assert main(["models.py:small", "--width", "80", "--spectrum"]) == 0
     assert "Singular values from inputs to outputs" in capsys.readouterr().out

@@ -38,6 +38,7 @@ from keras_initcheck.records.profile import Profile, Spectrum
 from keras_initcheck.records.report import MeanFieldSummary, Report
 from keras_initcheck.records.sites import SiteStats, WeightStats
 from keras_initcheck.records.statistics import Histogram, Moments, Places
+from keras_initcheck.records.trial import Trial
 
 NASTY_NAMES = (
     "plain",
@@ -258,6 +259,26 @@ def full_report() -> Report:
             True,
             (0.999, math.nan),
             0.001,
+        ),
+        trial=Trial(
+            "net",
+            "diverges",
+            "the loss is nan from step 2 on",
+            (("loss", (2.5, math.nan)),),
+            "loss",
+            (0.1, 0.1),
+            2.3,
+            2.4,
+            2.4,
+            0.1,
+            2,
+            ("kernel",),
+            (0, 1),
+            ((0.001,), (math.nan,)),
+            "SGD",
+            32,
+            "2 batches of ndarray, shuffled",
+            0.5,
         ),
         is_loss_scaled=True,
     )
