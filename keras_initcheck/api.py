@@ -5,12 +5,13 @@ Glue only.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from keras_initcheck.outputs.progress_line import ProgressLine
 from keras_initcheck.probe.data.arguments import as_steps
 from keras_initcheck.probe.data.batch import Batch
-from keras_initcheck.probe.data.batches import take_batches
+from keras_initcheck.probe.data.batches import Batches, take_batches
 from keras_initcheck.probe.data.probe_batch import probe_batch
 from keras_initcheck.probe.keras_model.optimizers import steps_taken
 from keras_initcheck.probe.probe import Probe
@@ -22,6 +23,7 @@ from keras_initcheck.repairs.layer_selection import options_for
 from keras_initcheck.repairs.options import RepairOptions, choose_options
 from keras_initcheck.repairs.repair import Repair
 from keras_initcheck.repairs.repairer import Repairer
+from keras_initcheck.repairs.trials import candidates, repair_by_trial
 from keras_initcheck.rules.judgement import judge
 from keras_initcheck.rules.policy import Policy, choose_policy
 
@@ -134,6 +136,7 @@ def repair(
     exempt: Mapping[str, Sequence[str]] | None = None,
     first_step: bool = True,
     progress: bool = True,
+    trial_steps: int | None = None,
 ) -> Repair:
     """Re-initializes the layers of a model that drift, and verifies the result with a new probe.
 
@@ -177,6 +180,9 @@ def repair(
         exempt: As in `check`; exempt layers are not repaired.
         first_step: As in `check`, for each probe.
         progress: As in `check`.
+        trial_steps: Number of steps to train each candidate for, on the same batches, and to take
+            back: the model as it is and as each method repairs it, which for `"auto"` are
+            `"auto"`, `"he"` and `"lsuv"`. The one that learns best stays, or none.
 
     Returns:
         The repair, whose `undo()` restores the model's values bitwise.
@@ -189,10 +195,11 @@ def repair(
         ProbeError: As in `check`.
 
     Cost: two or three probes, and one forward pass if layers are settled; the weights are copied to
-    the host. Side effects: the values of weights change, and the optimizer's slots for them are
-    reset. Frozen layers and intended zeros keep their values. So do embeddings and normalizations,
-    unless a finding blames their values (not finite, constant) and `layers` names them: then their
-    own initializers draw new values.
+    the host. With trials that much and the steps for each candidate, and all batches are kept. Side
+    effects: the values of weights change, and the optimizer's slots for them are reset. Frozen
+    layers and intended zeros keep their values. So do embeddings and normalizations, unless a
+    finding blames their values (not finite, constant) and `layers` names them: then their own
+    initializers draw new values.
     """
     policy = choose_policy(policy, Policy(select, ignore, thresholds, exempt))
     shorthand = RepairOptions(method, mode, layers, allow_trained, target, tolerance)
@@ -200,8 +207,16 @@ def repair(
     with ProgressLine(progress) as line:
         probe = Probe(model, seed, line)
         _check_trained(model, options.allow_trained)
+        steps = None if trial_steps is None else check_trial(model, x, trial_steps)
         batch = probe_batch(model, x, y, sample_weight, batch_size=batch_size, seed=seed)
-        return _repair(probe, batch, policy, options, is_dry=dry_run, first_step=first_step)
+        batches = None
+        if steps is not None and not dry_run:
+            batches = take_batches(
+                x, y, sample_weight, batch_size, count=steps, seed=probe.seed, first=batch
+            )
+        return _repair(
+            probe, batch, policy, options, batches, is_dry=dry_run, first_step=first_step
+        )
 
 
 def _repair(
@@ -209,14 +224,22 @@ def _repair(
     batch: Batch,
     policy: Policy,
     options: RepairOptions,
+    batches: Batches | None,
     *,
     is_dry: bool,
     first_step: bool,
 ) -> Repair:
     with ONE_AT_A_TIME:  # no other thread may change the model between measurement and cure
         before = judge(probe.measure(batch, with_first_step=first_step), policy)
-        chosen = options_for(options, probe.owned, probe.seed)
-        return Repairer(probe, batch, policy, chosen).run(before, is_dry=is_dry)
+
+        def run(method: str) -> Repair:
+            chosen = options_for(replace(options, method=method), probe.owned, probe.seed)
+            return Repairer(probe, batch, policy, chosen).run(before, is_dry=is_dry)
+
+        if batches is None:
+            return run(options.method)
+        methods = {method: partial(run, method) for method in candidates(options.method)}
+        return repair_by_trial(probe.model, before, batches, methods)
 
 
 def trial(

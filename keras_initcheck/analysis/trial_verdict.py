@@ -40,6 +40,15 @@ SMALLEST_SIZE = 1e-12
 MOST_STEPS = 10_000
 """Longest trial that is recommended."""
 
+BEST_FIRST: tuple[Verdict, ...] = (
+    "learns",
+    "learns slowly",
+    "undecided",
+    "does not learn",
+    "diverges",
+)
+"""The verdicts from the best to the worst."""
+
 Judgement = tuple[Verdict, str]
 
 
@@ -140,6 +149,23 @@ def judge_trial(trial: Trial, *, accumulation: int = 1, warm_up: float = 1.0) ->
         end=found.end,
         noise=found.noise,
     )
+
+
+def order(trial: Trial) -> tuple[int, float]:
+    """A key that sorts trials from the best verdict to the worst, and by the loss at their end."""
+    return BEST_FIRST.index(trial.verdict), math.inf if math.isnan(trial.end) else trial.end
+
+
+def is_better(trial: Trial, other: Trial) -> bool:
+    """Whether a network learns better than another one in a trial on the same batches.
+
+    Its verdict is better, or, with the same verdict, its loss ends lower by more than noise.
+    """
+    if trial.verdict != other.verdict:
+        return order(trial) < order(other)
+    found, compared = levels(trial.losses), levels(other.losses)
+    error = math.hypot(found.end_error, compared.end_error)
+    return compared.end - found.end > CERTAIN * error
 
 
 def _not_finite(trial: Trial) -> Judgement | None:

@@ -151,8 +151,6 @@ def _check_companions(parser: Parser, arguments: argparse.Namespace) -> None:
 def _check_repair(parser: Parser, arguments: argparse.Namespace) -> None:
     if arguments.spectrum:
         parser.error("--spectrum must come without --repair. Received: --spectrum with --repair.")
-    if arguments.trial is not None:
-        parser.error("--trial must come without --repair. Received: --trial with --repair.")
     if (arguments.save is None) != arguments.dry_run:
         received = "both" if arguments.dry_run else "neither"
         parser.error(
@@ -297,7 +295,8 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
         "--trial",
         metavar="N",
         type=at_least(1),
-        help="also train for N steps on DATA, report whether the model learns, and undo the steps",
+        help="also train for N steps on DATA, report whether the model learns, and undo the steps;"
+        " with --repair, keep the method that learns best",
     )
     parser.add_argument(
         "--no-progress",

@@ -44,6 +44,7 @@ def run_repair(model: Any, data: Data, arguments: Namespace, options: Mapping[st
             dry_run=arguments.dry_run,
             first_step=arguments.first_step,
             progress=arguments.progress,
+            trial_steps=arguments.trial,
             **options,
         )
     except ValueError as error:

@@ -48,6 +48,22 @@ def lines(trial: Trial, is_in_report: bool = False) -> list[str]:
     ]
 
 
+def compared(trials: Sequence[tuple[str, Trial]]) -> list[str]:
+    """A line for each of several trials: name, verdict and curve."""
+    width = max((len(name) for name, _ in trials), default=0)
+    return [
+        f"  trial, {name:{width}}  {trial.verdict:14}  {_short_curve(trial)}"
+        for name, trial in trials
+    ]
+
+
+def _short_curve(trial: Trial) -> str:
+    if not trial.losses:
+        return ""
+    ends = [format_number(level) for level in (trial.start, trial.end)]
+    return f"{ends[0]} {sparkline(trial.losses)} {ends[1]}"
+
+
 def sentence(trial: Trial) -> str:
     """The verdict: `Learns: the loss fell from 2.41 to 1.10 in 50 steps; guessing costs 2.30`."""
     return one_line(f"{trial.verdict.capitalize()}: {trial.reason}.")

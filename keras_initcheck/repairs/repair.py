@@ -8,6 +8,7 @@ from keras_initcheck.probe.engine.devices import without_strategy
 from keras_initcheck.probe.tap.guards import ONE_AT_A_TIME
 from keras_initcheck.records.finding import Finding
 from keras_initcheck.records.report import Report
+from keras_initcheck.records.trial import Trial
 from keras_initcheck.repairs.plan import Plan, Step
 from keras_initcheck.repairs.snapshot import Snapshot
 
@@ -25,12 +26,14 @@ class Repair:
             nothing was changed.
         plan: The steps, the findings they target, and the findings that no step resolves.
         message: The result in a sentence or two.
+        trials: Name and trial of each candidate, the model as it was first, where they were tried.
     """
 
     before: Report
     after: Report | None
     plan: Plan
     message: str
+    trials: tuple[tuple[str, Trial], ...] = field(default=(), kw_only=True)
     _snapshot: Snapshot | None = field(default=None, repr=False)
 
     @property
@@ -64,7 +67,9 @@ class Repair:
                 self._snapshot.restore()
 
     def __str__(self) -> str:
-        return f"{self.plan}\n{self.message}"
+        from keras_initcheck.outputs import trial_text
+
+        return "\n".join([f"{self.plan}", *trial_text.compared(self.trials), self.message])
 
     def figure(self, *, dark: bool = False) -> Any:
         """Returns a plotly figure of signal and gradient before and after the repair.

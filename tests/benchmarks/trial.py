@@ -20,13 +20,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import keras
 
 import keras_initcheck as ic
+from keras_initcheck.analysis.trial_verdict import BEST_FIRST
 from tests.truth.judging import is_regression
 from tests.truth.nets import FAULTY, HEALTHY
 from tests.truth.tasks import task
 from tests.truth.training import RATES
 
-VERDICTS = ("learns", "learns slowly", "undecided", "does not learn", "diverges")
-"""From the best to the worst."""
 MOST_PARAMETERS = 1_000_000
 NUM_RATES = 3
 
@@ -54,7 +53,7 @@ def tried(net, steps):
     for rate in RATES[net.optimizer][:NUM_RATES] if net.rate is None else (net.rate,):
         model.optimizer.learning_rate.assign(rate)
         trial = ic.trial(model, x, y, steps=steps)
-        if best is None or VERDICTS.index(trial.verdict) < VERDICTS.index(best[0].verdict):
+        if best is None or BEST_FIRST.index(trial.verdict) < BEST_FIRST.index(best[0].verdict):
             best = trial, rate
         if trial.verdict == "learns":
             break
@@ -71,7 +70,7 @@ def table(title, nets, steps):
             trial, rate = found
             counts[trial.verdict] += 1
             print(f"  {net.name:38} {rate:<6g} {trial.verdict:14} {trial.reason}", flush=True)
-    shown = ", ".join(f"{verdict} {counts[verdict]}" for verdict in VERDICTS)
+    shown = ", ".join(f"{verdict} {counts[verdict]}" for verdict in BEST_FIRST)
     print(f"{title}: {sum(counts.values())} networks: {shown}\n", flush=True)
 
 

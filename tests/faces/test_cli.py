@@ -218,7 +218,6 @@ def test_trial_is_made_on_request(capsys):
     [
         (["--trial", "3"], "--trial must come with DATA"),
         (["models.py:labelled", "--trial", "0"], "--trial"),
-        (["models.py:labelled", "--trial", "3", "--repair", "--dry-run"], "--trial with --repair"),
     ],
 )
 def test_trial_that_cannot_be_made_is_refused(capsys, arguments, words):
