@@ -12,7 +12,8 @@ from keras import ops
 
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.arrays import to_numpy
-from keras_initcheck.probe.engine.protocol import Engine, Row
+from keras_initcheck.probe.engine.protocol import Engine
+from keras_initcheck.probe.engine.update_rows import update_row
 from keras_initcheck.probe.keras_model import introspection, learning_rates
 from keras_initcheck.probe.keras_model.optimizers import (
     chosen_optimizers,
@@ -209,7 +210,7 @@ def _table(
 
     The size of the weight after the update comes last. Sizes are root mean squares.
     """
-    row = engine.compile_row(_row)
+    row = engine.compile_row(update_row)
     rows = [
         row(variable.value, value, gradient, ops.convert_to_tensor(epsilon, "float32"))
         for variable, value, gradient, epsilon in zip(
@@ -224,35 +225,6 @@ def _table(
         shares = raw[:, 8] / raw[:, 9]
     shares[np.isnan(epsilons)] = np.nan
     return np.column_stack([promised, sizes[:, :2], shares, sizes[:, 2]])
-
-
-def _row(before: Tensor, after: Tensor, gradient: Tensor, epsilon: Tensor) -> Row:
-    """Sizes of one variable's update, `(11,)`.
-
-    In this order: the largest magnitudes of gradient, update, and weight before and after; the
-    means of gradient times update, of the update's square and of the weights' squares, all divided
-    by these magnitudes; the shares of the gradient's elements that are below epsilon and that are
-    not zero; their number.
-    """
-    before, after, gradient = (ops.cast(each, "float32") for each in (before, after, gradient))
-    update = after - before
-    scaled, largest = [], []
-    for tensor in (gradient, update, before, after):
-        most = ops.max(ops.abs(tensor))
-        scaled.append(tensor / ops.where(most > 0, most, ops.ones_like(most)))
-        largest.append(most)
-    is_there = ops.not_equal(gradient, 0)
-    is_below = ops.logical_and(is_there, ops.abs(gradient) < epsilon)
-    return ops.stack(
-        [
-            *largest,
-            ops.mean(scaled[0] * scaled[1]),
-            *[ops.mean(ops.square(tensor)) for tensor in scaled[1:]],
-            ops.mean(ops.cast(is_below, "float32")),
-            ops.mean(ops.cast(is_there, "float32")),
-            ops.cast(ops.size(gradient), "float32"),
-        ]
-    )
 
 
 def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

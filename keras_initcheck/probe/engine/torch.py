@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from keras_initcheck.probe.engine import statistics_rows, torch_rows
+from keras_initcheck.probe.engine import statistics_rows, torch_rows, update_rows
 from keras_initcheck.probe.engine.defaults import building_scope as building_scope
 from keras_initcheck.probe.engine.defaults import replay as replay
 from keras_initcheck.probe.engine.defaults import without_strategy as without_strategy
@@ -75,15 +75,16 @@ def without_gradients() -> Iterator[None]:
         yield
 
 
-_EXACT_ROWS: dict[Callable[..., Row], Callable[..., Row]] = {
+_ROWS_IN_FEW_PASSES: dict[Callable[..., Row], Callable[..., Row]] = {
     statistics_rows.exact_row: torch_rows.exact_row,
     statistics_rows.exact_weight_row: torch_rows.exact_weight_row,
+    update_rows.update_row: torch_rows.update_row,
 }
 
 
 def compile_row(row: Callable[..., Row]) -> Callable[..., Row]:
     """`row` as it is, since tracing takes longer than its operations; exact ones in few passes."""
-    return _EXACT_ROWS.get(row, row)
+    return _ROWS_IN_FEW_PASSES.get(row, row)
 
 
 def join_rows(rows: list[Row], dtype: str) -> Row:

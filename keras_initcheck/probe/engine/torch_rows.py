@@ -1,6 +1,7 @@
 """Exact rows on PyTorch's CPU, in four passes over a tensor and without a copy of it.
 
-`statistics_rows` holds the columns, and the rows that serve any device and any numbers.
+`statistics_rows` and `update_rows` hold the columns, and the rows that serve any device and any
+numbers.
 """
 
 import math
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from keras_initcheck.probe.engine import statistics_rows
+from keras_initcheck.probe.engine import statistics_rows, update_rows
 from keras_initcheck.probe.engine.protocol import Row
 from keras_initcheck.probe.keras_types import Tensor
 
@@ -26,6 +27,11 @@ LEAST_SHARE = 1 / 64
 Rounding of these leaves 1e-7 of them, thus less than 1e-5 of the difference."""
 
 
+_OF_ZEROS = ("scale", "share_zero", "share_dead", "connected")
+"""Columns that are 1, and not 0, where every element is zero."""
+_ZERO_ROW = [float(name in _OF_ZEROS) for name in statistics_rows.COLUMNS]
+
+
 @torch.no_grad()
 def exact_row(tensor: Tensor) -> Row:
     """See `statistics_rows.exact_row`."""
@@ -40,6 +46,25 @@ def exact_weight_row(tensor: Tensor, signs: Any) -> Row:
     return statistics_rows.exact_weight_row(tensor, signs) if found is None else found
 
 
+@torch.no_grad()
+def update_row(before: Tensor, after: Tensor, gradient: Tensor, epsilon: Tensor) -> Row:
+    """See `update_rows.update_row`."""
+    tensors = [gradient, after - before, before, after]
+    flat = [tensor.reshape(-1).to(torch.float32) for tensor in tensors]
+    is_simple = flat[0].device.type == "cpu" and flat[0].numel() > 0
+    largest = [_largest(tensor) for tensor in flat] if is_simple else [math.nan]
+    if not all(each == 0 or _is_in_range(each, torch.float32) for each in largest):
+        return update_rows.update_row(before, after, gradient, epsilon)
+    size = flat[0].numel()
+    sizes = [each if each > 0 else 1.0 for each in largest]
+    product = _sum_products(flat[0], flat[1]) / (sizes[0] * sizes[1])
+    squares = [_sum_squares(each) / of**2 for each, of in zip(flat[1:], sizes[1:], strict=True)]
+    num_zeros = _num_zeros(flat[0])
+    num_below = _num_below(flat[0], float(epsilon)) - num_zeros
+    means = [each / size for each in (product, *squares, max(num_below, 0), size - num_zeros)]
+    return torch.tensor([*largest, *means, size], dtype=torch.float32)
+
+
 def _row(tensor: Any, sum_signed: Callable[[Any], float]) -> Any | None:
     """The row of a tensor; `None` where its numbers or its device ask for another way.
 
@@ -52,9 +77,10 @@ def _row(tensor: Any, sum_signed: Callable[[Any], float]) -> Any | None:
         return None
     values = values.reshape(-1, 1) if values.ndim < 2 else values
     ordered = _in_memory_order(values)
-    largest = max(abs(bound.item()) for bound in torch.aminmax(ordered))
-    low, high = IN_RANGE[values.dtype]
-    if not low <= largest <= high:  # also where there is a NaN
+    largest = _largest(ordered)
+    if largest == 0:
+        return torch.tensor(_ZERO_ROW, dtype=torch.float64)
+    if not _is_in_range(largest, values.dtype):
         return None
     size = values.numel()
     unit_means = values.mean(dim=0)
@@ -79,6 +105,16 @@ def _row(tensor: Any, sum_signed: Callable[[Any], float]) -> Any | None:
     )
 
 
+def _largest(flat: Any) -> float:
+    """The largest magnitude; NaN where there is one."""
+    return max(abs(float(bound.item())) for bound in torch.aminmax(flat))
+
+
+def _is_in_range(largest: float, dtype: Any) -> bool:
+    low, high = IN_RANGE[dtype]
+    return low <= largest <= high
+
+
 def _in_memory_order(values: Any) -> Any:
     """All elements, flat, in the order in which they are stored where that takes no copy."""
     axes = sorted(range(values.ndim), key=values.stride, reverse=True)
@@ -94,6 +130,12 @@ def _sum_squares(flat: Any) -> float:
     blocks, rest = _blocks(flat)
     norms = torch.linalg.vector_norm(blocks, dim=1).to(torch.float64)
     return float(torch.dot(norms, norms).item() + torch.dot(rest, rest).item())
+
+
+def _sum_products(one: Any, other: Any) -> float:
+    (blocks, rest), (others, rest_of_other) = _blocks(one), _blocks(other)
+    found = torch.linalg.vecdot(blocks, others).sum(dtype=torch.float64)
+    return float(found.item() + torch.dot(rest, rest_of_other).item())
 
 
 def _blocks(flat: Any) -> tuple[Any, Any]:
@@ -119,6 +161,15 @@ def _num_zeros(flat: Any) -> int:
     for part in flat.split(BUFFER):
         num_others += torch.ne(part, 0, out=buffer[: len(part)]).sum().item()
     return len(flat) - int(num_others)
+
+
+def _num_below(flat: Any, bound: float) -> int:
+    """The number of elements whose magnitude is below a bound; 0 where that is NaN."""
+    found, buffer = 0.0, flat.new_empty(min(len(flat), BUFFER))
+    for part in flat.split(BUFFER):
+        magnitudes = torch.abs(part, out=buffer[: len(part)])
+        found += torch.lt(magnitudes, bound, out=magnitudes).sum().item()
+    return int(found)
 
 
 def _share_dead(values: Any, unit_means: Any) -> float:
