@@ -7,7 +7,7 @@ BACKEND_TESTS := tests/probe tests/repairs tests/promises \
 	tests/faces/test_callback.py tests/faces/test_callback_repair.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test slow random-models sweep coverage lint types soak bench bench-steps \
+.PHONY: demo test slow random-models sweep coverage lint types soak bench bench-gpu bench-steps \
 	bench-gain-cost bench-branch-cost bench-truth bench-evidence bench-first-step bench-trial \
 	bench-false-alarms bench-repair bench-rules pictures clean
 
@@ -90,6 +90,10 @@ bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/table.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/judge_cost.py
 	$(BIN)/python tests/benchmarks/tab_speed.py
+
+# What a repeated probe costs on a GPU; JAX and torch have to be installed for it.
+bench-gpu: $(STAMP)
+	$(BIN)/python tests/benchmarks/gpu.py
 
 # What heads, labels, columns, a small first layer and equal draws cost.
 bench-steps: $(STAMP)

@@ -12,7 +12,7 @@ class Progress(Protocol):
 
         Args:
             phase: Its name, such as `"building the model"`.
-            num_done: The number of layers that the phase is through with. It may be called from
+            num_done: The number of layers that the phase has called so far. It may be called from
                 another thread, at any time before the next phase.
         """
 

@@ -9,7 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 IN_THIS_PROCESS = ("probe_cost", "host_cost", "fit_cost")
-IN_PROCESSES_OF_THEIR_OWN = ("first_check", "layers_cost", "probe_memory")
+IN_PROCESSES_OF_THEIR_OWN = ("first_check", "layers_cost", "probe_memory", "gpu")
 
 
 def rows_of(script, monkeypatch, capsys):

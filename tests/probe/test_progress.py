@@ -31,4 +31,4 @@ def test_phases_of_a_check(seeded_keras):
         "predicting, and looking at the draws of the weights",
         "making the first step, and taking it back",
     ]
-    assert 1 in seen and counts[1]() == 0
+    assert 2 in seen and counts[1]() == 0
