@@ -53,9 +53,11 @@ class ForwardPass(Protocol):
     Attributes:
         is_closed: Whether the compiled pass has been traced, runs no Python unless it is traced
             again, and changes nothing but its result. An engine that knows it notes it here.
+        most_objectives: Number of objectives at most.
     """
 
     is_closed: bool
+    most_objectives: int
 
     def __call__(
         self,

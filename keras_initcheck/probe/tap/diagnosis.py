@@ -186,10 +186,12 @@ class _PlainPass:
         culprit: Name and type of the innermost layer that raised.
         without_tensor: Name and type of the latest layer that returned no tensor, and its result.
         is_closed: See `ForwardPass`.
+        most_objectives: See `ForwardPass`.
     """
 
     def __init__(self, model: Any, options: Options) -> None:
         self.is_closed = False
+        self.most_objectives: int = len(options.cotangents)
         self.has_run = False
         self.culprit: str | None = None
         self.without_tensor: str | None = None

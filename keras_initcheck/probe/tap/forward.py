@@ -50,11 +50,13 @@ class Forward:
             eager one whenever it runs.
         failed_at: Path of the layer at which the latest run failed, or `None`.
         is_closed: See `ForwardPass`.
+        most_objectives: See `ForwardPass`.
     """
 
     def __init__(self, model: Model, engine: Engine, options: Options) -> None:
         self.record: PassRecord = PassRecord(options)
         self.failed_at: str | None = None
+        self.most_objectives: int = len(options.cotangents)
         self.is_closed: bool = False
         self._keep: Callable[[], None] = _nothing
         self._recorder: Recorder | None = None
