@@ -30,9 +30,10 @@ class DrowningBiases(Rule):
     )
     why = (
         "A constant is the same for every sample. Layers behind it pass it on beside a signal that"
-        " shrinks, until samples can hardly be told apart. Six convolutions with Keras' default"
-        " kernels reach an accuracy of 0.36 on digits after 300 steps of SGD with biases of 0.1,"
-        " and 0.12 with biases of one; Adam gets over it."
+        " shrinks, until samples can hardly be told apart. On digits, six convolutions of 8 filters"
+        " with Keras' default kernels reach an accuracy of 0.81 after 400 steps of SGD without"
+        " biases, and 0.36 with biases of 0.1, which leave a third of the signal; Adam gets over"
+        " it. Six dense layers bear biases of one (tests/benchmarks/rule_numbers.py --only biases)."
     )
     example = (
         'Six layers Conv2D(16, 3, activation="relu", bias_initializer="ones") with Keras\' default'
@@ -42,7 +43,7 @@ class DrowningBiases(Rule):
         "Hidden layers that are trained, before the first step. Left out are recurrent layers,"
         " whose forget gate starts at one on purpose, gates, layers before a normalization, which"
         " removes the constant, and biases that were trained or drawn. Biases of 0.1 behind kernels"
-        " of usual size are silent; they were measured to cost nothing. Information where the"
+        " of usual size are silent. Information where the"
         " inputs were made up."
     )
     fix = 'Use bias_initializer="zeros", or 0.01 where ReLU units should start alive.'

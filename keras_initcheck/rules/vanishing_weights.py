@@ -17,8 +17,9 @@ from keras_initcheck.rules.wording import number, times
 FloatArray = npt.NDArray[np.float64]
 
 DECAYS, VANISHES = 0.1, 0.3
-"""Share of each weight that a step may take away before a warning, and an error. At 0.1 networks
-learned at a high rate only, at 0.3 none did (tests/benchmarks/rule_numbers.py --only decay).
+"""Share of each weight that a step may take away before a warning, and an error. On digits 0.03
+costs 3 to 5% of the accuracy, 0.1 leaves 0.74 (Adam) and 0.18 (SGD), and 0.3 nothing
+(tests/benchmarks/rule_numbers.py --only decay).
 """
 SMALLEST = 1e-30
 """Size, relative to the one before, that a weight of zero counts with."""
@@ -38,7 +39,10 @@ class VanishingWeights(Rule):
     )
     why = (
         "What takes a weight away does not ask the data: the signal and the gradient shrink with"
-        " the weights, until none of them is left."
+        " the weights, until none of them is left. Three layers on digits reach an accuracy of 0.98"
+        " with a decay of 1% a step, 0.74 (Adam) and 0.18 (SGD) with 10%, and 0.08 with 30%; and"
+        " 0.99 with columns of norm 1, 0.6 with 0.3 and 0.13 with 0.1"
+        " (tests/benchmarks/rule_numbers.py --only decay,norms)."
     )
     example = (
         "AdamW(0.001, weight_decay=300), where 0.004 is usual: 30% of each weight are gone with"
