@@ -257,6 +257,9 @@ def _judge_without_progress(found: Levels, guess: float) -> Judgement:
     if found.fall < SUSPECTED * found.error and (is_above_guess or limit < SMALLEST_FALL * size):
         return "does not learn", f"the loss did not fall, {_way(found, guess)}"
     steps = _steps_needed(found, limit, size)
+    is_at_guess = found.end + CERTAIN * found.end_error > guess
+    if found.fall > limit and not is_at_guess:
+        return "learns slowly", f"the loss fell by little, {_way(found, guess)}"
     if found.fall > limit:
         return "undecided", (
             f"the loss fell {_way(found, math.nan)}, and is not below guessing's"
