@@ -30,9 +30,9 @@ def captured(monkeypatch):
     found = []
     capture = preserve.capture_objects
 
-    def note(model):
+    def note(model, *others):
         found.append(model)
-        return capture(model)
+        return capture(model, *others)
 
     monkeypatch.setattr(preserve, "capture_objects", note)
     return found
