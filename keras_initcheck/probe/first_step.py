@@ -1,7 +1,7 @@
 """The first step as a witness: the compiled optimizer's update, made and taken back."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from keras import ops
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.arrays import to_numpy
 from keras_initcheck.probe.engine.protocol import Engine
-from keras_initcheck.probe.engine.update_rows import update_row
+from keras_initcheck.probe.engine.update_rows import ON_HOST, update_row
 from keras_initcheck.probe.keras_model import introspection, learning_rates
 from keras_initcheck.probe.keras_model.optimizers import (
     chosen_optimizers,
@@ -48,6 +48,7 @@ class Descent:
         gradients: The loss's gradient of each, multiplied by `loss_scale`.
         loss: Value of the loss.
         loss_scale: Factor by which the optimizer had multiplied the loss.
+        loss_with: As in `engine.protocol.CompiledPass`.
     """
 
     batch: Batch
@@ -55,6 +56,7 @@ class Descent:
     gradients: Sequence[Tensor]
     loss: float
     loss_scale: float
+    loss_with: Callable[..., float | None] | None = None
 
 
 def measure_first_step(
@@ -90,7 +92,7 @@ def measure_first_step(
         values = engine.updated_values(optimizer, variables, gradients)
         epsilons = _epsilons(optimizer, variables)
         table = _table(engine, variables, values, gradients, epsilons)
-        after = _loss_after(model, engine, descent.batch, variables, values)
+        after = _loss_after(model, engine, descent, variables, values)
     rows = dict(zip(trained, table, strict=True))
     ordered = np.array([rows.get(position, _NO_ROW) for position in positions]).reshape(-1, 5)
     return FirstStep(
@@ -142,7 +144,7 @@ def _true_gradients(model: Any, descent: Descent, trained: Sequence[int]) -> lis
     if any(are_replacements):
         _check_eager(gradients)
     found = [
-        gradient if is_replacement else gradient / descent.loss_scale
+        gradient if is_replacement or descent.loss_scale == 1 else gradient / descent.loss_scale
         for gradient, is_replacement in zip(gradients, are_replacements, strict=True)
     ]
     if is_loss_scaled(compiled_optimizer(model)) and not _are_finite(found):
@@ -183,11 +185,16 @@ def _epsilons(optimizer: Any, variables: Sequence[KerasVariable]) -> list[float]
 def _loss_after(
     model: Any,
     engine: Engine,
-    batch: Batch,
+    descent: Descent,
     variables: Sequence[KerasVariable],
     values: Sequence[Tensor],
 ) -> float:
     """The loss of the model with other values of its variables."""
+    batch = descent.batch
+    if descent.loss_with is not None:
+        found = descent.loss_with(batch.parts, variables, values)
+        if found is not None:
+            return found
     mapping = [*introspection.regularized_values(model), *zip(variables, values, strict=True)]
     with (
         engine.holding(variables, values),
@@ -210,14 +217,14 @@ def _table(
 
     The size of the weight after the update comes last. Sizes are root mean squares.
     """
-    row = engine.compile_row(update_row)
+    row = engine.compile_row(update_row, ON_HOST)
     rows = [
         row(variable.value, value, gradient, ops.convert_to_tensor(epsilon, "float32"))
         for variable, value, gradient, epsilon in zip(
             variables, values, gradients, epsilons, strict=True
         )
     ]
-    raw = np.asarray(to_numpy(ops.stack(rows)), np.float64)
+    raw = np.stack([np.asarray(to_numpy(each), np.float64) for each in rows])
     largest, means, size = raw[:, :4], raw[:, 4:8], raw[:, 10]
     with np.errstate(all="ignore"):  # a step that diverges has no finite size
         sizes = largest[:, 1:] * np.sqrt(means[:, 1:])

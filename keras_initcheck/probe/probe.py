@@ -1,7 +1,6 @@
 """The probe: built once for a model, run many times."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from keras_initcheck.probe import engine
 from keras_initcheck.probe.data.arguments import as_seed
 from keras_initcheck.probe.data.batch import Batch
 from keras_initcheck.probe.engine.devices import without_strategy
-from keras_initcheck.probe.engine.protocol import BatchParts
+from keras_initcheck.probe.engine.protocol import CompiledPass as EnginePass
 from keras_initcheck.probe.first_step import Descent, measure_first_step
 from keras_initcheck.probe.keras_model import introspection
 from keras_initcheck.probe.keras_model.messages import error_summary
@@ -46,12 +45,12 @@ class CompiledPass:
 
     Attributes:
         forward: The observed forward pass.
-        run: Brings all rows of a batch to the host.
+        engine_pass: Brings all rows of a batch to the host.
         profiles: Builds profiles from them.
     """
 
     forward: Forward
-    run: Callable[[BatchParts], np.ndarray]
+    engine_pass: EnginePass
     profiles: ProfileBuilder
 
 
@@ -154,7 +153,14 @@ class Probe:
         """The profile with the first step, or with the reason why there is none."""
         self.progress("making the first step, and taking it back")
         record, gradients = compiled.forward.record, compiled.forward.take_gradients()
-        descent = Descent(batch, record.trainable, gradients, table.loss, table.loss_scale)
+        descent = Descent(
+            batch,
+            record.trainable,
+            gradients,
+            table.loss,
+            table.loss_scale,
+            compiled.engine_pass.loss_with,
+        )
         positions = compiled.profiles.gradient_positions
         if any(indices.leaves_table for indices in profile.index_inputs):
             return _without_first_step(profile, "an embedding gets indices that it has no row for")
@@ -201,7 +207,7 @@ class Probe:
                 try:
                     self.progress("running the pass", compiled.forward.num_called)
                     with compiled.forward.preserving():
-                        vector = compiled.run(batch.parts)
+                        vector = compiled.engine_pass.run(batch.parts)
                 except InitCheckError:
                     raise
                 except Exception as error:
@@ -238,8 +244,8 @@ class Probe:
         def compile_pass() -> CompiledPass:
             forward = Forward(self.model, self._engine, options)
             is_repeated = options.is_repeated(self.model)
-            run = self._engine.compile_pass(forward, self.model, is_repeated=is_repeated)
-            return CompiledPass(forward, run, ProfileBuilder(self.model))
+            engine_pass = self._engine.compile_pass(forward, self.model, is_repeated)
+            return CompiledPass(forward, engine_pass, ProfileBuilder(self.model))
 
         return self._passes.get(self.model, batch, options, compile_pass)
 

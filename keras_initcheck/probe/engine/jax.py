@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils, sparse
 
+from keras_initcheck.probe.engine import jax_host
 from keras_initcheck.probe.engine.defaults import building_scope as building_scope
 from keras_initcheck.probe.engine.defaults import capture_randomness as capture_randomness
 from keras_initcheck.probe.engine.defaults import capture_tensor as capture_tensor
@@ -26,6 +27,7 @@ from keras_initcheck.probe.engine.jax_pass import compile_pass as compile_pass
 from keras_initcheck.probe.engine.jax_pass import row_dtype as row_dtype
 from keras_initcheck.probe.engine.jax_update import updated_values as updated_values
 from keras_initcheck.probe.engine.protocol import (
+    HostRow,
     LinearMap,
     Row,
     WayBack,
@@ -70,9 +72,24 @@ TENSORS: tuple[type, ...] = ()
 """None, because arrays do not change."""
 
 
-def compile_row(row: Callable[..., Row]) -> Callable[..., Row]:
-    """`row`, compiled once for each shape."""
-    return lambda *tensors: _compiled_row(row, keras.config.image_data_format())(*tensors)
+def compile_row(row: Callable[..., Row], on_host: HostRow | None = None) -> Callable[..., Row]:
+    """`row` by NumPy where tensors lie in the host's memory, else compiled once for each shape."""
+
+    def compiled(*tensors: Any) -> Row:
+        return _compiled_row(row, keras.config.image_data_format())(*tensors)
+
+    return compiled if on_host is None else place_row(compiled, on_host)
+
+
+def place_row(row: Callable[..., Row], on_host: HostRow) -> Callable[..., Row]:
+    """`row` by NumPy where tensors lie in the host's memory, else as it is."""
+
+    def call(*tensors: Any) -> Row:
+        if jax_host.is_in_use(tensors):
+            return jax_host.call_row(on_host, row_dtype(), tensors)
+        return row(*tensors)
+
+    return call
 
 
 @functools.cache

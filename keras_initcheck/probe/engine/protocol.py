@@ -77,15 +77,56 @@ class ForwardPass(Protocol):
                 to the tensors they are given.
         """
 
+    @property
+    def num_layers(self) -> int:
+        """Number of layers and graph operations that may be observed."""
+
+    @property
+    def slot_type(self) -> tuple[int, str]:
+        """Width and dtype of the slots, which are all alike."""
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether `keep` wants gradients."""
+
     def gradient_row(self, tensor: Tensor) -> Row:
         """The row of a gradient."""
+
+    def keep(self, gradients: Sequence[Tensor]) -> None:
+        """Takes the gradients of the weights, as a run has left them."""
 
     def way_back(self) -> AbstractContextManager[None]:
         """A context for the backward pass, in which checkpoints may run layers again."""
 
 
-CompiledPass: TypeAlias = Callable[[BatchParts], np.ndarray]
-"""Runs a pass on a batch and returns all rows, in the order of the layout, as one host vector."""
+@dataclass(frozen=True)
+class HostRow:
+    """A row as a function of NumPy arrays, for devices that compute in the host's memory.
+
+    Attributes:
+        function: Returns the row. It must not change the arrays, and must call no framework.
+        width: Number of the row's columns.
+    """
+
+    function: Callable[..., np.ndarray]
+    width: int
+
+
+@dataclass(frozen=True)
+class CompiledPass:
+    """A pass, ready to run.
+
+    Attributes:
+        run: Runs it on a batch and returns all rows, in the order of the layout, as one host
+            vector.
+        loss_with: `loss_with(batch, variables, values)` is the loss with other values of some
+            trainable variables; `None` where running the whole pass again is not the quickest way.
+    """
+
+    run: Callable[[BatchParts], np.ndarray]
+    loss_with: (
+        Callable[[BatchParts, Sequence[KerasVariable], Sequence[Tensor]], float | None] | None
+    ) = None
 
 
 @dataclass(frozen=True)
@@ -128,11 +169,21 @@ class Engine(Protocol):
     def fast_weight_row(self, tensor: Tensor) -> Row:
         """The row with the columns of `FAST_WEIGHT`, in few passes and few operations."""
 
-    def compile_row(self, row: Callable[..., Row]) -> Callable[..., Row]:
-        """`row`, compiled where that pays within one pass."""
+    def compile_row(
+        self, row: Callable[..., Row], on_host: HostRow | None = None
+    ) -> Callable[..., Row]:
+        """`row`, compiled where that pays within one pass.
+
+        Args:
+            row: The row, of tensors.
+            on_host: The same of NumPy arrays, for an engine that may take it instead.
+        """
 
     def join_rows(self, rows: list[Row], dtype: str) -> Row:
         """The rows of one tensor, behind one another, in a dtype."""
+
+    def place_row(self, row: Callable[..., Row], on_host: HostRow) -> Callable[..., Row]:
+        """`row` as it is, or the same of NumPy arrays where the engine takes that."""
 
     def stop_gradient(self, tensor: Tensor) -> Tensor:
         """`tensor`, cut off from differentiation."""

@@ -16,8 +16,16 @@ import tensorflow as tf
 from keras_initcheck.probe.engine.defaults import holding as holding
 from keras_initcheck.probe.engine.defaults import num_bytes as num_bytes
 from keras_initcheck.probe.engine.defaults import own_tensors as own_tensors
+from keras_initcheck.probe.engine.defaults import place_row as place_row
 from keras_initcheck.probe.engine.defaults import without_gradients as without_gradients
-from keras_initcheck.probe.engine.protocol import CompiledPass, ForwardPass, LinearMap, Row, WayBack
+from keras_initcheck.probe.engine.protocol import (
+    CompiledPass,
+    ForwardPass,
+    HostRow,
+    LinearMap,
+    Row,
+    WayBack,
+)
 from keras_initcheck.probe.engine.row_layout import gradients_of, weight_gradients_of
 from keras_initcheck.probe.engine.tensorflow_devices import building_scope as building_scope
 from keras_initcheck.probe.engine.tensorflow_devices import gather as gather
@@ -96,7 +104,7 @@ def to_numpy(tensor: Any) -> Any:
     )
 
 
-def compile_row(row: Callable[..., Row]) -> Callable[..., Row]:
+def compile_row(row: Callable[..., Row], on_host: HostRow | None = None) -> Callable[..., Row]:
     """`row`, traced once for each rank and dtype, whatever the sizes.
 
     One call takes the place of the few dozen that make a row.
@@ -235,7 +243,7 @@ def compile_pass(forward: ForwardPass, model: Model, is_repeated: bool) -> Compi
         except Exception as error:
             return _retry_as_graph(lambda: call_traced(batch), model, error)
 
-    return call
+    return CompiledPass(call)
 
 
 def _all_rows(forward: ForwardPass, model: Model, batch: Any) -> Tensor:
@@ -259,10 +267,11 @@ def _all_rows(forward: ForwardPass, model: Model, batch: Any) -> Tensor:
         with forward.way_back():
             _, of_weights = tape.gradient(objective, [source, wanted])
         rows[gradients_of(name)] = [slot.take() for slot in slots]
-        gradients = (_present(*pair) for pair in zip(of_weights, wanted, strict=True))
-        rows[weight_gradients_of(name)] = [
-            forward.gradient_row(tf.convert_to_tensor(each)) for each in gradients
-        ]
+        present = (_present(*pair) for pair in zip(of_weights, wanted, strict=True))
+        gradients = [tf.convert_to_tensor(each) for each in present]
+        rows[weight_gradients_of(name)] = list(map(forward.gradient_row, gradients))
+        if name in result.trained:
+            forward.keep(gradients)
     return put_together(result.layout.pack(rows), row_dtype())
 
 

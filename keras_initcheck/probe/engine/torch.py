@@ -12,11 +12,13 @@ import torch
 
 from keras_initcheck.probe.engine import statistics_rows, torch_rows, update_rows
 from keras_initcheck.probe.engine.defaults import building_scope as building_scope
+from keras_initcheck.probe.engine.defaults import place_row as place_row
 from keras_initcheck.probe.engine.defaults import replay as replay
 from keras_initcheck.probe.engine.defaults import without_strategy as without_strategy
 from keras_initcheck.probe.engine.protocol import (
     CompiledPass,
     ForwardPass,
+    HostRow,
     LinearMap,
     PassResult,
     Row,
@@ -82,7 +84,7 @@ _ROWS_IN_FEW_PASSES: dict[Callable[..., Row], Callable[..., Row]] = {
 }
 
 
-def compile_row(row: Callable[..., Row]) -> Callable[..., Row]:
+def compile_row(row: Callable[..., Row], on_host: HostRow | None = None) -> Callable[..., Row]:
     """`row` as it is, since tracing takes longer than its operations; exact ones in few passes."""
     return _ROWS_IN_FEW_PASSES.get(row, row)
 
@@ -233,9 +235,11 @@ def compile_pass(forward: ForwardPass, model: Model, is_repeated: bool) -> Compi
             _, *found = _gradients(forward, model, objective, wanted, is_last=name == last)
             rows[gradients_of(name)] = [slot.take() for slot in slots.made]
             rows[weight_gradients_of(name)] = list(map(forward.gradient_row, found))
+            if name in result.trained:
+                forward.keep(found)
         return to_host(result.layout.pack(rows), getattr(torch, row_dtype()))
 
-    return call
+    return CompiledPass(call)
 
 
 class _Slots:

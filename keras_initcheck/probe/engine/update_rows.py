@@ -1,8 +1,9 @@
 """A row of an optimizer's update: the sizes of one variable's gradient, update and values."""
 
+import numpy as np
 from keras import ops
 
-from keras_initcheck.probe.engine.protocol import Row
+from keras_initcheck.probe.engine.protocol import HostRow, Row
 from keras_initcheck.probe.keras_types import Tensor
 
 NUM_COLUMNS = 11
@@ -35,3 +36,26 @@ def update_row(before: Tensor, after: Tensor, gradient: Tensor, epsilon: Tensor)
             ops.cast(ops.size(gradient), "float32"),
         ]
     )
+
+
+def _host_row(
+    before: np.ndarray, after: np.ndarray, gradient: np.ndarray, epsilon: np.ndarray
+) -> np.ndarray:
+    """`update_row` of arrays."""
+    before, after, gradient = (
+        np.asarray(each, np.float32).ravel() for each in (before, after, gradient)
+    )
+    scaled, largest = [], []
+    with np.errstate(all="ignore"):  # a step may diverge
+        for tensor in (gradient, after - before, before, after):
+            most = np.maximum(tensor.max(), -tensor.min())
+            scaled.append(tensor / (most if most > 0 else np.float32(1)))
+            largest.append(most)
+        sums = [np.dot(scaled[0], scaled[1]), *(np.dot(each, each) for each in scaled[1:])]
+        is_below = (gradient != 0) & (np.abs(gradient) < epsilon)
+    counts = [np.count_nonzero(is_below), np.count_nonzero(gradient)]
+    means = np.array([*sums, *counts], np.float64) / gradient.size
+    return np.array([*largest, *means, gradient.size], np.float64)
+
+
+ON_HOST = HostRow(_host_row, NUM_COLUMNS)

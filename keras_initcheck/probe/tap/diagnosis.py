@@ -5,7 +5,7 @@ this package, and its message asks for a report.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -112,7 +112,9 @@ def _own_failure(
     plain = _PlainPass(model, options)
     try:
         with preserved(model):
-            engine.compile_pass(plain, model, is_repeated=options.is_repeated(model))(batch.parts)
+            engine.compile_pass(plain, model, is_repeated=options.is_repeated(model)).run(
+                batch.parts
+            )
     except InitCheckError as failure:
         return failure
     except Exception as error:
@@ -209,7 +211,7 @@ class _PlainPass:
         model, batch = self._model, Batch(*parts)
         self.has_run = False
         # Nothing depends on this slot: torch wants one tensor at least to differentiate by.
-        make_slot(1, "float32")
+        make_slot(*self.slot_type)
         operations = [
             *flatten_layers(model),
             *operations_without_layers(model),
@@ -232,6 +234,24 @@ class _PlainPass:
             sections.append(Section(weight_gradients_of(name), num_weights, 1))
         layout = RowLayout(tuple(sections))
         return PassResult(named, {SCALARS: [ops.ones((1,))]}, layout, trained=tuple(named))
+
+    @property
+    def num_layers(self) -> int:
+        """One, for the one slot."""
+        return 1
+
+    @property
+    def slot_type(self) -> tuple[int, str]:
+        """One number."""
+        return 1, "float32"
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Nothing is kept."""
+        return False
+
+    def keep(self, gradients: Sequence[Tensor]) -> None:
+        """Nothing is kept."""
 
     def gradient_row(self, tensor: Tensor) -> Tensor:
         """One number, which needs the whole gradient."""

@@ -21,7 +21,9 @@ from keras_initcheck.probe.engine.protocol import (
 )
 from keras_initcheck.probe.engine.tensor_kinds import is_observable
 from keras_initcheck.probe.keras_model import introspection
+from keras_initcheck.probe.keras_model.graph import operations_without_layers
 from keras_initcheck.probe.keras_model.model_inputs import named_inputs
+from keras_initcheck.probe.keras_model.private_api import flatten_layers
 from keras_initcheck.probe.keras_types import KerasVariable, Layer, Model, Nest, Tensor
 from keras_initcheck.probe.tap import index_rows, rank_sketch
 from keras_initcheck.probe.tap.index_rows import IndexRecord
@@ -122,18 +124,34 @@ class Forward:
         return 0 if recorder is None else len(recorder.sites)
 
     def gradient_row(self, tensor: Tensor) -> Row:
-        """The row of a gradient, which is kept where the options ask for it."""
-        if self._options.keeps_gradients:
-            self._gradients.append(tensor)
+        """The row of a gradient."""
         return self._rows.gradient(tensor)
 
-    def take_gradients(self) -> list[Tensor]:
-        """The gradients of the trainable variables that the latest run kept; then they are gone.
+    @property
+    def num_layers(self) -> int:
+        """See `ForwardPass.num_layers`."""
+        operations = operations_without_layers(self._model)
+        return len(flatten_layers(self._model)) + len(operations)
 
-        A run that failed and was repeated has kept some, too.
-        """
+    @property
+    def slot_type(self) -> tuple[int, str]:
+        """See `ForwardPass.slot_type`."""
+        return self._options.gradient_width, self._rows.dtype
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether the options ask for it."""
+        return self._options.keeps_gradients
+
+    def keep(self, gradients: Sequence[Tensor]) -> None:
+        """Keeps the gradients of the trainable variables where the options ask for it."""
+        if self._options.keeps_gradients:
+            self._gradients = list(gradients)
+
+    def take_gradients(self) -> list[Tensor]:
+        """The gradients of the trainable variables that the latest run kept; then they are gone."""
         kept, self._gradients = self._gradients, []
-        return kept[-len(self.record.trainable) :]
+        return kept
 
     def way_back(self) -> AbstractContextManager[None]:
         """A context for the backward pass; see `wrapping.on_the_way_back`."""
@@ -175,7 +193,8 @@ class Forward:
         if self._options.is_exact:
             record.sketched = list(filter(rank_sketch.is_sketched, record.weights))
         stop_gradient = self._engine.stop_gradient
-        return [rank_sketch.row(stop_gradient(variable.value)) for variable in record.sketched]
+        row = self._engine.place_row(rank_sketch.row, rank_sketch.ON_HOST)
+        return [row(stop_gradient(variable.value)) for variable in record.sketched]
 
     def _input_rows(self, record: PassRecord, x: Nest) -> list[Row]:
         found: list[Row] = []

@@ -4,10 +4,13 @@ A small matrix is made on the device, and its directions are counted on the host
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
+
+from keras_initcheck.probe.engine.protocol import HostRow
 
 NUM_DIRECTIONS = 16
 """Random directions. Ranks below that number are recognized, larger ones are not. Cost: two
@@ -45,11 +48,28 @@ def row(kernel: Any) -> Any:
     matrix = ops.reshape(ops.cast(kernel, "float32"), (-1, kernel.shape[-1]))
     largest = ops.max(ops.abs(matrix))
     matrix = matrix / ops.where(largest > 0, largest, ops.ones_like(largest))
-    directions = np.random.default_rng(0).standard_normal(
-        (int(kernel.shape[-1]), NUM_DIRECTIONS)
-    ) / math.sqrt(math.prod(kernel.shape))
-    product = ops.matmul(matrix, ops.convert_to_tensor(directions, dtype="float32"))
+    directions = ops.convert_to_tensor(_directions(kernel.shape), dtype="float32")
+    product = ops.matmul(matrix, directions)
     return ops.reshape(ops.matmul(ops.transpose(product), product), (-1,))
+
+
+def _host_row(kernel: np.ndarray) -> np.ndarray:
+    """`row` of an array."""
+    matrix = np.asarray(kernel, np.float32).reshape(-1, kernel.shape[-1])
+    largest = np.abs(matrix).max()
+    matrix = matrix / (largest if largest > 0 else np.float32(1))
+    product = matrix @ _directions(kernel.shape).astype(np.float32)
+    found: np.ndarray = (product.T @ product).ravel()
+    return found
+
+
+ON_HOST = HostRow(_host_row, NUM_COLUMNS)
+
+
+def _directions(shape: Sequence[int]) -> np.ndarray:
+    """`G`, divided by the square root of the kernel's size."""
+    directions = np.random.default_rng(0).standard_normal((int(shape[-1]), NUM_DIRECTIONS))
+    return directions / math.sqrt(math.prod(shape))
 
 
 def rank(values: np.ndarray) -> int | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from keras_initcheck.probe.engine import statistics_rows
+from keras_initcheck.probe.engine import host_rows, statistics_rows
 from keras_initcheck.probe.engine.protocol import Engine, Row
 from keras_initcheck.probe.keras_types import Tensor
 from keras_initcheck.probe.tap.pass_record import Options
@@ -22,8 +22,10 @@ class RowMaker:
     def __init__(self, engine: Engine, options: Options) -> None:
         self._engine = engine
         self._options = options
-        self._exact_weight_row = engine.compile_row(statistics_rows.exact_weight_row)
-        exact_row = engine.compile_row(statistics_rows.exact_row)
+        self._exact_weight_row = engine.compile_row(
+            statistics_rows.exact_weight_row, host_rows.EXACT_WEIGHT_ROW
+        )
+        exact_row = engine.compile_row(statistics_rows.exact_row, host_rows.EXACT_ROW)
         self._signal_row = exact_row if options.is_exact else engine.fast_signal_row
         self._gradient_row = exact_row if options.is_exact else engine.fast_gradient_row
         self.dtype: str = engine.row_dtype() if options.is_exact else "float32"
