@@ -30,6 +30,7 @@ def run(num_layers, rounds):
     from keras_initcheck.probe.tap.pass_record import LOSS
     from tests.benchmarks.networks import chain
 
+    sys.setrecursionlimit(20_000)  # Keras walks a graph by recursion, layer by layer
     # The framework's own libraries and threads, which any size loads.
     small = chain(2)
     small.model.compile("sgd", "sparse_categorical_crossentropy")
