@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import keras
 
 from keras_initcheck.outputs.events import EventLog
 from keras_initcheck.probe.data.batch import take_batch
-from keras_initcheck.probe.probe import CompiledPass, Probe
+from keras_initcheck.probe.probe import Probe
 from keras_initcheck.probe.tap.pass_record import LOSS
 from keras_initcheck.probe.tap.row_table import RowTable
 from keras_initcheck.rules.judgement import judge
@@ -41,8 +42,9 @@ def prepared(network):
     probe = Probe(network.model)
     probe.measure(batch, cotangents=(LOSS,), is_exact=False)
     ((circumstances, compiled),) = probe._passes._kept
-    vector = compiled.run(batch.parts)
-    replayed = CompiledPass(compiled.forward, lambda parts: vector, compiled.profiles)
+    vector = compiled.engine_pass.run(batch.parts)
+    engine_pass = replace(compiled.engine_pass, run=lambda parts: vector)
+    replayed = replace(compiled, engine_pass=engine_pass)
     probe._passes._kept = [(circumstances, replayed)]
     return probe, replayed, batch
 
@@ -50,7 +52,7 @@ def prepared(network):
 def steps_of(probe, compiled, batch, log):
     """The parts of a repeated probe, each as a function of the part before."""
     numbers = iter(range(10**9))
-    record, vector = compiled.forward.record, compiled.run(None)
+    record, vector = compiled.forward.record, compiled.engine_pass.run(None)
 
     def build(_):
         table = RowTable(vector, record, record.options)
