@@ -223,7 +223,9 @@ def _largest_update(trial: Trial) -> float:
 def _judge(found: Levels, guess: float, warm_up: float, update: float) -> Judgement:
     """The verdict on a curve that ends with a finite loss."""
     worst = found.first if math.isnan(guess) else max(found.first, guess)
-    if found.end > DOUBLED * max(worst, 0.0) and found.end - found.first > CERTAIN * found.error:
+    # A first half that went up and down by far more says nothing of where the loss has come to.
+    rise = found.end - found.first
+    if found.end > DOUBLED * max(worst, 0.0) and rise > CERTAIN * found.end_error:
         return "diverges", f"the loss rose {_way(found, guess, found.first)}"
     reference = found.start if math.isnan(guess) else min(found.start, guess)
     learned, size = reference - found.end, max(abs(reference), SMALLEST_SIZE)
