@@ -75,7 +75,17 @@ def test_input_without_a_name_of_its_authors_is_the_input():
     assert found.input == "input"
 
 
-@pytest.mark.parametrize("is_dict", [True, False], ids=["dict", "list"])
+BY_NAME = pytest.param(
+    True,
+    marks=pytest.mark.skipif(
+        keras.__version__.startswith("3.5."),
+        reason="Keras 3.5 takes a dict's values in the order of its sorted keys, in fit too",
+    ),
+    id="dict",
+)
+
+
+@pytest.mark.parametrize("is_dict", [BY_NAME, pytest.param(False, id="list")])
 def test_inputs_have_the_names_that_their_author_gave_them(is_dict):
     word = keras.Input((LENGTH,), dtype="int32", name="word")
     size = keras.Input((3,), name="size")
