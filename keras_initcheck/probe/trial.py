@@ -122,6 +122,8 @@ class _Run:
             self._penalties += [sum(float(to_numpy(each)) for each in penalties)] * bool(penalties)
         before = _copies(self.model.trainable_variables) if self._is_watched() else None
         try:
+            # Before Keras 3.6 `train_on_batch` returns means since the latest reset.
+            self.model.reset_metrics()
             logs = self.model.train_on_batch(*batch.parts, return_dict=True)
         except InitCheckError:
             raise

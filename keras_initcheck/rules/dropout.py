@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from keras_initcheck.analysis.evidence import Evidence
 from keras_initcheck.analysis.site_kinds import sources
 from keras_initcheck.records.finding import Finding
-from keras_initcheck.records.measurement import SECOND_MOMENT, H
+from keras_initcheck.records.measurement import SECOND_MOMENT, SIZE, H
 from keras_initcheck.records.structure import Site
 from keras_initcheck.rules.rule import Rule, percent
 from keras_initcheck.rules.thresholds import DEFAULTS, Thresholds
@@ -81,12 +81,17 @@ class HeavyDropout(Rule):
 
 
 def _kept(evidence: Evidence, site: Site) -> float:
-    """Share of the units that a dropout keeps, by what it makes of the second moment; else 1."""
+    """Share of the units that a dropout keeps, by what it makes of the second moment; else 1.
+
+    One that kept none of the batch keeps less than one of so many.
+    """
     if site.layer_type not in DROPOUTS or len(site.inputs) != 1:
         return 1.0
-    sizes = evidence.measurement.activations[:, H, SECOND_MOMENT]
-    before, after = float(sizes[site.inputs[0]]), float(sizes[site.index])
-    return min(before / after, 1.0) if 0.0 < before < math.inf and after > 0.0 else 1.0
+    signals = evidence.measurement.activations[:, H]
+    before, after = signals[site.inputs[0], SECOND_MOMENT], signals[site.index, SECOND_MOMENT]
+    if not (0.0 < before < math.inf and after >= 0.0):
+        return 1.0
+    return float(min(before / after, 1.0) if after else 1.0 / signals[site.index, SIZE])
 
 
 def _least_left(evidence: Evidence, kept: Sequence[float]) -> tuple[float, tuple[Site, ...]]:

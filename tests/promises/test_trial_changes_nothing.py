@@ -95,7 +95,11 @@ def facts(model):
 
 def global_randomness():
     """The next numbers of each global generator, which are drawn on the way."""
-    return random.random(), np.random.random(), to_numpy(keras.random.normal((2,))).tolist()
+    numbers = [random.random(), np.random.random()]
+    # In Keras 3.5, set_random_seed leaves Keras' own generator as it is.
+    if not keras.__version__.startswith("3.5."):
+        numbers += to_numpy(keras.random.normal((2,))).tolist()
+    return numbers
 
 
 def assert_equal(before, after):
@@ -124,7 +128,10 @@ def test_its_steps_are_those_of_a_training(data):
     tried, plain = (without_randomness(OPTIMIZERS.Adam(0.01)) for _ in range(2))
     batches = [(data[0][start : start + 4], data[1][start : start + 4]) for start in (0, 4, 8)]
     found = ic.trial(tried, iter(batches), steps=3)
-    expected = [plain.train_on_batch(*batch) for batch in batches]
+    expected = []
+    for batch in batches:
+        plain.reset_metrics()  # before Keras 3.6 a loss is the mean since the last reset
+        expected.append(float(plain.train_on_batch(*batch)))
     assert found.losses == tuple(expected)
     assert found.num_updates == 3
 

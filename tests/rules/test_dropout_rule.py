@@ -26,6 +26,13 @@ def test_single_dropout_has_bounds(share, severity, make, dropout):
     assert [finding.severity for finding in found] == [severity] * bool(severity)
 
 
+def test_dropout_that_kept_nothing_keeps_less_than_one_of_the_batch(make, dropout):
+    nothing = make.places(make.moments(0.0, num_elements=500))
+    layers = [make.weight_layer("dense"), dropout("drop", 1.0, activations=nothing), make.head()]
+    (finding,) = findings_of(HeavyDropout(), make.chain(*layers))
+    assert (finding.severity, finding.measured) == ("error", 1 / 500)
+
+
 def test_shares_multiply_along_the_way(make, dropout):
     layers = [
         layer

@@ -15,6 +15,12 @@ import keras
 
 from keras_initcheck.probe.keras_types import KerasVariable, Layer, Nest, Operation
 
+VARIABLES: tuple[type, ...] = tuple(
+    base for base in keras.Variable.__mro__ if base.__module__.endswith("common.variables")
+)
+"""The class that the variables of every backend have in common; `keras.Variable` was none of theirs
+before Keras 3.6."""
+
 
 def flatten_layers(layer: Any) -> list[Layer]:
     """`layer` and every layer in it at any depth, in order of creation.

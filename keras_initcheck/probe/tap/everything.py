@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_initcheck.probe.engine.protocol import Engine, Restore
+from keras_initcheck.probe.keras_model.private_api import VARIABLES
 from keras_initcheck.probe.tap.objects import Objects
 
 OWNERS = (
@@ -29,7 +30,7 @@ class Everything(Objects):
     """
 
     def _keeper(self, kind: type) -> Callable[[list[Any]], None] | None:
-        if issubclass(kind, keras.Variable):
+        if issubclass(kind, VARIABLES):
             return self._keep_variables
         if issubclass(kind, OWNERS):
             return partial(self._keep_attributes, [])
